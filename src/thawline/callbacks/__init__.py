@@ -1,0 +1,1 @@
+"""What happens around training: freezing, cost, logs, progress."""

@@ -1,0 +1,121 @@
+"""What a run costs: time, memory, FLOPs. Measured on the run itself, not estimated."""
+
+import contextlib
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass
+class Cost:
+    """Cost of one run. FLOPs count a multiply-add as 2; bytes are bytes; seconds are wall-clock."""
+
+    wall_s: float = 0.0  # whole run, set-up and test included
+    fit_s: float = 0.0  # training and validation
+    images_per_s: float = 0.0  # training images per second of training time, validation left out
+    optimizer_state_bytes: int = 0
+    saved_activation_bytes: int = 0  # kept for the backward pass of one training step
+    peak_memory_bytes: int = 0  # of the device on a GPU, of the process on a CPU
+    train_flops: int = 0  # forward and backward of all training steps
+
+
+@contextlib.contextmanager
+def count_saved_bytes(parameters: Iterator[torch.nn.Parameter]) -> Iterator[list[int]]:
+    """Count the bytes that autograd keeps for the backward pass inside the block.
+
+    A storage is counted once however many tensors share it; parameters are not counted, they exist anyway.
+
+    Yields:
+        A list of one number, complete when the block ends.
+    """
+    seen = {p.untyped_storage().data_ptr() for p in parameters}
+    total = [0]
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in seen:
+            seen.add(storage.data_ptr())
+            total[0] += storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield total
+
+
+def optimizer_state_bytes(optimizer: torch.optim.Optimizer) -> int:
+    """Bytes of all tensors in the optimizer's state."""
+    tensors = (v for state in optimizer.state.values() for v in state.values() if isinstance(v, Tensor))
+    return sum(t.numel() * t.element_size() for t in tensors)
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Highest memory use so far: allocated on the GPU, or resident in this process on a CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts KiB
+
+
+class CostCallback(L.Callback):
+    """Fills a `Cost`. The first training step is counted with its FLOPs and saved activations; later ones run free."""
+
+    def __init__(self) -> None:
+        self.cost = Cost()
+        self._step_flops = 0
+        self._batch_start = 0.0
+        self._train_s = 0.0
+        self._timed_images = 0
+        self._steps = 0
+        self._fit_start = 0.0
+        self._counters = contextlib.ExitStack()
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._fit_start = time.perf_counter()
+        if pl_module.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(pl_module.device)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._batch_start = time.perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if self._steps == 0:
+            self._flops = self._counters.enter_context(FlopCounterMode(display=False))
+            self._saved = self._counters.enter_context(count_saved_bytes(pl_module.parameters()))
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        now = time.perf_counter()
+        if self._steps == 0:
+            self._counters.close()
+            self._step_flops = self._flops.get_total_flops()
+            self.cost.saved_activation_bytes = self._saved[0]
+        else:  # the counted step is slower, so it is not timed
+            self._train_s += now - self._batch_start
+            self._timed_images += len(batch[0])
+        self._steps += 1
+        self._batch_start = now
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._batch_start = time.perf_counter()
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        cost = self.cost
+        cost.fit_s = time.perf_counter() - self._fit_start
+        cost.images_per_s = self._timed_images / self._train_s if self._train_s else 0.0
+        cost.optimizer_state_bytes = sum(optimizer_state_bytes(o) for o in trainer.optimizers)
+        cost.peak_memory_bytes = peak_memory_bytes(pl_module.device)
+        cost.train_flops = self._step_flops * self._steps
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self._counters.close()

@@ -1,0 +1,66 @@
+"""One event file per run: learning rates, model status, config, and hyperparameters with the final metrics."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.tensorboard.summary import hparams
+
+from thawline.callbacks.freeze import _classifier
+
+
+class TensorBoardCallback(L.Callback):
+    """Logs `lr/<group>` while training and the given texts at the start.
+
+    Args:
+        texts: Tag -> Markdown, such as the model status and the resolved config.
+    """
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        self.texts = texts
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        logger = trainer.logger
+        if isinstance(logger, TensorBoardLogger):
+            for tag, text in self.texts.items():
+                logger.experiment.add_text(tag, text)
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step % trainer.log_every_n_steps == 0 and trainer.logger:  # type: ignore[attr-defined]
+            rates = {f"lr/{name}": lr for name, lr in _classifier(pl_module).group_learning_rates()}
+            trainer.logger.log_metrics(rates, step=trainer.global_step)
+
+
+class EventFileLogger(TensorBoardLogger):
+    """Writes the event file straight into the run's folder, and nothing else: the config lies in config.yaml."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, name="", version="", default_hp_metric=False)
+
+    def save(self) -> None:
+        self.experiment.flush()
+
+    def finalize(self, status: str) -> None:
+        """Called after the fit and again after the test; closing in between would start a second file."""
+        self.experiment.flush()
+
+    def close(self) -> None:
+        self.experiment.close()
+
+
+def log_finals(
+    logger: TensorBoardLogger, hyperparameters: dict[str, str | float | bool], finals: dict[str, float], *, step: int
+) -> None:
+    """Write final values under their scalar tags and the hyperparameters that led to them, in the run's own event file.
+
+    `SummaryWriter.add_hparams` would make a second run; a key that is missing in one run, or of another type, would
+    vanish from the HParams page. So every run writes the same keys with the same types.
+    """
+    for tag, value in finals.items():
+        logger.experiment.add_scalar(tag, value, step)
+    for summary in hparams(hyperparameters, finals):  # type: ignore[no-untyped-call]
+        logger.experiment._get_file_writer().add_summary(summary, step)
+    logger.experiment.flush()

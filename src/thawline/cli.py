@@ -1,0 +1,116 @@
+"""The command line's manners: one clear line and exit code 2 for bad input, a traceback only for our own defects."""
+
+import contextlib
+import difflib
+import errno
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from thawline.errors import UserError
+
+_BAD_INPUT = 2  # exit code
+_UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EISDIR}
+_TOLD = (UserError, HydraException, OmegaConfBaseException, OSError)  # may be the user's to mend; `explain` decides
+_NEAR = 0.5  # chosen: difflib's similarity above which a name is suggested; `partial` for `partial_fine_tune` has 0.58
+_MAX_SLUG = 100  # characters; file systems allow 255
+
+
+def run_main(main: Callable[[], None]) -> None:
+    """Run a `@hydra.main` function; bad input ends in one line on stderr and exit code 2.
+
+    THAWLINE_DEBUG=1 shows the traceback instead.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to us instead of printing and exiting with 1
+    OmegaConf.register_new_resolver("slug", slug, replace=True)
+    try:
+        main()
+    except _TOLD as error:
+        if not _tell(error):
+            raise
+        sys.exit(_BAD_INPUT)
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Inside one job: tell bad input in one line as soon as it is met; a sweep goes on with its other jobs."""
+    try:
+        yield
+    except _TOLD as error:
+        if not _tell(error):
+            raise
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise  # Hydra runs the other jobs, then raises the first error again
+        sys.exit(_BAD_INPUT)
+
+
+def _tell(error: BaseException) -> bool:
+    line = explain(error)
+    if line is None or os.environ.get("THAWLINE_DEBUG") == "1":
+        return False
+    print(f"error: {line}", file=sys.stderr)
+    return True
+
+
+def slug(overrides: str) -> str:
+    """Turn Hydra's override list into a folder name: `strategy.unfreeze_depth=2` -> `unfreeze_depth=2`."""
+    parts = (re.sub(r"^\+*([\w/@-]*[./])*(?=[\w-]+=)", "", part) for part in overrides.split(","))
+    name = re.sub(r"[^\w=.+-]+", "-", "_".join(parts)).strip("-")
+    return name[:_MAX_SLUG] or "run"
+
+
+def explain(error: BaseException) -> str | None:
+    """One line for an error that the user can mend; None for any other error."""
+    if isinstance(error, UserError):
+        return _one_line(_from_worker(str(error)))
+    if isinstance(error, MissingConfigException):
+        return _missing_option(error)
+    if isinstance(error, HydraException):
+        cause = error.__cause__
+        if isinstance(cause, OmegaConfBaseException) and cause.full_key is not None:
+            return _bad_key(cause)
+        return explain(cause) if isinstance(cause, UserError) else _one_line(error)
+    if isinstance(error, OmegaConfBaseException):
+        return _bad_key(error)
+    if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+        return f"cannot write {error.filename}: {error.strerror}; choose another folder with output_dir=DIR"
+    return None
+
+
+def _missing_option(error: MissingConfigException) -> str:
+    group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+    options = list(error.options or [])
+    if not group or not options:
+        return _one_line(error)
+    near = difflib.get_close_matches(choice, options, n=1, cutoff=_NEAR)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{group}={choice}: no such {group.rpartition('/')[2]}; {hint}allowed are {', '.join(options)}"
+
+
+def _bad_key(error: OmegaConfBaseException) -> str:
+    message = _one_line(str(error).splitlines()[0])
+    if error.full_key and error.full_key not in message:
+        message = f"{error.full_key}: {message}"
+    parent = error.parent_node
+    if "not in struct" not in message or not OmegaConf.is_dict(parent):
+        return message
+    keys = [str(key) for key in parent]
+    near = difflib.get_close_matches(str(error.key), keys, n=1, cutoff=_NEAR)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{error.full_key}: no such key; {hint}allowed are {', '.join(keys)}"
+
+
+def _from_worker(message: str) -> str:
+    """The message itself, where a data-loading process wrapped it in a traceback."""
+    return re.sub(r"^[\w.]+: ", "", message.strip().splitlines()[-1]) if "Original Traceback" in message else message
+
+
+def _one_line(message: object) -> str:
+    return re.sub(r"\s*\n\s*", "; ", str(message).strip())

@@ -1,0 +1,60 @@
+"""Hydra config -> typed settings: resolved once, then every section checked."""
+
+from typing import Any, TypeVar, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from thawline.errors import UserError
+from thawline.settings import AugmentSettings, LoaderSettings, ModelSettings, OptimSettings, StrategySettings
+
+_T = TypeVar("_T")
+
+
+def resolve(cfg: DictConfig) -> DictConfig:
+    """A copy with every interpolation resolved.
+
+    Raises:
+        UserError: A value is missing.
+        omegaconf.errors.OmegaConfBaseException: An interpolation leads nowhere.
+    """
+    resolved = cast(DictConfig, OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)))
+    missing = sorted(OmegaConf.missing_keys(resolved))
+    if missing:
+        raise UserError(f"{missing[0]} has no value; give one with {missing[0]}=VALUE")
+    return resolved
+
+
+def strategy_settings(cfg: DictConfig) -> StrategySettings:
+    return _typed(StrategySettings, cfg.strategy, "strategy")
+
+
+def optim_settings(cfg: DictConfig) -> OptimSettings:
+    return _typed(OptimSettings, cfg.optim, "optim")
+
+
+def model_settings(cfg: DictConfig) -> ModelSettings:
+    head = cfg.model.get("head")
+    if not OmegaConf.is_dict(head) or "_target_" not in head:
+        raise UserError(
+            f"model.head={head}: choose a head with model/head=linear, mlp or cosine, or set model.head._target_"
+        )
+    return _typed(ModelSettings, cfg.model, "model")
+
+
+def loader_settings(cfg: DictConfig) -> LoaderSettings:
+    """The keys of `data` that every source shares; `data.augment` none or null means the deterministic transform."""
+    shared = {key: cfg.data[key] for key in LoaderSettings.__dataclass_fields__ if key in cfg.data}
+    if shared.get("augment", "none") in (None, "none"):
+        shared["augment"] = OmegaConf.structured(AugmentSettings())
+    elif not OmegaConf.is_dict(shared["augment"]):
+        raise UserError(
+            f"data.augment={shared['augment']}: write data.augment=none, or set data.augment.min_scale and others"
+        )
+    return _typed(LoaderSettings, OmegaConf.create(shared), "data")
+
+
+def _typed(kind: type[_T], section: Any, prefix: str) -> _T:
+    """Check the types of a section's values; OmegaConf's error then names the full key and the value given."""
+    schema = OmegaConf.create({prefix: OmegaConf.structured(kind)})
+    merged = OmegaConf.merge(schema, {prefix: section})
+    return cast(_T, OmegaConf.to_object(merged[prefix]))  # type: ignore[index]

@@ -1,0 +1,1 @@
+"""Image file -> decoded image -> split -> transform -> batch."""

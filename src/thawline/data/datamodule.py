@@ -1,0 +1,101 @@
+"""ImageDataModule: a data source, split and transformed, in batches."""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import lightning as L
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from thawline.data.dataset import EpochSampler, SplitDataset
+from thawline.data.sources.source import ImageSource, Split
+from thawline.data.splits import complete_splits
+from thawline.data.transforms import eval_transform, train_transform
+from thawline.models.backbone import InputSpec
+from thawline.settings import LoaderSettings
+
+_log = logging.getLogger(__name__)
+_MAX_WORKERS = 8  # chosen: beyond it, workers on one machine mostly wait for each other
+_PREFETCH = 2  # batches that each worker holds ready; torch's default
+_EVAL_BATCH_FACTOR = 2  # no gradients are kept, so twice the batch needs no more memory
+
+Loader = DataLoader[tuple[Tensor, int]]  # batches are (uint8 images (B, 3, S, S), class indices (B,))
+
+
+class ImageDataModule(L.LightningDataModule):
+    """Batches of (uint8 images (B, 3, S, S), class indices (B,)) for train, val and test."""
+
+    def __init__(self, source: ImageSource, *, spec: InputSpec, loader: LoaderSettings, seed: int) -> None:
+        """
+        Args:
+            spec: Size and interpolation that the backbone expects.
+            seed: Fixes the order and the random views of the training images; the split has `loader.split_seed`.
+        """
+        super().__init__()
+        self.source = source
+        self.loader = loader
+        self.seed = seed
+        self.splits = complete_splits(
+            source.splits,
+            labels=source.labels,
+            groups=source.groups,
+            class_names=source.class_names,
+            val_fraction=loader.val_fraction,
+            test_fraction=loader.test_fraction,
+            seed=loader.split_seed,
+        )
+        self.batch_size = min(loader.batch_size, len(self.splits["train"]))
+        self.num_workers = _num_workers(loader, spec)
+        self._eval = eval_transform(spec)
+        self._train = train_transform(spec, loader.augment)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.source.class_names)
+
+    @property
+    def num_train_batches(self) -> int:
+        """Optimizer steps of one epoch; an incomplete last batch is dropped, and its images come in another epoch."""
+        return len(self.splits["train"]) // self.batch_size
+
+    def train_dataloader(self) -> Loader:
+        return self._loader("train")
+
+    def val_dataloader(self) -> Loader:
+        return self._loader("val")
+
+    def test_dataloader(self) -> Loader:
+        return self._loader("test")
+
+    def _loader(self, split: Split) -> Loader:
+        training = split == "train"
+        transform = self._train if training else self._eval
+        dataset = SplitDataset(self.source, self.splits[split], transform=transform, seed=self.seed)
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size * (1 if training else _EVAL_BATCH_FACTOR),
+            sampler=EpochSampler(len(dataset), shuffle=training, seed=self.seed),
+            num_workers=self.num_workers,
+            drop_last=training,
+            persistent_workers=self.num_workers > 0 and split != "test",
+            prefetch_factor=_PREFETCH if self.num_workers else None,
+        )
+
+
+def _num_workers(loader: LoaderSettings, spec: InputSpec) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(cores, _MAX_WORKERS) if loader.num_workers is None else loader.num_workers
+    in_flight = workers * (_PREFETCH + 1) * loader.batch_size * _EVAL_BATCH_FACTOR * 3 * spec.size**2
+    shared = Path("/dev/shm")
+    if workers and shared.is_dir() and shutil.disk_usage(shared).free < in_flight:
+        _log.warning(
+            "%s has less than the %.0f MB that %d workers need; loading images in the main process instead. "
+            "In a container, raise it with --shm-size.",
+            shared,
+            in_flight / 1e6,
+            workers,
+        )
+        return 0
+    return workers

@@ -1,0 +1,65 @@
+"""Images of one split as tensors; every random view is a function of (seed, epoch, index)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from thawline.data.sources.source import ImageSource, IntArray
+from thawline.data.transforms import Transform
+
+Key = tuple[int, int]  # (epoch, index into the split)
+
+
+class EpochSampler(Sampler[Key]):
+    """Yields (epoch, index): the dataset learns the epoch even in workers that outlive it.
+
+    The order is a function of (seed, epoch). Lightning calls `set_epoch` at the start of every epoch, a resumed one
+    included.
+    """
+
+    def __init__(self, num_images: int, *, shuffle: bool, seed: int) -> None:
+        self.num_images = num_images
+        self.shuffle = shuffle
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.num_images
+
+    def __iter__(self) -> Iterator[Key]:
+        order = np.arange(self.num_images)
+        if self.shuffle:
+            np.random.default_rng([self.seed, self.epoch]).shuffle(order)
+        return ((self.epoch, int(index)) for index in order)
+
+
+class SplitDataset(Dataset[tuple[Tensor, int]]):
+    """(epoch, i) -> (uint8 image (3, S, S), class index) for the i-th image of a split."""
+
+    def __init__(self, source: ImageSource, indices: IntArray, *, transform: Transform, seed: int) -> None:
+        self.source = source
+        self.indices = indices
+        self.transform = transform
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, key: Key) -> tuple[Tensor, int]:
+        epoch, position = key
+        index = int(self.indices[position])
+        image = self.source.load(index)
+        # The transforms draw from torch's global generator; seed it for this view and put it back.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(_mix(self.seed, epoch, index))
+            return self.transform(image), int(self.source.labels[index])
+
+
+def _mix(seed: int, epoch: int, index: int) -> int:
+    return int(np.random.SeedSequence([seed, epoch, index]).generate_state(1, np.uint64)[0] >> 1)

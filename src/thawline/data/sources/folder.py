@@ -1,0 +1,151 @@
+"""The user's own images: one folder per class, with or without train, val and test folders above."""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from thawline.data.decode import decode
+from thawline.data.sources.fingerprint import fingerprint
+from thawline.data.sources.folder_content import contradiction, group, read_all
+from thawline.data.sources.folder_index import LAYOUT, Index, scan
+from thawline.data.sources.source import IntArray, Split
+from thawline.errors import UserError
+
+_NAMES_SHOWN = 5  # chosen: unreadable files named in a warning
+
+_log = logging.getLogger(__name__)
+
+
+class FolderSource:
+    """Images in class folders.
+
+    `root` holds class folders directly, or `train/` and optionally `val/` (or `valid/`) and `test/`, each holding
+    class folders. Nested folders of a class are searched; hidden ones are not. Classes are in natural order:
+    "2" before "10".
+
+    Args:
+        root: The folder.
+        on_unreadable: What to do about a file that does not decode: stop, or leave it out with a warning.
+        verify: Read and decode every image once at the start. Without it nothing is known of unreadable files and
+            of copies, and the fingerprint rests on names, sizes and times.
+    Attributes:
+        groups: Byte-identical images share a group; with `verify` false every image is its own group.
+        unreadable: Files left out, as paths relative to `root`.
+    Raises:
+        UserError: the layout is not as described, or an image does not decode.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str | Path | None,
+        on_unreadable: Literal["error", "skip"] = "error",
+        verify: bool = True,
+    ) -> None:
+        if on_unreadable not in ("error", "skip"):
+            raise UserError(f"data.on_unreadable={on_unreadable!r}: allowed are error, skip")
+        self.root = checked_root(root)
+        self.name = self.root.resolve().name or str(root)
+        self.unreadable: list[str] = []
+        self._index = scan(self.root)
+        self._digests = self._read_files(skip=on_unreadable == "skip") if verify else None
+        self.class_names: Sequence[str] = self._index.class_names
+        self.labels: IntArray = self._index.labels
+        every = np.arange(len(self.labels), dtype=np.int64)
+        self.groups: IntArray = every if self._digests is None else group(self._digests)
+        self.splits: Mapping[Split, IntArray] = self._index.splits()
+
+    def load(self, index: int) -> Image.Image:
+        """Return image `index`, mode RGB, in its own size."""
+        return decode(self.describe(index))
+
+    def describe(self, index: int) -> str:
+        """Return the path of image `index`."""
+        return str(self.root / str(self._index.paths[index]))
+
+    def fingerprint(self) -> str:
+        """Return a digest of all paths (they hold class and split) and contents, or sizes and times if unverified."""
+        if self._digests is not None:
+            return fingerprint("folder", self._index.paths, self._digests)
+        states = [os.stat(self.root / str(path)) for path in self._index.paths]
+        sizes_and_times = np.array([(s.st_size, s.st_mtime_ns) for s in states], dtype=np.int64)  # (N, 2)
+        return fingerprint("folder", self._index.paths, sizes_and_times)
+
+    def _read_files(self, *, skip: bool) -> NDArray[np.bytes_]:
+        digests, reasons = read_all(self.root, self._index.paths)
+        self._report_unreadable(reasons, skip=skip)
+        readable = np.flatnonzero(digests != b"")
+        self._index = _take_readable(self.root, self._index, readable)
+        _warn_of_copies(self._index, digests[readable])
+        return digests[readable]
+
+    def _report_unreadable(self, reasons: Mapping[str, str], *, skip: bool) -> None:
+        if not reasons:
+            return
+        if not skip:
+            others = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+            raise UserError(
+                f"data.root={self.root}: {next(iter(reasons.values()))}{others}; "
+                "fix or delete it, or set data.on_unreadable=skip"
+            )
+        self.unreadable = list(reasons)
+        names = ", ".join(self.unreadable[:_NAMES_SHOWN])
+        more = ", ..." if len(reasons) > _NAMES_SHOWN else ""
+        _log.warning("%d unreadable images are left out of %s: %s%s", len(reasons), self.root, names, more)
+
+
+def checked_root(root: str | Path | None) -> Path:
+    """Return `root` as an absolute path to an existing folder, or say what is wrong with it."""
+    if root is None or not str(root).strip():
+        raise UserError(f"data.root is not set: give data.root=DIR, a folder that holds {LAYOUT}")
+    path = Path(root).expanduser().absolute()
+    if not path.exists():
+        raise UserError(f"data.root={root}: no such folder (looked for {path}); give a folder that holds {LAYOUT}")
+    if not path.is_dir():
+        raise UserError(f"data.root={root}: is a file; give a folder that holds {LAYOUT}")
+    return path
+
+
+def _take_readable(root: Path, index: Index, readable: IntArray) -> Index:
+    kept = index.take(readable)
+    emptied = set(index.splits()) - set(kept.splits())
+    if emptied:
+        raise UserError(f"data.root={root}: {min(emptied)}/ has no readable image; add images or remove the folder")
+    learned = kept.labels[kept.splits()["train"]] if kept.parts is not None else kept.labels
+    counts = np.bincount(learned, minlength=len(kept.class_names))  # (K,)
+    if (counts == 0).any():
+        name = kept.class_names[int(counts.argmin())]
+        raise UserError(f"data.root={root}: class {name!r} has no readable image; add images or remove the folder")
+    return kept
+
+
+def _warn_of_copies(index: Index, digests: NDArray[np.bytes_]) -> None:
+    pair = contradiction(index.labels, group(digests))
+    if pair is not None:
+        first, second = (index.paths[i] for i in pair)
+        _log.warning("the same image stands under two classes, for example %s and %s", first, second)
+    splits = index.splits()
+    for split, other in (("test", "train"), ("val", "train"), ("test", "val")):
+        if split in splits and other in splits:
+            _warn_of_leak(index.paths, digests, split=(split, splits[split]), other=(other, splits[other]))
+
+
+def _warn_of_leak(
+    paths: NDArray[np.str_], digests: NDArray[np.bytes_], *, split: tuple[str, IntArray], other: tuple[str, IntArray]
+) -> None:
+    (name, indices), (other_name, other_indices) = split, other
+    leaked = indices[np.isin(digests[indices], digests[other_indices])]
+    if not len(leaked):
+        return
+    twin = other_indices[digests[other_indices] == digests[leaked[0]]][0]
+    words = {"train": "training", "val": "validation", "test": "test"}
+    _log.warning(
+        "%d %s images are byte-identical to %s images, first: %s = %s",
+        *(len(leaked), words[name], words[other_name], paths[leaked[0]], paths[twin]),
+    )

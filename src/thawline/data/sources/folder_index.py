@@ -1,0 +1,186 @@
+"""Which images a folder holds, by class and split, found without opening any of them."""
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thawline.data.sources.source import SPLITS, IntArray, Split
+from thawline.errors import UserError
+
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+SPLIT_FOLDERS: Mapping[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
+LAYOUT = "class folders directly, or train/ (with val/ and test/ if you have them) holding class folders"
+
+_IGNORED = frozenset({"__macosx", "thumbs.db"})  # left behind by macOS archives and Windows
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Index:
+    """What a folder holds.
+
+    Attributes:
+        class_names: (K,).
+        paths: Relative to the root, with forward slashes, (N,), str. An array and not a list, for worker processes
+            copy a list's objects as soon as they look at them.
+        labels: (N,), int64.
+        parts: Position in `SPLITS` per image, (N,), int64; None where the folder defines no splits.
+    """
+
+    class_names: list[str]
+    paths: NDArray[np.str_]
+    labels: IntArray
+    parts: IntArray | None
+
+    def take(self, chosen: IntArray) -> "Index":
+        """Keep the images `chosen`."""
+        parts = None if self.parts is None else self.parts[chosen]
+        return Index(self.class_names, self.paths[chosen], self.labels[chosen], parts)
+
+    def splits(self) -> dict[Split, IntArray]:
+        """Indices per given split; empty where the folder defines none."""
+        if self.parts is None:
+            return {}
+        found = {split: np.flatnonzero(self.parts == part).astype(np.int64) for part, split in enumerate(SPLITS)}
+        return {split: indices for split, indices in found.items() if len(indices)}
+
+
+def scan(root: Path) -> Index:
+    """List the images below `root` by class and split, without opening them.
+
+    Raises:
+        UserError: the layout is not as `LAYOUT` says, a class folder holds no image, or there is only one class.
+    """
+    classes = {split: _class_folders(folder) for split, folder in find_splits(root).items()}
+    class_names = natural_order(folder.name for folder in next(iter(classes.values())))
+    _check_classes(root, class_names, classes)
+    paths: list[str] = []
+    labels: list[int] = []
+    parts: list[int] = []
+    for split, class_folders in classes.items():
+        for folder in sorted(class_folders, key=lambda folder: class_names.index(folder.name)):
+            found = sorted(path.relative_to(root).as_posix() for path in find_images(folder))
+            if not found:
+                raise UserError(
+                    f"data.root={root}: class folder {folder.relative_to(root).as_posix()!r} holds no image "
+                    f"({_extensions()}); add images or remove the folder"
+                )
+            paths += found
+            labels += [class_names.index(folder.name)] * len(found)
+            parts += [SPLITS.index(split) if split is not None else -1] * len(found)
+    return Index(
+        class_names,
+        np.array(paths, dtype=np.str_),
+        np.array(labels, dtype=np.int64),
+        None if None in classes else np.array(parts, dtype=np.int64),
+    )
+
+
+def find_splits(root: Path) -> dict[Split | None, Path]:
+    """Return the folder of each given split, train first; {None: root} where `root` holds class folders directly.
+
+    Beside other folders, a folder `train` that holds images only is a class of that name (of vehicles, say).
+
+    Raises:
+        UserError: split folders lack train/, stand beside other folders, or name a split twice.
+    """
+    folders = _subfolders(root)
+    named = [folder for folder in folders if folder.name.lower() in SPLIT_FOLDERS]
+    if len(named) < len(folders):
+        named = [folder for folder in named if _subfolders(folder)]
+    if not named:
+        return {None: root}
+    others = [folder.name for folder in folders if folder not in named]
+    if others:
+        raise UserError(
+            f"data.root={root}: {named[0].name}/ holds class folders, but {others[0]!r} stands beside it; "
+            f"allowed are train, val (or valid), test there and nothing else, or class folders only"
+        )
+    found: dict[Split, Path] = {}
+    for folder in named:
+        split = SPLIT_FOLDERS[folder.name.lower()]
+        if split in found:
+            raise UserError(f"data.root={root}: {found[split].name}/ and {folder.name}/ both stand for {split}")
+        found[split] = folder
+    if "train" not in found:
+        raise UserError(f"data.root={root}: holds {named[0].name}/ but no train/; needed are {LAYOUT}")
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def find_images(folder: Path) -> Iterator[Path]:
+    """Yield the image files below `folder`; links are followed, no folder is entered twice."""
+    entered: set[tuple[int, int]] = set()
+    pending = [folder]
+    while pending:
+        current = pending.pop()
+        status = current.stat()
+        if (status.st_dev, status.st_ino) in entered:
+            continue  # a link back up
+        entered.add((status.st_dev, status.st_ino))
+        for path in _visible(current):
+            if path.is_dir():
+                pending.append(path)
+            elif path.suffix.lower() in EXTENSIONS:
+                yield path
+
+
+def natural_order(names: Iterable[str]) -> list[str]:
+    """Sort names as people do: runs of digits by value, letters whatever their case ("2", "10", "a", "B")."""
+    names = list(names)
+    if all(re.fullmatch(r"-?\d+", name) for name in names):
+        return sorted(names, key=lambda name: (int(name), name))
+    return sorted(names, key=lambda name: (_natural_key(name), name))
+
+
+def _natural_key(name: str) -> list[tuple[int, str]]:
+    # Splitting on (\d+) puts digits at every odd place.
+    pieces = re.split(r"(\d+)", name.casefold())
+    return [(int(piece), "") if place % 2 else (0, piece) for place, piece in enumerate(pieces)]
+
+
+def _visible(folder: Path) -> list[Path]:
+    try:
+        paths = list(folder.iterdir())
+    except OSError as error:
+        raise UserError(
+            f"data.root: folder {folder} cannot be read ({error.strerror}); check its permissions"
+        ) from error
+    return [path for path in paths if not path.name.startswith(".") and path.name.lower() not in _IGNORED]
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(path for path in _visible(folder) if path.is_dir())
+
+
+def _class_folders(folder: Path) -> list[Path]:
+    loose = [path.name for path in _visible(folder) if path.suffix.lower() in EXTENSIONS and path.is_file()]
+    folders = _subfolders(folder)
+    if loose and folders:
+        _log.warning("%d images lie in %s outside any class folder and are ignored: %s", len(loose), folder, loose[0])
+    return folders
+
+
+def _extensions() -> str:
+    return "looked for " + " ".join(sorted(extension[1:] for extension in EXTENSIONS))
+
+
+def _check_classes(root: Path, class_names: list[str], classes: Mapping[Split | None, list[Path]]) -> None:
+    if not class_names:
+        raise UserError(f"data.root={root}: no class folder found; needed are {LAYOUT} ({_extensions()})")
+    if len(class_names) == 1:
+        raise UserError(f"data.root={root} holds one class ({class_names[0]!r}); at least two class folders are needed")
+    for split, folders in classes.items():
+        if not folders:
+            raise UserError(f"data.root={root}: {split}/ holds no class folder; add some or remove {split}/")
+        unknown = [folder.name for folder in folders if folder.name not in class_names]
+        if unknown:
+            raise UserError(
+                f"data.root={root}: {split}/ has classes that train/ lacks: {', '.join(unknown)}; "
+                "add them to train/ or remove them"
+            )

@@ -1,0 +1,43 @@
+"""What every data source offers: labelled images, addressed by index."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+IntArray = NDArray[np.int64]
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class ImageSource(Protocol):
+    """Labelled images.
+
+    Attributes:
+        name: Short name for tables and run records.
+        class_names: One name per class, (K,); `labels` index into it.
+        labels: Class index per image, (N,), int64, in [0, K).
+        groups: Group per image, (N,), int64; images of one group never land in different splits.
+        splits: Splits that the source itself defines, as index arrays; empty, or without `val` or `test`,
+            where Thawline is to make them.
+    """
+
+    name: str
+    class_names: Sequence[str]
+    labels: IntArray
+    groups: IntArray
+    splits: Mapping[Split, IntArray]
+
+    def load(self, index: int) -> Image.Image:
+        """Return image `index`, mode RGB, uint8, any size. Deterministic, safe in worker processes."""
+        ...
+
+    def describe(self, index: int) -> str:
+        """Return where image `index` comes from: a path, or the rule and index that make it."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Return a hex digest that changes when any image, label or given split changes."""
+        ...

@@ -1,0 +1,75 @@
+"""Which images of a source are used: a stratified random part, or consecutive splits of a made source."""
+
+import numpy as np
+
+from thawline.data.sources.source import IntArray, Split
+from thawline.errors import UserError
+
+
+def stratified_subset(labels: IntArray, num_images: int, *, seed: int) -> IntArray:
+    """Choose `num_images` images at random, each class in proportion to its frequency.
+
+    Class sizes follow the largest-remainder rule (Hamilton's method): every class gets the whole part of its exact
+    share, and the images still missing go to the largest fractional parts, the lower class first where two tie.
+
+    Args:
+        labels: Class index per image, (N,), int64.
+        num_images: Size of the subset, in [1, N].
+        seed: The same seed gives the same subset, on every machine.
+    Returns:
+        Indices into `labels`, (num_images,), int64, ascending.
+    Raises:
+        ValueError: `num_images` is outside [1, N].
+    """
+    if not 1 <= num_images <= len(labels):
+        raise ValueError(f"num_images={num_images}: allowed are 1 to {len(labels)}")
+    rng = np.random.default_rng(seed)
+    counts = _largest_remainder(np.bincount(labels), num_images)  # (K,)
+    chosen = [rng.permutation(np.flatnonzero(labels == k))[:count] for k, count in enumerate(counts)]
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
+
+
+def _largest_remainder(frequencies: IntArray, total: int) -> IntArray:
+    # Integer arithmetic throughout: a share that is exactly whole must not lose an image to rounding.
+    counts, remainders = np.divmod(frequencies * total, frequencies.sum())
+    missing = total - int(counts.sum())
+    counts[np.argsort(-remainders, kind="stable")[:missing]] += 1
+    return counts
+
+
+def checked_subset(labels: IntArray, num_images: int | None, *, seed: int, minimum: int, source: str) -> IntArray:
+    """Indices of the images a source uses: all for None, else a stratified subset.
+
+    Raises:
+        UserError: `num_images` is below `minimum` or above the number of images, or the seed is negative.
+    """
+    if seed < 0:
+        raise UserError(f"data.source.subset_seed={seed}: give a whole number of 0 or more")
+    if num_images is None:
+        return np.arange(len(labels), dtype=np.int64)
+    if not minimum <= num_images <= len(labels):
+        raise UserError(
+            f"data.source.num_images={num_images}: {source} allows {minimum} to {len(labels)}, or null for all of them"
+        )
+    return stratified_subset(labels, num_images, seed=seed)
+
+
+def consecutive_splits(*, num_train: int, num_val: int, num_test: int) -> dict[Split, IntArray]:
+    """Give the first `num_train` images to train, the next `num_val` to val, the rest to test.
+
+    Returns:
+        Index arrays, int64; a split of 0 images is left out.
+    Raises:
+        UserError: `num_train` is below 1, or another count is negative.
+    """
+    counts: dict[Split, int] = {"train": num_train, "val": num_val, "test": num_test}
+    splits: dict[Split, IntArray] = {}
+    start = 0
+    for split, count in counts.items():
+        minimum = 1 if split == "train" else 0
+        if count < minimum:
+            raise UserError(f"data.source.num_{split}={count}: give a whole number of {minimum} or more")
+        if count:
+            splits[split] = np.arange(start, start + count, dtype=np.int64)
+        start += count
+    return splits

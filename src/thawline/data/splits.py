@@ -1,0 +1,92 @@
+"""Train, validation and test: stratified by class, whole groups together, fixed by a seed."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from thawline.data.sources.source import SPLITS, IntArray, Split
+from thawline.errors import UserError
+
+
+def complete_splits(
+    given: Mapping[Split, IntArray],
+    *,
+    labels: IntArray,
+    groups: IntArray,
+    class_names: Sequence[str],
+    val_fraction: float,
+    test_fraction: float,
+    seed: int,
+) -> dict[Split, IntArray]:
+    """Split off the splits that the source does not define: from `train`, or from all images where there is none.
+
+    Args:
+        given: Index arrays that the source defines.
+        labels, groups: Class and group per image, (N,), int64. A group lies in one split only.
+        val_fraction, test_fraction: Share of the images to split off, in (0, 1).
+    Returns:
+        `train`, `val` and `test`: ascending, disjoint index arrays, int64; every class in each that was split off.
+    Raises:
+        UserError: A class has too few images.
+    """
+    fractions: dict[Split, float] = {"test": test_fraction, "val": val_fraction}
+    missing = [split for split in fractions if split not in given]
+    splits: dict[Split, IntArray] = dict(given)
+    pool = given.get("train", np.arange(len(labels), dtype=np.int64))
+    _check_enough(pool, labels, groups, class_names, num_splits=len(missing) + 1)
+    num_pool = len(pool)
+    for left, split in zip(range(len(missing), 0, -1), missing, strict=True):
+        count = round(fractions[split] * num_pool)
+        splits[split] = _split_off(pool, count, labels=labels, groups=groups, leave=left, seed=[seed, left])
+        pool = np.setdiff1d(pool, splits[split])
+    splits["train"] = pool
+    return {split: np.sort(splits[split]) for split in SPLITS}
+
+
+def _check_enough(
+    pool: IntArray, labels: IntArray, groups: IntArray, class_names: Sequence[str], *, num_splits: int
+) -> None:
+    leaders = _group_leaders(pool, groups)
+    counts = np.bincount(labels[leaders], minlength=len(class_names))  # (K,)
+    smallest = int(counts.argmin())
+    if counts[smallest] < num_splits:
+        raise UserError(
+            f"class '{class_names[smallest]}' has {counts[smallest]} distinct images; at least {num_splits} are needed "
+            f"to put one in each of {num_splits} splits; add images, or provide val/ and test/ folders"
+        )
+
+
+def _split_off(
+    pool: IntArray, count: int, *, labels: IntArray, groups: IntArray, leave: int, seed: list[int]
+) -> IntArray:
+    """Choose about `count` images, stratified by class, whole groups; leave at least `leave` groups of every class."""
+    rng = np.random.default_rng(seed)
+    leaders = _group_leaders(pool, groups)
+    sizes = np.bincount(labels[leaders])
+    quotas = stratified_counts(sizes, round(count * len(leaders) / len(pool)), leave=leave)
+    chosen = [rng.permutation(leaders[labels[leaders] == k])[:quota] for k, quota in enumerate(quotas)]
+    return pool[np.isin(groups[pool], groups[np.concatenate(chosen)])]
+
+
+def _group_leaders(pool: IntArray, groups: IntArray) -> IntArray:
+    """The first image of every group in `pool`."""
+    first = np.unique(groups[pool], return_index=True)[1]
+    return pool[np.sort(first)]
+
+
+def stratified_counts(sizes: IntArray, total: int, *, leave: int) -> IntArray:
+    """Share `total` among classes in proportion to `sizes` by largest remainder, with bounds.
+
+    Every class present gets at least 1 and keeps at least `leave`; the bounds win over `total`.
+
+    Args:
+        sizes: Members per class, (K,), int64.
+    Returns:
+        (K,), int64.
+    """
+    exact = sizes * (total / max(1, sizes.sum()))
+    counts = np.floor(exact).astype(np.int64)
+    order = np.argsort(-(exact - counts), kind="stable")
+    counts[order[: total - counts.sum()]] += 1
+    present = sizes > 0
+    return np.where(present, np.clip(counts, 1, np.maximum(1, sizes - leave)), 0)

@@ -1,0 +1,49 @@
+"""Train and eval transforms from what the backbone's weights expect: PIL image -> uint8 tensor (3, S, S)."""
+
+from collections.abc import Callable
+
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import v2
+
+from thawline.models.backbone import InputSpec
+from thawline.settings import AugmentSettings
+
+Transform = Callable[[Image.Image], Tensor]
+_ASPECT_RATIO = (3 / 4, 4 / 3)  # of random crops; torchvision's and timm's default
+
+
+def eval_transform(spec: InputSpec) -> Transform:
+    """Resize the shorter side to size / crop_pct, then crop the centre, as the weights were evaluated."""
+    transform: Transform = v2.Compose(
+        [
+            v2.Resize(int(spec.size / spec.crop_pct), interpolation=_mode(spec)),
+            v2.CenterCrop(spec.size),
+            v2.PILToTensor(),
+        ]
+    )
+    return transform
+
+
+def train_transform(spec: InputSpec, augment: AugmentSettings) -> Transform:
+    """The random views that `augment` describes; with nothing random in it, the eval transform."""
+    if augment == AugmentSettings():
+        return eval_transform(spec)
+    steps: list[Callable[[Image.Image], Image.Image]] = []
+    if augment.min_scale < 1.0:
+        scale = (augment.min_scale, 1.0)
+        steps += [v2.RandomResizedCrop(spec.size, scale=scale, ratio=_ASPECT_RATIO, interpolation=_mode(spec))]
+    else:
+        steps += [v2.Resize(int(spec.size / spec.crop_pct), interpolation=_mode(spec)), v2.CenterCrop(spec.size)]
+    if augment.hflip:
+        steps.append(v2.RandomHorizontalFlip())
+    if augment.vflip:
+        steps.append(v2.RandomVerticalFlip())
+    if augment.color:
+        steps.append(v2.ColorJitter(brightness=augment.color, contrast=augment.color, saturation=augment.color))
+    transform: Transform = v2.Compose([*steps, v2.PILToTensor()])
+    return transform
+
+
+def _mode(spec: InputSpec) -> v2.InterpolationMode:
+    return v2.InterpolationMode(spec.interpolation)

@@ -1,0 +1,8 @@
+"""The one exception that means: the user can fix this."""
+
+
+class UserError(ValueError):
+    """Bad input, told in one line: the key, the value given, the values allowed, the next step.
+
+    The command line prints it without a traceback and exits with code 2.
+    """

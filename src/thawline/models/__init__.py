@@ -1,0 +1,1 @@
+"""A pretrained backbone as stages, its weights, its head, and what of it trains."""

@@ -1,0 +1,145 @@
+"""A timm model as an ordered list of stages; prefix / suffix at every cut."""
+
+from dataclasses import dataclass
+
+import torch
+from timm.data.config import resolve_model_data_config
+from torch import Tensor, nn
+
+from thawline.errors import UserError
+from thawline.models.stages import Stage, split_into_stages
+from thawline.models.weights import create_model
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What the pretrained weights expect of an image.
+
+    Attributes:
+        size: Side in pixels.
+        mean, std: Per channel, for images scaled to [0, 1].
+        interpolation: `bilinear`, `bicubic` or `nearest`.
+        crop_pct: Share of the resized image's side that the centre crop keeps.
+    """
+
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str
+    crop_pct: float
+
+
+class Backbone(nn.Module):
+    """A model without classifier, cut into stages.
+
+    Cut k lies before stage k: `prefix(images, k)` runs stages 0 .. k-1, `suffix(x, k)` runs the others, and
+    `suffix(prefix(images, k), k)` is bitwise `forward(images)`. Cut 0 is the images, cut `num_stages` the features.
+    The stages run on `model`'s own modules; no parameter is copied.
+
+    Attributes:
+        stages: The depth axis, from the images up.
+        training_stages: Indices of the stages that train; the others stay in eval mode whatever `train()` says.
+        num_features: D, width of the features that `forward` returns.
+        input: Size and statistics of the images that the weights expect.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module, *, name: str, image_size: int | None = None) -> None:
+        """
+        Args:
+            model: A timm model with `num_classes=0`, (B, 3, H, W) -> (B, D).
+            image_size: Side of the images in pixels; None takes the model's own.
+        """
+        super().__init__()
+        self.name = name
+        self.model = model
+        self.input = _input_spec(model, image_size)
+        self.stages: tuple[Stage, ...] = split_into_stages(model, input_size=(3, self.input.size, self.input.size))
+        self.training_stages = frozenset(range(len(self.stages)))
+        self.num_features = self.stages[-1].out_shape[0]
+        self.register_buffer("mean", torch.tensor(self.input.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(self.input.std).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def num_stages(self) -> int:
+        return len(self.stages)
+
+    @property
+    def frozen_prefix(self) -> int:
+        """Number of leading stages that do not train: the deepest cut whose prefix is constant."""
+        return min(self.training_stages, default=self.num_stages)
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Turn images (B, 3, H, W), uint8, into the float32, channels-last input that the weights expect."""
+        scaled = images.to(torch.float32, memory_format=torch.channels_last).div_(255.0)
+        return scaled.sub_(self.mean).div_(self.std)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images (B, 3, H, W) -> features (B, D)."""
+        return self.suffix(images, 0)
+
+    def prefix(self, images: Tensor, cut: int) -> Tensor:
+        """Run stages 0 .. cut-1 on normalised images (B, 3, H, W); returns (B, *stages[cut-1].out_shape)."""
+        return self._run(images, self.stages[: self._checked(cut)])
+
+    def suffix(self, x: Tensor, cut: int) -> Tensor:
+        """Run stages cut .. num_stages-1 on the activations at `cut`; returns features (B, D)."""
+        return self._run(x, self.stages[self._checked(cut) :])
+
+    def pooled(self, images: Tensor) -> list[Tensor]:
+        """Globally average-pooled features after every stage, from one pass: num_stages tensors (B, C_i)."""
+        features = []
+        for stage in self.stages:
+            images = stage.forward(self.model, images)
+            features.append(self._pool(images))
+        return features
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Set train mode on the stages that train; every other module stays in eval mode."""
+        super().train(False)
+        self.training = mode
+        self.model.training = mode
+        for index in self.training_stages:
+            for name in self.stages[index].modules:
+                self.model.get_submodule(name).train(mode)
+        return self
+
+    def stage_parameters(self, index: int) -> dict[str, nn.Parameter]:
+        """Parameters of stage `index` by qualified name in `model`."""
+        return {name: self.model.get_parameter(name) for name in self.stages[index].parameters}
+
+    def _run(self, x: Tensor, stages: tuple[Stage, ...]) -> Tensor:
+        for stage in stages:
+            x = stage.forward(self.model, x)
+        return x
+
+    def _checked(self, cut: int) -> int:
+        if not 0 <= cut <= self.num_stages:
+            raise UserError(f"cut={cut}: {self.name} has {self.num_stages} stages; allowed are 0..{self.num_stages}")
+        return cut
+
+    def _pool(self, x: Tensor) -> Tensor:
+        if x.ndim == 2:  # (B, C): already pooled
+            return x
+        channels_last = x.ndim == 3 or str(getattr(self.model, "output_fmt", "NCHW")).endswith("NHWC")
+        return x.flatten(1, -2).mean(1) if channels_last else x.flatten(2).mean(2)
+
+
+def build_backbone(name: str, *, weights: str, image_size: int | None = None) -> Backbone:
+    """Create the model `name` with its weights (see `create_model`), in channels-last layout, cut into stages."""
+    model = create_model(name, weights=weights, image_size=image_size)
+    backbone = Backbone(model, name=name, image_size=image_size)
+    return backbone.to(memory_format=torch.channels_last)
+
+
+def _input_spec(model: nn.Module, image_size: int | None) -> InputSpec:
+    config = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
+    return InputSpec(
+        size=image_size or int(config["input_size"][-1]),
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        interpolation=str(config["interpolation"]),
+        crop_pct=float(config["crop_pct"]),
+    )

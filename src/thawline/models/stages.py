@@ -1,0 +1,254 @@
+"""A timm model as an ordered list of stages, each a function on the live model, cut where one tensor is alive.
+
+The model is traced once with `torch.fx`. Its direct children, and the children of its containers
+(`nn.Sequential`, `nn.ModuleList`), stay whole modules, so train / eval mode, dropout and stochastic depth
+inside them keep working. A node whose output is the only live value is a legal cut.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from thawline.errors import UserError
+
+_CONTAINERS = (nn.Sequential, nn.ModuleList)
+_PROBE_BATCH = 2  # images in the shape probe; 2 tells the batch axis from an axis of size 1
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One rung of the depth axis.
+
+    Attributes:
+        name: Where the stage starts in the model, such as `layer1` or `blocks.3`.
+        forward: `(model, activations) -> activations`; runs on the live model's own modules.
+        modules: Qualified names of the modules that it calls.
+        parameters: Qualified names of the parameters that it reads; each belongs to one stage only.
+        out_shape: Shape of its output for one image, without the batch axis.
+    """
+
+    name: str
+    forward: Callable[[nn.Module, Tensor], Tensor]
+    modules: tuple[str, ...]
+    parameters: tuple[str, ...]
+    out_shape: tuple[int, ...]
+
+
+def split_into_stages(model: nn.Module, *, input_size: tuple[int, int, int]) -> tuple[Stage, ...]:
+    """Split a model that maps images (B, C, H, W) to features (B, D) into stages, in order.
+
+    A stage is the longest run of nodes that belongs to one part of the model (a block container such as `layer1`,
+    or one child of it where there is only one container) between two legal cuts. A run without a weight of two or
+    more dimensions (normalisation, activation, pooling) joins the run before it.
+
+    Args:
+        input_size: (C, H, W) of the images that the stages will see.
+    Raises:
+        UserError: The model cannot be traced.
+    """
+    was_training = model.training
+    model.eval()  # what a model does differently in train mode at the top level (auxiliary heads) is not traced
+    nodes = list(_trace(model).nodes)
+    shapes = _shapes(model, nodes, input_size)
+    model.train(was_training)
+    cuts = _legal_cuts(nodes, shapes)
+    cuts = _whole_parts_only(cuts, nodes, model)
+    runs = _merge_weightless(list(_runs(nodes, cuts)), model)
+    return tuple(_make_stage(run, nodes, model, shapes) for run in runs)
+
+
+class _StageTracer(fx.Tracer):
+    """Traces the top level of a model only, with every optional argument of `forward` at its default."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return "." in module_qualified_name or not isinstance(m, _CONTAINERS)
+
+    def create_args_for_root(
+        self, root_fn: Any, is_module: bool, concrete_args: Any = None
+    ) -> tuple[Callable[..., Any], list[Any]]:
+        images = self.create_proxy("placeholder", "images", (), {})
+        return (lambda root, x: root_fn(root, x)), [self.root, images]
+
+
+def _trace(model: nn.Module) -> fx.Graph:
+    attributes = set(vars(model))
+    try:
+        graph = _StageTracer().trace(model)
+    except Exception as error:  # fx raises many types; whatever it is, this model cannot be cut
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"the backbone {type(model).__name__} cannot be cut into stages ({reason}); "
+            "choose another model.name, for instance resnet18, convnext_tiny or vit_small_patch16_224"
+        ) from error
+    finally:
+        _adopt_constants(model, set(vars(model)) - attributes)
+    _keep_only_what_the_output_needs(graph)
+    return graph
+
+
+def _keep_only_what_the_output_needs(graph: fx.Graph) -> None:
+    """Drop nodes such as the assertions that fx leaves for optional arguments."""
+    needed: set[fx.Node] = set()
+    for node in reversed(graph.nodes):
+        if node.op in {"output", "placeholder"} or needed.intersection(node.users):
+            needed.add(node)
+    for node in reversed(graph.nodes):
+        if node not in needed:
+            graph.erase_node(node)
+
+
+def _adopt_constants(model: nn.Module, names: Iterable[str]) -> None:
+    """Tensors that tracing found outside any module (rotary tables) become buffers, so they move with the model."""
+    for name in sorted(names):
+        value = getattr(model, name)
+        if isinstance(value, Tensor):
+            delattr(model, name)
+            model.register_buffer(name, value.detach(), persistent=False)
+
+
+class _ShapeRecorder(fx.Interpreter):
+    """Runs a graph once and keeps the shape of every node that yields one tensor with the batch axis in front."""
+
+    def __init__(self, module: nn.Module, graph: fx.Graph) -> None:
+        super().__init__(module, garbage_collect_values=True, graph=graph)
+        self.shapes: dict[fx.Node, tuple[int, ...]] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        if isinstance(value, Tensor) and value.ndim >= 2 and value.shape[0] == _PROBE_BATCH:
+            self.shapes[n] = tuple(value.shape[1:])
+        return value
+
+
+def _shapes(
+    model: nn.Module, nodes: Sequence[fx.Node], input_size: tuple[int, int, int]
+) -> dict[fx.Node, tuple[int, ...]]:
+    recorder = _ShapeRecorder(model, nodes[0].graph)
+    with torch.no_grad():
+        recorder.run(torch.zeros(_PROBE_BATCH, *input_size))
+    return recorder.shapes
+
+
+def _legal_cuts(nodes: Sequence[fx.Node], shapes: dict[fx.Node, tuple[int, ...]]) -> list[int]:
+    """Indices i such that node i's output is the only value alive after it. Parameters do not count."""
+    position = {node: i for i, node in enumerate(nodes)}
+    last_use = [max((position[user] for user in node.users), default=i) for i, node in enumerate(nodes)]
+    cuts = []
+    for i, node in enumerate(nodes[:-1]):
+        alive = [j for j in range(i + 1) if last_use[j] > i and nodes[j].op != "get_attr"]
+        if alive == [i] and node in shapes and node.op != "placeholder":
+            cuts.append(i)
+    return cuts
+
+
+def _whole_parts_only(cuts: Sequence[int], nodes: Sequence[fx.Node], model: nn.Module) -> list[int]:
+    """Keep the cuts that separate parts of the model: none divides a part, a shared module or a shared parameter."""
+    part_of = _part_namer(model)
+    span: dict[str, tuple[int, int]] = {}
+    for i, node in enumerate(nodes):
+        for key in _parts_read(node, model, part_of):
+            span[key] = (span.get(key, (i, i))[0], i)
+    return [cut for cut in cuts if not any(first <= cut < last for first, last in span.values())]
+
+
+def _parts_read(node: fx.Node, model: nn.Module, part_of: Callable[[str], str]) -> Iterable[str]:
+    if node.op == "call_module":
+        yield part_of(str(node.target))
+        yield from _parameter_names(node, model)
+    elif node.op == "get_attr":
+        # A parameter read at the top level is used where its users are.
+        yield from _parameter_names(node, model)
+    else:
+        for source in node.all_input_nodes:
+            if source.op == "get_attr":
+                yield from _parameter_names(source, model)
+
+
+def _part_namer(model: nn.Module) -> Callable[[str], str]:
+    """Map a module's name to the part of the model that it belongs to.
+
+    Numbered containers side by side (`layer1` ... `layer4`) are one part each; in a single container
+    (`blocks`, `stages`) every child is a part.
+    """
+    containers = [name for name, child in model.named_children() if isinstance(child, _CONTAINERS)]
+    stems = [re.sub(r"\d+$", "", name) for name in containers]
+    numbered = {n for n, stem in zip(containers, stems, strict=True) if n != stem and stems.count(stem) > 1}
+    return lambda name: name.split(".")[0] if name.split(".")[0] in numbered else name
+
+
+def _parameter_names(node: fx.Node, model: nn.Module) -> list[str]:
+    target = str(node.target)
+    if node.op == "call_module":
+        return [f"{target}.{name}" for name, _ in model.get_submodule(target).named_parameters()]
+    if node.op == "get_attr" and target in dict(model.named_parameters(recurse="." in target)):
+        return [target]
+    return []
+
+
+def _runs(nodes: Sequence[fx.Node], cuts: Sequence[int]) -> Iterable[list[fx.Node]]:
+    """The computing nodes between consecutive cuts; the last cut is the output."""
+    start = 0
+    for cut in [*cuts, len(nodes) - 1]:
+        run = [n for n in nodes[start : cut + 1] if n.op not in {"placeholder", "output", "get_attr"}]
+        if run:
+            yield run
+        start = cut + 1
+
+
+def _merge_weightless(runs: list[list[fx.Node]], model: nn.Module) -> list[list[fx.Node]]:
+    merged: list[list[fx.Node]] = []
+    for run in runs:
+        if merged and not (_has_weight(run, model) and _has_weight(merged[-1], model)):
+            merged[-1] = merged[-1] + run
+        else:
+            merged.append(run)
+    return merged
+
+
+def _has_weight(run: Sequence[fx.Node], model: nn.Module) -> bool:
+    modules = (model.get_submodule(str(n.target)) for n in run if n.op == "call_module")
+    return any(p.ndim >= 2 for module in modules for p in module.parameters())
+
+
+def _make_stage(
+    run: Sequence[fx.Node], nodes: Sequence[fx.Node], model: nn.Module, shapes: dict[fx.Node, tuple[int, ...]]
+) -> Stage:
+    inside = set(run)
+    reads = {source for node in run for source in node.all_input_nodes if source not in inside}
+    entries = [node for node in nodes if node in reads and node.op != "get_attr"]
+    assert len(entries) == 1, f"stage at {run[0]} reads {len(entries)} values; a legal cut leaves one"
+    called = [n for n in run if n.op == "call_module"]
+    attributes = [n for n in nodes if n in reads and n.op == "get_attr"]
+    parameters = dict.fromkeys(name for n in [*attributes, *called] for name in _parameter_names(n, model))
+    weighted = [n for n in called if any(p.ndim >= 2 for p in model.get_submodule(str(n.target)).parameters())]
+    return Stage(
+        name=_part_namer(model)(str((weighted or called)[0].target)),
+        forward=_compile(run, entries[0]),
+        modules=tuple(dict.fromkeys(str(n.target) for n in called)),
+        parameters=tuple(parameters),
+        out_shape=shapes[run[-1]],
+    )
+
+
+def _compile(run: Sequence[fx.Node], entry: fx.Node) -> Callable[[nn.Module, Tensor], Tensor]:
+    """Python code for one run of nodes, as a function of the live model: no module or parameter is copied."""
+    graph = fx.Graph()
+    copies = {entry: graph.placeholder("x")}
+
+    def copied(node: fx.Node) -> fx.Node:
+        if node not in copies:  # a parameter, read afresh in the stage that uses it
+            copies[node] = graph.node_copy(node, copied)
+        return copies[node]
+
+    for node in run:
+        copied(node)
+    graph.output(copies[run[-1]])
+    code = graph.python_code("self")
+    namespace = dict(code.globals)
+    exec(code.src, namespace)  # code that fx wrote for the graph above
+    forward: Callable[[nn.Module, Tensor], Tensor] = namespace["forward"]
+    return forward

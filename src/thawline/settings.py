@@ -1,0 +1,107 @@
+"""Typed settings: what the configs may say, checked once before anything is loaded."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from thawline.errors import UserError
+from thawline.models.schedule import SCHEDULES
+
+OPTIMIZERS = ("adamw", "sgd")
+PRECISIONS = ("auto", "32-true", "bf16-mixed")
+
+
+@dataclass
+class StrategySettings:
+    """How much of the backbone trains. `unfreeze_depth` counts final stages; 0 is the head only, `all` every stage."""
+
+    name: str
+    unfreeze_depth: int | str
+
+
+@dataclass
+class OptimSettings:
+    """Optimizer and schedule. `backbone_lr` None means `lr`; stage i of S gets backbone_lr * layer_decay^(S-1-i)."""
+
+    name: str = "adamw"
+    lr: float = 1e-3
+    backbone_lr: float | None = None
+    layer_decay: float = 1.0
+    weight_decay: float = 0.05
+    momentum: float = 0.9  # sgd only
+    schedule: str = "cosine"
+    warmup_fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        _one_of("optim.name", self.name, OPTIMIZERS)
+        _one_of("optim.schedule", self.schedule, SCHEDULES)
+        _between("optim.lr", self.lr, 0.0, 10.0)
+        _between("optim.backbone_lr", self.resolved_backbone_lr, 0.0, 10.0)
+        _between("optim.layer_decay", self.layer_decay, 0.0, 1.0)
+        _between("optim.weight_decay", self.weight_decay, 0.0, 10.0)
+        _between("optim.momentum", self.momentum, 0.0, 1.0)
+        _between("optim.warmup_fraction", self.warmup_fraction, 0.0, 1.0)
+
+    @property
+    def resolved_backbone_lr(self) -> float:
+        return self.lr if self.backbone_lr is None else self.backbone_lr
+
+
+@dataclass
+class AugmentSettings:
+    """Random views of a training image. The defaults of `min_scale=1` and no flips make the transform deterministic."""
+
+    min_scale: float = 1.0  # smallest share of the image's area that a crop keeps
+    hflip: bool = False
+    vflip: bool = False
+    color: float = 0.0  # largest relative change of brightness, contrast and saturation
+
+    def __post_init__(self) -> None:
+        _between("data.augment.min_scale", self.min_scale, 0.01, 1.0)
+        _between("data.augment.color", self.color, 0.0, 1.0)
+
+
+@dataclass
+class LoaderSettings:
+    """Splits, batches and workers. `num_workers` None takes one worker per core, at most 8."""
+
+    batch_size: int = 32
+    num_workers: int | None = None
+    val_fraction: float = 0.15
+    test_fraction: float = 0.15
+    split_seed: int = 0
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+
+    def __post_init__(self) -> None:
+        _between("data.batch_size", self.batch_size, 1, 65536)
+        _between("data.num_workers", self.num_workers or 0, 0, 256)
+        _between("data.val_fraction", self.val_fraction, 0.01, 0.9)
+        _between("data.test_fraction", self.test_fraction, 0.01, 0.9)
+        _between("data.split_seed", self.split_seed, 0, 2**32 - 1)
+        if self.val_fraction + self.test_fraction > 0.95:
+            raise UserError(
+                f"data.val_fraction={self.val_fraction} and data.test_fraction={self.test_fraction} "
+                "leave nothing to train on; their sum may be 0.95 at most"
+            )
+
+
+@dataclass
+class ModelSettings:
+    """The backbone by its timm name, where its weights come from, and the head's `_target_` config."""
+
+    name: str
+    weights: str
+    head: dict[str, Any]
+    image_size: int | None = None
+
+    def __post_init__(self) -> None:
+        _between("model.image_size", self.image_size or 32, 8, 4096)
+
+
+def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UserError(f"{key}={value}: allowed are {', '.join(allowed)}")
+
+
+def _between(key: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise UserError(f"{key}={value}: allowed are {low:g} to {high:g}")

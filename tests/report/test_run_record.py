@@ -1,0 +1,57 @@
+"""run.json is whole at any moment and survives a round trip."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from thawline.errors import UserError
+from thawline.report.run_record import RunRecord, load_record, recorded
+
+
+def record() -> RunRecord:
+    return RunRecord(run_id="r", scenario="small_different", seed=3, metrics={"test/accuracy": 0.5})
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    path = record().save(tmp_path)
+    assert load_record(path) == record()
+    assert json.loads(path.read_text())["schema"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["run.json"]  # no half-written file stays
+
+
+def test_status_goes_from_running_to_completed(tmp_path: Path) -> None:
+    with recorded(record(), tmp_path):
+        assert load_record(tmp_path / "run.json").status == "running"
+    assert load_record(tmp_path / "run.json").status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "traceback"),
+    [
+        (UserError("too few"), "failed", False),
+        (RuntimeError("bug"), "failed", True),
+        (KeyboardInterrupt(), "interrupted", False),
+    ],
+)
+def test_an_error_is_recorded_and_raised(tmp_path: Path, error: BaseException, status: str, traceback: bool) -> None:
+    with pytest.raises(type(error)), recorded(record(), tmp_path):
+        raise error
+    saved = load_record(tmp_path / "run.json")
+    assert saved.status == status
+    assert saved.error == (f"{type(error).__name__}: {error}" if status == "failed" else None)
+    assert (tmp_path / "traceback.txt").exists() == traceback
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a readable run record"),
+        ('{"schema": 99}', "not a run record of schema 1"),
+        ('{"schema": 1}', "incomplete run record"),
+    ],
+)
+def test_a_broken_record_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(UserError, match=f"run.json: {message}"):
+        load_record(tmp_path / "run.json")

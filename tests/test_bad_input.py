@@ -1,0 +1,164 @@
+"""Bad input ends in one clear line on stderr and exit code 2; nothing of the user's is touched."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thawline.cli import slug
+
+Run = Callable[..., Any]
+
+
+def refused(result: Any) -> str:
+    """The one line that a refused command leaves on stderr."""
+    lines = result.err.strip().splitlines()
+    assert result.code == 2, result.err
+    assert len(lines) == 1, result.err
+    assert lines[0].startswith("error: ")
+    assert "Traceback" not in result.out
+    return str(lines[0])
+
+
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        (
+            "scenario=small_diferent",
+            "scenario=small_diferent: no such scenario; did you mean small_different? allowed are",
+        ),
+        ("strategy=partial", "strategy=partial: no such strategy; did you mean partial_fine_tune?"),
+        ("data=solar", "data=solar: no such data; did you mean solar_cells?"),
+        ("model=resnet18", "model=resnet18: no such model; allowed are efficientnet_lite0"),
+        ("model/head=mpl", "model/head=mpl: no such head; did you mean mlp?"),
+        ("strategy.unfreeze_dept=2", "strategy.unfreeze_dept: no such key; did you mean unfreeze_depth?"),
+        ("optim.lr=fast", "optim.lr: Value 'fast' of type 'str' could not be converted to Float"),
+        ("optim.lr=-1", "optim.lr=-1.0: allowed are 0 to 10"),
+        ("optim.name=adam", "optim.name=adam: allowed are adamw, sgd"),
+        ("model.head=mlp", "model.head=mlp: choose a head with model/head=linear, mlp or cosine"),
+        ("trainer.precision=8", "trainer.precision=8: allowed are auto, 32-true, bf16-mixed"),
+        ("trainer.devices=2", "trainer.devices=2: this version trains in one process; allowed is 1"),
+        ("+trainer.no_such=1", "trainer: lightning.Trainer cannot be made"),
+        ("data.batch_size=0", "data.batch_size=0: allowed are 1 to 65536"),
+        ("data.augment=lots", "data.augment=lots: write data.augment=none"),
+        ("model.name=resnet19", "model.name=resnet19: timm has no such model; did you mean resnet18"),
+        ("model.name=resnet18", "model.weights=embedded: no package ships weights for resnet18"),
+        ("model.weights=imagenet", "model.weights=imagenet: not a file; allowed are embedded, hub, none"),
+        ("strategy.unfreeze_depth=-1", "strategy.unfreeze_depth=-1: tf_efficientnet_lite0 has 9 stages; allowed are 0"),
+        ("strategy.unfreeze_depth=10", "strategy.unfreeze_depth=10: tf_efficientnet_lite0 has 9 stages; allowed are 0"),
+        ("strategy.unfreeze_depth=some", "strategy.unfreeze_depth=some: tf_efficientnet_lite0 has 9 stages"),
+        ("model.head._target_=no.such.Head", "model.head: no.such.Head cannot be made"),
+    ],
+)
+def test_a_wrong_value_names_the_key_the_value_and_what_is_allowed(
+    run_cli: Run, image_folder: Path, argument: str, says: str
+) -> None:
+    data = () if argument.startswith("data=") else ("data=folder", f"data.root={image_folder}")
+    assert says in refused(run_cli(*data, argument))
+
+
+def test_an_unset_root_says_how_to_set_it(run_cli: Run) -> None:
+    assert "data.root" in refused(run_cli("data=folder"))
+
+
+def test_a_missing_root_is_named(run_cli: Run, tmp_path: Path) -> None:
+    assert f"data.root={tmp_path / 'nowhere'}" in refused(run_cli("data=folder", f"data.root={tmp_path / 'nowhere'}"))
+
+
+def test_an_empty_root_is_named(run_cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert f"data.root={tmp_path / 'empty'}" in refused(run_cli("data=folder", f"data.root={tmp_path / 'empty'}"))
+
+
+def test_one_class_only_is_named(run_cli: Run, image_folder: Path) -> None:
+    for image in (image_folder / "dogs").iterdir():
+        image.unlink()
+    (image_folder / "dogs").rmdir()
+    line = refused(run_cli("data=folder", f"data.root={image_folder}"))
+    assert "cats" in line
+    assert "two class" in line
+
+
+def test_a_class_with_too_few_images_is_named(run_cli: Run, image_folder: Path) -> None:
+    for image in sorted((image_folder / "dogs").iterdir())[2:]:
+        image.unlink()
+    assert "class 'dogs' has 2 distinct images; at least 3" in refused(
+        run_cli("data=folder", f"data.root={image_folder}")
+    )
+
+
+def test_an_unreadable_image_is_named_and_left_alone(run_cli: Run, image_folder: Path) -> None:
+    broken = image_folder / "cats" / "broken.jpg"
+    broken.write_text("<html>404</html>")
+    line = refused(run_cli("data=folder", f"data.root={image_folder}"))
+    assert "broken.jpg" in line
+    assert "data.on_unreadable=skip" in line
+    assert broken.read_text() == "<html>404</html>"
+
+
+def test_an_image_that_breaks_during_training_is_named(
+    run_cli: Run, image_folder: Path, tiny_run: tuple[str, ...]
+) -> None:
+    for image in image_folder.glob("*/*.png"):
+        image.write_bytes(image.read_bytes()[:-40])  # every file is cut, and nobody looked before
+    arguments = ("data=folder", f"data.root={image_folder}", "data.verify=false", "model.name=test_resnet")
+    line = refused(run_cli(*arguments, "model.weights=none", *tiny_run, "data.num_workers=1"))
+    assert "unreadable image" in line
+    assert ".png" in line
+
+
+def test_weights_that_do_not_fit_are_named(run_cli: Run, image_folder: Path, tmp_path: Path) -> None:
+    import torch
+
+    torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "w.pth")
+    arguments = ("data=folder", f"data.root={image_folder}", "model.name=resnet18")
+    assert "w.pth do not fit resnet18" in refused(run_cli(*arguments, f"model.weights={tmp_path / 'w.pth'}"))
+
+
+def test_an_unwritable_output_folder_is_named(run_cli: Run, image_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file, not a folder")
+    (tmp_path / "out").symlink_to(tmp_path / "taken")
+    line = refused(run_cli("data=folder", f"data.root={image_folder}"))
+    assert "cannot write" in line
+    assert "output_dir=DIR" in line
+    assert (tmp_path / "taken").read_text() == "a file, not a folder"
+
+
+def test_a_failed_run_leaves_a_record_that_says_why(run_cli: Run, tmp_path: Path) -> None:
+    import json
+
+    run_cli("data=folder", f"data.root={tmp_path / 'nowhere'}")
+    (path,) = (tmp_path / "out").rglob("run.json")
+    record = json.loads(path.read_text())
+    assert record["status"] == "failed"
+    assert "nowhere" in record["error"]
+
+
+def test_debug_shows_the_traceback(run_cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from thawline.errors import UserError
+
+    monkeypatch.setenv("THAWLINE_DEBUG", "1")
+    with pytest.raises(UserError, match=r"data\.root"):
+        run_cli("data=folder")
+
+
+def test_stochastic_weight_averaging_with_frozen_batchnorm_is_refused(
+    run_cli: Run, image_folder: Path, tiny_run: tuple[str, ...]
+) -> None:
+    swa = "+callbacks.swa={_target_:lightning.pytorch.callbacks.StochasticWeightAveraging,swa_lrs:0.001}"
+    line = refused(run_cli("data=folder", f"data.root={image_folder}", swa, *tiny_run))
+    assert "StochasticWeightAveraging resets the BatchNorm statistics of the 7 frozen stages" in line
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ("scenario=small_similar,strategy.unfreeze_depth=2", "scenario=small_similar_unfreeze_depth=2"),
+        ("data.root=/a/b c", "root=-a-b-c"),
+        ("model/head=mlp", "head=mlp"),
+        ("", "run"),
+    ],
+)
+def test_sweep_folders_are_named_after_their_overrides(overrides: str, name: str) -> None:
+    assert slug(overrides) == name

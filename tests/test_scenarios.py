@@ -1,0 +1,74 @@
+"""Every scenario composes and runs a few steps on its own data; every strategy and data source composes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from thawline.config import loader_settings, model_settings, optim_settings, strategy_settings
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+Run = Callable[..., Any]
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("scenario", "data", "strategy", "depth"),
+    [
+        ("small_similar", "photo_crops: 800 images (560 train, 120 val, 120 test)", "feature_extraction", "0"),
+        ("small_different", "solar_cells: 800 images (560 train, 120 val, 120 test)", "partial_fine_tune", "2"),
+        ("large_similar", "photo_crops: 120,000 images", "fine_tune", "all"),
+        ("large_different", "ultrasound_phantom: 120,000 images", "full_fine_tune", "all"),
+    ],
+)
+def test_scenario_runs_on_its_own_data(
+    run_cli: Run, tiny_run: tuple[str, ...], scenario: str, data: str, strategy: str, depth: str
+) -> None:
+    result = run_cli(f"scenario={scenario}", *tiny_run)
+    assert result.code == 0, result.err
+    assert data in result.out
+    assert f"{strategy}, unfreeze_depth {depth} of 9 stages" in result.out
+    assert "Note:" not in result.out  # the size of the data is what the scenario's name says
+
+
+def test_every_scenario_file_is_tested_above() -> None:
+    assert options("scenario") == ["large_different", "large_similar", "small_different", "small_similar"]
+
+
+@pytest.mark.parametrize("strategy", options("strategy"))
+@pytest.mark.parametrize("optim", options("optim"))
+def test_settings_of_every_strategy_and_optimizer_are_valid(strategy: str, optim: str) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("train", [f"strategy={strategy}", f"optim={optim}", "strategy.unfreeze_depth=3"])
+    assert strategy_settings(cfg).name == strategy
+    assert strategy_settings(cfg).unfreeze_depth == 3  # a depth sweep works under any strategy
+    assert optim_settings(cfg).name == optim
+    assert optim_settings(cfg).resolved_backbone_lr <= optim_settings(cfg).lr
+
+
+@pytest.mark.parametrize("data", options("data"))
+def test_every_data_source_composes_with_the_shared_loader_settings(data: str) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("train", [f"data={data}"])
+    assert cfg.data.source._target_.startswith("thawline.data.sources.")
+    assert loader_settings(cfg).val_fraction == 0.15
+    assert model_settings(cfg).weights == "embedded"
+
+
+@pytest.mark.parametrize("head", options("model/head"))
+def test_every_head_composes_with_every_model(head: str) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        for model in options("model"):
+            cfg = compose("train", [f"model={model}", f"model/head={head}"])
+            assert model_settings(cfg).head["_target_"].lower().endswith(f"{head}head")
+
+
+def test_folder_under_a_scenario_takes_all_of_the_users_images() -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("train", ["scenario=small_different", "data=folder", "data.root=x"])
+    assert "num_images" not in cfg.data.source

@@ -1,0 +1,153 @@
+"""One run and one sweep, from the command line to what they leave behind."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+Run = Callable[..., Any]
+LITE0_PARAMS = 3_371_008  # EfficientNet-Lite0 without its classifier
+BACKBONE = ("model.name=test_resnet", "model.weights=none")
+
+
+def read_records(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted(out.rglob("run.json"))]
+
+
+def read_events(folder: Path) -> EventAccumulator:
+    accumulator = EventAccumulator(str(folder))
+    accumulator.Reload()
+    return accumulator
+
+
+def read_hparams(folder: Path) -> dict[str, type]:
+    content = read_events(folder).SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    hparams = HParamsPluginData.FromString(content).session_start_info.hparams
+    return {key: str if value.WhichOneof("kind") == "string_value" else float for key, value in hparams.items()}
+
+
+def test_a_run_leaves_record_config_log_checkpoints_and_one_event_file(
+    run_cli: Run, tiny_run: tuple[str, ...], image_folder: Path, tmp_path: Path
+) -> None:
+    result = run_cli("scenario=small_similar", "data=folder", f"data.root={image_folder}", *tiny_run)
+    assert result.code == 0, result.err
+    assert f"Trainable: 2,562 / {LITE0_PARAMS + 2562:,} (0.08%)" in result.out
+    (folder,) = (tmp_path / "out" / "small_similar").iterdir()
+    assert {p.name for p in folder.iterdir() if "tfevents" not in p.name} == {
+        "config.yaml", "run.json", "checkpoints", "train.log",
+    }  # fmt: skip
+    assert len(list(folder.glob("events.out.tfevents.*"))) == 1
+    assert {p.name for p in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert "Trainable: 2,562" in (folder / "train.log").read_text()
+    assert OmegaConf.load(folder / "config.yaml").data.root == str(image_folder)
+    (record,) = read_records(tmp_path / "out")
+    assert (record["status"], record["run_id"], record["seed"]) == ("completed", folder.name, 0)
+    fingerprint = record["data"].pop("fingerprint")
+    assert record["data"] == {"name": "images", "num_train": 16, "num_val": 4, "num_test": 4, "num_classes": 2}
+    assert len(fingerprint) >= 32
+    assert record["strategy"] == {"name": "feature_extraction", "unfreeze_depth": 0}
+    assert record["params"] == {"trainable": 2562, "total": LITE0_PARAMS + 2562}
+    assert record["freeze"] == {"verified": True, "checks": 9}
+    assert set(record["metrics"]) == {"val/accuracy", "test/accuracy", "test/balanced_accuracy", "test/loss"}
+    assert all(record["cost"][key] > 0 for key in record["cost"] if key != "images_per_s"), record["cost"]
+
+
+def test_event_file_holds_the_contracts_keys_and_the_finals_equal_run_json(
+    run_cli: Run, tiny_run: tuple[str, ...], image_folder: Path, tmp_path: Path
+) -> None:
+    run_cli("data=folder", f"data.root={image_folder}", *BACKBONE, "trainer.log_every_n_steps=1", *tiny_run)
+    (folder,) = (tmp_path / "out" / "small_different").iterdir()
+    events, (record,) = read_events(folder), read_records(tmp_path / "out")
+    tags = set(events.Tags()["scalars"])
+    assert tags >= {"train/loss", "train/accuracy", "val/accuracy", "val/loss", "test/accuracy", "test/loss"}
+    assert tags >= {"lr/head", "lr/layer4", "lr/layer3", "freeze/trainable_params", "freeze/unfreeze_depth"}
+    assert "lr/layer2" not in tags  # frozen: not in the optimizer
+    assert "hp_metric" not in tags
+    for key, value in record["metrics"].items():
+        assert events.Scalars(key)[-1].value == pytest.approx(value, rel=1e-6)
+    for key, value in record["cost"].items():
+        assert events.Scalars(f"cost/{key}")[-1].value == pytest.approx(value, rel=1e-6)
+    assert any(tag.startswith("model_status") for tag in events.Tags()["tensors"])
+
+
+def test_a_sweep_leaves_one_folder_and_record_per_run_with_the_same_typed_hyperparameters(
+    run_cli: Run, tiny_run: tuple[str, ...], image_folder: Path, tmp_path: Path
+) -> None:
+    data = ("data=folder", f"data.root={image_folder}", *BACKBONE)
+    result = run_cli("-m", "scenario=small_different", "strategy.unfreeze_depth=0,2,all", *data, *tiny_run)
+    assert result.code == 0, result.err
+    (sweep,) = (tmp_path / "out" / "multirun").iterdir()
+    folders = sorted(p for p in sweep.iterdir() if p.is_dir())
+    assert len(folders) == 3
+    records = read_records(sweep)
+    assert [r["strategy"]["unfreeze_depth"] for r in records] == [0, 2, "all"]
+    assert [r["freeze"]["checks"] for r in records] == [7, 5, 0]
+    assert records[2]["params"]["trainable"] == records[2]["params"]["total"]
+    keys = [read_hparams(folder) for folder in folders]
+    assert keys[0] == keys[1] == keys[2]
+    assert keys[0]["unfreeze_depth"] is float
+    assert keys[0]["seed"] is float
+
+
+def test_a_second_run_equals_the_first_bit_by_bit(
+    run_cli: Run, tiny_run: tuple[str, ...], image_folder: Path, tmp_path: Path
+) -> None:
+    for depth in ("2", "all", "2"):  # another run in between must leave nothing behind
+        data = ("data=folder", f"data.root={image_folder}", *BACKBONE)
+        assert run_cli(*data, f"strategy.unfreeze_depth={depth}", *tiny_run).code == 0
+    first, between, second = sorted((tmp_path / "out" / "small_different").iterdir())
+    states = [
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]  # plain tensors only
+        for folder in (first, between, second)
+    ]
+    assert all(torch.equal(value, states[2][key]) for key, value in states[0].items())
+    assert any(not torch.equal(value, states[1][key]) for key, value in states[0].items())
+
+
+def test_from_scratch_takes_no_pretrained_weights(
+    run_cli: Run, tiny_run: tuple[str, ...], image_folder: Path, tmp_path: Path
+) -> None:
+    run_cli("strategy=from_scratch", "data=folder", f"data.root={image_folder}", *tiny_run)
+    (record,) = read_records(tmp_path / "out")
+    assert (record["model"]["weights"], record["strategy"]["name"]) == ("none", "from_scratch")
+    assert record["params"]["trainable"] == record["params"]["total"]
+
+
+def test_early_stopping_stops(run_cli: Run, image_folder: Path) -> None:
+    result = run_cli(
+        "callbacks=early_stopping", "callbacks.early_stopping.patience=1", "data=folder", f"data.root={image_folder}",
+        *BACKBONE, "model.image_size=32", "data.num_workers=0", "optim.lr=0", "optim.backbone_lr=0",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    assert "epoch 2/15" in result.out  # a learning rate of 0 brings no better epoch
+    assert "epoch 3/15" not in result.out
+
+
+def test_a_users_own_head_by_target(
+    run_cli: Run, tiny_run: tuple[str, ...], image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_heads.py").write_text(
+        "from torch import nn\n"
+        "class TwoLayerHead(nn.Sequential):\n"
+        "    def __init__(self, num_features, num_classes):\n"
+        "        super().__init__(nn.Linear(num_features, 3), nn.Linear(3, num_classes))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    data = ("data=folder", f"data.root={image_folder}", *BACKBONE)
+    assert run_cli("model.head._target_=my_heads.TwoLayerHead", *data, *tiny_run).code == 0
+    assert read_records(tmp_path / "out")[0]["model"]["head"] == "twolayer"
+
+
+def test_a_bounded_run_says_so_and_names_the_way_out(
+    run_cli: Run, tiny_run: tuple[str, ...], image_folder: Path
+) -> None:
+    result = run_cli("scenario=large_similar", "data=folder", f"data.root={image_folder}", *BACKBONE, *tiny_run)
+    assert result.code == 0, result.err
+    assert "Bounded: training stops after 2 steps (1.0 epochs). Lift the bound with trainer=default." in result.out
+    assert "Note: large_similar is meant for more than 100,000 images, this dataset has 24." in result.out

@@ -1,0 +1,18 @@
+"""Train one run, or with -m a sweep: python train.py scenario=small_different. See --help."""
+
+import hydra
+from omegaconf import DictConfig
+
+from thawline.cli import one_line_errors, run_main
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(cfg: DictConfig) -> None:
+    from thawline.run import train  # imports torch; --help and --cfg do without
+
+    with one_line_errors():
+        train(cfg)
+
+
+if __name__ == "__main__":
+    run_main(main)
