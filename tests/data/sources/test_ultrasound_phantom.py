@@ -11,15 +11,17 @@ from thawline.data.sources.ultrasound_phantom import (
     Lesion,
     UltrasoundPhantom,
     blob,
+    draw_lesion,
+    shadow,
+    to_pixels,
+)
+from thawline.data.sources.ultrasound_speckle import (
     blur_matrix,
     complex_gaussian,
     decibels_to_amplitude,
-    draw_lesion,
     envelope_of,
     log_compress,
-    shadow,
     speckle,
-    to_pixels,
 )
 from thawline.errors import UserError
 
