@@ -25,6 +25,7 @@ from thawline.callbacks.tensorboard import EventFileLogger, TensorBoardCallback,
 from thawline.config import loader_settings, model_settings, optim_settings, resolve, strategy_settings
 from thawline.data.datamodule import ImageDataModule
 from thawline.errors import UserError
+from thawline.memory import keep_freed_memory
 from thawline.models import freezing
 from thawline.models.backbone import build_backbone
 from thawline.models.classifier import TransferClassifier
@@ -64,7 +65,10 @@ def _build(cfg: DictConfig, record: RunRecord) -> Parts:
     record.strategy = {"name": strategy.name, "unfreeze_depth": strategy.unfreeze_depth}
     if cfg.trainer.devices != 1:
         raise UserError(f"trainer.devices={cfg.trainer.devices}: this version trains in one process; allowed is 1")
-    precision = choose_precision(cfg.trainer.precision, _device(cfg.trainer.accelerator))
+    device = _device(cfg.trainer.accelerator)
+    if device.type == "cpu":
+        keep_freed_memory()
+    precision = choose_precision(cfg.trainer.precision, device)
     cfg.trainer.precision = precision.trainer
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     backbone = build_backbone(wanted.name, weights=wanted.weights, image_size=wanted.image_size)
