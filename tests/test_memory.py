@@ -12,7 +12,8 @@ from thawline.memory import keep_freed_memory
 {call}
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-torch.ones(16_000_000)
+for _ in range(10):  # the heap grows to what the program needs
+    torch.ones(16_000_000)
 before = faults()
 for _ in range(20):
     torch.ones(16_000_000)
