@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from thawline.cli import slug
+from thawline.cli import run_main, slug
 
 Run = Callable[..., Any]
 
@@ -149,6 +149,16 @@ def test_stochastic_weight_averaging_with_frozen_batchnorm_is_refused(
     swa = "+callbacks.swa={_target_:lightning.pytorch.callbacks.StochasticWeightAveraging,swa_lrs:0.001}"
     line = refused(run_cli("data=folder", f"data.root={image_folder}", swa, *tiny_run))
     assert "StochasticWeightAveraging resets the BatchNorm statistics of the 7 frozen stages" in line
+
+
+def test_ctrl_c_ends_in_one_line_and_exit_code_130(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as stop:
+        run_main(interrupted)
+    assert stop.value.code == 130
+    assert capsys.readouterr().err.startswith("interrupted;")
 
 
 @pytest.mark.parametrize(

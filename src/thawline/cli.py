@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from thawline.errors import UserError
 
 _BAD_INPUT = 2  # exit code
+_INTERRUPTED = 130  # exit code: 128 + SIGINT, as shells report it
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EISDIR}
 _TOLD = (UserError, HydraException, OmegaConfBaseException, OSError)  # may be the user's to mend; `explain` decides
 _NEAR = 0.5  # chosen: difflib's similarity above which a name is suggested; `partial` for `partial_fine_tune` has 0.58
@@ -36,6 +37,9 @@ def run_main(main: Callable[[], None]) -> None:
         if not _tell(error):
             raise
         sys.exit(_BAD_INPUT)
+    except KeyboardInterrupt:
+        print("interrupted; the run's folder keeps its log and its checkpoints so far", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
 
 
 @contextlib.contextmanager

@@ -31,7 +31,17 @@ def _position(trainer: L.Trainer) -> str:
     return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
 
 
+class EpochBar(RichProgressBar):
+    """Lightning's bar, counting epochs from 1 as the lines do."""
+
+    def __init__(self) -> None:
+        super().__init__(leave=False)
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"epoch {current_epoch + 1}/{self.trainer.max_epochs}"
+
+
 def progress_callbacks() -> list[L.Callback]:
     """The log lines, and a progress bar on a terminal."""
-    bar: list[L.Callback] = [RichProgressBar(leave=False)] if sys.stdout.isatty() else []
+    bar: list[L.Callback] = [EpochBar()] if sys.stdout.isatty() else []
     return [EpochLines(), *bar]

@@ -90,7 +90,7 @@ class TransferClassifier(L.LightningModule):
         logits = self(images).float()
         metrics(logits, labels)
         self.log(loss_key, F.cross_entropy(logits, labels), batch_size=len(labels))
-        self.log_dict(metrics, prog_bar=loss_key == "val/loss")
+        self.log_dict(metrics)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer over the groups of `build_param_groups`, its rate set at every step."""

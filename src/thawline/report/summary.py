@@ -30,7 +30,7 @@ def _rows(record: RunRecord, trainable_line: str) -> list[tuple[str, str]]:
             f"{data['name']}: {data['num_train']:,} train, {data['num_val']:,} val, {data['num_test']:,} test, "
             f"{data['num_classes']} classes",
         ),
-        ("model", f"{model['name']}, {model['weights']} weights, {model['head']} head"),
+        ("model", f"{model['name']}, {_weights(model['weights'])}, {model['head']} head"),
         ("", trainable_line),
         ("frozen", _frozen(record)),
         ("val", f"accuracy {metrics['val/accuracy']:.4f} (best checkpoint)"),
@@ -47,6 +47,12 @@ def _rows(record: RunRecord, trainable_line: str) -> list[tuple[str, str]]:
         ),
         ("compute", f"{cost['train_flops'] / 1e12:.3g} TFLOP of training"),
     ]
+
+
+def _weights(weights: str) -> str:
+    if weights == "none":
+        return "random weights"
+    return f"{weights} weights" if weights in ("embedded", "hub") else f"weights from {weights}"
 
 
 def _frozen(record: RunRecord) -> str:
