@@ -1,22 +1,16 @@
 """A timm model as an ordered list of stages, each a function on the live model, cut where one tensor is alive.
 
-The model is traced once with `torch.fx`. Its direct children, and the children of its containers
-(`nn.Sequential`, `nn.ModuleList`), stay whole modules, so train / eval mode, dropout and stochastic depth
-inside them keep working. A node whose output is the only live value is a legal cut.
+A node of the traced model (see `trace.py`) whose output is the only live value is a legal cut. Stages call the model's
+own modules, so train / eval mode, dropout and stochastic depth inside them keep working.
 """
 
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
-from thawline.errors import UserError
-
-_CONTAINERS = (nn.Sequential, nn.ModuleList)
-_PROBE_BATCH = 2  # images in the shape probe; 2 tells the batch axis from an axis of size 1
+from thawline.models.trace import CONTAINERS, node_shapes, trace
 
 
 @dataclass(frozen=True)
@@ -52,85 +46,14 @@ def split_into_stages(model: nn.Module, *, input_size: tuple[int, int, int]) -> 
     """
     was_training = model.training
     model.eval()  # what a model does differently in train mode at the top level (auxiliary heads) is not traced
-    nodes = list(_trace(model).nodes)
-    shapes = _shapes(model, nodes, input_size)
+    graph = trace(model)
+    nodes = list(graph.nodes)
+    shapes = node_shapes(model, graph, input_size=input_size)
     model.train(was_training)
     cuts = _legal_cuts(nodes, shapes)
     cuts = _whole_parts_only(cuts, nodes, model)
     runs = _merge_weightless(list(_runs(nodes, cuts)), model)
     return tuple(_make_stage(run, nodes, model, shapes) for run in runs)
-
-
-class _StageTracer(fx.Tracer):
-    """Traces the top level of a model only, with every optional argument of `forward` at its default."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return "." in module_qualified_name or not isinstance(m, _CONTAINERS)
-
-    def create_args_for_root(
-        self, root_fn: Any, is_module: bool, concrete_args: Any = None
-    ) -> tuple[Callable[..., Any], list[Any]]:
-        images = self.create_proxy("placeholder", "images", (), {})
-        return (lambda root, x: root_fn(root, x)), [self.root, images]
-
-
-def _trace(model: nn.Module) -> fx.Graph:
-    attributes = set(vars(model))
-    try:
-        graph = _StageTracer().trace(model)
-    except Exception as error:  # fx raises many types; whatever it is, this model cannot be cut
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"the backbone {type(model).__name__} cannot be cut into stages ({reason}); "
-            "choose another model.name, for instance resnet18, convnext_tiny or vit_small_patch16_224"
-        ) from error
-    finally:
-        _adopt_constants(model, set(vars(model)) - attributes)
-    _keep_only_what_the_output_needs(graph)
-    return graph
-
-
-def _keep_only_what_the_output_needs(graph: fx.Graph) -> None:
-    """Drop nodes such as the assertions that fx leaves for optional arguments."""
-    needed: set[fx.Node] = set()
-    for node in reversed(graph.nodes):
-        if node.op in {"output", "placeholder"} or needed.intersection(node.users):
-            needed.add(node)
-    for node in reversed(graph.nodes):
-        if node not in needed:
-            graph.erase_node(node)
-
-
-def _adopt_constants(model: nn.Module, names: Iterable[str]) -> None:
-    """Tensors that tracing found outside any module (rotary tables) become buffers, so they move with the model."""
-    for name in sorted(names):
-        value = getattr(model, name)
-        if isinstance(value, Tensor):
-            delattr(model, name)
-            model.register_buffer(name, value.detach(), persistent=False)
-
-
-class _ShapeRecorder(fx.Interpreter):
-    """Runs a graph once and keeps the shape of every node that yields one tensor with the batch axis in front."""
-
-    def __init__(self, module: nn.Module, graph: fx.Graph) -> None:
-        super().__init__(module, garbage_collect_values=True, graph=graph)
-        self.shapes: dict[fx.Node, tuple[int, ...]] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        value = super().run_node(n)
-        if isinstance(value, Tensor) and value.ndim >= 2 and value.shape[0] == _PROBE_BATCH:
-            self.shapes[n] = tuple(value.shape[1:])
-        return value
-
-
-def _shapes(
-    model: nn.Module, nodes: Sequence[fx.Node], input_size: tuple[int, int, int]
-) -> dict[fx.Node, tuple[int, ...]]:
-    recorder = _ShapeRecorder(model, nodes[0].graph)
-    with torch.no_grad():
-        recorder.run(torch.zeros(_PROBE_BATCH, *input_size))
-    return recorder.shapes
 
 
 def _legal_cuts(nodes: Sequence[fx.Node], shapes: dict[fx.Node, tuple[int, ...]]) -> list[int]:
@@ -174,7 +97,7 @@ def _part_namer(model: nn.Module) -> Callable[[str], str]:
     Numbered containers side by side (`layer1` ... `layer4`) are one part each; in a single container
     (`blocks`, `stages`) every child is a part.
     """
-    containers = [name for name, child in model.named_children() if isinstance(child, _CONTAINERS)]
+    containers = [name for name, child in model.named_children() if isinstance(child, CONTAINERS)]
     stems = [re.sub(r"\d+$", "", name) for name in containers]
     numbered = {n for n, stem in zip(containers, stems, strict=True) if n != stem and stems.count(stem) > 1}
     return lambda name: name.split(".")[0] if name.split(".")[0] in numbered else name
