@@ -5,12 +5,12 @@ python scripts/scenarios.py            # about 25 minutes on 2 CPU cores; runs t
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 
 from thawline.report.run_record import RunRecord, load_record
@@ -76,12 +76,14 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def _machine(runs: dict[str, list[RunRecord]]) -> str:
-    versions = next(iter(runs.values()))[0].versions
-    named = ", ".join(f"{name} {version}" for name, version in versions.items())
+    records = [record for found in runs.values() for record in found]
+    named = ", ".join(f"{name} {version}" for name, version in records[0].versions.items())
+    days = sorted({record.run_id[: len("2026-01-31")] for record in records})
     return (
         "EfficientNet-Lite0 with embedded ImageNet weights; mean ± standard deviation over seeds of head and order,\n"
         "one split; the large scenarios stop after 200 steps of 32 images.\n"
-        f"2 {platform.machine()} CPU cores, {named}, Python {platform.python_version()}, {date.today().isoformat()}.\n"
+        f"{os.cpu_count()} {platform.machine()} CPU cores, {named}, Python {platform.python_version()}, "
+        f"{' to '.join(days[:: max(1, len(days) - 1)])}.\n"
         "`python scripts/scenarios.py`"
     )
 

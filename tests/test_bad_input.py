@@ -30,7 +30,7 @@ def refused(result: Any) -> str:
         ),
         ("strategy=partial", "strategy=partial: no such strategy; did you mean partial_fine_tune?"),
         ("data=solar", "data=solar: no such data; did you mean solar_cells?"),
-        ("model=resnet18", "model=resnet18: no such model; allowed are efficientnet_lite0"),
+        ("model=resnet18", "any timm model: model.name=NAME model.weights=hub, none or FILE"),
         ("model/head=mpl", "model/head=mpl: no such head; did you mean mlp?"),
         ("strategy.unfreeze_dept=2", "strategy.unfreeze_dept: no such key; did you mean unfreeze_depth?"),
         ("optim.lr=fast", "optim.lr: Value 'fast' of type 'str' could not be converted to Float"),
@@ -38,6 +38,17 @@ def refused(result: Any) -> str:
         ("optim.name=adam", "optim.name=adam: allowed are adamw, sgd"),
         ("model.head=mlp", "model.head=mlp: choose a head with model/head=linear, mlp or cosine"),
         ("trainer.precision=8", "trainer.precision=8: allowed are auto, 32-true, bf16-mixed"),
+        ("trainer.max_steps=0", "trainer.max_steps=0: allowed are 1 to"),
+        ("trainer.max_epochs=0", "trainer.max_epochs=0: allowed are 1 to"),
+        ("trainer.max_epochs=-1", "trainer.max_epochs=-1: allowed are 1 to"),
+        ("trainer.val_check_interval=0", "trainer.val_check_interval=0: allowed are 1 to"),
+        ("trainer.log_every_n_steps=0", "trainer.log_every_n_steps=0: allowed are 1 to"),
+        ("+trainer.limit_val_batches=0", "trainer.limit_val_batches=0: allowed are 1 to"),
+        ("+trainer.limit_train_batches=1.5", "trainer.limit_train_batches=1.5: a share lies above 0 and up to 1.0"),
+        ("+trainer.fast_dev_run=true", "trainer.fast_dev_run=True: it leaves no checkpoint; use trainer.max_steps=2"),
+        ("seed=-1", "seed=-1: allowed are whole numbers from 0"),
+        ("seed=abc", "seed=abc: allowed are whole numbers from 0"),
+        ("optim=sgd", "optim.lr has no value; give one with optim.lr=VALUE"),
         ("trainer.devices=2", "trainer.devices=2: this version trains in one process; allowed is 1"),
         ("+trainer.no_such=1", "trainer: lightning.Trainer cannot be made"),
         ("data.batch_size=0", "data.batch_size=0: allowed are 1 to 65536"),
@@ -148,7 +159,7 @@ def test_stochastic_weight_averaging_with_frozen_batchnorm_is_refused(
 ) -> None:
     swa = "+callbacks.swa={_target_:lightning.pytorch.callbacks.StochasticWeightAveraging,swa_lrs:0.001}"
     line = refused(run_cli("data=folder", f"data.root={image_folder}", swa, *tiny_run))
-    assert "StochasticWeightAveraging resets the BatchNorm statistics of the 7 frozen stages" in line
+    assert "StochasticWeightAveraging changes the weights or BatchNorm statistics of the 7 frozen stages" in line
 
 
 def test_ctrl_c_ends_in_one_line_and_exit_code_130(capsys: pytest.CaptureFixture[str]) -> None:

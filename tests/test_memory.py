@@ -4,6 +4,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from thawline.memory import peak_resident_bytes, start_counting_peak
 
 # Allocates and frees 64 MB many times and prints the page faults that took; 64 MB are 16,384 pages.
 PROGRAM = """
@@ -24,6 +27,15 @@ print(faults() - before)
 def faults(call: str) -> int:
     done = subprocess.run([sys.executable, "-c", PROGRAM.format(call=call)], capture_output=True, text=True, check=True)
     return int(done.stdout)
+
+
+def test_the_peak_of_a_job_is_not_that_of_the_job_before() -> None:
+    start_counting_peak()
+    large = torch.ones(100_000_000)  # 400 MB
+    before = peak_resident_bytes()
+    del large
+    assert start_counting_peak() == (sys.platform == "linux")
+    assert peak_resident_bytes() < before - 300e6
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")

@@ -41,14 +41,27 @@ def test_every_scenario_file_is_tested_above() -> None:
 
 
 @pytest.mark.parametrize("strategy", options("strategy"))
-@pytest.mark.parametrize("optim", options("optim"))
-def test_settings_of_every_strategy_and_optimizer_are_valid(strategy: str, optim: str) -> None:
+def test_settings_of_every_strategy_are_valid(strategy: str) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("train", [f"strategy={strategy}", f"optim={optim}", "strategy.unfreeze_depth=3"])
+        cfg = compose("train", [f"strategy={strategy}", "strategy.unfreeze_depth=3"])
     assert strategy_settings(cfg).name == strategy
     assert strategy_settings(cfg).unfreeze_depth == 3  # a depth sweep works under any strategy
-    assert optim_settings(cfg).name == optim
-    assert optim_settings(cfg).resolved_backbone_lr <= optim_settings(cfg).lr
+    assert strategy_settings(cfg).pretrained == (strategy != "from_scratch")
+
+
+def test_strategies_differ_in_what_trains_and_how_fast() -> None:
+    rates = {}
+    for strategy in options("strategy"):
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = compose("train", [f"strategy={strategy}"])
+        rates[strategy] = optim_settings(cfg).resolved_backbone_lr
+    assert rates["fine_tune"] < rates["full_fine_tune"] < rates["from_scratch"]
+
+
+def test_sgd_takes_its_own_rates() -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("train", ["optim=sgd", "optim.lr=0.05", "optim.backbone_lr=0.005"])
+    assert (optim_settings(cfg).name, optim_settings(cfg).lr) == ("sgd", 0.05)
 
 
 @pytest.mark.parametrize("data", options("data"))

@@ -110,10 +110,42 @@ def test_a_second_run_equals_the_first_bit_by_bit(
     assert any(not torch.equal(value, states[1][key]) for key, value in states[0].items())
 
 
+def test_last_checkpoint_is_the_end_and_best_the_first_of_equals(
+    run_cli: Run, image_folder: Path, tmp_path: Path
+) -> None:
+    arguments = ("optim.lr=0", "optim.backbone_lr=0", "trainer.max_epochs=3", "data.batch_size=8", "data.num_workers=0")
+    run_cli("data=folder", f"data.root={image_folder}", *BACKBONE, "model.image_size=32", *arguments)
+    (folder,) = (tmp_path / "out" / "small_different").iterdir()
+    steps = {
+        name: torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)["global_step"]
+        for name in ("best", "last")
+    }
+    assert steps == {"best": 2, "last": 6}  # 2 steps an epoch; nothing improves at a learning rate of 0
+
+
+def test_the_end_of_a_bounded_run_is_validated(run_cli: Run, image_folder: Path, tmp_path: Path) -> None:
+    arguments = ("trainer.max_steps=3", "data.batch_size=8", "data.num_workers=0", "model.image_size=32")
+    assert run_cli("data=folder", f"data.root={image_folder}", *BACKBONE, *arguments).code == 0
+    (folder,) = (tmp_path / "out" / "small_different").iterdir()
+    assert [event.step for event in read_events(folder).Scalars("val/loss")] == [1, 3]
+
+
+def test_a_sweep_goes_on_after_a_failed_run_and_ends_with_its_error(
+    run_cli: Run, tiny_run: tuple[str, ...], image_folder: Path, tmp_path: Path
+) -> None:
+    data = ("data=folder", f"data.root={image_folder}", *BACKBONE)
+    result = run_cli("-m", "strategy.unfreeze_depth=0,99,1", *data, *tiny_run)
+    assert result.code == 2
+    assert result.err.count("error: strategy.unfreeze_depth=99: test_resnet has 7 stages") == 1
+    statuses = [r["status"] for r in read_records(tmp_path / "out")]
+    assert statuses == ["completed", "failed", "completed"]
+
+
 def test_from_scratch_takes_no_pretrained_weights(
     run_cli: Run, tiny_run: tuple[str, ...], image_folder: Path, tmp_path: Path
 ) -> None:
-    run_cli("strategy=from_scratch", "data=folder", f"data.root={image_folder}", *tiny_run)
+    data = ("data=folder", f"data.root={image_folder}", "model.weights=embedded")
+    assert run_cli("strategy=from_scratch", *data, *tiny_run).code == 0
     (record,) = read_records(tmp_path / "out")
     assert (record["model"]["weights"], record["strategy"]["name"]) == ("none", "from_scratch")
     assert record["params"]["trainable"] == record["params"]["total"]
@@ -151,3 +183,5 @@ def test_a_bounded_run_says_so_and_names_the_way_out(
     assert result.code == 0, result.err
     assert "Bounded: training stops after 2 steps (1.0 epochs). Lift the bound with trainer=default." in result.out
     assert "Note: large_similar is meant for more than 100,000 images, this dataset has 24." in result.out
+    result = run_cli("data=folder", f"data.root={image_folder}", *BACKBONE, *tiny_run)
+    assert "Lift the bound with trainer.max_steps=-1." in result.out

@@ -19,7 +19,8 @@ from thawline.errors import UserError
 _BAD_INPUT = 2  # exit code
 _INTERRUPTED = 130  # exit code: 128 + SIGINT, as shells report it
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EISDIR}
-_TOLD = (UserError, HydraException, OmegaConfBaseException, OSError)  # may be the user's to mend; `explain` decides
+_MENDABLE = (UserError, HydraException, OmegaConfBaseException, OSError)  # perhaps by the user; `explain` decides
+_TOLD = "thawline_told"  # attribute of an error whose line was printed
 _NEAR = 0.5  # chosen: difflib's similarity above which a name is suggested; `partial` for `partial_fine_tune` has 0.58
 _MAX_SLUG = 100  # characters; file systems allow 255
 
@@ -33,7 +34,7 @@ def run_main(main: Callable[[], None]) -> None:
     OmegaConf.register_new_resolver("slug", slug, replace=True)
     try:
         main()
-    except _TOLD as error:
+    except _MENDABLE as error:
         if not _tell(error):
             raise
         sys.exit(_BAD_INPUT)
@@ -47,19 +48,25 @@ def one_line_errors() -> Iterator[None]:
     """Inside one job: tell bad input in one line as soon as it is met; a sweep goes on with its other jobs."""
     try:
         yield
-    except _TOLD as error:
+    except Exception as error:
+        sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
         if not _tell(error):
+            if sweeping:  # Hydra shows the traceback of the first failure only, at the end
+                print(f"error: {type(error).__name__}: {_one_line(error)}; see traceback.txt", file=sys.stderr)
             raise
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
+        if sweeping:
             raise  # Hydra runs the other jobs, then raises the first error again
         sys.exit(_BAD_INPUT)
 
 
 def _tell(error: BaseException) -> bool:
+    """Print the one line for an error that the user can mend, once; False for any other error."""
     line = explain(error)
     if line is None or os.environ.get("THAWLINE_DEBUG") == "1":
         return False
-    print(f"error: {line}", file=sys.stderr)
+    if not getattr(error, _TOLD, False):
+        print(f"error: {line}", file=sys.stderr)
+        setattr(error, _TOLD, True)
     return True
 
 
@@ -95,7 +102,8 @@ def _missing_option(error: MissingConfigException) -> str:
         return _one_line(error)
     near = difflib.get_close_matches(choice, options, n=1, cutoff=_NEAR)
     hint = f"did you mean {near[0]}? " if near else ""
-    return f"{group}={choice}: no such {group.rpartition('/')[2]}; {hint}allowed are {', '.join(options)}"
+    more = "; any timm model: model.name=NAME model.weights=hub, none or FILE" if group == "model" else ""
+    return f"{group}={choice}: no such {group.rpartition('/')[2]}; {hint}allowed are {', '.join(options)}{more}"
 
 
 def _bad_key(error: OmegaConfBaseException) -> str:

@@ -5,9 +5,24 @@ from typing import Any, TypeVar, cast
 from omegaconf import DictConfig, OmegaConf
 
 from thawline.errors import UserError
-from thawline.settings import AugmentSettings, LoaderSettings, ModelSettings, OptimSettings, StrategySettings
+from thawline.settings import (
+    AugmentSettings,
+    LoaderSettings,
+    ModelSettings,
+    OptimSettings,
+    StrategySettings,
+    TrainerSettings,
+)
 
 _T = TypeVar("_T")
+_LARGEST_SEED = 2**32 - 1  # NumPy's
+_REFUSED_TRAINER_KEYS = {
+    **dict.fromkeys(("callbacks", "logger", "default_root_dir", "num_sanity_val_steps"), "Thawline sets it"),
+    **dict.fromkeys(("enable_model_summary", "enable_progress_bar", "enable_checkpointing"), "Thawline sets it"),
+    "fast_dev_run": "it leaves no checkpoint; use trainer.max_steps=2",
+    "overfit_batches": "it replaces the sampler; use +trainer.limit_train_batches=N data.augment=none",
+    "check_val_every_n_epoch": "every epoch is validated; use trainer.val_check_interval",
+}
 
 
 def resolve(cfg: DictConfig) -> DictConfig:
@@ -29,6 +44,8 @@ def strategy_settings(cfg: DictConfig) -> StrategySettings:
 
 
 def optim_settings(cfg: DictConfig) -> OptimSettings:
+    if cfg.optim.lr is None:
+        raise UserError("optim.lr has no value; give one with optim.lr=VALUE (the strategies' rates are AdamW's)")
     return _typed(OptimSettings, cfg.optim, "optim")
 
 
@@ -39,6 +56,22 @@ def model_settings(cfg: DictConfig) -> ModelSettings:
             f"model.head={head}: choose a head with model/head=linear, mlp or cosine, or set model.head._target_"
         )
     return _typed(ModelSettings, cfg.model, "model")
+
+
+def trainer_settings(cfg: DictConfig) -> TrainerSettings:
+    """The trainer keys that Thawline reads; keys that it sets itself, or that break its promises, are refused."""
+    for key in _REFUSED_TRAINER_KEYS:
+        if key in cfg.trainer:
+            raise UserError(f"trainer.{key}={cfg.trainer[key]}: {_REFUSED_TRAINER_KEYS[key]}; remove it")
+    known = {key: cfg.trainer[key] for key in TrainerSettings.__dataclass_fields__ if key in cfg.trainer}
+    return _typed(TrainerSettings, OmegaConf.create(known), "trainer")
+
+
+def seed_setting(cfg: DictConfig) -> int:
+    seed = cfg.seed
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= _LARGEST_SEED:
+        raise UserError(f"seed={seed}: allowed are whole numbers from 0 to {_LARGEST_SEED}")
+    return seed
 
 
 def loader_settings(cfg: DictConfig) -> LoaderSettings:

@@ -1,13 +1,18 @@
-"""Keep freed memory in the process: on a CPU, training otherwise spends most of its time getting it back."""
+"""The process's own memory on a CPU: keep what was freed, and know the peak of one job."""
 
 import ctypes
+import gc
+import re
 import sys
+from pathlib import Path
+from typing import Any
 
 # Parameters of glibc's mallopt(3), from malloc.h.
 _M_TRIM_THRESHOLD = -1
 _M_TOP_PAD = -2
 _M_MMAP_MAX = -4
 _TOP_PAD_BYTES = 256 * 1024**2  # chosen: memory is asked for in steps of this size
+_RESET_PEAK = "5"  # written to /proc/self/clear_refs; proc(5)
 
 
 def keep_freed_memory() -> bool:
@@ -20,10 +25,44 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether it took effect: on Linux with glibc. Elsewhere nothing changes.
     """
-    if sys.platform != "linux":
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:  # musl
-        return False
     settings = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1, _M_TOP_PAD: _TOP_PAD_BYTES}
-    return all(mallopt(parameter, value) == 1 for parameter, value in settings.items())
+    mallopt = _glibc("mallopt")
+    return mallopt is not None and all(mallopt(parameter, value) == 1 for parameter, value in settings.items())
+
+
+def start_counting_peak() -> bool:
+    """Give kept memory back and start the peak anew, so that a job does not report the peak of the one before it.
+
+    Returns:
+        Whether it took effect: on Linux with glibc. Elsewhere `peak_resident_bytes` is the peak of the whole process.
+    """
+    gc.collect()
+    trim = _glibc("malloc_trim")
+    if trim is None:
+        return False
+    trim(0)
+    try:
+        Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
+    except OSError:  # a container may forbid it
+        return False
+    return True
+
+
+def peak_resident_bytes() -> int:
+    """Largest memory of this process in RAM since `start_counting_peak`, in bytes; 0 where the system does not tell."""
+    try:
+        peak = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+        if peak:
+            return int(peak[1]) * 1024
+    except OSError:  # not Linux
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    kilobytes = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes
+
+
+def _glibc(function: str) -> Any:
+    return getattr(ctypes.CDLL(None), function, None) if sys.platform == "linux" else None

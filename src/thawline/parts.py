@@ -6,17 +6,21 @@ from thawline.data.datamodule import ImageDataModule
 from thawline.models.classifier import TransferClassifier
 from thawline.models.freezing import FreezePlan, StageStatus, trainable_line
 from thawline.models.weights import checksum
+from thawline.precision import Precision
 from thawline.report.run_record import RunRecord
+from thawline.steps import Steps
 
 
 @dataclass
 class Parts:
-    """The data, the model, which of its stages train when, and its status before training."""
+    """The data, the model, which of its stages train when, its status before training, steps and arithmetic."""
 
     data: ImageDataModule
     model: TransferClassifier
     plan: FreezePlan
     rows: list[StageStatus]
+    steps: Steps
+    precision: Precision
 
     @property
     def trainable_line(self) -> str:

@@ -12,10 +12,11 @@ PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
 @dataclass
 class StrategySettings:
-    """How much of the backbone trains. `unfreeze_depth` counts final stages; 0 is the head only, `all` every stage."""
+    """How much of the backbone trains, and from where. `unfreeze_depth` counts final stages; 0 is the head only."""
 
     name: str
     unfreeze_depth: int | str
+    pretrained: bool = True  # False starts from random weights whatever model.weights says
 
 
 @dataclass
@@ -85,6 +86,36 @@ class LoaderSettings:
 
 
 @dataclass
+class TrainerSettings:
+    """The arguments of `lightning.Trainer` that Thawline reads; others pass through unread."""
+
+    accelerator: str = "auto"
+    devices: int | str = 1
+    precision: str = "auto"
+    max_epochs: int = 10  # -1 for no bound, where max_steps gives one
+    max_steps: int = -1  # -1 for no bound
+    val_check_interval: int | float = 1.0  # an int counts training batches, a float is a share of an epoch
+    log_every_n_steps: int = 5
+    accumulate_grad_batches: int = 1
+    limit_train_batches: int | float = 1.0
+    limit_val_batches: int | float = 1.0
+    limit_test_batches: int | float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.devices != 1:
+            raise UserError(f"trainer.devices={self.devices}: this version trains in one process; allowed is 1")
+        _one_of("trainer.precision", self.precision, PRECISIONS)
+        if self.max_steps != -1:
+            _between("trainer.max_steps", self.max_steps, 1, 1_000_000_000)
+        if self.max_epochs != -1 or self.max_steps == -1:
+            _between("trainer.max_epochs", self.max_epochs, 1, 1_000_000)
+        _between("trainer.log_every_n_steps", self.log_every_n_steps, 1, 1_000_000)
+        _between("trainer.accumulate_grad_batches", self.accumulate_grad_batches, 1, 1_000_000)
+        for key in ("val_check_interval", "limit_train_batches", "limit_val_batches", "limit_test_batches"):
+            _amount_or_share(f"trainer.{key}", getattr(self, key))
+
+
+@dataclass
 class ModelSettings:
     """The backbone by its timm name, where its weights come from, and the head's `_target_` config."""
 
@@ -95,6 +126,14 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         _between("model.image_size", self.image_size or 32, 8, 4096)
+
+
+def _amount_or_share(key: str, value: int | float) -> None:
+    if isinstance(value, float):
+        if not 0.0 < value <= 1.0:
+            raise UserError(f"{key}={value}: a share lies above 0 and up to 1.0; an amount is a whole number from 1")
+    else:
+        _between(key, value, 1, 1_000_000_000)
 
 
 def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -1,17 +1,20 @@
 """Costs by hand and against the measured reference."""
 
+import lightning as L
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from thawline.callbacks.cost import count_saved_bytes, optimizer_state_bytes, peak_memory_bytes
+from thawline.callbacks.cost import CostCallback, count_saved_bytes, optimizer_state_bytes, peak_memory_bytes
+from thawline.data.datamodule import ImageDataModule
+from thawline.data.sources.source import ImageSource
 from thawline.models import freezing
-from thawline.models.backbone import build_backbone
+from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.classifier import TransferClassifier
 from thawline.models.heads import LinearHead
-from thawline.settings import OptimSettings
+from thawline.settings import LoaderSettings, OptimSettings
 
 
 def test_saved_bytes_of_a_linear_layer_are_its_input() -> None:
@@ -49,11 +52,31 @@ def test_optimizer_state_of_adamw_is_two_copies_and_a_step_count() -> None:
     assert optimizer_state_bytes(optimizer) == 2 * 33 * 4 + 2 * 4
 
 
-def test_flops_of_a_linear_layer_forward_and_backward() -> None:
-    layer = nn.Linear(10, 3, bias=False)
-    with FlopCounterMode(display=False) as counter:
-        layer(torch.ones(8, 10)).sum().backward()
-    assert counter.get_total_flops() == 2 * (2 * 8 * 10 * 3)  # forward, and the weight's gradient; x needs none
+def test_a_fit_counts_its_steps_by_hand(tiny_backbone: Backbone, colours: ImageSource) -> None:
+    data = ImageDataModule(
+        colours, spec=tiny_backbone.input, loader=LoaderSettings(batch_size=8, num_workers=0), seed=0
+    )
+    freezing.apply(tiny_backbone, frozenset())
+    head = LinearHead(tiny_backbone.num_features, 4)
+    model = TransferClassifier(
+        tiny_backbone, head, num_classes=4, stages=frozenset(), optim=OptimSettings(), total_steps=6
+    )
+    callback = CostCallback()
+    trainer = L.Trainer(
+        accelerator="cpu", max_epochs=2, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, callbacks=[callback],
+    )  # fmt: skip
+    trainer.fit(model, datamodule=data)
+    with FlopCounterMode(display=False) as forward, torch.no_grad():
+        tiny_backbone(torch.zeros(8, 3, 32, 32))
+    # The head forward, and the gradient of its weight; its input needs none.
+    step = forward.get_total_flops() + 2 * (2 * 8 * tiny_backbone.num_features * 4)
+    assert callback.cost.train_flops == 6 * step  # 2 epochs of 3 batches
+    # Kept for the backward pass: the features (8, D); and of the loss the log-softmax (8, 4), the labels (8,), int64,
+    # and the sum of the class weights, one float.
+    assert callback.cost.saved_activation_bytes == 8 * (tiny_backbone.num_features + 4) * 4 + 8 * 8 + 4
+    assert callback.cost.optimizer_state_bytes == 2 * 4 * (4 * tiny_backbone.num_features + 4) + 2 * 4
+    assert callback.cost.images_per_s > 0
 
 
 def test_peak_memory_of_this_process_is_plausible() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import StochasticWeightAveraging
+from lightning.pytorch.callbacks import EMAWeightAveraging, StochasticWeightAveraging
 
 from thawline.callbacks.freeze import FreezeCallback, FrozenStageChanged, refuse_unsafe
 from thawline.data.datamodule import ImageDataModule
@@ -68,7 +68,7 @@ class Meddler(L.Callback):
 
 
 def test_a_frozen_stage_that_changed_is_named(tiny_backbone: Backbone, colours: ImageSource) -> None:
-    with pytest.raises(FrozenStageChanged, match="frozen stages changed during training: layer1;"):
+    with pytest.raises(FrozenStageChanged, match="frozen stages differ after training: layer1;"):
         fit(tiny_backbone, colours, Meddler())
 
 
@@ -87,8 +87,8 @@ def test_the_plan_is_applied_again_at_every_epoch_start(tiny_backbone: Backbone,
     assert status["layer1"] == 0
 
 
-def test_stochastic_weight_averaging_is_refused_with_frozen_stages_only() -> None:
-    swa = StochasticWeightAveraging(swa_lrs=0.01)
+@pytest.mark.parametrize("averaging", [StochasticWeightAveraging(swa_lrs=0.01), EMAWeightAveraging()])
+def test_averaging_weights_is_refused_with_frozen_stages_only(averaging: L.Callback) -> None:
     with pytest.raises(UserError, match="the 5 frozen stages"):
-        refuse_unsafe([swa], PLAN)
-    refuse_unsafe([swa], FreezePlan(num_stages=7, unfreeze_depth=7))
+        refuse_unsafe([averaging], PLAN)
+    refuse_unsafe([averaging], FreezePlan(num_stages=7, unfreeze_depth=7))

@@ -68,16 +68,23 @@ def test_freezing_midway_stops_weight_decay_and_momentum_and_batchnorm(tiny_back
     before = freezing.stage_checksums(tiny_backbone)
     _train_steps(tiny_backbone, steps=2, optimizer=optimizer, head=head)
     after = freezing.stage_checksums(tiny_backbone)
-    assert freezing.changed_stages(before, after, frozen=range(6)) == []
-    assert before[6] != after[6]
+    assert freezing.changed(before, after, backbone=tiny_backbone, trained={6}) == []
+    assert before["layer4"] != after["layer4"]
 
 
 def test_changed_stages_sees_a_single_buffer(tiny_backbone: Backbone) -> None:
     before = freezing.stage_checksums(tiny_backbone)
     tiny_backbone.model.layer2[0].bn1.num_batches_tracked += 1
     after = freezing.stage_checksums(tiny_backbone)
-    names = [tiny_backbone.stages[i].name for i in freezing.changed_stages(before, after, frozen=range(7))]
-    assert names == ["layer2"]
+    assert freezing.changed(before, after, backbone=tiny_backbone, trained=set()) == ["layer2"]
+    assert freezing.changed(before, after, backbone=tiny_backbone, trained={4}) == []  # layer2 may
+
+
+def test_what_belongs_to_no_stage_is_watched_too(tiny_backbone: Backbone) -> None:
+    before = freezing.stage_checksums(tiny_backbone)
+    tiny_backbone.mean += 1e-3  # a buffer that no checkpoint holds
+    after = freezing.stage_checksums(tiny_backbone)
+    assert freezing.changed(before, after, backbone=tiny_backbone, trained=range(7)) == ["outside the stages"]
 
 
 def test_names_and_identities_survive_freezing_and_unfreezing(tiny_backbone: Backbone) -> None:

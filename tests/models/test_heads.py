@@ -7,7 +7,7 @@ from torch import nn
 from thawline.models.heads import CosineHead, LinearHead, MLPHead
 
 
-@pytest.mark.parametrize("head", [LinearHead(6, 3), MLPHead(6, 3, hidden=4), CosineHead(6, 3)])
+@pytest.mark.parametrize("head", [LinearHead(6, 3), MLPHead(6, 3, hidden=4), CosineHead(6, 3, scale=20)])
 def test_shape(head: nn.Module) -> None:
     assert head(torch.randn(5, 6)).shape == (5, 3)
 

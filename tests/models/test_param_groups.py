@@ -39,6 +39,15 @@ def test_learning_rate_and_decay_by_hand(tiny_backbone: Backbone) -> None:
         assert all((p.ndim < 2) == group["name"].endswith("no_decay") for p in group["params"])
 
 
+def test_a_fixed_part_of_a_head_reaches_no_group(tiny_backbone: Backbone) -> None:
+    head = LinearHead(tiny_backbone.num_features, 2)
+    head.weight.requires_grad = False
+    groups = build_param_groups(
+        tiny_backbone, head, stages=(), lr=1.0, backbone_lr=1.0, layer_decay=1.0, weight_decay=0.0
+    )
+    assert [id(p) for group in groups for p in group["params"]] == [id(head.bias)]
+
+
 def test_two_equal_layers_both_get_a_group(tiny_backbone: Backbone) -> None:
     blocks = tiny_backbone.model.layer4[0]
     blocks.conv1.weight.data.fill_(0.5)  # equal values must not be taken for the same parameter

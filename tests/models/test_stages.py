@@ -87,6 +87,13 @@ def test_a_model_with_data_dependent_control_flow_is_refused_in_one_line() -> No
     assert "\n" not in str(error.value)
 
 
+def test_an_image_size_that_the_model_cannot_take_is_named() -> None:
+    with pytest.raises(
+        UserError, match=r"model\.image_size=8: ConvNeXt cannot take .*; leave it null for the model's own"
+    ):
+        build_backbone("convnext_atto", weights="none", image_size=8)
+
+
 def test_cut_out_of_range_names_the_number_of_stages(tiny_backbone: Backbone) -> None:
     with pytest.raises(UserError, match=r"cut=8: test_resnet has 7 stages; allowed are 0\.\.7"):
         tiny_backbone.prefix(torch.zeros(1, 3, 32, 32), 8)

@@ -84,6 +84,17 @@ class Canary:
         return (Path.touch, (self.path,))
 
 
+def test_a_classifier_with_a_norm_of_its_own_is_left_out(tmp_path: Path) -> None:
+    save_file(timm.create_model("levit_128s", num_classes=7).state_dict(), tmp_path / "w.safetensors")
+    assert create_model("levit_128s", weights=str(tmp_path / "w.safetensors")).num_classes == 0
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(b"\x08\x00")
+    with pytest.raises(UserError, match="not a file of plain tensors"):
+        create_model("test_resnet", weights=str(tmp_path / "w.safetensors"))
+
+
 def test_a_poisoned_file_is_refused_and_runs_nothing(tmp_path: Path) -> None:
     torch.save({"state_dict": Canary(tmp_path / "sang")}, tmp_path / "w.pth")
     with pytest.raises(UserError, match="not a file of plain tensors"):
@@ -100,6 +111,11 @@ def test_a_poisoned_file_is_refused_and_runs_nothing(tmp_path: Path) -> None:
             "embedded",
             r"model\.weights=embedded: no package ships weights for resnet18, only for tf_efficientnet_lite0",
         ),
+        (
+            "resnet18.a1_in1kk",
+            "none",
+            r"model\.name=resnet18\.a1_in1kk: timm has no such model; did you mean resnet18\.a1_in1k",
+        ),
         ("resnet18", "imagenet", r"model\.weights=imagenet: not a file; allowed are embedded, hub, none"),
     ],
 )
@@ -113,7 +129,9 @@ def test_hub_without_a_network_names_the_three_other_ways(monkeypatch: pytest.Mo
         raise OSError("Name or service not known")
 
     monkeypatch.setattr("thawline.models.weights.socket.getaddrinfo", offline)
-    with pytest.raises(UserError, match=r"could not be downloaded \(the hub cannot be reached.*embedded.*none.*FILE"):
+    with pytest.raises(
+        UserError, match=r"could not be loaded from the hub \(the hub cannot be reached.*embedded.*none.*FILE"
+    ):
         create_model("resnet18.fb_swsl_ig1b_ft_in1k", weights="hub")  # a tag that no test machine has in its cache
     assert not constants.HF_HUB_OFFLINE  # the next download may try again
 

@@ -1,6 +1,7 @@
 """run.json is whole at any moment and survives a round trip."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ def test_round_trip(tmp_path: Path) -> None:
     assert load_record(path) == record()
     assert json.loads(path.read_text())["schema"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["run.json"]  # no half-written file stays
+
+
+def test_a_loss_that_is_no_number_becomes_null_and_comes_back(tmp_path: Path) -> None:
+    diverged = record()
+    diverged.metrics["test/loss"] = float("nan")
+    path = diverged.save(tmp_path)
+    assert json.loads(path.read_text())["metrics"]["test/loss"] is None
+    assert math.isnan(load_record(path).metrics["test/loss"])
 
 
 def test_status_goes_from_running_to_completed(tmp_path: Path) -> None:

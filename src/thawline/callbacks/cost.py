@@ -1,8 +1,6 @@
 """What a run costs: time, memory, FLOPs. Measured on the run itself, not estimated."""
 
 import contextlib
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +10,8 @@ import lightning as L
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+
+from thawline.memory import peak_resident_bytes, start_counting_peak
 
 
 @dataclass
@@ -57,11 +57,10 @@ def optimizer_state_bytes(optimizer: torch.optim.Optimizer) -> int:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Highest memory use so far: allocated on the GPU, or resident in this process on a CPU."""
+    """Highest memory use of this run so far: allocated on the GPU, or resident in this process on a CPU."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts KiB
+    return peak_resident_bytes()
 
 
 class CostCallback(L.Callback):
@@ -81,6 +80,8 @@ class CostCallback(L.Callback):
         self._fit_start = time.perf_counter()
         if pl_module.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(pl_module.device)
+        else:
+            start_counting_peak()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._batch_start = time.perf_counter()

@@ -7,7 +7,7 @@ import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.tensorboard.summary import hparams
 
-from thawline.callbacks.freeze import _classifier
+from thawline.callbacks.freeze import classifier
 
 
 class TensorBoardCallback(L.Callback):
@@ -30,7 +30,7 @@ class TensorBoardCallback(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if trainer.global_step % trainer.log_every_n_steps == 0 and trainer.logger:  # type: ignore[attr-defined]
-            rates = {f"lr/{name}": lr for name, lr in _classifier(pl_module).group_learning_rates()}
+            rates = {f"lr/{name}": lr for name, lr in classifier(pl_module).group_learning_rates()}
             trainer.logger.log_metrics(rates, step=trainer.global_step)
 
 

@@ -12,6 +12,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from thawline.models.backbone import Backbone
+from thawline.models.metrics import BalancedAccuracy
 from thawline.models.param_groups import build_param_groups
 from thawline.models.schedule import lr_factor
 from thawline.settings import OptimSettings
@@ -51,7 +52,7 @@ class TransferClassifier(L.LightningModule):
         self.test_metrics = MetricCollection(
             {
                 "test/accuracy": MulticlassAccuracy(num_classes, average="micro"),
-                "test/balanced_accuracy": MulticlassAccuracy(num_classes, average="macro"),
+                "test/balanced_accuracy": BalancedAccuracy(num_classes),
             },
             compute_groups=False,
         )

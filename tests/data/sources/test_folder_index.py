@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ def test_extension_in_any_case(tmp_path, extension: str) -> None:
     names = {f"x{extension}", f"y{extension.upper()}", f"z{extension}.txt"}
     for name in names:
         (tmp_path / name).touch()
-    assert {path.name for path in find_images(tmp_path)} == {f"x{extension}", f"y{extension.upper()}"}
+    assert {path.name for path in find_images(tmp_path, Counter())} == {f"x{extension}", f"y{extension.upper()}"}
 
 
 def test_index_takes_and_splits(tmp_path) -> None:

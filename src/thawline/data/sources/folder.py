@@ -50,6 +50,10 @@ class FolderSource:
     ) -> None:
         if on_unreadable not in ("error", "skip"):
             raise UserError(f"data.on_unreadable={on_unreadable!r}: allowed are error, skip")
+        if on_unreadable == "skip" and not verify:
+            raise UserError(
+                "data.on_unreadable=skip needs data.verify=true: only reading every image finds those to skip"
+            )
         self.root = checked_root(root)
         self.name = self.root.resolve().name or str(root)
         self.unreadable: list[str] = []

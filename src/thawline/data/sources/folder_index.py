@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,31 @@ from numpy.typing import NDArray
 from thawline.data.sources.source import SPLITS, IntArray, Split
 from thawline.errors import UserError
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+EXTENSIONS = frozenset(
+    {
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".bmp",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".avif",
+        ".jp2",
+        ".ppm",
+        ".pgm",
+    }
+)
 SPLIT_FOLDERS: Mapping[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 LAYOUT = "class folders directly, or train/ (with val/ and test/ if you have them) holding class folders"
 
+# Kinds of image that Pillow does not read by itself: left out, with a warning.
+_OTHER_IMAGES = frozenset(
+    {".heic", ".heif", ".svg", ".psd", ".exr", ".hdr", ".dcm", ".dng", ".cr2", ".cr3", ".nef", ".arw"}
+)
 _IGNORED = frozenset({"__macosx", "thumbs.db"})  # left behind by macOS archives and Windows
 
 _log = logging.getLogger(__name__)
@@ -63,9 +85,10 @@ def scan(root: Path) -> Index:
     paths: list[str] = []
     labels: list[int] = []
     parts: list[int] = []
+    passed_over: Counter[str] = Counter()
     for split, class_folders in classes.items():
         for folder in sorted(class_folders, key=lambda folder: class_names.index(folder.name)):
-            found = sorted(path.relative_to(root).as_posix() for path in find_images(folder))
+            found = sorted(path.relative_to(root).as_posix() for path in find_images(folder, passed_over))
             if not found:
                 raise UserError(
                     f"data.root={root}: class folder {folder.relative_to(root).as_posix()!r} holds no image "
@@ -74,6 +97,9 @@ def scan(root: Path) -> Index:
             paths += found
             labels += [class_names.index(folder.name)] * len(found)
             parts += [SPLITS.index(split) if split is not None else -1] * len(found)
+    if passed_over:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in passed_over.most_common(3))
+        _log.warning("%d images cannot be read and are left out (%s; %s)", passed_over.total(), kinds, _extensions())
     return Index(
         class_names,
         np.array(paths, dtype=np.str_),
@@ -113,8 +139,12 @@ def find_splits(root: Path) -> dict[Split | None, Path]:
     return {split: found[split] for split in SPLITS if split in found}
 
 
-def find_images(folder: Path) -> Iterator[Path]:
-    """Yield the image files below `folder`; links are followed, no folder is entered twice."""
+def find_images(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
+    """Yield the image files below `folder`; links are followed, no folder is entered twice.
+
+    Args:
+        passed_over: Receives the number of images of other kinds by extension.
+    """
     entered: set[tuple[int, int]] = set()
     pending = [folder]
     while pending:
@@ -128,6 +158,8 @@ def find_images(folder: Path) -> Iterator[Path]:
                 pending.append(path)
             elif path.suffix.lower() in EXTENSIONS:
                 yield path
+            elif path.suffix.lower() in _OTHER_IMAGES:
+                passed_over[path.suffix.lower()] += 1
 
 
 def natural_order(names: Iterable[str]) -> list[str]:

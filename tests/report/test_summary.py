@@ -1,0 +1,62 @@
+"""The last screen holds what the record holds."""
+
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console, RenderableType
+
+from thawline.models.freezing import StageStatus, trainable_line
+from thawline.report.run_record import RunRecord
+from thawline.report.status_table import status_markdown, status_table
+from thawline.report.summary import summary_panel
+
+ROWS = [StageStatus("conv1", 9536, 0, "frozen"), StageStatus("head", 5130, 5130, "train")]
+
+
+def text(renderable: RenderableType) -> str:
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(renderable)
+    return captured.get()
+
+
+def record(**changes: object) -> RunRecord:
+    return RunRecord(
+        run_id="r", scenario="small_different", seed=0, status="completed",
+        data={"name": "cells", "num_train": 1560, "num_val": 120, "num_test": 120, "num_classes": 4},
+        model={"name": "resnet18", "weights": "none", "head": "linear", "num_stages": 5},
+        strategy={"name": "feature_extraction", "unfreeze_depth": 0},
+        metrics={"val/accuracy": 0.75, "test/accuracy": 0.5, "test/balanced_accuracy": 0.25, "test/loss": 1.5},
+        cost={"wall_s": 61.2, "fit_s": 59.0, "images_per_s": 80.0, "peak_memory_bytes": 2.5e9,
+              "optimizer_state_bytes": 41_048, "saved_activation_bytes": 999, "train_flops": 3e12},
+        freeze={"verified": True, "checks": 5}, **changes,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "Thawline: small_different",
+        "feature_extraction, unfreeze_depth 0 of 5 stages",
+        "cells: 1,560 train, 120 val, 120 test, 4 classes",
+        "resnet18, random weights, linear head",
+        "Trainable: 5,130 / 14,666 (34.98%)",
+        "5 stages checked after training and test: bitwise unchanged",
+        "accuracy 0.5000   balanced 0.2500   loss 1.5000",
+        "61 s in all, 59 s fit, 80 images/s",
+        "peak 2.5 GB, optimizer state 41.0 kB, saved activations 999 B",
+        "3 TFLOP of training",
+        "tensorboard --logdir outputs",
+    ],
+)
+def test_summary_says(says: str) -> None:
+    panel = summary_panel(record(), folder=Path("f"), trainable_line=trainable_line(ROWS), log_root=Path("outputs"))
+    assert says in text(panel)
+
+
+def test_status_as_table_and_as_markdown() -> None:
+    assert re.search(r"conv1 +9,536 +0 +frozen", text(status_table(ROWS)))
+    lines = status_markdown(ROWS, trainable_line(ROWS)).splitlines()
+    assert lines[0] == "Trainable: 5,130 / 14,666 (34.98%)"
+    assert lines[-1] == "| head | 5,130 | 5,130 | train |"
