@@ -81,7 +81,7 @@ def _machine(runs: dict[str, list[RunRecord]]) -> str:
     days = sorted({record.run_id[: len("2026-01-31")] for record in records})
     return (
         "EfficientNet-Lite0 with embedded ImageNet weights; mean ± standard deviation over seeds of head and order,\n"
-        "one split; the large scenarios stop after 200 steps of 32 images.\n"
+        "one split; the large scenarios stop after 150 steps of 32 images.\n"
         f"{os.cpu_count()} {platform.machine()} CPU cores, {named}, Python {platform.python_version()}, "
         f"{' to '.join(days[:: max(1, len(days) - 1)])}.\n"
         "`python scripts/scenarios.py`"

@@ -84,7 +84,7 @@ def _build(cfg: DictConfig, record: RunRecord) -> Parts:
     backbone = build_backbone(wanted.name, weights=weights, image_size=wanted.image_size)
     plan = freezing.make_plan(strategy.unfreeze_depth, num_stages=backbone.num_stages, model_name=wanted.name)
     source = _make(cfg.data.source, "data.source")
-    data = ImageDataModule(source, spec=backbone.input, loader=loader, seed=record.seed)
+    data = ImageDataModule(source, spec=backbone.input, loader=loader, seed=record.seed, on_cpu=device.type == "cpu")
     sizes = {"num_features": backbone.num_features, "num_classes": data.num_classes}
     head: nn.Module = _make(cfg.model.head, "model.head", **sizes)
     steps, precision = plan_steps(data.num_train_batches, trainer), choose_precision(trainer.precision, device)

@@ -51,3 +51,12 @@ def test_small_shared_memory_falls_back_to_the_main_process(
     with caplog.at_level(logging.WARNING):
         assert module(colours, num_workers=4).num_workers == 0
     assert "--shm-size" in caplog.text
+
+
+@pytest.mark.parametrize(("cores", "on_cpu", "workers"), [(2, True, 0), (16, True, 4), (2, False, 2), (64, False, 8)])
+def test_workers_leave_the_cores_to_a_model_on_the_cpu(
+    colours: ImageSource, monkeypatch: pytest.MonkeyPatch, cores: int, on_cpu: bool, workers: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+    settings = LoaderSettings(batch_size=8)
+    assert ImageDataModule(colours, spec=SPEC, loader=settings, seed=0, on_cpu=on_cpu).num_workers == workers
