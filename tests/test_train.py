@@ -84,7 +84,7 @@ def test_a_sweep_leaves_one_folder_and_record_per_run_with_the_same_typed_hyperp
     assert result.code == 0, result.err
     (sweep,) = (tmp_path / "out" / "multirun").iterdir()
     folders = sorted(p for p in sweep.iterdir() if p.is_dir())
-    assert len(folders) == 3
+    assert [folder.name for folder in folders] == ["0_unfreeze_depth=0", "1_unfreeze_depth=2", "2_unfreeze_depth=all"]
     records = read_records(sweep)
     assert [r["strategy"]["unfreeze_depth"] for r in records] == [0, 2, "all"]
     assert [r["freeze"]["checks"] for r in records] == [7, 5, 0]

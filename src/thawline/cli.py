@@ -71,8 +71,12 @@ def _tell(error: BaseException) -> bool:
 
 
 def slug(overrides: str) -> str:
-    """Turn Hydra's override list into a folder name: `strategy.unfreeze_depth=2` -> `unfreeze_depth=2`."""
-    parts = (re.sub(r"^\+*([\w/@-]*[./])*(?=[\w-]+=)", "", part) for part in overrides.split(","))
+    """Turn a job's overrides into a folder name: `strategy.unfreeze_depth=2` -> `unfreeze_depth=2`.
+
+    An override that stands in the command as it is belongs to all jobs, and is left out.
+    """
+    own = (part for part in overrides.split(",") if part not in sys.argv)
+    parts = (re.sub(r"^\+*([\w/@-]*[./])*(?=[\w-]+=)", "", part) for part in own)
     name = re.sub(r"[^\w=.+-]+", "-", "_".join(parts)).strip("-")
     return name[:_MAX_SLUG] or "run"
 
