@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.text import Text
@@ -24,6 +25,7 @@ from rich.text import Text
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 COLUMNS = 92  # of the pictured terminal
+TAGS = "val/|train/loss|fit_s|test/acc|activation"  # charts shown, as TensorBoard's filter
 RUN = ("train.py", "scenario=small_different", "trainer.max_epochs=5")
 START_SECONDS = 60  # TensorBoard's time to answer
 RENDER_MILLISECONDS = 40_000  # the page's time to draw its charts
@@ -44,7 +46,7 @@ def main() -> None:
     DOCS.mkdir(exist_ok=True)
     terminal(chromium, DOCS / "terminal.png")
     with tensorboard(sweep) as address:
-        page = f"{address}/?tagFilter=val%2F%7Ctrain%2Floss%7Cfit_s%7Ctest%2Facc%7Cactivation&smoothing=0&darkMode=false#timeseries"
+        page = f"{address}/?tagFilter={quote(TAGS, safe='')}&smoothing=0&darkMode=false#timeseries"
         screenshot(chromium, page, DOCS / "tensorboard.png", size=(1700, 1110))
 
 
