@@ -40,5 +40,6 @@ def test_the_peak_of_a_job_is_not_that_of_the_job_before() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")
 def test_freed_memory_is_not_fetched_from_the_kernel_again() -> None:
-    assert faults("") > 20 * 10_000  # what happens without it: the test would pass with nothing to prove
-    assert faults("assert keep_freed_memory()") < 1_000
+    without = faults("")
+    assert without > 20 * 16  # 64 MB are 32 huge pages of 2 MB, or 16,384 small ones: fetched every time
+    assert faults("assert keep_freed_memory()") < without / 10
