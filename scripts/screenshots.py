@@ -2,10 +2,12 @@
 
     python scripts/screenshots.py outputs/multirun/SWEEP
 
-Needs Chromium on the PATH (Debian: apt-get install chromium).
+Needs Chromium and chromedriver (Debian: apt-get install chromium chromium-driver).
 """
 
 import argparse
+import base64
+import json
 import os
 import shutil
 import socket
@@ -17,6 +19,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from rich.console import Console
@@ -28,7 +31,7 @@ COLUMNS = 92  # of the pictured terminal
 TAGS = "val/|train/loss|fit_s|test/acc|activation"  # charts shown, as TensorBoard's filter
 RUN = ("train.py", "scenario=small_different", "trainer.max_epochs=5")
 START_SECONDS = 60  # TensorBoard's time to answer
-RENDER_MILLISECONDS = 40_000  # the page's time to draw its charts
+RENDER_SECONDS = 15  # the page's time to draw its charts
 
 
 def main() -> None:
@@ -38,19 +41,18 @@ def main() -> None:
         "sweep", type=Path, help="folder of a depth sweep, such as outputs/multirun/2026-01-31_12-00-00"
     )
     sweep = parser.parse_args().sweep
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        sys.exit("error: no Chromium on the PATH; install it (Debian: apt-get install chromium)")
+    if shutil.which("chromedriver") is None:
+        sys.exit("error: no chromedriver on the PATH; install it (Debian: apt-get install chromium-driver)")
     if not any(sweep.rglob("events.out.tfevents.*")):
         sys.exit(f"error: {sweep} holds no TensorBoard events; give the folder of a finished sweep")
     DOCS.mkdir(exist_ok=True)
-    terminal(chromium, DOCS / "terminal.png")
+    terminal(DOCS / "terminal.png")
     with tensorboard(sweep) as address:
         page = f"{address}/?tagFilter={quote(TAGS, safe='')}&smoothing=0&darkMode=false#timeseries"
-        screenshot(chromium, page, DOCS / "tensorboard.png", size=(1700, 1110))
+        screenshot(page, DOCS / "tensorboard.png", size=(1700, 1110))
 
 
-def terminal(chromium: str, target: Path) -> None:
+def terminal(target: Path) -> None:
     """Run one scenario and picture what it prints."""
     environment = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(COLUMNS), "TERM": "xterm-256color"}
     done = subprocess.run([sys.executable, *RUN], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
@@ -60,53 +62,75 @@ def terminal(chromium: str, target: Path) -> None:
         svg = Path(folder, "terminal.svg")
         console.save_svg(str(svg), title="Thawline")
         lines = done.stdout.count("\n") + 1
-        screenshot(chromium, svg.as_uri(), target, size=(1160, int(24.4 * lines) + 130))
+        screenshot(svg.as_uri(), target, size=(1160, int(24.4 * lines) + 130))
 
 
 @contextmanager
 def tensorboard(folder: Path) -> Iterator[str]:
     """Serve `folder` on a free port while the block runs; yields the address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--port", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + START_SECONDS
-        while not _answers(f"{address}/data/runs"):
-            if time.monotonic() > deadline:
-                sys.exit(f"error: TensorBoard did not answer within {START_SECONDS} s")
-            time.sleep(1)
-        yield address
+        yield from _when_up(f"http://127.0.0.1:{port}", "/data/runs", "TensorBoard")
     finally:
         server.terminate()
         server.wait()
 
 
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=2) as response:
-            return len(response.read()) > len("[]")
-    except OSError:
-        return False
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
-def screenshot(chromium: str, address: str, target: Path, *, size: tuple[int, int]) -> None:
-    """Picture a page of `size` (width, height) pixels."""
-    with tempfile.TemporaryDirectory() as profile:
-        options = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--hide-scrollbars",
-            "--disable-background-networking",
-        ]
-        options += ["--no-first-run", "--disable-sync", "--disable-component-update", "--disable-quic"]
-        options += [f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}", f"--screenshot={target}"]
-        options += [f"--virtual-time-budget={RENDER_MILLISECONDS}", address]
-        subprocess.run([chromium, *options], check=True, capture_output=True, timeout=180)
+def _when_up(address: str, path: str, name: str) -> Iterator[str]:
+    """Yield the address once the server answers with more than an empty list."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{address}{path}", timeout=2) as response:
+                if len(response.read()) > len("[]"):
+                    yield address
+                    return
+        except OSError:
+            pass
+        time.sleep(0.5)
+    sys.exit(f"error: {name} did not answer within {START_SECONDS} s")
+
+
+def screenshot(address: str, target: Path, *, size: tuple[int, int]) -> None:
+    """Picture a page of `size` (width, height) pixels, once it had time to draw, through chromedriver."""
+    with tempfile.TemporaryDirectory() as profile, _chromedriver() as driver:
+        flags = ["--headless", "--no-sandbox", "--hide-scrollbars", "--no-first-run", "--disable-background-networking"]
+        flags += [f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}"]
+        wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"args": flags}}}}
+        session = f"{driver}/session/{_webdriver(f'{driver}/session', wanted)['sessionId']}"
+        try:
+            _webdriver(f"{session}/url", {"url": address})
+            time.sleep(RENDER_SECONDS)
+            target.write_bytes(base64.b64decode(_webdriver(f"{session}/screenshot")))
+        finally:
+            urllib.request.urlopen(urllib.request.Request(session, method="DELETE")).close()
     print(target)
+
+
+@contextmanager
+def _chromedriver() -> Iterator[str]:
+    port = _free_port()
+    server = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL)
+    try:
+        yield from _when_up(f"http://127.0.0.1:{port}", "/status", "chromedriver")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _webdriver(address: str, body: dict[str, Any] | None = None) -> Any:
+    """One call of the WebDriver protocol (W3C): POST with a body, GET without."""
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(address, data)) as response:
+        return json.load(response)["value"]
 
 
 if __name__ == "__main__":

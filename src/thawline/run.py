@@ -66,7 +66,8 @@ def train(cfg: DictConfig) -> RunRecord:
         parts = _build(cfg, record)
         _announce(cfg, parts, record)
         _fit_and_test(cfg, parts, record, folder=folder, start=start)
-    panel = summary_panel(record, folder=folder, trainable_line=parts.trainable_line, log_root=Path(cfg.output_dir))
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    panel = summary_panel(record, folder=shown, trainable_line=parts.trainable_line, log_root=Path(cfg.output_dir))
     Console().print(panel)
     return record
 
