@@ -87,6 +87,9 @@ def test_a_sweep_leaves_one_folder_and_record_per_run_with_the_same_typed_hyperp
     assert [folder.name for folder in folders] == ["0_unfreeze_depth=0", "1_unfreeze_depth=2", "2_unfreeze_depth=all"]
     records = read_records(sweep)
     assert [r["strategy"]["unfreeze_depth"] for r in records] == [0, 2, "all"]
+    headings = [line for line in result.out.splitlines() if line.startswith("Run ")]
+    assert headings == [f"Run {folder.name}" for folder in folders]
+    assert result.out.count("the frozen stages hold random weights") == 2  # not where every stage trains
     assert [r["freeze"]["checks"] for r in records] == [7, 5, 0]
     assert records[2]["params"]["trainable"] == records[2]["params"]["total"]
     keys = [read_hparams(folder) for folder in folders]

@@ -11,6 +11,7 @@ import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
@@ -109,9 +110,13 @@ def _announce(cfg: DictConfig, parts: Parts, record: RunRecord) -> None:
     counts = {split: len(indices) for split, indices in parts.data.splits.items()}
     num_images = sum(counts.values())
     sizes = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        _log.info("Run %s", record.run_id)
     _log.info("%s: %s images (%s), %d classes", record.data["name"], f"{num_images:,}", sizes, parts.data.num_classes)
     if note := size_note(record.scenario, num_images):
         _log.warning("Note: %s.", note)
+    if record.model["weights"] == "none" and len(parts.plan.ever_training()) < parts.plan.num_stages:
+        _log.warning("Note: the frozen stages hold random weights; nothing was learned in them, nor will be.")
     epochs, steps = cfg.trainer.max_epochs, parts.steps
     if epochs > 0 and steps.total < epochs * steps.per_epoch:
         share = steps.total / steps.per_epoch
