@@ -87,6 +87,11 @@ def test_a_model_with_data_dependent_control_flow_is_refused_in_one_line() -> No
     assert "\n" not in str(error.value)
 
 
+def test_a_model_that_changes_a_list_in_place_is_refused() -> None:
+    with pytest.raises(UserError, match="HighResolutionNet cannot be cut into stages; choose another"):
+        build_backbone("hrnet_w18_small", weights="none", image_size=64)
+
+
 def test_an_image_size_that_the_model_cannot_take_is_named() -> None:
     with pytest.raises(
         UserError, match=r"model\.image_size=8: ConvNeXt cannot take .*; leave it null for the model's own"

@@ -96,6 +96,10 @@ def node_shapes(
     try:
         with torch.no_grad():
             recorder.run(torch.zeros(_PROBE_BATCH, *input_size))
+    except TypeError as error:  # the forward changes a list in place, which a traced graph cannot
+        raise UserError(
+            f"the backbone {type(model).__name__} cannot be cut into stages; choose another model.name"
+        ) from error
     except (RuntimeError, AssertionError, ValueError) as error:
         raise UserError(
             f"model.image_size={input_size[-1]}: {type(model).__name__} cannot take images of this size "
