@@ -10,7 +10,7 @@ import yaml
 from thawline.data.sources.torchvision_dataset import DATASETS
 
 CONF = Path(__file__).resolve().parents[3] / "conf" / "data"
-NAMES = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "loader")
+NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("name", NAMES)
