@@ -56,11 +56,12 @@ def measure(*, keep: bool) -> Rates:
     import torch
 
     from thawline.memory import keep_freed_memory
-    from thawline.models import freezing
     from thawline.models.backbone import build_backbone
     from thawline.models.classifier import TransferClassifier
+    from thawline.models.freezing import bind
     from thawline.models.heads import LinearHead
-    from thawline.settings import OptimSettings
+    from thawline.settings import OptimSettings, StrategySettings
+    from thawline.steps import Steps
 
     if keep:
         assert keep_freed_memory()
@@ -69,16 +70,11 @@ def measure(*, keep: bool) -> Rates:
     labels = torch.randint(0, 4, (BATCH,))
     rates = {}
     for depth in DEPTHS:
-        stages = freezing.FreezePlan(num_stages=backbone.num_stages, unfreeze_depth=depth).training_stages(0)
-        freezing.apply(backbone, stages)
-        model = TransferClassifier(
-            backbone,
-            LinearHead(backbone.num_features, 4),
-            num_classes=4,
-            stages=stages,
-            optim=OptimSettings(),
-            total_steps=100,
-        ).train()
+        strategy = StrategySettings("benchmark", unfreeze_depth=depth)
+        bound = bind(strategy, backbone, LinearHead(backbone.num_features, 4))
+        bound.apply(0)
+        steps = Steps(batches=100, per_epoch=100, total=100, epochs=1, validate_every=1.0)
+        model = TransferClassifier(bound, num_classes=4, optim=OptimSettings(), steps=steps).train()
         optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-5)
         for mode, (bf16_prefix, suffix) in MODES.items():
             model.prefix_dtype = torch.bfloat16 if bf16_prefix else torch.float32

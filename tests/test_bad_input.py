@@ -49,7 +49,22 @@ def refused(result: Any) -> str:
         ("seed=-1", "seed=-1: allowed are whole numbers from 0"),
         ("seed=abc", "seed=abc: allowed are whole numbers from 0"),
         ("optim=sgd", "optim.lr has no value; give one with optim.lr=VALUE"),
-        ("trainer.devices=2", "trainer.devices=2: this version trains in one process; allowed is 1"),
+        ("trainer.devices=0", "trainer.devices=0: allowed are 1 to"),
+        ("trainer.devices=auto", "trainer.devices: Value 'auto' of type 'str' could not be converted to Integer"),
+        ("trainer.strategy=fsdp", "trainer.strategy=fsdp: it would shard or wrap frozen and training parameters alike"),
+        ("+trainer.num_nodes=2", "trainer.num_nodes=2: this version trains on one machine; allowed is 1"),
+        ("+trainer.use_distributed_sampler=true", "Thawline gives every process its own batches; remove it"),
+        ("strategy.batchnorm=freeze", "strategy.batchnorm=freeze: allowed are train, eval"),
+        ("strategy.parameters=weights", "strategy.parameters=weights: allowed are all, norm, bias"),
+        ("strategy.stages=[99]", "strategy.unfreeze_depth=2: has no effect beside strategy.stages"),
+        ("strategy=surgical strategy.stages=[99]", "strategy.stages=99: tf_efficientnet_lite0 has no such stage"),
+        ("optim.schedule=linear", "optim.schedule=linear: allowed are cosine, constant, one_cycle, plateau"),
+        ("regularize=l2", "regularize=l2: no such regularize; did you mean l2_sp?"),
+        ("regularize.l2_sp=-1", "regularize.l2_sp=-1.0: allowed are 0 to 1000"),
+        ("regularize.wise_ft=2", "regularize.wise_ft=2: allowed are 0 to 1"),
+        ("regularize.wise_ft=most", "regularize.wise_ft=most: a number from 0 to 1, or a list of them"),
+        ("strategy=from_scratch regularize=l2_sp", "regularize.l2_sp=0.01: pulls towards pretrained weights"),
+        ("resume=no/such/run", "resume=no/such/run: no run lies there (no run.json)"),
         ("+trainer.no_such=1", "trainer: lightning.Trainer cannot be made"),
         ("data.batch_size=0", "data.batch_size=0: allowed are 1 to 65536"),
         ("data.augment=lots", "data.augment=lots: write data.augment=none"),
@@ -66,7 +81,7 @@ def test_a_wrong_value_names_the_key_the_value_and_what_is_allowed(
     run_cli: Run, image_folder: Path, argument: str, says: str
 ) -> None:
     data = () if argument.startswith("data=") else ("data=folder", f"data.root={image_folder}")
-    assert says in refused(run_cli(*data, argument))
+    assert says in refused(run_cli(*data, *argument.split()))
 
 
 def test_an_unset_root_says_how_to_set_it(run_cli: Run) -> None:

@@ -40,7 +40,7 @@ def test_a_run_leaves_record_config_log_checkpoints_and_one_event_file(
     assert f"Trainable: 2,562 / {LITE0_PARAMS + 2562:,} (0.08%)" in result.out
     (folder,) = (tmp_path / "out" / "small_similar").iterdir()
     assert {p.name for p in folder.iterdir() if "tfevents" not in p.name} == {
-        "config.yaml", "run.json", "checkpoints", "train.log",
+        "config.yaml", "run.json", "freeze.json", "checkpoints", "train.log",
     }  # fmt: skip
     assert len(list(folder.glob("events.out.tfevents.*"))) == 1
     assert {p.name for p in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
@@ -51,9 +51,13 @@ def test_a_run_leaves_record_config_log_checkpoints_and_one_event_file(
     fingerprint = record["data"].pop("fingerprint")
     assert record["data"] == {"name": "images", "num_train": 16, "num_val": 4, "num_test": 4, "num_classes": 2}
     assert len(fingerprint) >= 32
-    assert record["strategy"] == {"name": "feature_extraction", "unfreeze_depth": 0}
+    assert record["strategy"] == {
+        "name": "feature_extraction", "unfreeze_depth": 0, "parameters": "all", "batchnorm": "train",
+        "phases": [{"from_epoch": 0, "stages": ["head"]}],
+    }  # fmt: skip
     assert record["params"] == {"trainable": 2562, "total": LITE0_PARAMS + 2562}
-    assert record["freeze"] == {"verified": True, "checks": 9}
+    assert record["freeze"].pop("guard_s") > 0
+    assert record["freeze"] == {"verified": True, "checks": 3, "frozen_stages": 9}
     assert set(record["metrics"]) == {"val/accuracy", "test/accuracy", "test/balanced_accuracy", "test/loss"}
     assert all(record["cost"][key] > 0 for key in record["cost"] if key != "images_per_s"), record["cost"]
 
@@ -90,7 +94,7 @@ def test_a_sweep_leaves_one_folder_and_record_per_run_with_the_same_typed_hyperp
     headings = [line for line in result.out.splitlines() if line.startswith("Run ")]
     assert headings == [f"Run {folder.name}" for folder in folders]
     assert result.out.count("the frozen stages hold random weights") == 2  # not where every stage trains
-    assert [r["freeze"]["checks"] for r in records] == [7, 5, 0]
+    assert [r["freeze"]["frozen_stages"] for r in records] == [7, 5, 0]
     assert records[2]["params"]["trainable"] == records[2]["params"]["total"]
     keys = [read_hparams(folder) for folder in folders]
     assert keys[0] == keys[1] == keys[2]
@@ -130,7 +134,7 @@ def test_the_end_of_a_bounded_run_is_validated(run_cli: Run, image_folder: Path,
     arguments = ("trainer.max_steps=3", "data.batch_size=8", "data.num_workers=0", "model.image_size=32")
     assert run_cli("data=folder", f"data.root={image_folder}", *BACKBONE, *arguments).code == 0
     (folder,) = (tmp_path / "out" / "small_different").iterdir()
-    assert [event.step for event in read_events(folder).Scalars("val/loss")] == [1, 3]
+    assert [event.step for event in read_events(folder).Scalars("val/loss")] == [1, 2]  # counted from 0
 
 
 def test_a_sweep_goes_on_after_a_failed_run_and_ends_with_its_error(

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from thawline.errors import UserError
+from thawline.resume import run_dir
 
 _BAD_INPUT = 2  # exit code
 _INTERRUPTED = 130  # exit code: 128 + SIGINT, as shells report it
@@ -32,6 +33,7 @@ def run_main(main: Callable[[], None]) -> None:
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to us instead of printing and exiting with 1
     OmegaConf.register_new_resolver("slug", slug, replace=True)
+    OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
     try:
         main()
     except _MENDABLE as error:
@@ -39,7 +41,9 @@ def run_main(main: Callable[[], None]) -> None:
             raise
         sys.exit(_BAD_INPUT)
     except KeyboardInterrupt:
-        print("interrupted; the run's folder keeps its log and its checkpoints so far", file=sys.stderr)
+        print(
+            "interrupted; go on with resume=RUN, the run's folder, once it holds checkpoints/last.ckpt", file=sys.stderr
+        )
         sys.exit(_INTERRUPTED)
 
 
@@ -93,7 +97,7 @@ def explain(error: BaseException) -> str | None:
             return _bad_key(cause)
         return explain(cause) if isinstance(cause, UserError) else _one_line(error)
     if isinstance(error, OmegaConfBaseException):
-        return _bad_key(error)
+        return explain(error.__cause__) if isinstance(error.__cause__, UserError) else _bad_key(error)
     if isinstance(error, OSError) and error.errno in _UNWRITABLE:
         return f"cannot write {error.filename}: {error.strerror}; choose another folder with output_dir=DIR"
     return None

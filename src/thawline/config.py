@@ -10,6 +10,7 @@ from thawline.settings import (
     LoaderSettings,
     ModelSettings,
     OptimSettings,
+    RegularizeSettings,
     StrategySettings,
     TrainerSettings,
 )
@@ -20,6 +21,7 @@ _REFUSED_TRAINER_KEYS = {
     **dict.fromkeys(("callbacks", "logger", "default_root_dir", "num_sanity_val_steps"), "Thawline sets it"),
     **dict.fromkeys(("enable_model_summary", "enable_progress_bar", "enable_checkpointing"), "Thawline sets it"),
     "fast_dev_run": "it leaves no checkpoint; use trainer.max_steps=2",
+    "use_distributed_sampler": "Thawline gives every process its own batches",
     "overfit_batches": "it replaces the sampler; use +trainer.limit_train_batches=N data.augment=none",
     "check_val_every_n_epoch": "every epoch is validated; use trainer.val_check_interval",
 }
@@ -41,6 +43,10 @@ def resolve(cfg: DictConfig) -> DictConfig:
 
 def strategy_settings(cfg: DictConfig) -> StrategySettings:
     return _typed(StrategySettings, cfg.strategy, "strategy")
+
+
+def regularize_settings(cfg: DictConfig) -> RegularizeSettings:
+    return _typed(RegularizeSettings, cfg.regularize, "regularize")
 
 
 def optim_settings(cfg: DictConfig) -> OptimSettings:

@@ -4,31 +4,52 @@ from dataclasses import dataclass
 
 from thawline.data.datamodule import ImageDataModule
 from thawline.models.classifier import TransferClassifier
-from thawline.models.freezing import FreezePlan, StageStatus, trainable_line
-from thawline.models.weights import checksum
+from thawline.models.digests import checksum
+from thawline.models.freezing import BoundPlan, StageStatus, trainable_line
 from thawline.precision import Precision
 from thawline.report.run_record import RunRecord
+from thawline.settings import StrategySettings
 from thawline.steps import Steps
 
 
 @dataclass
 class Parts:
-    """The data, the model, which of its stages train when, its status before training, steps and arithmetic."""
+    """The data, the model and the freeze plan that rules it, its status before training, steps and arithmetic."""
 
     data: ImageDataModule
     model: TransferClassifier
-    plan: FreezePlan
     rows: list[StageStatus]
     steps: Steps
     precision: Precision
 
     @property
-    def trainable_line(self) -> str:
-        return trainable_line(self.rows)
+    def bound(self) -> BoundPlan:
+        return self.model.bound
+
+    @property
+    def num_params(self) -> int:
+        return sum(row.num_params for row in self.rows)
+
+    def num_trainable(self, epoch: int) -> int:
+        return sum(p.numel() for p in self.bound.trainable(epoch).values())
+
+    def trainable_line(self, epoch: int = 0) -> str:
+        """The diagnostic line for one epoch."""
+        return trainable_line(self.num_trainable(epoch), self.num_params)
+
+    def phase_rows(self) -> list[tuple[str, str, int]]:
+        """The plan before training: (epochs counted from 1, what trains, parameters), one row per phase."""
+        plan, rows = self.bound.plan, []
+        ends = [*plan.changes, self.steps.epochs]
+        for phase, end in zip(plan.phases, ends, strict=True):
+            first = phase.from_epoch + 1
+            epochs = str(first) if end == first else f"{first}-{end}"
+            rows.append((epochs, ", ".join(plan.stage_list(phase)), self.num_trainable(phase.from_epoch)))
+        return rows
 
 
-def describe(record: RunRecord, parts: Parts, *, weights: str) -> None:
-    """Fill the record's sections on data, model and parameters."""
+def describe(record: RunRecord, parts: Parts, *, strategy: StrategySettings, weights: str) -> None:
+    """Fill the record's sections on data, model, strategy and parameters."""
     source, splits, backbone = parts.data.source, parts.data.splits, parts.model.backbone
     record.data = {
         "name": source.name,
@@ -42,26 +63,36 @@ def describe(record: RunRecord, parts: Parts, *, weights: str) -> None:
         "weights_sha256": checksum(backbone.model.state_dict()),
         "head": type(parts.model.head).__name__.removesuffix("Head").lower(),
         "num_stages": backbone.num_stages,
+        "image_size": backbone.input.size,
     }
-    record.params = {
-        "trainable": sum(r.num_trainable for r in parts.rows),
-        "total": sum(r.num_params for r in parts.rows),
+    plan = parts.bound.plan
+    record.strategy = {
+        "name": strategy.name,
+        "unfreeze_depth": strategy.unfreeze_depth,
+        "phases": plan.as_list(),
+        "parameters": plan.parameters,
+        "batchnorm": plan.batchnorm,
     }
+    ever = sum(p.numel() for p in parts.bound.ever_trainable().values())
+    record.params = {"trainable": ever, "total": parts.num_params}
 
 
 def hyperparameters(record: RunRecord, parts: Parts) -> dict[str, str | float | bool]:
     """The same keys with the same types in every run; the depth is a number also where the config says `all`."""
-    optim = parts.model.optim
+    optim, regularize = parts.model.optim, parts.model.regularize
     return {
         "scenario": record.scenario,
         "strategy": str(record.strategy["name"]),
-        "unfreeze_depth": float(len(parts.plan.training_stages(0))),
+        "unfreeze_depth": float(len(parts.bound.ever_training())),
         "data": str(record.data["name"]),
         "model": str(record.model["name"]),
         "weights": str(record.model["weights"]),
         "head": str(record.model["head"]),
         "lr": float(optim.lr),
         "backbone_lr": float(optim.resolved_backbone_lr),
+        "schedule": optim.schedule,
         "batch_size": float(parts.data.batch_size),
+        "l2_sp": float(regularize.l2_sp),
+        "ema_decay": float(regularize.ema_decay),
         "seed": float(record.seed),
     }

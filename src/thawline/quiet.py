@@ -10,6 +10,7 @@ _EXPECTED = (
     r".*does not have many workers.*",  # the number of workers is chosen from the cores
     r".*number of training batches.*logging interval.*",
     r".*module\(s\) in eval mode at the start of training.*",  # frozen stages, on purpose
+    r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its own
     r".*LeafSpec.*is deprecated.*",  # Lightning's own use of torch
     r".*Precision bf16-mixed is not supported by the model summary.*",
 )

@@ -7,16 +7,37 @@ from thawline.errors import UserError
 from thawline.models.schedule import SCHEDULES
 
 OPTIMIZERS = ("adamw", "sgd")
+PARAMETERS = ("all", "norm", "bias")
+BATCHNORM = ("train", "eval")
+TRAINER_STRATEGIES = ("auto", "ddp")
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
 
 @dataclass
 class StrategySettings:
-    """How much of the backbone trains, and from where. `unfreeze_depth` counts final stages; 0 is the head only."""
+    """Which stages train, and when; `models/plan.py` makes a plan of it."""
 
     name: str
-    unfreeze_depth: int | str
+    unfreeze_depth: int | str | None = None  # final stages that train in the end: 0 is the head only, or `all`
+    stages: Any = None  # instead of the final ones: a list of numbers and names
+    thaw_after: int = 0  # epochs of the head alone
+    thaw_every: int = 0  # epochs from one stage's thaw to the next; 0 thaws all at once
+    thaw_lr: float | None = None  # the head's rate from the thaw on
+    phases: Any = None  # instead of all of these: [{from_epoch: 0, stages: [head]}, ...]
+    parameters: str = "all"
+    batchnorm: str = "train"
+    guard: bool = True
     pretrained: bool = True  # False starts from random weights whatever model.weights says
+
+    def __post_init__(self) -> None:
+        _one_of("strategy.parameters", self.parameters, PARAMETERS)
+        _one_of("strategy.batchnorm", self.batchnorm, BATCHNORM)
+        _between("strategy.thaw_after", self.thaw_after, 0, 1_000_000)
+        _between("strategy.thaw_every", self.thaw_every, 0, 1_000_000)
+        if self.thaw_lr is not None:
+            _between("strategy.thaw_lr", self.thaw_lr, 0.0, 10.0)
+            if self.thaw_after == 0:
+                raise UserError(f"strategy.thaw_lr={self.thaw_lr}: needs a thaw; set strategy.thaw_after=EPOCHS")
 
 
 @dataclass
@@ -30,7 +51,10 @@ class OptimSettings:
     weight_decay: float = 0.05
     momentum: float = 0.9  # sgd only
     schedule: str = "cosine"
-    warmup_fraction: float = 0.1
+    warmup_fraction: float = 0.1  # of the steps; all schedules but plateau
+    restart_at_thaw: bool = False  # begin the schedule anew, warm-up included, at every change of the freeze plan
+    plateau_factor: float = 0.1  # plateau only
+    plateau_patience: int = 3  # plateau only: epochs without a lower val/loss
 
     def __post_init__(self) -> None:
         _one_of("optim.name", self.name, OPTIMIZERS)
@@ -41,10 +65,39 @@ class OptimSettings:
         _between("optim.weight_decay", self.weight_decay, 0.0, 10.0)
         _between("optim.momentum", self.momentum, 0.0, 1.0)
         _between("optim.warmup_fraction", self.warmup_fraction, 0.0, 1.0)
+        _between("optim.plateau_factor", self.plateau_factor, 0.0, 0.99)
+        _between("optim.plateau_patience", self.plateau_patience, 0, 1_000_000)
 
     @property
     def resolved_backbone_lr(self) -> float:
         return self.lr if self.backbone_lr is None else self.backbone_lr
+
+
+@dataclass
+class RegularizeSettings:
+    """What keeps a small data set from being learned by heart; 0 turns each off."""
+
+    l2_sp: float = 0.0  # weight of the squared distance to the pretrained weights
+    label_smoothing: float = 0.0
+    mixup: float = 0.0  # alpha of the Beta distribution
+    cutmix: float = 0.0  # alpha; with mixup, each batch gets one of the two
+    ema_decay: float = 0.0  # of the running average of the weights that is validated and tested
+    wise_ft: Any = 1.0  # share of the tuned weights in those that are tested; of a list, the best on validation
+
+    def __post_init__(self) -> None:
+        _between("regularize.l2_sp", self.l2_sp, 0.0, 1000.0)
+        _between("regularize.label_smoothing", self.label_smoothing, 0.0, 0.99)
+        _between("regularize.mixup", self.mixup, 0.0, 100.0)
+        _between("regularize.cutmix", self.cutmix, 0.0, 100.0)
+        _between("regularize.ema_decay", self.ema_decay, 0.0, 0.999999)
+        for share in self.wise_ft_shares:
+            if isinstance(share, bool) or not isinstance(share, (int, float)):
+                raise UserError(f"regularize.wise_ft={self.wise_ft}: a number from 0 to 1, or a list of them")
+            _between("regularize.wise_ft", share, 0.0, 1.0)
+
+    @property
+    def wise_ft_shares(self) -> list[float]:
+        return list(self.wise_ft) if isinstance(self.wise_ft, list) else [self.wise_ft]
 
 
 @dataclass
@@ -55,8 +108,12 @@ class AugmentSettings:
     hflip: bool = False
     vflip: bool = False
     color: float = 0.0  # largest relative change of brightness, contrast and saturation
+    rand_ops: int = 0  # operations of RandAugment on each image
+    rand_magnitude: int = 9  # of RandAugment, from 0 to 30
 
     def __post_init__(self) -> None:
+        _between("data.augment.rand_ops", self.rand_ops, 0, 16)
+        _between("data.augment.rand_magnitude", self.rand_magnitude, 0, 30)
         _between("data.augment.min_scale", self.min_scale, 0.01, 1.0)
         _between("data.augment.color", self.color, 0.0, 1.0)
 
@@ -90,7 +147,9 @@ class TrainerSettings:
     """The arguments of `lightning.Trainer` that Thawline reads; others pass through unread."""
 
     accelerator: str = "auto"
-    devices: int | str = 1
+    devices: int = 1
+    strategy: str = "auto"
+    num_nodes: int = 1
     precision: str = "auto"
     max_epochs: int = 10  # -1 for no bound, where max_steps gives one
     max_steps: int = -1  # -1 for no bound
@@ -102,8 +161,14 @@ class TrainerSettings:
     limit_test_batches: int | float = 1.0
 
     def __post_init__(self) -> None:
-        if self.devices != 1:
-            raise UserError(f"trainer.devices={self.devices}: this version trains in one process; allowed is 1")
+        _between("trainer.devices", self.devices, 1, 1024)
+        if self.num_nodes != 1:
+            raise UserError(f"trainer.num_nodes={self.num_nodes}: this version trains on one machine; allowed is 1")
+        if self.strategy not in TRAINER_STRATEGIES:
+            raise UserError(
+                f"trainer.strategy={self.strategy}: it would shard or wrap frozen and training "
+                f"parameters alike; allowed are {', '.join(TRAINER_STRATEGIES)}"
+            )
         _one_of("trainer.precision", self.precision, PRECISIONS)
         if self.max_steps != -1:
             _between("trainer.max_steps", self.max_steps, 1, 1_000_000_000)

@@ -14,12 +14,14 @@ class Steps:
         batches: Training batches in one epoch.
         per_epoch: Optimizer steps in one epoch.
         total: Optimizer steps of the run.
+        epochs: Epochs of the run; of the last one perhaps only the beginning.
         validate_every: Lightning's `val_check_interval`: training batches between validations, or 1.0 for an epoch.
     """
 
     batches: int
     per_epoch: int
     total: int
+    epochs: int
     validate_every: int | float
 
 
@@ -34,7 +36,8 @@ def plan_steps(num_batches: int, trainer: TrainerSettings) -> Steps:
     bound = trainer.max_steps if trainer.max_steps > 0 else total
     wanted = _limited(batches, trainer.val_check_interval)
     interval = min(wanted, batches, bound * trainer.accumulate_grad_batches)
-    return Steps(batches, per_epoch, min(total, bound), 1.0 if interval == batches else interval)
+    steps = min(total, bound)
+    return Steps(batches, per_epoch, steps, math.ceil(steps / per_epoch), 1.0 if interval == batches else interval)
 
 
 def _limited(number: int, limit: int | float) -> int:

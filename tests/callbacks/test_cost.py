@@ -1,6 +1,8 @@
 """Costs by hand and against the measured reference."""
 
-import lightning as L
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,13 +10,14 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from thawline.callbacks.cost import CostCallback, count_saved_bytes, optimizer_state_bytes, peak_memory_bytes
-from thawline.data.datamodule import ImageDataModule
-from thawline.data.sources.source import ImageSource
-from thawline.models import freezing
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.classifier import TransferClassifier
+from thawline.models.freezing import bind
 from thawline.models.heads import LinearHead
-from thawline.settings import LoaderSettings, OptimSettings
+from thawline.settings import OptimSettings, StrategySettings
+from thawline.steps import Steps
+
+Fit = Callable[..., Any]
 
 
 def test_saved_bytes_of_a_linear_layer_are_its_input() -> None:
@@ -34,10 +37,9 @@ def test_a_shared_storage_is_counted_once() -> None:
 @pytest.mark.parametrize(("depth", "megabytes", "tolerance"), [(0, 0.017, 0.03), (5, 178.0, 0.03)])
 def test_resnet18_head_only_against_full_at_8_images_of_224(depth: int, megabytes: float, tolerance: float) -> None:
     backbone = build_backbone("resnet18", weights="none")
-    stages = freezing.FreezePlan(num_stages=5, unfreeze_depth=depth).training_stages(0)
-    freezing.apply(backbone, stages)
-    head = LinearHead(512, 10)
-    model = TransferClassifier(backbone, head, num_classes=10, stages=stages, optim=OptimSettings(), total_steps=1)
+    bound = bind(StrategySettings("test", unfreeze_depth=depth), backbone, LinearHead(512, 10))
+    bound.apply(0)
+    model = TransferClassifier(bound, num_classes=10, optim=OptimSettings(), steps=Steps(1, 1, 1, 1, 1.0))
     images = torch.zeros(8, 3, 224, 224, dtype=torch.uint8)
     with count_saved_bytes(model.parameters()) as saved:
         F.cross_entropy(model(images), torch.zeros(8, dtype=torch.long))
@@ -52,21 +54,9 @@ def test_optimizer_state_of_adamw_is_two_copies_and_a_step_count() -> None:
     assert optimizer_state_bytes(optimizer) == 2 * 33 * 4 + 2 * 4
 
 
-def test_a_fit_counts_its_steps_by_hand(tiny_backbone: Backbone, colours: ImageSource) -> None:
-    data = ImageDataModule(
-        colours, spec=tiny_backbone.input, loader=LoaderSettings(batch_size=8, num_workers=0), seed=0
-    )
-    freezing.apply(tiny_backbone, frozenset())
-    head = LinearHead(tiny_backbone.num_features, 4)
-    model = TransferClassifier(
-        tiny_backbone, head, num_classes=4, stages=frozenset(), optim=OptimSettings(), total_steps=6
-    )
+def test_a_fit_counts_its_steps_by_hand(fit: Fit, tiny_backbone: Backbone) -> None:
     callback = CostCallback()
-    trainer = L.Trainer(
-        accelerator="cpu", max_epochs=2, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, callbacks=[callback],
-    )  # fmt: skip
-    trainer.fit(model, datamodule=data)
+    fit(callback, unfreeze_depth=0)
     with FlopCounterMode(display=False) as forward, torch.no_grad():
         tiny_backbone(torch.zeros(8, 3, 32, 32))
     # The head forward, and the gradient of its weight; its input needs none.
@@ -77,6 +67,16 @@ def test_a_fit_counts_its_steps_by_hand(tiny_backbone: Backbone, colours: ImageS
     assert callback.cost.saved_activation_bytes == 8 * (tiny_backbone.num_features + 4) * 4 + 8 * 8 + 4
     assert callback.cost.optimizer_state_bytes == 2 * 4 * (4 * tiny_backbone.num_features + 4) + 2 * 4
     assert callback.cost.images_per_s > 0
+
+
+def test_a_thaw_is_counted_with_its_own_steps(fit: Fit) -> None:
+    flops = {}
+    for depth, thaw in ((0, 0), (2, 0), (2, 1)):
+        callback = CostCallback()
+        fit(callback, unfreeze_depth=depth, thaw_after=thaw)
+        flops[depth, thaw] = callback.cost.train_flops
+    assert flops[2, 1] * 2 == flops[0, 0] + flops[2, 0]  # one epoch of each
+    assert flops[0, 0] < flops[2, 1]
 
 
 def test_peak_memory_of_this_process_is_plausible() -> None:

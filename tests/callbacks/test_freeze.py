@@ -1,5 +1,6 @@
-"""The freeze callback in a real fit: frozen stages are bitwise unchanged, and a breach is seen."""
+"""The freeze plan in a real fit: what it freezes stays, what it thaws moves, and unsafe company is refused."""
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning as L
@@ -7,69 +8,73 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, StochasticWeightAveraging
 
-from thawline.callbacks.freeze import FreezeCallback, FrozenStageChanged, refuse_unsafe
-from thawline.data.datamodule import ImageDataModule
-from thawline.data.sources.source import ImageSource
+from thawline.callbacks.freeze import refuse_unsafe
 from thawline.errors import UserError
-from thawline.models import freezing
 from thawline.models.backbone import Backbone
-from thawline.models.classifier import TransferClassifier
-from thawline.models.freezing import FreezePlan
+from thawline.models.freezing import bind
 from thawline.models.heads import LinearHead
-from thawline.settings import LoaderSettings, OptimSettings
+from thawline.settings import OptimSettings, StrategySettings
 
-PLAN = FreezePlan(num_stages=7, unfreeze_depth=2)
-
-
-def fit(
-    backbone: Backbone, source: ImageSource, *callbacks: L.Callback, optim: OptimSettings | None = None
-) -> FreezeCallback:
-    loader = LoaderSettings(batch_size=8, num_workers=0)
-    data = ImageDataModule(source, spec=backbone.input, loader=loader, seed=0)
-    freeze = FreezeCallback(PLAN)
-    model = TransferClassifier(
-        backbone,
-        LinearHead(backbone.num_features, 4),
-        num_classes=4,
-        stages=PLAN.ever_training(),
-        optim=optim or OptimSettings(lr=0.01),
-        total_steps=6,
-    )
-    trainer = L.Trainer(
-        accelerator="cpu", max_epochs=2, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, callbacks=[freeze, *callbacks],
-    )  # fmt: skip
-    trainer.fit(model, datamodule=data)
-    return freeze
+Fit = Callable[..., Any]
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
 def test_frozen_stages_are_bitwise_unchanged_after_training_with_weight_decay_and_momentum(
-    tiny_backbone: Backbone, colours: ImageSource, name: str
+    fit: Fit, tiny_backbone: Backbone, name: str
 ) -> None:
     before = {k: v.clone() for k, v in tiny_backbone.model.state_dict().items()}
-    optim = OptimSettings(name=name, lr=0.01, weight_decay=0.5, momentum=0.9)
-    freeze = fit(tiny_backbone, colours, optim=optim)
+    guard = fit(optim=OptimSettings(name=name, lr=0.01, weight_decay=0.5, momentum=0.9)).guard
     after = tiny_backbone.model.state_dict()
     frozen = [k for k in before if not k.startswith(("layer3", "layer4"))]
     assert "bn1.num_batches_tracked" in frozen
     assert all(torch.equal(before[k], after[k]) for k in frozen)
     assert not torch.equal(before["layer4.0.conv1.weight"], after["layer4.0.conv1.weight"])
     assert after["layer4.0.bn1.num_batches_tracked"] == 6  # 2 epochs of 3 batches
-    assert (freeze.verified, freeze.checks) == (True, 5)
+    assert guard.verified
 
 
-class Meddler(L.Callback):
-    """Changes one value of a frozen stage, as a careless callback might."""
+class Recorder(L.Callback):
+    """Notes at every batch what requires a gradient, and the rates of the groups."""
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *args: Any) -> None:
-        with torch.no_grad():
-            pl_module.backbone.model.layer1[0].conv1.weight[0, 0, 0, 0] += 1e-6
+    def __init__(self) -> None:
+        self.training: list[set[str]] = []
+        self.rates: list[dict[str, float]] = []
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, *args: Any) -> None:
+        named = pl_module.backbone.model.named_parameters()
+        self.training.append({name.split(".")[0] for name, p in named if p.requires_grad})
+        self.rates.append(dict(pl_module.group_learning_rates()))
 
 
-def test_a_frozen_stage_that_changed_is_named(tiny_backbone: Backbone, colours: ImageSource) -> None:
-    with pytest.raises(FrozenStageChanged, match="frozen stages differ after training: layer1;"):
-        fit(tiny_backbone, colours, Meddler())
+def test_gradual_unfreezing_thaws_at_its_epochs_and_every_thawed_stage_moves(fit: Fit, tiny_backbone: Backbone) -> None:
+    before = {k: v.clone() for k, v in tiny_backbone.model.state_dict().items()}
+    recorder = Recorder()
+    fit(recorder, epochs=3, unfreeze_depth="all", thaw_after=1, thaw_every=1)
+    assert recorder.training[::3] == [set(), {"layer4"}, {"layer3", "layer4"}]
+    after = tiny_backbone.model.state_dict()
+    assert {k.split(".")[0] for k in before if not torch.equal(before[k], after[k])} == {"layer3", "layer4"}
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "constant", "one_cycle", "plateau"])
+def test_every_schedule_survives_a_thaw_and_gives_every_group_its_rate(fit: Fit, schedule: str) -> None:
+    """Pitfall 8: ReduceLROnPlateau raises and OneCycleLR fails where groups come later."""
+    recorder = Recorder()
+    optim = OptimSettings(lr=0.01, backbone_lr=0.001, schedule=schedule, plateau_patience=100)
+    model = fit(recorder, epochs=3, unfreeze_depth=1, thaw_after=1, optim=optim).model
+    for step, rates in enumerate(recorder.rates):
+        factor = 1.0 if schedule == "plateau" else model.lr_factor("head", step)
+        assert rates == pytest.approx({"head": 0.01 * factor, "layer4": 0.001 * factor}), step
+
+
+def test_plateau_reduces_every_group_and_a_thaw_with_its_own_rate_starts_anew(fit: Fit) -> None:
+    recorder = Recorder()
+    # At a rate of 1e-12 nothing improves, so each validation after the first costs a factor of 10.
+    optim = OptimSettings(lr=1e-12, schedule="plateau", plateau_patience=0, restart_at_thaw=True)
+    phases = [{"from_epoch": 0, "stages": ["head", -1]}, {"from_epoch": 2, "stages": ["head", -1], "lr": 5e-12}]
+    fit(recorder, epochs=4, optim=optim, phases=phases, batchnorm="eval")
+    per_epoch = [(rates["head"], rates["layer4"]) for rates in recorder.rates[::3]]
+    assert per_epoch[0] == (1e-12, 1e-12)
+    assert per_epoch[2] == pytest.approx((5e-12, 1e-12))
 
 
 class Unfreezer(L.Callback):
@@ -80,15 +85,23 @@ class Unfreezer(L.Callback):
         pl_module.train()
 
 
-def test_the_plan_is_applied_again_at_every_epoch_start(tiny_backbone: Backbone, colours: ImageSource) -> None:
-    freeze = fit(tiny_backbone, colours, Unfreezer())
-    assert freeze.verified
-    status = {row.name: row.num_trainable for row in freezing.status(tiny_backbone, LinearHead(1, 1))}
-    assert status["layer1"] == 0
+def test_the_plan_is_applied_again_at_every_epoch_start(fit: Fit, tiny_backbone: Backbone) -> None:
+    fitted = fit(Unfreezer())
+    assert fitted.guard.verified
+    assert not any(p.requires_grad for p in tiny_backbone.model.layer1.parameters())
 
 
 @pytest.mark.parametrize("averaging", [StochasticWeightAveraging(swa_lrs=0.01), EMAWeightAveraging()])
-def test_averaging_weights_is_refused_with_frozen_stages_only(averaging: L.Callback) -> None:
-    with pytest.raises(UserError, match="the 5 frozen stages"):
-        refuse_unsafe([averaging], PLAN)
-    refuse_unsafe([averaging], FreezePlan(num_stages=7, unfreeze_depth=7))
+def test_averaging_weights_is_refused_with_frozen_stages_only(tiny_backbone: Backbone, averaging: L.Callback) -> None:
+    """Pitfall 14."""
+    head = LinearHead(tiny_backbone.num_features, 4)
+    for depth, refused in ((2, True), ("all", False)):
+        bound = bind(StrategySettings("test", unfreeze_depth=depth), tiny_backbone, head)
+        if refused:
+            with pytest.raises(UserError, match=r"of the 5 frozen stages; use regularize\.ema_decay"):
+                refuse_unsafe([averaging], bound)
+        else:
+            refuse_unsafe([averaging], bound)
+    thawing = bind(StrategySettings("test", unfreeze_depth="all", thaw_after=1), tiny_backbone, head)
+    with pytest.raises(UserError, match="of the 7 frozen stages"):
+        refuse_unsafe([averaging], thawing)

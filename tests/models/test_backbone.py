@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from thawline.models import freezing
 from thawline.models.backbone import Backbone, build_backbone
 
 
@@ -32,7 +31,7 @@ def test_pooled_features_average_over_space_not_channels(name: str, size: int, a
 
 
 def test_train_reaches_only_the_stages_that_train(tiny_backbone: Backbone) -> None:
-    freezing.apply(tiny_backbone, frozenset({6}))
+    tiny_backbone.training_stages = frozenset({6})
     tiny_backbone.train()
     assert not tiny_backbone.model.layer1.training
     assert all(m.training for m in tiny_backbone.model.layer4[0].modules())
@@ -41,14 +40,10 @@ def test_train_reaches_only_the_stages_that_train(tiny_backbone: Backbone) -> No
     assert not tiny_backbone.model.layer4.training
 
 
-def test_frozen_stage_output_is_the_same_in_train_and_eval_mode(tiny_backbone: Backbone) -> None:
-    freezing.apply(tiny_backbone, frozenset({6}))
-    images = torch.randn(4, 3, 32, 32)
-    with torch.no_grad():
-        tiny_backbone.train()
-        in_train = tiny_backbone.prefix(images, tiny_backbone.frozen_prefix)
-        tiny_backbone.eval()
-        assert torch.equal(in_train, tiny_backbone.prefix(images, tiny_backbone.frozen_prefix))
+def test_holds_batchnorm_by_stage(tiny_backbone: Backbone) -> None:
+    assert tiny_backbone.holds_batchnorm({6})
+    assert not tiny_backbone.holds_batchnorm(())
+    assert not build_backbone("vit_tiny_patch16_224", weights="none", image_size=32).holds_batchnorm(range(12))
 
 
 def test_frozen_prefix_counts_leading_frozen_stages(tiny_backbone: Backbone) -> None:
@@ -58,5 +53,5 @@ def test_frozen_prefix_counts_leading_frozen_stages(tiny_backbone: Backbone) -> 
         (frozenset({2, 6}), 2),
         (frozenset(range(7)), 0),
     ]:
-        freezing.apply(tiny_backbone, training)
+        tiny_backbone.training_stages = training
         assert tiny_backbone.frozen_prefix == expected

@@ -1,50 +1,113 @@
-"""What the optimizer gets, and what runs without gradients."""
+"""What the optimizer gets, what runs without gradients, and the rate of every group at every step."""
+
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
 
-from thawline.models import freezing
+from thawline.errors import UserError
 from thawline.models.backbone import Backbone
 from thawline.models.classifier import TransferClassifier
+from thawline.models.freezing import bind
 from thawline.models.heads import LinearHead
-from thawline.settings import OptimSettings
+from thawline.settings import OptimSettings, RegularizeSettings, StrategySettings
+from thawline.steps import Steps
 
 
 def classifier(
-    backbone: Backbone, *, stages: frozenset[int], optim: OptimSettings | None = None, total_steps: int = 10
+    backbone: Backbone,
+    *,
+    optim: OptimSettings | None = None,
+    regularize: RegularizeSettings | None = None,
+    per_epoch: int = 10,
+    epochs: int = 1,
+    **strategy: Any,
 ) -> TransferClassifier:
-    freezing.apply(backbone, stages)
-    head = LinearHead(backbone.num_features, 4)
+    bound = bind(StrategySettings("test", **strategy), backbone, LinearHead(backbone.num_features, 4))
+    bound.apply(0)
+    steps = Steps(per_epoch, per_epoch, per_epoch * epochs, epochs, 1.0)
     settings = optim or OptimSettings(lr=0.1, backbone_lr=0.01)
-    return TransferClassifier(backbone, head, num_classes=4, stages=stages, optim=settings, total_steps=total_steps)
+    return TransferClassifier(bound, num_classes=4, optim=settings, steps=steps, regularize=regularize)
 
 
-@pytest.mark.parametrize("stages", [frozenset[int](), frozenset({6}), frozenset({5, 6}), frozenset(range(7))])
+def made_of(model: TransferClassifier) -> tuple[torch.optim.Optimizer, Any]:
+    made: Any = model.configure_optimizers()
+    return made["optimizer"], made["lr_scheduler"]["scheduler"]
+
+
+def rates_over(model: TransferClassifier, steps: int) -> list[dict[str, float]]:
+    """Rate of every group at every step, as an optimizer under the scheduler has it."""
+    optimizer, scheduler = made_of(model)
+    rates = []
+    for _ in range(steps):
+        rates.append({group["name"]: group["lr"] for group in optimizer.param_groups})
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, "all"])
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
 def test_the_optimizer_holds_the_trainable_parameters_and_no_other(
-    tiny_backbone: Backbone, stages: frozenset[int], name: str
+    tiny_backbone: Backbone, depth: int | str, name: str
 ) -> None:
-    model = classifier(tiny_backbone, stages=stages, optim=OptimSettings(name=name, lr=0.1))
-    optimizer = model.configure_optimizers()["optimizer"]  # type: ignore[index,call-overload]
+    model = classifier(tiny_backbone, unfreeze_depth=depth, optim=OptimSettings(name=name, lr=0.1))
+    optimizer, _ = made_of(model)
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     assert held == {id(p) for p in model.parameters() if p.requires_grad}
 
 
+def test_a_stage_that_thaws_later_is_in_the_optimizer_from_the_first_step(tiny_backbone: Backbone) -> None:
+    optimizer, _ = made_of(classifier(tiny_backbone, unfreeze_depth=2, thaw_after=3, epochs=5))
+    assert {g["name"].split("/")[0] for g in optimizer.param_groups} == {"layer3", "layer4", "head"}
+
+
 def test_schedule_sets_the_rate_of_every_group(tiny_backbone: Backbone) -> None:
     optim = OptimSettings(lr=0.1, backbone_lr=0.01, schedule="cosine", warmup_fraction=0.2)
-    made = classifier(tiny_backbone, stages=frozenset({6}), optim=optim).configure_optimizers()
-    optimizer, scheduler = made["optimizer"], made["lr_scheduler"]["scheduler"]  # type: ignore[index,call-overload]
-    for _ in range(6):  # 2 warm-up steps, then half of the cosine's 8
-        optimizer.step()
-        scheduler.step()
-    rates = {group["name"]: group["lr"] for group in optimizer.param_groups}
-    assert rates["head"] == pytest.approx(0.05)
+    rates = rates_over(classifier(tiny_backbone, unfreeze_depth=1, optim=optim), 7)[6]
+    assert rates["head"] == pytest.approx(0.05)  # 2 warm-up steps, then half of the cosine's 8
     assert rates["layer4"] == rates["layer4/no_decay"] == pytest.approx(0.005)
 
 
+def test_one_cycle_equals_torchs_for_every_group_thawed_ones_included(tiny_backbone: Backbone) -> None:
+    """Pitfall 8: groups that come later break OneCycleLR; here all are there from step 0."""
+    optim = OptimSettings(lr=0.1, backbone_lr=0.01, layer_decay=0.5, schedule="one_cycle", warmup_fraction=0.3)
+    model = classifier(tiny_backbone, unfreeze_depth=2, thaw_after=1, thaw_every=1, per_epoch=5, epochs=4, optim=optim)
+    ours = rates_over(model, 20)
+    weights = [nn.Parameter(torch.zeros(1)) for _ in range(3)]
+    reference = torch.optim.SGD([{"params": [w]} for w in weights], lr=1.0)
+    scheduler = OneCycleLR(reference, max_lr=[0.1, 0.01, 0.005], total_steps=20, pct_start=0.3, cycle_momentum=False)
+    for step in range(20):
+        theirs = [group["lr"] for group in reference.param_groups]
+        assert [ours[step][n] for n in ("head", "layer4", "layer3")] == pytest.approx(theirs, rel=1e-6), step
+        reference.step()
+        scheduler.step() if step < 19 else None
+
+
+def test_a_schedule_restarts_at_the_thaw_with_the_thaws_own_rate(tiny_backbone: Backbone) -> None:
+    optim = OptimSettings(lr=0.1, backbone_lr=0.01, warmup_fraction=0.2, restart_at_thaw=True)
+    model = classifier(tiny_backbone, unfreeze_depth=1, thaw_after=1, thaw_lr=0.02, per_epoch=10, epochs=2, optim=optim)
+    rates = rates_over(model, 20)
+    head = [step["head"] for step in rates]
+    assert head[:10] == pytest.approx([5 * rate for rate in head[10:]])  # the same curve, from 0.1 and from 0.02
+    assert head[10:12] == pytest.approx([0.01, 0.02])  # a warm-up of 2 of the 10 steps
+    assert [step["layer4"] for step in rates] == pytest.approx([rate / 10 for rate in head[:10]] * 2)
+
+
+def test_a_phases_rate_needs_a_rate_to_change(tiny_backbone: Backbone) -> None:
+    with pytest.raises(UserError, match=r"optim\.lr=0: a phase of the freeze plan sets 0\.02 in its place"):
+        rates_over(
+            classifier(
+                tiny_backbone, unfreeze_depth=1, thaw_after=1, thaw_lr=0.02, epochs=2, optim=OptimSettings(lr=0)
+            ),
+            20,
+        )
+
+
 def test_the_frozen_prefix_keeps_nothing_for_the_backward_pass(tiny_backbone: Backbone) -> None:
-    model = classifier(tiny_backbone, stages=frozenset({6})).train()
+    model = classifier(tiny_backbone, unfreeze_depth=1).train()
     seen: list[bool] = []
     tiny_backbone.model.layer3.register_forward_hook(lambda module, args, out: seen.append(out.requires_grad))
     tiny_backbone.model.layer3[0].register_forward_hook(lambda module, args, out: seen.append(out.requires_grad))
@@ -55,7 +118,7 @@ def test_the_frozen_prefix_keeps_nothing_for_the_backward_pass(tiny_backbone: Ba
 
 
 def test_bf16_in_the_prefix_changes_the_logits_a_little_and_their_type_not(tiny_backbone: Backbone) -> None:
-    model = classifier(tiny_backbone, stages=frozenset({6})).eval()
+    model = classifier(tiny_backbone, unfreeze_depth=1).eval()
     torch.nn.init.normal_(model.head.weight, std=0.1)  # type: ignore[arg-type]
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     with torch.no_grad():
@@ -64,3 +127,19 @@ def test_bf16_in_the_prefix_changes_the_logits_a_little_and_their_type_not(tiny_
         rounded = model(images)
     assert rounded.dtype == torch.float32
     assert 0 < (rounded - exact).abs().max() < 0.05 * exact.abs().max()
+
+
+def test_l2_sp_replaces_the_backbones_weight_decay_and_leaves_the_heads(tiny_backbone: Backbone) -> None:
+    model = classifier(tiny_backbone, unfreeze_depth=1, regularize=RegularizeSettings(l2_sp=0.1))
+    optimizer, _ = made_of(model)
+    decays = {group["name"]: group["weight_decay"] for group in optimizer.param_groups}
+    assert decays == {"layer4": 0.0, "layer4/no_decay": 0.0, "head": 0.05, "head/no_decay": 0.0}
+    assert not any(key.startswith("starting_point") for key in model.state_dict())  # no second copy on the disk
+
+
+def test_a_resting_head_stays_in_eval_mode(tiny_backbone: Backbone) -> None:
+    listed = [{"from_epoch": 0, "stages": ["head"]}, {"from_epoch": 1, "stages": [-1]}]
+    model = classifier(tiny_backbone, phases=listed, epochs=2)
+    assert model.train().head.training
+    model.bound.apply(1)
+    assert not model.train().head.training

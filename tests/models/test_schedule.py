@@ -3,7 +3,7 @@
 import pytest
 
 from thawline.errors import UserError
-from thawline.models.schedule import lr_factor
+from thawline.models.schedule import lr_factor, position
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,7 @@ from thawline.models.schedule import lr_factor
         ("cosine", 10, 0.0),
         ("constant", 0, 0.5),
         ("constant", 9, 1.0),
+        ("plateau", 0, 1.0),
     ],
 )
 def test_factor(schedule: str, step: int, expected: float) -> None:
@@ -23,5 +24,21 @@ def test_factor(schedule: str, step: int, expected: float) -> None:
 
 
 def test_unknown_schedule_names_the_allowed_ones() -> None:
-    with pytest.raises(UserError, match=r"optim\.schedule=linear: allowed are cosine, constant"):
+    with pytest.raises(UserError, match=r"optim\.schedule=linear: allowed are cosine, constant, one_cycle, plateau"):
         lr_factor(5, schedule="linear", total_steps=10, warmup_fraction=0.0)
+
+
+@pytest.mark.parametrize(
+    ("step", "starts", "expected"),
+    [
+        (7, (), (7, 20)),
+        (4, (5, 12), (4, 5)),
+        (5, (5, 12), (0, 7)),  # a segment from 5 to 12
+        (19, (5, 12), (7, 8)),
+        (19, (5, 25), (14, 15)),  # a change after the end does not count
+    ],
+)
+def test_position_within_the_segment_that_a_restart_begins(
+    step: int, starts: tuple[int, ...], expected: tuple[int, int]
+) -> None:
+    assert position(step, total_steps=20, starts=starts) == expected

@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 
 from thawline.models.freezing import StageStatus, trainable_line
 from thawline.report.run_record import RunRecord
-from thawline.report.status_table import status_markdown, status_table
+from thawline.report.status_table import plan_markdown, plan_table, status_markdown, status_table
 from thawline.report.summary import summary_panel
 
 ROWS = [StageStatus("conv1", 9536, 0, "frozen"), StageStatus("head", 5130, 5130, "train")]
@@ -26,11 +26,12 @@ def record(**changes: object) -> RunRecord:
         run_id="r", scenario="small_different", seed=0, status="completed",
         data={"name": "cells", "num_train": 1560, "num_val": 120, "num_test": 120, "num_classes": 4},
         model={"name": "resnet18", "weights": "none", "head": "linear", "num_stages": 5},
-        strategy={"name": "feature_extraction", "unfreeze_depth": 0},
+        strategy={"name": "feature_extraction", "unfreeze_depth": 0, "phases": [{"from_epoch": 0, "stages": ["head"]}]},
+        params={"trainable": 5130, "total": 14_666},
         metrics={"val/accuracy": 0.75, "test/accuracy": 0.5, "test/balanced_accuracy": 0.25, "test/loss": 1.5},
         cost={"wall_s": 61.2, "fit_s": 59.0, "images_per_s": 80.0, "peak_memory_bytes": 2.5e9,
               "optimizer_state_bytes": 41_048, "saved_activation_bytes": 999, "train_flops": 3e12},
-        freeze={"verified": True, "checks": 5}, **changes,  # type: ignore[arg-type]
+        freeze={"verified": True, "checks": 3, "frozen_stages": 5}, **changes,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -42,7 +43,7 @@ def record(**changes: object) -> RunRecord:
         "cells: 1,560 train, 120 val, 120 test, 4 classes",
         "resnet18, random weights, linear head",
         "Trainable: 5,130 / 14,666 (34.98%)",
-        "5 stages checked after training and test: bitwise unchanged",
+        "5 stages never trained: bitwise unchanged in 3 checks",
         "accuracy 0.5000   balanced 0.2500   loss 1.5000",
         "61 s in all, 59 s fit, 80 images/s",
         "peak 2.5 GB, optimizer state 41.0 kB, saved activations 999 B",
@@ -51,12 +52,47 @@ def record(**changes: object) -> RunRecord:
     ],
 )
 def test_summary_says(says: str) -> None:
-    panel = summary_panel(record(), folder=Path("f"), trainable_line=trainable_line(ROWS), log_root=Path("outputs"))
+    panel = summary_panel(record(), folder=Path("f"), log_root=Path("outputs"))
     assert says in text(panel)
 
 
 def test_status_as_table_and_as_markdown() -> None:
     assert re.search(r"conv1 +9,536 +0 +frozen", text(status_table(ROWS)))
-    lines = status_markdown(ROWS, trainable_line(ROWS)).splitlines()
+    lines = status_markdown(ROWS, trainable_line(5130, 14_666)).splitlines()
     assert lines[0] == "Trainable: 5,130 / 14,666 (34.98%)"
     assert lines[-1] == "| head | 5,130 | 5,130 | train |"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "says"),
+    [
+        ({"unfreeze_depth": None, "phases": [{"from_epoch": 0, "stages": ["head", "layer1"]}]}, "head, layer1 train"),
+        (
+            {"unfreeze_depth": 1, "phases": [{"stages": ["head"]}, {"stages": ["head", "layer4"]}]},
+            "2 phases, at the end 2 parts of 6 train",
+        ),
+    ],
+)
+def test_summary_tells_the_plan(strategy: dict[str, object], says: str) -> None:
+    told = record()
+    told.strategy |= strategy
+    assert says in text(summary_panel(told, folder=Path("f"), log_root=Path("outputs")))
+
+
+@pytest.mark.parametrize(
+    ("freeze", "says"),
+    [
+        ({"verified": True, "checks": 3, "frozen_stages": 0}, "no stage was frozen throughout"),
+        ({"verified": None, "checks": 0, "frozen_stages": 5}, "5 stages, not checked (strategy.guard=false)"),
+    ],
+)
+def test_summary_tells_what_was_checked(freeze: dict[str, object], says: str) -> None:
+    told = record()
+    told.freeze = freeze
+    assert says in text(summary_panel(told, folder=Path("f"), log_root=Path("outputs")))
+
+
+def test_plan_as_table_and_as_markdown() -> None:
+    rows = [("1-3", "head", 5130), ("4-10", "head, layer4", 9_000_000)]
+    assert re.search(r"4-10 +head, layer4 +9,000,000", text(plan_table(rows)))
+    assert plan_markdown(rows).splitlines()[-1] == "| 4-10 | head, layer4 | 9,000,000 |"

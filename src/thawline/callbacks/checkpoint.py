@@ -1,14 +1,16 @@
-"""The two checkpoints of a run: best by validation accuracy, and last."""
+"""The two checkpoints of a run: best by validation accuracy, and last, from which a run goes on."""
 
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 MONITOR = "val/accuracy"
+LAST = "last.ckpt"
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -31,24 +33,66 @@ class BestCheckpoint(ModelCheckpoint):
     def best(self) -> Path:
         return self.folder / "best.ckpt"
 
-    @property
-    def last(self) -> Path:
-        return self.folder / "last.ckpt"
+    def consider(self, checkpoint: Path, score: float) -> None:
+        """Make `checkpoint` the best where its validation accuracy is higher, or where there is no best."""
+        if self.best_model_score is None or score > float(self.best_model_score):
+            self.replace_best(checkpoint, score)
 
-    def write_last(self, trainer: L.Trainer) -> None:
-        """Write `last.ckpt`: the state at the end of the training.
+    def replace_best(self, checkpoint: Path, score: float) -> None:
+        """Make a copy of `checkpoint` the best; a reader sees the old file or the new one."""
+        part = self.best.with_suffix(".part")
+        shutil.copyfile(checkpoint, part)
+        os.replace(part, self.best)
+        self.best_model_score = torch.tensor(score)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "validated_step": self.validated_step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.validated_step = state_dict["validated_step"]
+
+
+class LastCheckpoint(L.Callback):
+    """Writes `last.ckpt` at every epoch boundary, the start of the training included.
+
+    It is written when an epoch begins, after everything that belongs to the one before: its metrics are logged, its
+    schedulers have stepped. Its progress counters are those of a fit that ended there, the one state from which
+    Lightning goes on without repeating or skipping anything.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / LAST
+        self._beginning = False
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for logger in trainer.loggers:
+            logger.save()  # what the checkpoint says was logged is on the disk before it
+        self._beginning = True
+        self.write(trainer)
+        self._beginning = False
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        if self._beginning:
+            progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]
+            for counters in ("total", "current"):
+                progress[counters] = {**progress[counters], "ready": progress[counters]["completed"]}
+
+    def write(self, trainer: L.Trainer) -> None:
+        """Write the state of now; every process calls this.
 
         Raises:
             OSError: The file is not there afterwards; Lightning may report a save that did not happen.
         """
-        trainer.save_checkpoint(self.last)
-        if not self.last.is_file():
-            raise OSError(f"no checkpoint was written to {self.last}")
+        before = _version(self.path)
+        trainer.save_checkpoint(self.path)
+        if trainer.is_global_zero and _version(self.path) in (None, before):
+            raise OSError(f"no checkpoint was written to {self.path}")
 
-    def consider_last(self, score: float) -> None:
-        """Make the last state the best where its validation accuracy is higher, or where there is no best."""
-        if self.best_model_score is None or score > float(self.best_model_score):
-            part = self.best.with_suffix(".part")
-            shutil.copyfile(self.last, part)
-            os.replace(part, self.best)
-            self.best_model_score = torch.tensor(score)
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """What tells one version of a file from the next; None where there is no file."""
+    if not path.is_file():
+        return None
+    stat = path.stat()
+    return stat.st_ino, stat.st_mtime_ns

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import lightning as L
@@ -64,16 +64,19 @@ def peak_memory_bytes(device: torch.device) -> int:
 
 
 class CostCallback(L.Callback):
-    """Fills a `Cost`. The first training step is counted with its FLOPs and saved activations; later ones run free."""
+    """Fills a `Cost`. The first training step of every phase of the freeze plan is counted with its FLOPs and saved
+    activations; the others run free. A resumed run goes on from the numbers in its checkpoint."""
 
     def __init__(self) -> None:
         self.cost = Cost()
+        self._counted: list[str] = []  # names of what trained in the step that was counted last
         self._step_flops = 0
         self._batch_start = 0.0
         self._train_s = 0.0
         self._timed_images = 0
-        self._steps = 0
+        self._counting = False
         self._fit_start = 0.0
+        self.fit_before_s = 0.0  # in processes that this run was resumed from
         self._counters = contextlib.ExitStack()
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -89,7 +92,10 @@ class CostCallback(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if self._steps == 0:
+        if batch_idx == 0:
+            training = [name for name, p in pl_module.named_parameters() if p.requires_grad]
+            self._counting, self._counted = training != self._counted, training
+        if self._counting:
             self._flops = self._counters.enter_context(FlopCounterMode(display=False))
             self._saved = self._counters.enter_context(count_saved_bytes(pl_module.parameters()))
 
@@ -97,14 +103,15 @@ class CostCallback(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         now = time.perf_counter()
-        if self._steps == 0:
+        if self._counting:  # the counted step is slower, so it is not timed
             self._counters.close()
-            self._step_flops = self._flops.get_total_flops()
-            self.cost.saved_activation_bytes = self._saved[0]
-        else:  # the counted step is slower, so it is not timed
+            self._counting = False
+            self._step_flops = self._flops.get_total_flops() * trainer.world_size
+            self.cost.saved_activation_bytes = max(self.cost.saved_activation_bytes, self._saved[0])
+        else:
             self._train_s += now - self._batch_start
-            self._timed_images += len(batch[0])
-        self._steps += 1
+            self._timed_images += len(batch[0]) * trainer.world_size
+        self.cost.train_flops += self._step_flops
         self._batch_start = now
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -112,11 +119,23 @@ class CostCallback(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         cost = self.cost
-        cost.fit_s = time.perf_counter() - self._fit_start
+        cost.fit_s = self._elapsed()
         cost.images_per_s = self._timed_images / self._train_s if self._train_s else 0.0
         cost.optimizer_state_bytes = sum(optimizer_state_bytes(o) for o in trainer.optimizers)
-        cost.peak_memory_bytes = peak_memory_bytes(pl_module.device)
-        cost.train_flops = self._step_flops * self._steps
+        cost.peak_memory_bytes = max(cost.peak_memory_bytes, peak_memory_bytes(pl_module.device))
+
+    def _elapsed(self) -> float:
+        return self.fit_before_s + time.perf_counter() - self._fit_start
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         self._counters.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        own = ("_counted", "_step_flops", "_train_s", "_timed_images")
+        return {"cost": asdict(self.cost), "elapsed_s": self._elapsed(), **{key: getattr(self, key) for key in own}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.cost = Cost(**state_dict["cost"])
+        self.fit_before_s = state_dict["elapsed_s"]
+        for key in ("_counted", "_step_flops", "_train_s", "_timed_images"):
+            setattr(self, key, state_dict[key])

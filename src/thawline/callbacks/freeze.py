@@ -1,75 +1,67 @@
-"""Apply the freeze plan at fit start and at every epoch start; prove afterwards that frozen meant frozen."""
+"""Apply the freeze plan at fit start and at every epoch start, and tell when it changes."""
+
+import logging
 
 import lightning as L
 from lightning.pytorch.callbacks import StochasticWeightAveraging, WeightAveraging
+from lightning.pytorch.strategies import DDPStrategy
+from torch.nn.parallel import DistributedDataParallel
 
 from thawline.errors import UserError
-from thawline.models import freezing
 from thawline.models.classifier import TransferClassifier
-from thawline.models.freezing import FreezePlan
+from thawline.models.freezing import BoundPlan, trainable_line
 
-
-class FrozenStageChanged(RuntimeError):
-    """A stage that should never have trained differs from what it was: a defect, ours or a callback's."""
+_log = logging.getLogger(__name__)
 
 
 class FreezeCallback(L.Callback):
-    """Applies a `FreezePlan`, and compares checksums of what never trains with those from the start of the fit.
+    """Applies the plan. What trains is a function of the epoch, so a resumed run needs no state from here."""
 
-    Attributes:
-        checks: Number of frozen stages compared.
-        verified: Whether they were bitwise unchanged in every comparison, buffers included; None before the first.
-    """
-
-    def __init__(self, plan: FreezePlan) -> None:
-        self.plan = plan
-        self.checks = plan.num_stages - len(plan.ever_training())
-        self.verified: bool | None = None
-        self._before: dict[str, str] = {}
+    def __init__(self, bound: BoundPlan) -> None:
+        self.bound = bound
+        self._total = sum(p.numel() for p in (*bound.backbone.parameters(), *bound.head.parameters()))
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        model = classifier(pl_module)
-        freezing.apply(model.backbone, self.plan.training_stages(trainer.current_epoch))
-        self._before = freezing.stage_checksums(model.backbone)
+        self.bound.apply(trainer.current_epoch)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        model = classifier(pl_module)
-        freezing.apply(model.backbone, self.plan.training_stages(trainer.current_epoch))
-        rows = freezing.status(model.backbone, model.head)
-        model.log("freeze/trainable_params", float(sum(r.num_trainable for r in rows)))
-        model.log("freeze/unfreeze_depth", float(len(model.backbone.training_stages)))
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._verify(pl_module, "training")
-
-    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The weights that were tested came from the best checkpoint: they are compared too."""
-        self._verify(pl_module, "loading the best checkpoint")
-
-    def _verify(self, pl_module: L.LightningModule, occasion: str) -> None:
-        backbone = classifier(pl_module).backbone
-        after = freezing.stage_checksums(backbone)
-        names = freezing.changed(self._before, after, backbone=backbone, trained=self.plan.ever_training())
-        self.verified = not names and self.verified is not False
-        if names:
-            raise FrozenStageChanged(
-                f"frozen stages differ after {occasion}: {', '.join(names)}; the result is not what the plan says"
-            )
+        epoch = trainer.current_epoch
+        self.bound.apply(epoch)
+        wrap_for_gradients(trainer)
+        count = sum(p.numel() for p in self.bound.trainable(epoch).values())
+        stages = self.bound.training_stages(epoch)
+        if epoch in self.bound.plan.changes:
+            names = self.bound.plan.stage_list(self.bound.plan.phase(epoch))
+            _log.info("Epoch %d: %s train. %s", epoch + 1, ", ".join(names), trainable_line(count, self._total))
+        pl_module.log("freeze/trainable_params", float(count))
+        pl_module.log("freeze/unfreeze_depth", float(len(stages)))
 
 
-def refuse_unsafe(callbacks: list[L.Callback], plan: FreezePlan) -> None:
+def wrap_for_gradients(trainer: L.Trainer) -> None:
+    """Give several processes a gradient reducer for exactly the parameters that train in this epoch.
+
+    DistributedDataParallel decides when it is made which gradients it waits for; one that saw another set would hang,
+    or leave the processes with different weights.
+    """
+    strategy = trainer.strategy
+    if isinstance(strategy, DDPStrategy) and isinstance(strategy.model, DistributedDataParallel):
+        strategy.model = strategy.lightning_module
+        strategy.configure_ddp()
+
+
+def refuse_unsafe(callbacks: list[L.Callback], bound: BoundPlan) -> None:
     """Refuse callbacks that change frozen stages behind the plan's back.
 
     Raises:
-        UserError: A frozen stage together with StochasticWeightAveraging, which resets the statistics of every
-            BatchNorm, or with WeightAveraging, whose average of equal numbers is not bitwise the number.
+        UserError: A stage that is frozen in some epoch together with StochasticWeightAveraging, which resets the
+            statistics of every BatchNorm, or with Lightning's WeightAveraging, which averages frozen weights too.
     """
-    frozen = plan.num_stages - len(plan.ever_training())
+    frozen = max(bound.plan.num_stages - len(bound.training_stages(p.from_epoch)) for p in bound.plan.phases)
     for callback in callbacks:
         if frozen and isinstance(callback, (StochasticWeightAveraging, WeightAveraging)):
             raise UserError(
                 f"callbacks: {type(callback).__name__} changes the weights or BatchNorm statistics of the {frozen} "
-                "frozen stages; remove it, or set strategy.unfreeze_depth=all"
+                "frozen stages; use regularize.ema_decay=0.99, which leaves them alone, or remove it"
             )
 
 

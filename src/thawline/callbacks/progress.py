@@ -3,17 +3,37 @@
 import logging
 import sys
 import time
+from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import RichProgressBar
 
+from thawline.steps import Steps
+
 _log = logging.getLogger(__name__)
+
+
+class StopAtStep(L.Callback):
+    """Ends the fit after a number of optimizer steps, perhaps inside an epoch.
+
+    Lightning's own `max_steps` would make every resumed run begin by finishing the epoch that was already finished.
+    """
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step >= self.steps.total:
+            trainer.should_stop = True
 
 
 class EpochLines(L.Callback):
     """Logs loss and accuracies after every validation."""
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self._start = time.perf_counter()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -22,13 +42,12 @@ class EpochLines(L.Callback):
             f"{key} {float(metrics[key]):.4f}" for key in ("train/loss", "val/loss", "val/accuracy") if key in metrics
         ]
         seconds = time.perf_counter() - self._start
-        _log.info("%s  %s  (%.0f s)", _position(trainer), "  ".join(shown), seconds)
+        _log.info("%s  %s  (%.0f s)", self._position(trainer), "  ".join(shown), seconds)
 
-
-def _position(trainer: L.Trainer) -> str:
-    if trainer.max_steps > 0:
-        return f"step {trainer.global_step}/{trainer.max_steps}"
-    return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+    def _position(self, trainer: L.Trainer) -> str:
+        if self.steps.total < self.steps.epochs * self.steps.per_epoch:
+            return f"step {trainer.global_step}/{self.steps.total}"
+        return f"epoch {trainer.current_epoch + 1}/{self.steps.epochs}"
 
 
 class EpochBar(RichProgressBar):
@@ -41,7 +60,7 @@ class EpochBar(RichProgressBar):
         return f"epoch {current_epoch + 1}/{self.trainer.max_epochs}"
 
 
-def progress_callbacks() -> list[L.Callback]:
+def progress_callbacks(steps: Steps) -> list[L.Callback]:
     """The log lines, and a progress bar on a terminal."""
     bar: list[L.Callback] = [EpochBar()] if sys.stdout.isatty() else []
-    return [EpochLines(), *bar]
+    return [EpochLines(steps), *bar]

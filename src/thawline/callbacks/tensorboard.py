@@ -35,10 +35,14 @@ class TensorBoardCallback(L.Callback):
 
 
 class EventFileLogger(TensorBoardLogger):
-    """Writes the event file straight into the run's folder, and nothing else: the config lies in config.yaml."""
+    """Writes the event file straight into the run's folder, and nothing else: the config lies in config.yaml.
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, name="", version="", default_hp_metric=False)
+    Args:
+        first_step: Where a resumed run goes on: what an earlier file holds from this step on is replaced.
+    """
+
+    def __init__(self, folder: Path, *, first_step: int | None = None) -> None:
+        super().__init__(folder, name="", version="", default_hp_metric=False, purge_step=first_step)
 
     def save(self) -> None:
         self.experiment.flush()

@@ -31,18 +31,28 @@ class ImageDataModule(L.LightningDataModule):
     """Batches of (uint8 images (B, 3, S, S), class indices (B,)) for train, val and test."""
 
     def __init__(
-        self, source: ImageSource, *, spec: InputSpec, loader: LoaderSettings, seed: int, on_cpu: bool = False
+        self,
+        source: ImageSource,
+        *,
+        spec: InputSpec,
+        loader: LoaderSettings,
+        seed: int,
+        on_cpu: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         """
         Args:
             spec: Size and interpolation that the backbone expects.
             seed: Fixes the order and the random views of the training images; the split has `loader.split_seed`.
             on_cpu: Whether the model computes on the same cores that load the images.
+            rank, world_size: Which of how many processes this is; each has batches of its own.
         """
         super().__init__()
         self.source = source
         self.loader = loader
         self.seed = seed
+        self.rank, self.world_size = rank, world_size
         self.splits = complete_splits(
             source.splits,
             labels=source.labels,
@@ -52,8 +62,8 @@ class ImageDataModule(L.LightningDataModule):
             test_fraction=loader.test_fraction,
             seed=loader.split_seed,
         )
-        self.batch_size = min(loader.batch_size, len(self.splits["train"]))
-        self.num_workers = _num_workers(loader, spec, on_cpu=on_cpu)
+        self.batch_size = min(loader.batch_size, len(self.splits["train"]) // world_size)
+        self.num_workers = _num_workers(loader, spec, on_cpu=on_cpu, world_size=world_size)
         self._eval = eval_transform(spec)
         self._train = train_transform(spec, loader.augment)
 
@@ -64,7 +74,7 @@ class ImageDataModule(L.LightningDataModule):
     @property
     def num_train_batches(self) -> int:
         """Optimizer steps of one epoch; an incomplete last batch is dropped, and its images come in another epoch."""
-        return len(self.splits["train"]) // self.batch_size
+        return len(self.splits["train"]) // self.world_size // self.batch_size
 
     def train_dataloader(self) -> Loader:
         return self._loader("train")
@@ -79,10 +89,15 @@ class ImageDataModule(L.LightningDataModule):
         training = split == "train"
         transform = self._train if training else self._eval
         dataset = SplitDataset(self.source, self.splits[split], transform=transform, seed=self.seed)
+        sampler = EpochSampler(
+            len(dataset), shuffle=training, seed=self.seed, rank=self.rank, world_size=self.world_size, even=training
+        )
+        if training and self.trainer is not None:
+            sampler.set_epoch(self.trainer.current_epoch)  # workers of a resumed run fetch before Lightning says it
         return DataLoader(
             dataset,
             batch_size=self.batch_size * (1 if training else _EVAL_BATCH_FACTOR),
-            sampler=EpochSampler(len(dataset), shuffle=training, seed=self.seed),
+            sampler=sampler,
             num_workers=self.num_workers,
             drop_last=training,
             persistent_workers=self.num_workers > 0 and split != "test",
@@ -90,11 +105,12 @@ class ImageDataModule(L.LightningDataModule):
         )
 
 
-def _num_workers(loader: LoaderSettings, spec: InputSpec, *, on_cpu: bool) -> int:
+def _num_workers(loader: LoaderSettings, spec: InputSpec, *, on_cpu: bool, world_size: int) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores //= world_size
     free = cores // _CORES_PER_CPU_WORKER if on_cpu else cores
     workers = min(free, _MAX_WORKERS) if loader.num_workers is None else loader.num_workers
-    in_flight = workers * (_PREFETCH + 1) * loader.batch_size * _EVAL_BATCH_FACTOR * 3 * spec.size**2
+    in_flight = world_size * workers * (_PREFETCH + 1) * loader.batch_size * _EVAL_BATCH_FACTOR * 3 * spec.size**2
     shared = Path("/dev/shm")
     if workers and shared.is_dir() and shutil.disk_usage(shared).free < in_flight:
         _log.warning(

@@ -9,6 +9,7 @@ from torch.utils.data import Dataset, Sampler
 
 from thawline.data.sources.source import ImageSource, IntArray
 from thawline.data.transforms import Transform
+from thawline.seeding import mixed_seed
 
 Key = tuple[int, int]  # (epoch, index into the split)
 
@@ -17,26 +18,35 @@ class EpochSampler(Sampler[Key]):
     """Yields (epoch, index): the dataset learns the epoch even in workers that outlive it.
 
     The order is a function of (seed, epoch). Lightning calls `set_epoch` at the start of every epoch, a resumed one
-    included.
+    included. Of several processes, number `rank` takes every `world_size`-th image from there on, so that together
+    they see the batches that one process with `world_size` times the batch would see.
+
+    Args:
+        even: Whether every process gets the same number of images, as training needs; else none is left out.
     """
 
-    def __init__(self, num_images: int, *, shuffle: bool, seed: int) -> None:
+    def __init__(
+        self, num_images: int, *, shuffle: bool, seed: int, rank: int = 0, world_size: int = 1, even: bool = False
+    ) -> None:
         self.num_images = num_images
         self.shuffle = shuffle
         self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.end = num_images - num_images % world_size if even else num_images
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.num_images
+        return len(range(self.rank, self.end, self.world_size))
 
     def __iter__(self) -> Iterator[Key]:
         order = np.arange(self.num_images)
         if self.shuffle:
             np.random.default_rng([self.seed, self.epoch]).shuffle(order)
-        return ((self.epoch, int(index)) for index in order)
+        return ((self.epoch, int(index)) for index in order[self.rank : self.end : self.world_size])
 
 
 class SplitDataset(Dataset[tuple[Tensor, int]]):
@@ -57,9 +67,5 @@ class SplitDataset(Dataset[tuple[Tensor, int]]):
         image = self.source.load(index)
         # The transforms draw from torch's global generator; seed it for this view and put it back.
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(_mix(self.seed, epoch, index))
+            torch.default_generator.manual_seed(mixed_seed(self.seed, epoch, index))
             return self.transform(image), int(self.source.labels[index])
-
-
-def _mix(seed: int, epoch: int, index: int) -> int:
-    return int(np.random.SeedSequence([seed, epoch, index]).generate_state(1, np.uint64)[0] >> 1)

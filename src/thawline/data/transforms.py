@@ -41,6 +41,8 @@ def train_transform(spec: InputSpec, augment: AugmentSettings) -> Transform:
         steps.append(v2.RandomVerticalFlip())
     if augment.color:
         steps.append(v2.ColorJitter(brightness=augment.color, contrast=augment.color, saturation=augment.color))
+    if augment.rand_ops:  # Cubuk et al. 2020, "RandAugment"
+        steps.append(v2.RandAugment(num_ops=augment.rand_ops, magnitude=augment.rand_magnitude))
     transform: Transform = v2.Compose([*steps, v2.PILToTensor()])
     return transform
 

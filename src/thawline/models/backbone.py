@@ -1,10 +1,12 @@
 """A timm model as an ordered list of stages; prefix / suffix at every cut."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from thawline.errors import UserError
 from thawline.models.stages import Stage, split_into_stages
@@ -39,6 +41,7 @@ class Backbone(nn.Module):
     Attributes:
         stages: The depth axis, from the images up.
         training_stages: Indices of the stages that train; the others stay in eval mode whatever `train()` says.
+        batchnorm_trains: Whether BatchNorm in training stages follows `train()`, or stays in eval mode too.
         num_features: D, width of the features that `forward` returns.
         input: Size and statistics of the images that the weights expect.
     """
@@ -58,6 +61,7 @@ class Backbone(nn.Module):
         self.input = _input_spec(model, image_size)
         self.stages: tuple[Stage, ...] = split_into_stages(model, input_size=(3, self.input.size, self.input.size))
         self.training_stages = frozenset(range(len(self.stages)))
+        self.batchnorm_trains = True
         self.num_features = self.stages[-1].out_shape[0]
         self.register_buffer("mean", torch.tensor(self.input.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(self.input.std).view(1, 3, 1, 1), persistent=False)
@@ -104,7 +108,16 @@ class Backbone(nn.Module):
         for index in self.training_stages:
             for name in self.stages[index].modules:
                 self.model.get_submodule(name).train(mode)
+        if not self.batchnorm_trains:
+            for module in self.model.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
         return self
+
+    def holds_batchnorm(self, stages: Iterable[int]) -> bool:
+        """Whether one of these stages holds a BatchNorm."""
+        called = (self.model.get_submodule(name) for index in stages for name in self.stages[index].modules)
+        return any(isinstance(module, _BatchNorm) for part in called for module in part.modules())
 
     def stage_parameters(self, index: int) -> dict[str, nn.Parameter]:
         """Parameters of stage `index` by qualified name in `model`."""

@@ -1,21 +1,25 @@
 """TransferClassifier: backbone + head as a LightningModule; the frozen prefix runs without gradients."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import lightning as L
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics import MetricCollection
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
-from thawline.models.backbone import Backbone
+from thawline.data.mixing import make_mixer
+from thawline.models.freezing import BoundPlan
 from thawline.models.metrics import BalancedAccuracy
-from thawline.models.param_groups import build_param_groups
-from thawline.models.schedule import lr_factor
-from thawline.settings import OptimSettings
+from thawline.models.param_groups import NO_DECAY, build_param_groups, phase_factor
+from thawline.models.regularize import StartingPoint
+from thawline.models.schedule import lr_factor, position
+from thawline.settings import OptimSettings, RegularizeSettings
+from thawline.steps import Steps
 
 Batch = tuple[Tensor, Tensor]  # uint8 images (B, 3, S, S), class indices (B,)
 
@@ -24,30 +28,36 @@ class TransferClassifier(L.LightningModule):
     """Cross-entropy training of the head and of the stages that the freeze plan lets train.
 
     Args:
-        stages: Indices of the stages that train in at least one epoch; only they and the head reach the optimizer.
-        total_steps: Optimizer steps of the whole run, for the schedule.
+        bound: The freeze plan with its backbone and head; only what it ever trains reaches the optimizer.
+        steps: Optimizer steps of the run and of an epoch, for the schedule.
         prefix_dtype: Type in which the frozen prefix computes; its weights stay as they are.
     """
 
     def __init__(
         self,
-        backbone: Backbone,
-        head: nn.Module,
+        bound: BoundPlan,
         *,
         num_classes: int,
-        stages: frozenset[int],
         optim: OptimSettings,
-        total_steps: int,
+        steps: Steps,
+        regularize: RegularizeSettings | None = None,
         prefix_dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        self.backbone = backbone
-        self.head = head
+        self.bound = bound
+        self.backbone = bound.backbone
+        self.head = bound.head
         self.optim = optim
-        self.total_steps = total_steps
+        self.steps = steps
+        self.regularize = regularize or RegularizeSettings()
         self.prefix_dtype = prefix_dtype
-        self._stages = stages
+        backbone = {name: p for name, p in bound.ever_trainable().items() if name.startswith("backbone.")}
+        self.starting_point = StartingPoint(backbone) if self.regularize.l2_sp else None
+        self.mixer = make_mixer(
+            num_classes=num_classes, mixup=self.regularize.mixup, cutmix=self.regularize.cutmix
+        )  # draws from torch's generator, which `callbacks/seeding.py` seeds at every step
         self.train_accuracy = MulticlassAccuracy(num_classes, average="micro")
+        self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
         self.val_metrics = MetricCollection({"val/accuracy": MulticlassAccuracy(num_classes, average="micro")})
         self.test_metrics = MetricCollection(
             {
@@ -57,11 +67,22 @@ class TransferClassifier(L.LightningModule):
             compute_groups=False,
         )
 
+    def train(self, mode: bool = True) -> "TransferClassifier":
+        """Set train mode on what trains; a frozen head stays in eval mode, as frozen stages do."""
+        super().train(mode)
+        if not any(p.requires_grad for p in self.head.parameters()):
+            self.head.eval()
+        return self
+
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S), uint8 -> logits (B, K)."""
+        return self.logits(self.backbone.normalize(images))
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Normalised images (B, 3, S, S) -> logits (B, K), the frozen prefix without gradients."""
         cut = self.backbone.frozen_prefix
         with torch.no_grad():
-            x = self._prefix(self.backbone.normalize(images), cut)
+            x = self._prefix(images, cut)
         logits: Tensor = self.head(self.backbone.suffix(x, cut))
         return logits
 
@@ -73,59 +94,82 @@ class TransferClassifier(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch
-        logits = self(images)
-        loss = F.cross_entropy(logits.float(), labels)
+        mixed, targets = self.backbone.normalize(images), labels
+        if self.mixer is not None:
+            mixed, targets = self.mixer(mixed, labels)
+        logits = self.logits(mixed)
+        loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.regularize.label_smoothing)
         self.train_accuracy(logits, labels)
-        self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=False)
+        self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=False, sync_dist=True)
         self.log("train/accuracy", self.train_accuracy, on_step=False, on_epoch=True)
+        if self.starting_point is not None:
+            loss = loss + self.regularize.l2_sp * self.starting_point.penalty()
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch, "val/loss", self.val_metrics)
+        self._evaluate(batch, "val/loss", self.val_loss, self.val_metrics)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch, "test/loss", self.test_metrics)
+        self._evaluate(batch, "test/loss", self.test_loss, self.test_metrics)
 
-    def _evaluate(self, batch: Batch, loss_key: str, metrics: MetricCollection) -> None:
+    def _evaluate(self, batch: Batch, loss_key: str, mean_loss: MeanMetric, metrics: MetricCollection) -> None:
         images, labels = batch
         logits = self(images).float()
         metrics(logits, labels)
-        self.log(loss_key, F.cross_entropy(logits, labels), batch_size=len(labels))
+        mean_loss(F.cross_entropy(logits, labels), weight=len(labels))
+        self.log(loss_key, mean_loss)
         self.log_dict(metrics)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """One optimizer over the groups of `build_param_groups`, its rate set at every step."""
-        groups = build_param_groups(
-            self.backbone,
-            self.head,
-            stages=self._stages,
-            lr=self.optim.lr,
-            backbone_lr=self.optim.resolved_backbone_lr,
-            layer_decay=self.optim.layer_decay,
-            weight_decay=self.optim.weight_decay,
-        )
+        """One optimizer over the groups of `build_param_groups`, made once: stages that thaw later are in it."""
+        groups = build_param_groups(self.bound, self.optim, backbone_decay=not self.regularize.l2_sp)
         optimizer: torch.optim.Optimizer
         if self.optim.name == "adamw":
             optimizer = torch.optim.AdamW(groups)
         else:
             assert self.optim.name == "sgd", self.optim.name
             optimizer = torch.optim.SGD(groups, momentum=self.optim.momentum)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self._scheduler(optimizer), "interval": "step"}}
+        if self.optim.schedule == "plateau":
+            for group in optimizer.param_groups:
+                group["lr"] *= self._phase_factor(group["name"], 0)
+            factor, patience = self.optim.plateau_factor, self.optim.plateau_patience
+            plateau = ReduceLROnPlateau(optimizer, mode="min", factor=factor, patience=patience)
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": plateau, "interval": "epoch", "monitor": "val/loss"},
+            }
+        scheduler = LambdaLR(optimizer, [partial(self.lr_factor, group["name"]) for group in groups])
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _scheduler(self, optimizer: torch.optim.Optimizer) -> LambdaLR:
-        def factor(step: int) -> float:
-            return lr_factor(
-                step,
-                schedule=self.optim.schedule,
-                total_steps=self.total_steps,
-                warmup_fraction=self.optim.warmup_fraction,
-            )
+    def lr_factor(self, group: str, step: int) -> float:
+        """Factor on a group's own learning rate at optimizer step `step`: its phase's times the schedule's."""
+        per_epoch, plan = self.steps.per_epoch, self.bound.plan
+        starts = [epoch * per_epoch for epoch in plan.changes] if self.optim.restart_at_thaw else []
+        within, length = position(step, total_steps=self.steps.total, starts=starts)
+        schedule, warmup = self.optim.schedule, self.optim.warmup_fraction
+        factor = lr_factor(within, schedule=schedule, total_steps=length, warmup_fraction=warmup)
+        return factor * self._phase_factor(group, step // per_epoch)
 
-        return LambdaLR(optimizer, factor)
+    def _phase_factor(self, group: str, epoch: int) -> float:
+        return phase_factor(group.removesuffix(NO_DECAY), self.bound.plan.phase(epoch), self.optim)
+
+    def on_train_epoch_start(self) -> None:
+        """Under `plateau`, where no function of the step sets the rates, a new phase does."""
+        epoch = self.current_epoch
+        if self.optim.schedule != "plateau" or epoch not in self.bound.plan.changes:
+            return
+        scheduler = self.lr_schedulers()
+        assert isinstance(scheduler, ReduceLROnPlateau)
+        for group in scheduler.optimizer.param_groups:
+            now, before = (self._phase_factor(group["name"], e) for e in (epoch, epoch - 1))
+            anew = self.optim.restart_at_thaw or before == 0.0
+            group["lr"] = group["base_lr"] * now if anew else group["lr"] * now / before
+        if self.optim.restart_at_thaw:
+            scheduler._reset()
 
     def group_learning_rates(self) -> Iterator[tuple[str, float]]:
-        """(group name, current learning rate) of every stage that trains, and of the head."""
+        """(group name, current learning rate) of every stage that trains in some epoch, and of the head."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
         for group in optimizer.param_groups:
-            yield group["name"].removesuffix("/no_decay"), float(group["lr"])
+            yield group["name"].removesuffix(NO_DECAY), float(group["lr"])

@@ -1,68 +1,128 @@
-"""Which stages train, when; applied to the model, shown as a table, and verified bit by bit."""
+"""A freeze plan bound to a model: what trains in an epoch, applied to its parameters and modules; and shown."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
-from thawline.errors import UserError
 from thawline.models.backbone import Backbone
-from thawline.models.weights import checksum
+from thawline.models.plan import FreezePlan, make_plan
+from thawline.settings import StrategySettings
 
-Depth = int | str  # a number of final stages, or "all"
 
-
-@dataclass(frozen=True)
-class FreezePlan:
-    """A pure function from the epoch to the stages that train; a resumed run needs no other memory.
+class BoundPlan:
+    """The plan, and the backbone and head that it rules.
 
     Attributes:
-        num_stages: Number of stages of the backbone.
-        unfreeze_depth: Number of final stages that train; 0 trains the head only.
+        head_parameters: Parameters of the head that may train, by name; a head may have fixed parts.
     """
 
-    num_stages: int
-    unfreeze_depth: int
+    def __init__(self, plan: FreezePlan, backbone: Backbone, head: nn.Module) -> None:
+        assert plan.num_stages == backbone.num_stages, (plan.num_stages, backbone.num_stages)
+        self.plan = plan
+        self.backbone = backbone
+        self.head = head
+        self.head_parameters = {name: p for name, p in head.named_parameters() if p.requires_grad}
+
+    def stage_parameters(self, index: int) -> dict[str, nn.Parameter]:
+        """Parameters of stage `index` that may train under the plan's `parameters`, by name in the model."""
+        parameters = self.backbone.stage_parameters(index)
+        if self.plan.parameters == "all":
+            return parameters
+        chosen = _norm_names if self.plan.parameters == "norm" else _bias_names
+        names = set(chosen(self.backbone.model))
+        return {name: parameter for name, parameter in parameters.items() if name in names}
 
     def training_stages(self, epoch: int) -> frozenset[int]:
-        """Indices of the stages that train in `epoch` (>= 0). The depth of this plan is the same in every epoch."""
-        assert epoch >= 0, epoch
-        return frozenset(range(self.num_stages - self.unfreeze_depth, self.num_stages))
+        """Stages of the epoch's phase that have something to train."""
+        return frozenset(index for index in self.plan.phase(epoch).stages if self.stage_parameters(index))
 
     def ever_training(self) -> frozenset[int]:
-        """Indices of the stages that train in at least one epoch."""
-        return self.training_stages(0)
+        return frozenset(index for index in self.plan.ever_training() if self.stage_parameters(index))
+
+    def trainable(self, epoch: int) -> dict[str, nn.Parameter]:
+        """Parameters that train in `epoch`, by qualified name: `backbone.model...` and `head...`."""
+        return self._named(self.training_stages(epoch), head=self.plan.phase(epoch).head)
+
+    def ever_trainable(self) -> dict[str, nn.Parameter]:
+        """Parameters that train in at least one epoch: what the optimizer holds."""
+        return self._named(self.ever_training(), head=True)
+
+    def _named(self, stages: frozenset[int], *, head: bool) -> dict[str, nn.Parameter]:
+        named = {f"backbone.model.{n}": p for i in sorted(stages) for n, p in self.stage_parameters(i).items()}
+        return named | {f"head.{name}": p for name, p in self.head_parameters.items()} if head else named
+
+    def apply(self, epoch: int) -> None:
+        """Make exactly the epoch's parameters train: gradients and train mode on, and off everywhere else.
+
+        Gradients of frozen parameters become None, not zero: weight decay and momentum would move a parameter whose
+        gradient is zero. A parameter that no stage reads never trains.
+        """
+        trainable = {id(p) for p in self.trainable(epoch).values()}
+        for parameter in (*self.backbone.parameters(), *self.head.parameters()):
+            parameter.requires_grad = id(parameter) in trainable
+            if not parameter.requires_grad:
+                parameter.grad = None
+        self.backbone.training_stages = self.training_stages(epoch)
+        self.backbone.batchnorm_trains = self.plan.batchnorm == "train"
+        self.backbone.train(self.backbone.training)
+
+    def frozen_tensors(self, epoch: int) -> dict[str, Tensor]:
+        """Everything that must not change in `epoch`: parameters that do not train, and buffers outside training
+        stages; with `batchnorm: eval` the statistics inside them too."""
+        backbone, moving = self.backbone, set(self.trainable(epoch))
+        if self.plan.batchnorm == "train":
+            inside = tuple(
+                f"backbone.model.{name}." for i in self.training_stages(epoch) for name in backbone.stages[i].modules
+            )
+            moving |= {name for name in self._buffers() if name.startswith(inside)}
+        return {name: tensor for name, tensor in self.tensors().items() if name not in moving}
+
+    def never_training(self) -> set[str]:
+        """Names of the tensors that no phase changes."""
+        frozen = [set(self.frozen_tensors(phase.from_epoch)) for phase in self.plan.phases]
+        return set.intersection(*frozen)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Parameters and buffers of the backbone, and the head's parameters, by qualified name."""
+        parameters = {f"backbone.{name}": p for name, p in self.backbone.named_parameters()}
+        head = {f"head.{name}": p for name, p in self.head.named_parameters()}
+        return {**parameters, **self._buffers(), **head}
+
+    def _buffers(self) -> dict[str, Tensor]:
+        return {f"backbone.{name}": buffer for name, buffer in self.backbone.named_buffers()}
+
+    def stage_of(self) -> dict[str, str]:
+        """Tensor name -> name of its stage, `head`, or `OUTSIDE`."""
+        owner = {}
+        for stage in self.backbone.stages:
+            inside = tuple(f"{name}." for name in stage.modules)
+            for name in self.tensors():
+                short = name.removeprefix("backbone.model.")
+                if name.startswith("backbone.") and (short in stage.parameters or short.startswith(inside)):
+                    owner[name] = stage.name
+        return {name: owner.get(name, "head" if name.startswith("head.") else OUTSIDE) for name in self.tensors()}
 
 
-def make_plan(depth: Depth, *, num_stages: int, model_name: str) -> FreezePlan:
-    """Build the plan for `strategy.unfreeze_depth`.
-
-    Raises:
-        UserError: `depth` is not `all` or a whole number from 0 to the number of stages.
-    """
-    if depth == "all":
-        return FreezePlan(num_stages=num_stages, unfreeze_depth=num_stages)
-    if isinstance(depth, bool) or not isinstance(depth, int) or not 0 <= depth <= num_stages:
-        raise UserError(
-            f"strategy.unfreeze_depth={depth}: {model_name} has {num_stages} stages; "
-            f"allowed are 0 (head only) to {num_stages}, or all"
-        )
-    return FreezePlan(num_stages=num_stages, unfreeze_depth=depth)
+def bind(strategy: StrategySettings, backbone: Backbone, head: nn.Module) -> BoundPlan:
+    """The plan that the strategy describes, for this backbone and head."""
+    names = [stage.name for stage in backbone.stages]
+    return BoundPlan(make_plan(strategy, stage_names=names, model_name=backbone.name), backbone, head)
 
 
-def apply(backbone: Backbone, training: frozenset[int]) -> None:
-    """Make exactly the stages in `training` train: gradients and train mode on, off and absent everywhere else.
+OUTSIDE = "outside the stages"  # parameters that no stage reads, and buffers of no stage
 
-    A parameter that no stage reads never trains. Gradients of frozen parameters become None, not zero: weight decay
-    and momentum would move a parameter whose gradient is zero.
-    """
-    trainable = {id(p) for index in training for p in backbone.stage_parameters(index).values()}
-    for parameter in backbone.parameters():
-        parameter.requires_grad = id(parameter) in trainable
-        if not parameter.requires_grad:
-            parameter.grad = None
-    backbone.training_stages = training
-    backbone.train(backbone.training)
+
+def _norm_names(model: nn.Module) -> Iterator[str]:
+    """Affine parameters of normalisation layers: timm's and torch's all have Norm in their class's name."""
+    for prefix, module in model.named_modules():
+        if "Norm" in type(module).__name__:
+            yield from (f"{prefix}.{name}".lstrip(".") for name, _ in module.named_parameters(recurse=False))
+
+
+def _bias_names(model: nn.Module) -> Iterator[str]:
+    """Bias terms: `bias`, and `q_bias`, `v_bias` of some attention layers (Ben Zaken et al. 2022, "BitFit")."""
+    return (name for name, _ in model.named_parameters() if name.endswith("bias"))
 
 
 @dataclass(frozen=True)
@@ -85,7 +145,8 @@ def status(backbone: Backbone, head: nn.Module) -> list[StageStatus]:
     unused = [p for name, p in backbone.model.named_parameters() if name not in in_stages]
     if unused:
         rows.append(_row("unused", unused, "frozen"))
-    return [*rows, _row("head", head.parameters(), "train")]
+    head_trains = any(p.requires_grad for p in head.parameters())
+    return [*rows, _row("head", head.parameters(), "train" if head_trains else "frozen")]
 
 
 def _row(name: str, parameters: Iterable[nn.Parameter], mode: str) -> StageStatus:
@@ -94,30 +155,6 @@ def _row(name: str, parameters: Iterable[nn.Parameter], mode: str) -> StageStatu
     return StageStatus(name, sum(p.numel() for p in parameters), trainable, mode)
 
 
-def trainable_line(rows: list[StageStatus]) -> str:
+def trainable_line(trainable: int, total: int) -> str:
     """The diagnostic line, such as `Trainable: 5,130 / 11,181,642 (0.05%)`."""
-    trainable, total = sum(r.num_trainable for r in rows), sum(r.num_params for r in rows)
     return f"Trainable: {trainable:,} / {total:,} ({trainable / total:.2%})"
-
-
-OUTSIDE = "outside the stages"  # parameters that no stage reads, and buffers of no stage; they never train
-
-
-def stage_checksums(backbone: Backbone) -> dict[str, str]:
-    """SHA-256 of the parameters and all buffers (BatchNorm statistics and counters too) of every stage, by its name.
-
-    What belongs to no stage has a checksum of its own, under `OUTSIDE`.
-    """
-    left = {**dict(backbone.named_parameters()), **dict(backbone.named_buffers())}
-    sums = {}
-    for stage in backbone.stages:
-        inside = tuple(f"model.{name}." for name in stage.modules)
-        names = [k for k in left if k.removeprefix("model.") in stage.parameters or k.startswith(inside)]
-        sums[stage.name] = checksum({name: left.pop(name) for name in names})
-    return {**sums, OUTSIDE: checksum(left)}
-
-
-def changed(before: dict[str, str], after: dict[str, str], *, backbone: Backbone, trained: Iterable[int]) -> list[str]:
-    """Names of what never trains and yet differs; empty where frozen meant frozen."""
-    may_change = {backbone.stages[index].name for index in trained}
-    return [name for name in before if name not in may_change and before[name] != after[name]]

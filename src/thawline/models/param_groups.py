@@ -5,45 +5,59 @@ from typing import Any
 
 from torch import nn
 
-from thawline.models.backbone import Backbone
+from thawline.errors import UserError
+from thawline.models.freezing import BoundPlan
+from thawline.models.plan import Phase
+from thawline.settings import OptimSettings
 
 ParamGroup = dict[str, Any]
+NO_DECAY = "/no_decay"
 
 
-def build_param_groups(
-    backbone: Backbone,
-    head: nn.Module,
-    *,
-    stages: Iterable[int],
-    lr: float,
-    backbone_lr: float,
-    layer_decay: float,
-    weight_decay: float,
-) -> list[ParamGroup]:
+def build_param_groups(bound: BoundPlan, optim: OptimSettings, *, backbone_decay: bool = True) -> list[ParamGroup]:
     """Build the optimizer's groups for the head and for every stage that trains in at least one epoch.
 
-    Group `head` gets `lr`; stage i of S gets `backbone_lr * layer_decay ** (S - 1 - i)`. Parameters with fewer than
-    two dimensions (norms, biases) go to a group of their own, named `<stage>/no_decay`, without weight decay.
+    Group `head` gets `optim.lr`; stage i of S gets `backbone_lr * layer_decay ** (S - 1 - i)`. Parameters with fewer
+    than two dimensions (norms, biases) go to a group of their own, named `<stage>/no_decay`, without weight decay.
 
     Args:
-        stages: Indices of the stages that ever train. Frozen stages get no group, so no optimizer state.
+        backbone_decay: Whether weight decay pulls the backbone towards zero; L2-SP pulls it elsewhere.
     Returns:
-        Dicts with `params`, `name`, `lr`, `weight_decay`; every parameter in exactly one.
+        Dicts with `params`, `name`, `lr`, `base_lr` (the same, for later), `weight_decay`; every parameter that ever
+        trains in exactly one.
     """
     groups: list[ParamGroup] = []
-    for index in sorted(stages):
-        stage_lr = backbone_lr * layer_decay ** (backbone.num_stages - 1 - index)
-        parameters = backbone.stage_parameters(index).values()
-        groups += _by_decay(backbone.stages[index].name, parameters, lr=stage_lr, weight_decay=weight_decay)
-    return groups + _by_decay("head", head.parameters(), lr=lr, weight_decay=weight_decay)
+    decay = optim.weight_decay if backbone_decay else 0.0
+    for index in sorted(bound.ever_training()):
+        rate = stage_lr(index, bound, optim)
+        name, parameters = bound.plan.stage_names[index], bound.stage_parameters(index).values()
+        groups += _by_decay(name, parameters, lr=rate, weight_decay=decay)
+    return groups + _by_decay("head", bound.head_parameters.values(), lr=optim.lr, weight_decay=optim.weight_decay)
+
+
+def stage_lr(index: int, bound: BoundPlan, optim: OptimSettings) -> float:
+    """The learning rate of stage `index` without schedule and phase."""
+    return optim.resolved_backbone_lr * optim.layer_decay ** (bound.plan.num_stages - 1 - index)
+
+
+def phase_factor(group: str, phase: Phase, optim: OptimSettings) -> float:
+    """By how much a phase of the freeze plan changes a group's own rate."""
+    wanted, own = (phase.lr, optim.lr) if group == "head" else (phase.backbone_lr, optim.resolved_backbone_lr)
+    if wanted is None:
+        return 1.0
+    if own == 0.0:
+        key = "optim.lr" if group == "head" else "optim.backbone_lr"
+        raise UserError(f"{key}=0: a phase of the freeze plan sets {wanted:g} in its place; give {key} a rate above 0")
+    return wanted / own
 
 
 def _by_decay(name: str, parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float) -> list[ParamGroup]:
-    parameters = [p for p in parameters if p.requires_grad]  # a head may have fixed parts
+    parameters = list(parameters)
     weights = [p for p in parameters if p.ndim >= 2]
     others = [p for p in parameters if p.ndim < 2]
+    rates = {"lr": lr, "base_lr": lr}
     groups = [
-        {"name": name, "params": weights, "lr": lr, "weight_decay": weight_decay},
-        {"name": f"{name}/no_decay", "params": others, "lr": lr, "weight_decay": 0.0},
+        {"name": name, "params": weights, **rates, "weight_decay": weight_decay},
+        {"name": f"{name}{NO_DECAY}", "params": others, **rates, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]

@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import hashlib
 import importlib
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -49,16 +48,6 @@ def create_model(name: str, *, weights: str, image_size: int | None = None) -> n
     if weights == "none":
         return _without_classifier(_timm_model(name, image_size))
     return _with_file(name, weights, image_size)
-
-
-def checksum(state: StateDict) -> str:
-    """SHA-256 over names, types, shapes and bytes of the tensors, in order; 64 hex digits."""
-    digest = hashlib.sha256()
-    for name, tensor in state.items():
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-        raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        digest.update(raw.numpy().data)
-    return digest.hexdigest()
 
 
 def _check_name(name: str) -> None:

@@ -18,6 +18,23 @@ def status_table(rows: list[StageStatus]) -> Table:
     return table
 
 
+def plan_table(rows: list[tuple[str, str, int]]) -> Table:
+    """One row per phase of the freeze plan: epochs, what trains, parameters."""
+    table = Table(title="Freeze plan", title_justify="left", box=None, pad_edge=False)
+    table.add_column("epochs")
+    table.add_column("trains")
+    table.add_column("parameters", justify="right")
+    for epochs, names, count in rows:
+        table.add_row(epochs, names, f"{count:,}")
+    return table
+
+
+def plan_markdown(rows: list[tuple[str, str, int]]) -> str:
+    """The same table as Markdown."""
+    body = [f"| {epochs} | {names} | {count:,} |" for epochs, names, count in rows]
+    return "\n".join(["| epochs | trains | parameters |", "|---|---|---:|", *body])
+
+
 def status_markdown(rows: list[StageStatus], line: str) -> str:
     """The same table as Markdown, with the `Trainable:` line above it."""
     body = [f"| {r.name} | {r.num_params:,} | {r.num_trainable:,} | {r.mode} |" for r in rows]

@@ -5,33 +5,33 @@ from pathlib import Path
 from rich.panel import Panel
 from rich.table import Table
 
+from thawline.models.freezing import trainable_line
 from thawline.report.run_record import RunRecord
 
 
-def summary_panel(record: RunRecord, *, folder: Path, trainable_line: str, log_root: Path) -> Panel:
+def summary_panel(record: RunRecord, *, folder: Path, log_root: Path) -> Panel:
     """One screen, at most 24 lines."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for label, text in _rows(record, trainable_line):
+    for label, text in _rows(record):
         table.add_row(label, text)
     table.add_row("run", str(folder))
     table.add_row("compare", f"tensorboard --logdir {log_root}")
     return Panel(table, title=f"Thawline: {record.scenario}", title_align="left", expand=False)
 
 
-def _rows(record: RunRecord, trainable_line: str) -> list[tuple[str, str]]:
+def _rows(record: RunRecord) -> list[tuple[str, str]]:
     data, model, cost, metrics = record.data, record.model, record.cost, record.metrics
-    depth = record.strategy["unfreeze_depth"]
     return [
-        ("strategy", f"{record.strategy['name']}, unfreeze_depth {depth} of {model['num_stages']} stages"),
+        ("strategy", f"{record.strategy['name']}, {_plan(record)}"),
         (
             "data",
             f"{data['name']}: {data['num_train']:,} train, {data['num_val']:,} val, {data['num_test']:,} test, "
             f"{data['num_classes']} classes",
         ),
         ("model", f"{model['name']}, {_weights(model['weights'])}, {model['head']} head"),
-        ("", trainable_line),
+        ("", trainable_line(record.params["trainable"], record.params["total"])),
         ("frozen", _frozen(record)),
         ("val", f"accuracy {metrics['val/accuracy']:.4f} (best checkpoint)"),
         (
@@ -55,12 +55,21 @@ def _weights(weights: str) -> str:
     return f"{weights} weights" if weights in ("embedded", "hub") else f"weights from {weights}"
 
 
+def _plan(record: RunRecord) -> str:
+    phases, depth, stages = record.strategy["phases"], record.strategy["unfreeze_depth"], record.model["num_stages"]
+    if len(phases) > 1:
+        return f"{len(phases)} phases, at the end {len(phases[-1]['stages'])} parts of {stages + 1} train"
+    return f"{', '.join(phases[0]['stages'])} train" if depth is None else f"unfreeze_depth {depth} of {stages} stages"
+
+
 def _frozen(record: RunRecord) -> str:
-    checks = record.freeze["checks"]
-    if not checks:
-        return "no stage was frozen"
-    assert record.freeze["verified"], "a breach ends the run"
-    return f"{checks} stages checked after training and test: bitwise unchanged"
+    freeze = record.freeze
+    if not freeze["frozen_stages"]:
+        return "no stage was frozen throughout"
+    if not freeze["checks"]:
+        return f"{freeze['frozen_stages']} stages, not checked (strategy.guard=false)"
+    assert freeze["verified"], "a breach ends the run"
+    return f"{freeze['frozen_stages']} stages never trained: bitwise unchanged in {freeze['checks']} checks"
 
 
 def _bytes(count: float) -> str:

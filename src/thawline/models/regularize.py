@@ -1,0 +1,49 @@
+"""Pulls towards the pretrained weights: L2-SP while training, WiSE-FT afterwards."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+def squared_distance(parameters: Mapping[str, Tensor], start: Mapping[str, Tensor]) -> Tensor:
+    """Half the squared Euclidean distance between parameters and where they started; a scalar, differentiable."""
+    terms = [(parameter - start[name]).pow(2).sum() for name, parameter in parameters.items()]
+    return 0.5 * torch.stack(terms).sum() if terms else torch.zeros(())
+
+
+class StartingPoint(nn.Module):
+    """Values of parameters as they are now, kept beside them; not part of any checkpoint.
+
+    Source of the penalty: Li, Grandvalet and Davoine 2018, "Explicit Inductive Bias for Transfer Learning with
+    Convolutional Networks" (L2-SP). The head, which has no pretrained weights, keeps its weight decay.
+    """
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter]) -> None:
+        super().__init__()
+        self._parameters_by_name = dict(parameters)
+        self._buffer_of = {name: f"start_{i}" for i, name in enumerate(parameters)}
+        for name, parameter in parameters.items():
+            self.register_buffer(self._buffer_of[name], parameter.detach().clone(), persistent=False)
+
+    def penalty(self) -> Tensor:
+        """`squared_distance` of the parameters that train at the moment; the others have not moved or cannot."""
+        training = {name: p for name, p in self._parameters_by_name.items() if p.requires_grad}
+        return squared_distance(training, {name: self.get_buffer(self._buffer_of[name]) for name in training})
+
+
+def interpolate(start: Mapping[str, Tensor], tuned: Mapping[str, Tensor], *, share: float) -> dict[str, Tensor]:
+    """`(1 - share) * start + share * tuned`, for every tensor of `start`.
+
+    Integers (counters of batches) are taken from `tuned`, and so is everything at a share of 1. A tensor that did not
+    change stays bitwise what it was, at every share.
+
+    Source: Wortsman et al. 2022, "Robust Fine-Tuning of Zero-Shot Models" (WiSE-FT).
+    """
+    return {name: _blend(value, tuned[name], share) for name, value in start.items()}
+
+
+def _blend(start: Tensor, tuned: Tensor, share: float) -> Tensor:
+    if share == 1.0 or not start.is_floating_point() or torch.equal(start, tuned):
+        return tuned.clone()
+    return torch.lerp(start, tuned, share)

@@ -1,0 +1,85 @@
+"""The freeze certificate: what trained when, and checksums before and after, recomputable from files alone."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from thawline.errors import UserError
+from thawline.models.digests import Digests, combined
+from thawline.models.freezing import BoundPlan
+
+SCHEMA = 1
+FILE_NAME = "freeze.json"
+
+
+def certificate(bound: BoundPlan, *, before: Digests, after: Digests, num_epochs: int) -> dict[str, Any]:
+    """Per stage the epochs in which it trained, and its checksums before and after.
+
+    Args:
+        before, after: Checksums per tensor, by qualified name: of the pretrained model, and of the last checkpoint.
+            What a checkpoint does not hold (constants that the model makes itself) is left out.
+        num_epochs: Epochs of the run.
+    Returns:
+        A JSON object; `frozen` counts the tensors that no phase trains, `unchanged` says that all of them are
+        bitwise what they were.
+    """
+    never, stage_of = bound.never_training(), bound.stage_of()
+    stages = []
+    for name in dict.fromkeys(stage_of.values()):
+        held = [tensor for tensor, stage in stage_of.items() if stage == name and tensor in after]
+        frozen = [tensor for tensor in held if tensor in never]
+        if not held:
+            continue
+        stages.append(
+            {
+                "name": name,
+                "epochs": epochs_trained(bound, name, num_epochs),
+                "tensors": len(held),
+                "frozen": len(frozen),
+                "before": combined({tensor: before[tensor] for tensor in held}),
+                "after": combined({tensor: after[tensor] for tensor in held}),
+                "unchanged": all(before[tensor] == after[tensor] for tensor in frozen),
+            }
+        )
+    plan = {"phases": bound.plan.as_list(), "parameters": bound.plan.parameters, "batchnorm": bound.plan.batchnorm}
+    return {"schema": SCHEMA, "plan": plan, "epochs": num_epochs, "stages": stages}
+
+
+def epochs_trained(bound: BoundPlan, stage: str, num_epochs: int) -> list[list[int]]:
+    """Spans [first, last] of epochs, counted from 0, in which `stage` (or `head`) trained."""
+    names = bound.plan.stage_names
+    spans: list[list[int]] = []
+    for epoch in range(num_epochs):
+        training = {names[index] for index in bound.training_stages(epoch)}
+        if stage in training or (stage == "head" and bound.plan.phase(epoch).head):
+            if spans and spans[-1][1] == epoch - 1:
+                spans[-1][1] = epoch
+            else:
+                spans.append([epoch, epoch])
+    return spans
+
+
+def write_certificate(folder: Path, body: Mapping[str, Any]) -> None:
+    """Write `folder`/freeze.json; a reader sees the old file or the new one."""
+    path = folder / FILE_NAME
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+def load_certificate(folder: Path) -> dict[str, Any]:
+    """Read `folder`/freeze.json.
+
+    Raises:
+        UserError: It is missing, not JSON, or of another schema.
+    """
+    path = folder / FILE_NAME
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: no freeze certificate can be read ({error})") from error
+    if not isinstance(body, dict) or body.get("schema") != SCHEMA:
+        raise UserError(f"{path}: not a freeze certificate of schema {SCHEMA}")
+    return body

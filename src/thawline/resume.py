@@ -1,0 +1,91 @@
+"""Go on with a run that was cut off: its folder, its config, its checkpoint. A missing one is an error."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from thawline.errors import UserError
+from thawline.report.run_record import FILE_NAME, RunRecord, load_record
+
+CONFIG_NAME = "config.yaml"
+CHECKPOINT = Path("checkpoints") / "last.ckpt"
+_OWN_KEYS = ("resume", "output_dir")  # say which run, not what it does
+_MISSING = "(absent)"
+
+
+def run_dir(resume: str | None, fresh: str) -> str:
+    """The folder of a run: `fresh`, or that of the run to go on with. A Hydra resolver; see conf/train.yaml.
+
+    Raises:
+        UserError: There is no run, no checkpoint, or nothing left to do.
+    """
+    if resume is None:
+        return fresh
+    folder = Path(resume)
+    if not (folder / FILE_NAME).is_file():
+        raise UserError(
+            f"resume={resume}: no run lies there (no {FILE_NAME}); give the folder of a run, as its summary shows it"
+        )
+    if not (folder / CHECKPOINT).is_file():
+        raise UserError(
+            f"resume={resume}: the run has no {CHECKPOINT}, so there is nothing to go on from; "
+            "start it anew, without resume"
+        )
+    if load_record(folder / FILE_NAME).status == "completed":
+        raise UserError(f"resume={resume}: the run is completed; start a new one, without resume")
+    return str(folder)
+
+
+def resumed(cfg: DictConfig, *, folder: Path, overrides: list[str]) -> tuple[DictConfig, RunRecord]:
+    """The config and record of the run in `folder`.
+
+    With no overrides but `resume` and `output_dir` the run's own config.yaml is used: it is trusted only below
+    `output_dir`, because a config names code to run. With overrides, they must say what the run's config says.
+
+    Args:
+        cfg: What this command composes, resolved.
+        overrides: The command's overrides, as given.
+    Raises:
+        UserError: The run lies elsewhere, or was made with another config.
+    """
+    own = [text for text in overrides if text.lstrip("+").split("=")[0] not in _OWN_KEYS]
+    root = Path(cfg.output_dir).resolve()
+    if not own and root not in folder.resolve().parents:
+        raise UserError(
+            f"resume={folder}: lies outside output_dir={cfg.output_dir}, so its config is not trusted; "
+            "give output_dir=DIR that holds it, or the overrides that the run was made with"
+        )
+    saved = OmegaConf.load(folder / CONFIG_NAME)
+    assert isinstance(saved, DictConfig)
+    if own and (difference := _first_difference(_flat(saved), _flat(cfg))):
+        key, was, now = difference
+        raise UserError(
+            f"resume={folder}: was made with {key}={was}, this command says {now}; a resumed run keeps its config: "
+            "give resume alone, or start a new run"
+        )
+    before = load_record(folder / FILE_NAME)
+    return saved, RunRecord(run_id=before.run_id, scenario=before.scenario, seed=before.seed)
+
+
+def _flat(cfg: DictConfig) -> dict[str, Any]:
+    """Dotted key -> value of every leaf."""
+    flat: dict[str, Any] = {}
+
+    def visit(node: Any, prefix: str) -> None:
+        if isinstance(node, dict) and node:
+            for key, value in node.items():
+                visit(value, f"{prefix}.{key}" if prefix else str(key))
+        else:
+            flat[prefix] = node
+
+    visit(OmegaConf.to_container(cfg), "")
+    return {key: value for key, value in flat.items() if key not in _OWN_KEYS}
+
+
+def _first_difference(was: dict[str, Any], now: dict[str, Any]) -> tuple[str, Any, Any] | None:
+    for key in sorted({*was, *now}):
+        pair = was.get(key, _MISSING), now.get(key, _MISSING)
+        if pair[0] != pair[1]:
+            return key, *pair
+    return None

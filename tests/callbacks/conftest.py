@@ -1,0 +1,65 @@
+"""A real fit of the tiny backbone under a freeze plan, with the callbacks that a run has."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import pytest
+
+from thawline.callbacks.freeze import FreezeCallback
+from thawline.callbacks.guard import FreezeGuard
+from thawline.callbacks.seeding import SeedEachStep
+from thawline.data.datamodule import ImageDataModule
+from thawline.data.sources.source import ImageSource
+from thawline.models.backbone import Backbone
+from thawline.models.classifier import TransferClassifier
+from thawline.models.freezing import bind
+from thawline.models.heads import LinearHead
+from thawline.settings import LoaderSettings, OptimSettings, RegularizeSettings, StrategySettings
+from thawline.steps import Steps
+
+
+@dataclass
+class Fitted:
+    model: TransferClassifier
+    guard: FreezeGuard
+    trainer: L.Trainer
+
+
+Fit = Callable[..., Fitted]
+
+
+@pytest.fixture
+def fit(tiny_backbone: Backbone, colours: ImageSource) -> Fit:
+    """fit(*callbacks, epochs=2, optim=..., regularize=..., **strategy): 3 batches of 8 images an epoch."""
+
+    def run(
+        *callbacks: L.Callback,
+        epochs: int = 2,
+        optim: OptimSettings | None = None,
+        regularize: RegularizeSettings | None = None,
+        **strategy: Any,
+    ) -> Fitted:
+        loader = LoaderSettings(batch_size=8, num_workers=0)
+        data = ImageDataModule(colours, spec=tiny_backbone.input, loader=loader, seed=0)
+        head = LinearHead(tiny_backbone.num_features, 4)
+        bound = bind(StrategySettings("test", **(strategy or {"unfreeze_depth": 2})), tiny_backbone, head)
+        model = TransferClassifier(
+            bound,
+            num_classes=4,
+            optim=optim or OptimSettings(lr=0.01),
+            steps=Steps(3, 3, 3 * epochs, epochs, 1.0),
+            regularize=regularize,
+        )
+        bound.apply(0)
+        guard = FreezeGuard(bound)
+        trainer = L.Trainer(
+            accelerator="cpu", max_epochs=epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            enable_model_summary=False, num_sanity_val_steps=0, log_every_n_steps=1,
+            callbacks=[FreezeCallback(bound), SeedEachStep(0), *callbacks, guard],
+        )  # fmt: skip
+        trainer.fit(model, datamodule=data)
+        return Fitted(model, guard, trainer)
+
+    return run

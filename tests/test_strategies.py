@@ -1,0 +1,98 @@
+"""Every strategy trains on real files, says its plan, and leaves a certificate that says what it trained."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+TINY = ("model.name=test_resnet", "model.weights=none", "model.image_size=32", "data.batch_size=8")
+TINY += ("data.num_workers=0", "trainer.accelerator=cpu", "trainer.max_epochs=3")
+STAGES = ("conv1.0", "conv1.3", "conv1.6", "layer1", "layer2", "layer3", "layer4")
+EVERY = {stage: [[0, 2]] for stage in STAGES}
+
+
+def trained(out: Path) -> dict[str, list[list[int]]]:
+    """Stage -> epochs, of the stages that trained in some epoch."""
+    (path,) = out.rglob("freeze.json")
+    return {s["name"]: s["epochs"] for s in json.loads(path.read_text())["stages"] if s["epochs"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stages"),
+    [
+        (("strategy=feature_extraction",), {}),
+        (("strategy=partial_fine_tune",), {"layer3": [[0, 2]], "layer4": [[0, 2]]}),
+        (("strategy=fine_tune",), EVERY),
+        (("strategy=full_fine_tune",), EVERY),
+        (("strategy=from_scratch",), EVERY),
+        (("strategy=gradual_unfreezing",), {"layer4": [[1, 2]], "layer3": [[2, 2]]}),
+        (("strategy=lp_ft", "strategy.thaw_after=2"), {"layer3": [[2, 2]], "layer4": [[2, 2]]}),
+        (("strategy=norm_tuning",), EVERY),
+        (("strategy=bias_tuning",), EVERY),
+        (("strategy=surgical", "strategy.stages=[0,layer3]"), {"conv1.0": [[0, 2]], "layer3": [[0, 2]]}),
+        (
+            (
+                "strategy.unfreeze_depth=null",
+                "strategy.phases=[{from_epoch: 0, stages: [head]}, {from_epoch: 2, stages: [head, -1, -2]}]",
+            ),
+            {"layer3": [[2, 2]], "layer4": [[2, 2]]},
+        ),
+    ],
+    ids=lambda value: value[0].partition("=")[2] if isinstance(value, tuple) else "",
+)
+def test_a_strategy_trains_what_its_plan_says(
+    run_cli: Run, image_folder: Path, tmp_path: Path, arguments: tuple[str, ...], stages: dict[str, Any]
+) -> None:
+    result = run_cli("data=folder", f"data.root={image_folder}", *TINY, *arguments)
+    assert result.code == 0, result.err
+    assert trained(tmp_path / "out") == stages | {"head": [[0, 2]]}
+
+
+def test_a_plan_is_printed_before_training_and_told_at_every_change(run_cli: Run, image_folder: Path) -> None:
+    result = run_cli("data=folder", f"data.root={image_folder}", *TINY, "strategy=gradual_unfreezing")
+    table, training = result.out.split("Freeze plan")[1].split("epoch 1/3")
+    assert [line.split() for line in table.splitlines()[2:5]] == [
+        ["1", "head", "194"],
+        ["2", "head,", "layer4", "268,034"],
+        ["3", "head,", "layer4,", "layer3", "310,466"],
+    ]
+    assert "Trainable: 194 / 372,882 (0.05%)" in table
+    assert "Epoch 2: head, layer4 train. Trainable: 268,034 / 372,882 (71.88%)" in training
+    assert "Note: training ends after epoch 3, before 5 of the plan's changes, the last at epoch 8." in result.out
+
+
+@pytest.mark.parametrize("more", [(), ("strategy.batchnorm=eval",), ("data.batch_size=16",)])
+def test_batches_too_small_for_batchnorm_are_pointed_out(
+    run_cli: Run, image_folder: Path, more: tuple[str, ...]
+) -> None:
+    result = run_cli("data=folder", f"data.root={image_folder}", *TINY, *more)
+    assert ("batches of 8 images are small for the BatchNorm statistics" in result.out) == (not more)
+
+
+def test_without_the_guard_there_is_no_certificate(run_cli: Run, image_folder: Path, tmp_path: Path) -> None:
+    result = run_cli("data=folder", f"data.root={image_folder}", *TINY, "strategy.guard=false")
+    assert result.code == 0, result.err
+    assert "not checked (strategy.guard=false)" in result.out
+    assert not list((tmp_path / "out").rglob("freeze.json"))
+
+
+@pytest.mark.parametrize("regularize", ["l2_sp", "label_smoothing", "mixup", "cutmix", "ema", "wise_ft"])
+def test_every_regulariser_runs_and_leaves_frozen_stages_alone(
+    run_cli: Run, image_folder: Path, tmp_path: Path, regularize: str
+) -> None:
+    pretrained = ("model.name=tf_efficientnet_lite0", "model.weights=embedded", "trainer.max_epochs=1")
+    model = pretrained if regularize == "l2_sp" else ()
+    result = run_cli("data=folder", f"data.root={image_folder}", *TINY, *model, f"regularize={regularize}")
+    assert result.code == 0, result.err
+    (path,) = (tmp_path / "out").rglob("run.json")
+    record = json.loads(path.read_text())
+    assert record["freeze"]["verified"]
+    if regularize == "wise_ft":
+        assert record["strategy"]["wise_ft"] in (0.25, 0.5, 0.75, 1.0)
+
+
+def test_randaugment_runs(run_cli: Run, image_folder: Path) -> None:
+    assert run_cli("data=folder", f"data.root={image_folder}", *TINY, "data.augment.rand_ops=2").code == 0
