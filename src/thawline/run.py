@@ -36,7 +36,7 @@ from thawline.models.classifier import TransferClassifier
 from thawline.models.plan import make_plan
 from thawline.parts import Parts, describe
 from thawline.precision import choose_precision
-from thawline.processes import is_main, local_rank, only_main_talks, owned
+from thawline.processes import is_main, local_rank, num_cores, only_main_talks, owned
 from thawline.quiet import quiet
 from thawline.report.run_record import RunRecord, recorded
 from thawline.report.status_table import plan_table, status_table
@@ -127,6 +127,7 @@ def _build(cfg: DictConfig, record: RunRecord) -> Parts:
     model.bound.apply(0)
     parts = Parts(data, model, freezing.status(backbone, head), steps, precision)
     describe(record, parts, strategy=strategy, weights=weights)
+    record.machine = _machine(device, parts, processes=trainer.devices)
     if unreached := len(plan.phases) - len(model.bound.plan.phases):
         last = plan.phases[-1].from_epoch + 1
         _log.warning(
@@ -187,6 +188,16 @@ def _notes(parts: Parts, record: RunRecord, num_images: int) -> list[str]:
 
 def _device(accelerator: str) -> torch.device:
     return torch.device("cpu" if accelerator == "cpu" or not torch.cuda.is_available() else "cuda")
+
+
+def _machine(device: torch.device, parts: Parts, *, processes: int) -> dict[str, str | int]:
+    return {
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+        "cores": num_cores(),
+        "processes": processes,
+        "precision": parts.precision.trainer,
+        "prefix_precision": str(parts.precision.prefix).removeprefix("torch."),
+    }
 
 
 def _versions() -> dict[str, str]:

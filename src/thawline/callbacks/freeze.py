@@ -33,8 +33,8 @@ class FreezeCallback(L.Callback):
         if epoch in self.bound.plan.changes:
             names = self.bound.plan.stage_list(self.bound.plan.phase(epoch))
             _log.info("Epoch %d: %s train. %s", epoch + 1, ", ".join(names), trainable_line(count, self._total))
-        pl_module.log("freeze/trainable_params", float(count))
-        pl_module.log("freeze/unfreeze_depth", float(len(stages)))
+        pl_module.log("freeze/trainable_params", float(count), sync_dist=True)
+        pl_module.log("freeze/unfreeze_depth", float(len(stages)), sync_dist=True)
 
 
 def wrap_for_gradients(trainer: L.Trainer) -> None:

@@ -1,7 +1,6 @@
 """ImageDataModule: a data source, split and transformed, in batches."""
 
 import logging
-import os
 import shutil
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from thawline.data.sources.source import ImageSource, Split
 from thawline.data.splits import complete_splits
 from thawline.data.transforms import eval_transform, train_transform
 from thawline.models.backbone import InputSpec
+from thawline.processes import num_cores
 from thawline.settings import LoaderSettings
 
 _log = logging.getLogger(__name__)
@@ -106,8 +106,7 @@ class ImageDataModule(L.LightningDataModule):
 
 
 def _num_workers(loader: LoaderSettings, spec: InputSpec, *, on_cpu: bool, world_size: int) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    cores //= world_size
+    cores = num_cores() // world_size
     free = cores // _CORES_PER_CPU_WORKER if on_cpu else cores
     workers = min(free, _MAX_WORKERS) if loader.num_workers is None else loader.num_workers
     in_flight = world_size * workers * (_PREFETCH + 1) * loader.batch_size * _EVAL_BATCH_FACTOR * 3 * spec.size**2
