@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from thawline.cli import run_main, slug
+from thawline.cli import quoted_path, run_main, slug
 
 Run = Callable[..., Any]
 
@@ -198,3 +198,17 @@ def test_ctrl_c_ends_in_one_line_and_exit_code_130(capsys: pytest.CaptureFixture
 )
 def test_sweep_folders_are_named_after_their_overrides(overrides: str, name: str) -> None:
     assert slug(overrides) == name
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("resume=outputs/0_unfreeze_depth=2", 'resume="outputs/0_unfreeze_depth=2"'),
+        ("output_dir=a=b", 'output_dir="a=b"'),
+        ("resume='a=b'", "resume='a=b'"),
+        ("resume=outputs/run", "resume=outputs/run"),
+        ("optim.lr=1", "optim.lr=1"),
+    ],
+)
+def test_paths_with_an_equals_sign_need_no_quotes(given: str, told: str) -> None:
+    assert quoted_path(given) == told

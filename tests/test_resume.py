@@ -1,5 +1,6 @@
 """A run that was cut off goes on bit for bit (pitfalls 7 and 22 to 26): weights, optimizer, schedule, logs, data."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -113,3 +114,117 @@ def test_sigterm_says_interrupted_and_the_resumed_run_equals_the_uninterrupted_o
     shutil.rmtree(tmp_path / "out")
     assert run_cli(*arguments).code == 0
     assert equal(state(killed), state(the_run(tmp_path / "out")))
+
+
+@pytest.fixture
+def cut_run(run_cli: Run, image_folder: Path, tmp_path: Path) -> Path:
+    """A short run that is then said to have been cut off."""
+    arguments = (*THAWING, "trainer.max_epochs=1", "strategy.thaw_after=0", "strategy.thaw_lr=null")
+    assert run_cli(*arguments, "data=folder", f"data.root={image_folder}").code == 0
+    folder = the_run(tmp_path / "out")
+    set_status(folder, "running")
+    return folder
+
+
+def set_status(folder: Path, status: str) -> None:
+    path = folder / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": status}))
+
+
+def refused(result: Any) -> str:
+    lines = result.err.strip().splitlines()
+    assert (result.code, len(lines)) == (2, 1), result.err
+    return str(lines[0])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "train.log"}
+
+
+def test_a_run_killed_after_its_training_is_tested_and_completed(run_cli: Run, cut_run: Path) -> None:
+    metrics = json.loads((cut_run / "run.json").read_text())["metrics"]
+    assert run_cli(f"resume={cut_run}").code == 0
+    record = json.loads((cut_run / "run.json").read_text())
+    assert (record["status"], record["metrics"]) == ("completed", metrics)
+    assert record["freeze"]["verified"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda run: (run / "checkpoints" / "last.ckpt").unlink(), "has no checkpoints/last.ckpt, so there is nothing"),
+        (lambda run: set_status(run, "completed"), "the run is completed; start a new one, without resume"),
+        (lambda run: (run / "run.json").write_text("{"), "run.json: not a readable run record"),
+        (lambda run: (run / "checkpoints" / "last.ckpt").write_text("x"), "last.ckpt: not a readable checkpoint"),
+        (lambda run: (run / "config.yaml").unlink(), "has no config.yaml"),
+    ],
+    ids=["checkpoint", "completed", "record", "damaged", "config"],
+)
+def test_what_cannot_be_resumed_is_an_error_and_never_a_fresh_start(
+    run_cli: Run, cut_run: Path, spoil: Callable[[Path], object], says: str
+) -> None:
+    """Pitfall 24."""
+    spoil(cut_run)
+    before = contents(cut_run)
+    assert says in refused(run_cli(f"resume={cut_run}"))
+    after = contents(cut_run)
+    assert {name for name in before if not name.endswith("run.json")} <= set(after)  # nothing is lost
+    assert len(list(cut_run.parent.iterdir())) == 1  # and no other run begun
+
+
+def test_a_resumed_run_keeps_its_config(run_cli: Run, cut_run: Path) -> None:
+    line = refused(run_cli(f"resume={cut_run}", "scenario=small_different", "data.batch_size=8"))
+    assert (
+        f"resume={cut_run}: was made with data.batch_size=4, this command says 32" in line
+        or "this command says" in line
+    )
+    assert json.loads((cut_run / "run.json").read_text())["status"] == "running"
+
+
+def test_a_config_outside_the_outputs_is_not_trusted(run_cli: Run, cut_run: Path, tmp_path: Path) -> None:
+    """Pitfall 20: a config names code to run."""
+    elsewhere = shutil.copytree(cut_run, tmp_path / "from_a_stranger")
+    assert "lies outside output_dir" in refused(run_cli(f"resume={elsewhere}"))
+
+
+def test_a_folder_that_another_process_works_in_is_left_alone(run_cli: Run, cut_run: Path) -> None:
+    with (cut_run / ".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        before = contents(cut_run)
+        assert "another process is working in this folder" in refused(run_cli(f"resume={cut_run}"))
+        assert contents(cut_run) == before
+
+
+def test_resume_is_for_one_run(run_cli: Run, cut_run: Path) -> None:
+    assert "goes on with one run; leave out -m" in run_cli("-m", f"resume={cut_run}", "seed=0,1").err
+
+
+def test_a_poisoned_checkpoint_runs_nothing(run_cli: Run, cut_run: Path, tmp_path: Path) -> None:
+    """Pitfall 1: `_instantiator` and pickled calls; weights_only refuses both."""
+    canary = tmp_path / "canary"
+
+    class Poison:
+        def __reduce__(self) -> Any:
+            return os.system, (f"touch {canary}",)
+
+    last = cut_run / "checkpoints" / "last.ckpt"
+    body = torch.load(last, weights_only=True)
+    torch.save(body | {"hyper_parameters": {"_instantiator": "os.system"}, "poison": Poison()}, last)
+    assert "not a readable checkpoint" in refused(run_cli(f"resume={cut_run}"))
+    assert not canary.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(
+    run_cli: Run, cut_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pitfall 23: Lightning's save swallows a PermissionError and reports success."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.open", refuse)
+    set_status(cut_run, "interrupted")
+    (cut_run / "checkpoints" / "best.ckpt").unlink()
+    result = run_cli(f"resume={cut_run}")
+    assert result.code != 0
+    assert json.loads((cut_run / "run.json").read_text())["status"] == "failed"

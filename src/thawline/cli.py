@@ -23,6 +23,7 @@ _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXI
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException, OSError)  # perhaps by the user; `explain` decides
 _TOLD = "thawline_told"  # attribute of an error whose line was printed
 _NEAR = 0.5  # chosen: difflib's similarity above which a name is suggested; `partial` for `partial_fine_tune` has 0.58
+_PATH_KEYS = ("resume", "output_dir", "data.root")  # their values are paths, with no syntax of Hydra's in them
 _MAX_SLUG = 100  # characters; file systems allow 255
 
 
@@ -32,6 +33,7 @@ def run_main(main: Callable[[], None]) -> None:
     THAWLINE_DEBUG=1 shows the traceback instead.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to us instead of printing and exiting with 1
+    sys.argv = [quoted_path(argument) for argument in sys.argv]
     OmegaConf.register_new_resolver("slug", slug, replace=True)
     OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
     try:
@@ -72,6 +74,15 @@ def _tell(error: BaseException) -> bool:
         print(f"error: {line}", file=sys.stderr)
         setattr(error, _TOLD, True)
     return True
+
+
+def quoted_path(argument: str) -> str:
+    """`resume=outputs/0_depth=2` -> `resume="outputs/0_depth=2"`: Hydra's grammar ends a bare value at the second `=`.
+
+    The folders of a sweep have such names, and a shell completes them.
+    """
+    key, _, value = argument.partition("=")
+    return f'{key}="{value}"' if key in _PATH_KEYS and "=" in value and value[0] not in "\"'" else argument
 
 
 def slug(overrides: str) -> str:

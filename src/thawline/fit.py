@@ -3,7 +3,6 @@
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
@@ -20,6 +19,7 @@ from thawline.callbacks.progress import StopAtStep, progress_callbacks
 from thawline.callbacks.seeding import SeedEachStep
 from thawline.callbacks.tensorboard import EventFileLogger, TensorBoardCallback, log_finals
 from thawline.make import make
+from thawline.models.checkpoint import load_checkpoint
 from thawline.models.digests import digests
 from thawline.models.regularize import interpolate
 from thawline.parts import Parts, hyperparameters
@@ -27,13 +27,14 @@ from thawline.processes import is_main
 from thawline.report.certificate import certificate, write_certificate
 from thawline.report.run_record import RunRecord
 from thawline.report.status_table import plan_markdown, status_markdown
+from thawline.resume import Boundary
 from thawline.termination import EndBySigterm, Terminated
 
 
 def fit_and_test(
-    cfg: DictConfig, parts: Parts, record: RunRecord, *, folder: Path, start: float, checkpoint: Path | None
+    cfg: DictConfig, parts: Parts, record: RunRecord, *, folder: Path, start: float, boundary: Boundary | None
 ) -> None:
-    """Train from `checkpoint`, or from the start; `record` learns metrics, cost and the state of the freeze.
+    """Train from `boundary`, or from the start; `record` learns metrics, cost and the state of the freeze.
 
     Args:
         start: Clock time, as `time.perf_counter` tells it, at which the run began.
@@ -41,13 +42,14 @@ def fit_and_test(
     guard = FreezeGuard(parts.bound) if cfg.strategy.guard else None
     best, last = BestCheckpoint(folder / "checkpoints"), LastCheckpoint(folder / "checkpoints")
     cost = CostCallback()
-    step = int(_load(checkpoint)["global_step"]) if checkpoint else None
-    logger = EventFileLogger(folder, first_step=step)
+    logger = EventFileLogger(folder, first_step=boundary.step if boundary else None)
     callbacks = _callbacks(cfg, parts, record, [cost, best], guard=guard, last=last)
     trainer = _trainer(cfg, parts, logger, callbacks)
     pretrained = {name: tensor.detach().clone() for name, tensor in parts.bound.tensors().items()}
     try:
-        trainer.fit(parts.model, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(
+            parts.model, datamodule=parts.data, ckpt_path=boundary.checkpoint if boundary else None, weights_only=True
+        )
         final_step = trainer.global_step
         last.write(trainer)
         _choose(trainer, parts, best=best, last=last, pretrained=pretrained, record=record)
@@ -61,7 +63,7 @@ def fit_and_test(
     cost.cost.wall_s = cost.fit_before_s + time.perf_counter() - start
     record.cost = asdict(cost.cost)
     if guard is not None and is_main():
-        after = digests(_load(last.path)["state_dict"])
+        after = digests(load_checkpoint(last.path)["state_dict"])
         proof = certificate(parts.bound, before=guard.before, after=after, num_epochs=parts.steps.epochs)
         write_certificate(folder, {"run_id": record.run_id, "seed": record.seed, "model": record.model, **proof})
     if is_main():
@@ -131,7 +133,7 @@ def _interpolate_best(
     trainer: L.Trainer, parts: Parts, *, best: BestCheckpoint, pretrained: dict[str, Tensor], shares: list[float]
 ) -> tuple[float, float]:
     """Replace the best checkpoint's weights by the interpolation that validates best; (its share, its accuracy)."""
-    body = _load(best.best)
+    body = load_checkpoint(best.best)
     tuned = body["state_dict"]
     backbone = {name: tensor for name, tensor in pretrained.items() if name.startswith("backbone.") and name in tuned}
     scores = {}
@@ -155,14 +157,9 @@ def _validate(trainer: L.Trainer, parts: Parts) -> float:
 
 
 def _test(trainer: L.Trainer, parts: Parts, checkpoint: Path) -> dict[str, float]:
-    parts.model.load_state_dict(_load(checkpoint)["state_dict"])
+    parts.model.load_state_dict(load_checkpoint(checkpoint)["state_dict"])
     (tested,) = trainer.test(parts.model, datamodule=parts.data, verbose=False)
     return {key: float(value) for key, value in tested.items()}
-
-
-def _load(checkpoint: Path) -> dict[str, Any]:
-    body: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    return body
 
 
 def _freeze_record(parts: Parts, guard: FreezeGuard | None) -> dict[str, object]:

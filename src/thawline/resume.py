@@ -1,5 +1,6 @@
 """Go on with a run that was cut off: its folder, its config, its checkpoint. A missing one is an error."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,30 @@ CONFIG_NAME = "config.yaml"
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
 _OWN_KEYS = ("resume", "output_dir")  # say which run, not what it does
 _MISSING = "(absent)"
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """Where a resumed run goes on: the checkpoint of an epoch boundary, the optimizer step, and the record so far."""
+
+    checkpoint: Path
+    step: int
+    record: RunRecord
+
+    def refuse_others(self, record: RunRecord) -> None:
+        """Refuse to go on with other images or weights than the run began with.
+
+        Raises:
+            UserError: The data or the model of `record` is not what the record so far says.
+        """
+        for key in ("data", "model"):
+            was, now = getattr(self.record, key), getattr(record, key)
+            if was and was != now:
+                name = next(name for name in was if was[name] != now.get(name))
+                raise UserError(
+                    f"resume={self.checkpoint.parents[1]}: the run began with {key} {name} {was[name]}, now it is "
+                    f"{now.get(name)}; bring the {key} back, or start a new run"
+                )
 
 
 def run_dir(resume: str | None, fresh: str) -> str:
@@ -56,6 +81,8 @@ def resumed(cfg: DictConfig, *, folder: Path, overrides: list[str]) -> tuple[Dic
             f"resume={folder}: lies outside output_dir={cfg.output_dir}, so its config is not trusted; "
             "give output_dir=DIR that holds it, or the overrides that the run was made with"
         )
+    if not (folder / CONFIG_NAME).is_file():
+        raise UserError(f"resume={folder}: the run has no {CONFIG_NAME}; start it anew, without resume")
     saved = OmegaConf.load(folder / CONFIG_NAME)
     assert isinstance(saved, DictConfig)
     if own and (difference := _first_difference(_flat(saved), _flat(cfg))):
@@ -64,8 +91,7 @@ def resumed(cfg: DictConfig, *, folder: Path, overrides: list[str]) -> tuple[Dic
             f"resume={folder}: was made with {key}={was}, this command says {now}; a resumed run keeps its config: "
             "give resume alone, or start a new run"
         )
-    before = load_record(folder / FILE_NAME)
-    return saved, RunRecord(run_id=before.run_id, scenario=before.scenario, seed=before.seed)
+    return saved, load_record(folder / FILE_NAME)
 
 
 def _flat(cfg: DictConfig) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from thawline.make import make
 from thawline.memory import keep_freed_memory
 from thawline.models import freezing
 from thawline.models.backbone import build_backbone
+from thawline.models.checkpoint import load_checkpoint
 from thawline.models.classifier import TransferClassifier
 from thawline.models.plan import make_plan
 from thawline.parts import Parts, describe
@@ -41,7 +42,7 @@ from thawline.quiet import quiet
 from thawline.report.run_record import RunRecord, recorded
 from thawline.report.status_table import plan_table, status_table
 from thawline.report.summary import summary_panel
-from thawline.resume import CHECKPOINT, CONFIG_NAME, resumed
+from thawline.resume import CHECKPOINT, CONFIG_NAME, Boundary, resumed
 from thawline.settings import StrategySettings
 from thawline.sizes import size_note
 from thawline.steps import plan_steps
@@ -57,7 +58,7 @@ def train(cfg: DictConfig) -> RunRecord:
     start = time.perf_counter()
     only_main_talks()
     folder = Path(HydraConfig.get().runtime.output_dir)
-    cfg, record, checkpoint = _fresh_or_resumed(cfg, folder)
+    cfg, record, boundary = _fresh_or_resumed(cfg, folder)
     record.versions = _versions()
     with (
         owned(folder),
@@ -66,26 +67,32 @@ def train(cfg: DictConfig) -> RunRecord:
         quiet(),
     ):
         cfg = resolve(cfg)
-        if checkpoint is None and is_main():
+        if boundary is None and is_main():
             OmegaConf.save(cfg, folder / CONFIG_NAME)
         parts = _build(cfg, record)
-        _announce(cfg, parts, record, resuming=checkpoint is not None)
-        fit_and_test(cfg, parts, record, folder=folder, start=start, checkpoint=checkpoint)
+        if boundary is not None:
+            boundary.refuse_others(record)
+        if is_main():
+            record.save(folder)
+        _announce(cfg, parts, record, resuming=boundary is not None)
+        fit_and_test(cfg, parts, record, folder=folder, start=start, boundary=boundary)
     if is_main():
         shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
         Console().print(summary_panel(record, folder=shown, log_root=Path(cfg.output_dir)))
     return record
 
 
-def _fresh_or_resumed(cfg: DictConfig, folder: Path) -> tuple[DictConfig, RunRecord, Path | None]:
+def _fresh_or_resumed(cfg: DictConfig, folder: Path) -> tuple[DictConfig, RunRecord, Boundary | None]:
     hydra = HydraConfig.get()
     if cfg.resume is None:
         scenario = str(hydra.runtime.choices["scenario"])
         return cfg, RunRecord(run_id=folder.name, scenario=scenario, seed=seed_setting(cfg)), None
     if hydra.mode == RunMode.MULTIRUN:
         raise UserError(f"resume={cfg.resume}: goes on with one run; leave out -m")
-    cfg, record = resumed(cfg, folder=folder, overrides=list(hydra.overrides.task))
-    return cfg, record, folder / CHECKPOINT
+    step = int(load_checkpoint(folder / CHECKPOINT)["global_step"])
+    cfg, before = resumed(cfg, folder=folder, overrides=list(hydra.overrides.task))
+    record = RunRecord(run_id=before.run_id, scenario=before.scenario, seed=before.seed)
+    return cfg, record, Boundary(folder / CHECKPOINT, step, before)
 
 
 def _build(cfg: DictConfig, record: RunRecord) -> Parts:

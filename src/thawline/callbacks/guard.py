@@ -1,5 +1,6 @@
 """FreezeGuard: checks that frozen means frozen, at fit start, at every change and at the end; keeps the proof."""
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -106,8 +107,13 @@ class FreezeGuard(L.Callback):
             self.verified = False
             raise FreezeBreach(f"epoch {epoch + 1}: {_some(problems)}; {_BLAME}")
 
-    def _timed(self) -> "_Stopwatch":
-        return _Stopwatch(self)
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - start
 
     def state_dict(self) -> dict[str, Any]:
         return {"checks": self.checks, "seconds": self.seconds}
@@ -117,17 +123,6 @@ class FreezeGuard(L.Callback):
 
 
 _BLAME = "the run is not what its plan says, look for a callback that changes them"
-
-
-class _Stopwatch:
-    def __init__(self, guard: FreezeGuard) -> None:
-        self.guard = guard
-
-    def __enter__(self) -> None:
-        self.start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.guard.seconds += time.perf_counter() - self.start
 
 
 def requires_grad_problems(bound: BoundPlan, epoch: int) -> Iterator[str]:

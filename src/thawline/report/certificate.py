@@ -12,6 +12,10 @@ from thawline.models.freezing import BoundPlan
 
 SCHEMA = 1
 FILE_NAME = "freeze.json"
+_ABOUT = (
+    "Which stages of the backbone trained in which epochs (spans, from 0), and SHA-256 checksums of their weights and "
+    "buffers before and after. Recompute: python scripts/verify_freeze.py RUN"
+)
 
 
 def certificate(bound: BoundPlan, *, before: Digests, after: Digests, num_epochs: int) -> dict[str, Any]:
@@ -44,7 +48,7 @@ def certificate(bound: BoundPlan, *, before: Digests, after: Digests, num_epochs
             }
         )
     plan = {"phases": bound.plan.as_list(), "parameters": bound.plan.parameters, "batchnorm": bound.plan.batchnorm}
-    return {"schema": SCHEMA, "plan": plan, "epochs": num_epochs, "stages": stages}
+    return {"schema": SCHEMA, "about": _ABOUT, "plan": plan, "epochs": num_epochs, "stages": stages}
 
 
 def epochs_trained(bound: BoundPlan, stage: str, num_epochs: int) -> list[list[int]]:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from thawline.errors import UserError
 from thawline.models.backbone import build_backbone
+from thawline.models.checkpoint import load_checkpoint
 from thawline.models.digests import Digests, checksum, combined, digests
 from thawline.models.freezing import BoundPlan, bind
 from thawline.report.certificate import epochs_trained, load_certificate
@@ -39,7 +40,7 @@ def verify(folder: Path) -> list[StageCheck]:
         UserError: A file is missing or cannot be read, or the pretrained weights are others than the run's.
     """
     body = load_certificate(folder)
-    states = {name: _state(folder / "checkpoints" / name) for name in CHECKPOINTS}
+    states = {name: load_checkpoint(folder / "checkpoints" / name)["state_dict"] for name in CHECKPOINTS}
     bound = _pretrained(body, folder)
     before, after = digests(bound.tensors()), {name: digests(state) for name, state in states.items()}
     return [_check_stage(entry, bound, before, after, body["epochs"]) for entry in body["stages"]]
@@ -79,11 +80,3 @@ def _check_stage(
         moved = [tensor for tensor in frozen if found.get(tensor) != before[tensor]]
         problems += [f"{tensor} is frozen, but differs in {checkpoint}" for tensor in moved]
     return StageCheck(name, entry["epochs"], len(held), len(frozen), problems)
-
-
-def _state(checkpoint: Path) -> dict[str, Tensor]:
-    try:
-        state: dict[str, Tensor] = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    except Exception as error:  # a damaged file raises whatever it makes the reader raise
-        raise UserError(f"{checkpoint}: not a readable checkpoint ({type(error).__name__})") from error
-    return state
