@@ -62,6 +62,11 @@ def refused(result: Any) -> str:
         ("regularize=l2", "regularize=l2: no such regularize; did you mean l2_sp?"),
         ("regularize.l2_sp=-1", "regularize.l2_sp=-1.0: allowed are 0 to 1000"),
         ("regularize.wise_ft=2", "regularize.wise_ft=2: allowed are 0 to 1"),
+        ("regularize.wise_ft=[]", "regularize.wise_ft=[]: a number from 0 to 1, or a list of them"),
+        ("strategy=from_scratch regularize=wise_ft", "mixes with pretrained weights, and there are none"),
+        ("optim.lr=0 strategy=lp_ft", "optim.lr=0: a phase of the freeze plan sets 0.0003 in its place"),
+        ("+trainer.limit_val_batches=0.001", "trainer: You requested to check 0.001 of the `val_dataloader`"),
+        ("strategy=surgical strategy.stages=[]", "strategy.stages names no stage; for the head only, use"),
         ("regularize.wise_ft=most", "regularize.wise_ft=most: a number from 0 to 1, or a list of them"),
         ("strategy=from_scratch regularize=l2_sp", "regularize.l2_sp=0.01: pulls towards pretrained weights"),
         ("resume=no/such/run", "resume=no/such/run: no run lies there (no run.json)"),
@@ -174,7 +179,7 @@ def test_stochastic_weight_averaging_with_frozen_batchnorm_is_refused(
 ) -> None:
     swa = "+callbacks.swa={_target_:lightning.pytorch.callbacks.StochasticWeightAveraging,swa_lrs:0.001}"
     line = refused(run_cli("data=folder", f"data.root={image_folder}", swa, *tiny_run))
-    assert "StochasticWeightAveraging changes the weights or BatchNorm statistics of the 7 frozen stages" in line
+    assert "StochasticWeightAveraging changes frozen weights or BatchNorm statistics, of 7 stages in some epoch" in line
 
 
 def test_ctrl_c_ends_in_one_line_and_exit_code_130(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ LEVELS = {
     "thawline.termination": 2,
     "thawline.quiet": 2,
     "thawline.config": 3,
+    "thawline.announce": 3,
     "thawline.fit": 3,
     "thawline.make": 3,
     "thawline.resume": 3,

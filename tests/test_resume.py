@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 Run = Callable[..., Any]
@@ -116,14 +118,24 @@ def test_sigterm_says_interrupted_and_the_resumed_run_equals_the_uninterrupted_o
     assert equal(state(killed), state(the_run(tmp_path / "out")))
 
 
+SHORT = (*THAWING, "trainer.max_epochs=1", "strategy.thaw_after=0", "strategy.thaw_lr=null", "data=folder")
+
+
 @pytest.fixture
-def cut_run(run_cli: Run, image_folder: Path, tmp_path: Path) -> Path:
-    """A short run that is then said to have been cut off."""
-    arguments = (*THAWING, "trainer.max_epochs=1", "strategy.thaw_after=0", "strategy.thaw_lr=null")
-    assert run_cli(*arguments, "data=folder", f"data.root={image_folder}").code == 0
-    folder = the_run(tmp_path / "out")
+def cut_run(run_cli: Run, image_folder: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of one short run, made for the first test that asks, that is said to have been cut off."""
+    kept = tmp_path_factory.getbasetemp() / "cut_run"
+    if not kept.is_dir():
+        images = shutil.copytree(image_folder, tmp_path_factory.getbasetemp() / "cut_run_images")
+        assert run_cli(*SHORT, f"data.root={images}").code == 0
+        shutil.move(the_run(tmp_path / "out"), kept)
+    folder = shutil.copytree(kept, tmp_path / "out" / "small_different" / "cut")
     set_status(folder, "running")
     return folder
+
+
+def images_of(folder: Path) -> str:
+    return str(OmegaConf.load(folder / "config.yaml").data.root)
 
 
 def set_status(folder: Path, status: str) -> None:
@@ -172,12 +184,14 @@ def test_what_cannot_be_resumed_is_an_error_and_never_a_fresh_start(
     assert len(list(cut_run.parent.iterdir())) == 1  # and no other run begun
 
 
+def test_the_overrides_that_a_run_was_made_with_may_be_repeated(run_cli: Run, cut_run: Path) -> None:
+    result = run_cli(*SHORT, f"data.root={images_of(cut_run)}", f"resume={cut_run}")
+    assert result.code == 0, result.err
+
+
 def test_a_resumed_run_keeps_its_config(run_cli: Run, cut_run: Path) -> None:
-    line = refused(run_cli(f"resume={cut_run}", "scenario=small_different", "data.batch_size=8"))
-    assert (
-        f"resume={cut_run}: was made with data.batch_size=4, this command says 32" in line
-        or "this command says" in line
-    )
+    line = refused(run_cli(*SHORT, "data.batch_size=8", f"data.root={images_of(cut_run)}", f"resume={cut_run}"))
+    assert f"resume={cut_run}: was made with data.batch_size=4, this command says 8" in line
     assert json.loads((cut_run / "run.json").read_text())["status"] == "running"
 
 
@@ -228,3 +242,57 @@ def test_a_folder_that_cannot_be_written_is_one_line(
     result = run_cli(f"resume={cut_run}")
     assert result.code != 0
     assert json.loads((cut_run / "run.json").read_text())["status"] == "failed"
+
+
+STOPPING = ("callbacks=early_stopping", "callbacks.early_stopping.patience=1", "optim.lr=0", "optim.backbone_lr=0")
+SMALL = ("model.name=test_resnet", "model.weights=none", "model.image_size=32", "data.batch_size=4")
+SMALL += ("data.num_workers=0", "trainer.accelerator=cpu", "data.augment=none")
+
+
+def test_an_early_stop_is_certified_as_it_was_and_not_undone_by_a_resume(
+    run_cli: Run, image_folder: Path, tmp_path: Path
+) -> None:
+    gradual = ("strategy=gradual_unfreezing", "trainer.max_epochs=6")
+    assert run_cli("data=folder", f"data.root={image_folder}", *SMALL, *STOPPING, *gradual).code == 0
+    folder = the_run(tmp_path / "out")
+    proof = json.loads((folder / "freeze.json").read_text())
+    assert proof["epochs"] == 2  # nothing improves at a rate of 0
+    assert {s["name"]: s["epochs"] for s in proof["stages"] if s["epochs"]} == {"head": [[0, 1]], "layer4": [[1, 1]]}
+    record = json.loads((folder / "run.json").read_text())
+    assert record["freeze"]["frozen_stages"] == 6
+    before = state(folder)
+    set_status(folder, "interrupted")
+    assert run_cli(f"resume={folder}").code == 0
+    assert equal(before, state(folder))
+    assert json.loads((folder / "freeze.json").read_text()) == proof
+
+
+def test_a_moved_run_keeps_its_best_checkpoint(run_cli: Run, cut_run: Path, tmp_path: Path) -> None:
+    best = (cut_run / "checkpoints" / "best.ckpt").read_bytes()
+    metrics = json.loads((cut_run / "run.json").read_text())["metrics"]
+    moved = tmp_path / "out" / "elsewhere"
+    cut_run.rename(moved)
+    assert run_cli(f"resume={moved}").code == 0
+    assert (moved / "checkpoints" / "best.ckpt").read_bytes() == best
+    assert json.loads((moved / "run.json").read_text())["metrics"] == metrics
+
+
+def test_a_resumed_run_mixes_with_the_pretrained_weights_once(run_cli: Run, image_folder: Path, tmp_path: Path) -> None:
+    mixing = ("model.name=tf_efficientnet_lite0", "model.weights=embedded", "regularize.wise_ft=0.5")
+    arguments = (*SMALL, *mixing, "trainer.max_steps=1", "strategy.unfreeze_depth=1")
+    assert run_cli("data=folder", f"data.root={image_folder}", *arguments).code == 0
+    folder = the_run(tmp_path / "out")
+    best = folder / "checkpoints" / "best.ckpt"
+    before = torch.load(best, weights_only=True)["state_dict"]
+    set_status(folder, "interrupted")
+    assert run_cli(f"resume={folder}").code == 0
+    assert equal(before, torch.load(best, weights_only=True)["state_dict"])
+
+
+def test_other_images_than_the_run_began_with_are_refused(run_cli: Run, cut_run: Path) -> None:
+    added = Path(images_of(cut_run)) / "cats" / "new.png"
+    Image.new("RGB", (32, 32), (1, 2, 3)).save(added)
+    line = run_cli(f"resume={cut_run}").err
+    added.unlink()
+    assert f"resume={cut_run}: the run began with data.fingerprint" in line
+    assert "bring the data back, or start a new run" in line

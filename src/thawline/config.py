@@ -1,5 +1,6 @@
 """Hydra config -> typed settings: resolved once, then every section checked."""
 
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from omegaconf import DictConfig, OmegaConf
@@ -16,6 +17,20 @@ from thawline.settings import (
 )
 
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every section of the config, checked."""
+
+    strategy: StrategySettings
+    optim: OptimSettings
+    model: ModelSettings
+    loader: LoaderSettings
+    trainer: TrainerSettings
+    regularize: RegularizeSettings
+
+
 _LARGEST_SEED = 2**32 - 1  # NumPy's
 _REFUSED_TRAINER_KEYS = {
     **dict.fromkeys(("callbacks", "logger", "default_root_dir", "num_sanity_val_steps"), "Thawline sets it"),
@@ -39,6 +54,18 @@ def resolve(cfg: DictConfig) -> DictConfig:
     if missing:
         raise UserError(f"{missing[0]} has no value; give one with {missing[0]}=VALUE")
     return resolved
+
+
+def settings_of(cfg: DictConfig) -> Settings:
+    """Check every section; the first thing wrong is told."""
+    return Settings(
+        strategy_settings(cfg),
+        optim_settings(cfg),
+        model_settings(cfg),
+        loader_settings(cfg),
+        trainer_settings(cfg),
+        regularize_settings(cfg),
+    )
 
 
 def strategy_settings(cfg: DictConfig) -> StrategySettings:

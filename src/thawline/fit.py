@@ -6,6 +6,7 @@ from pathlib import Path
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
@@ -18,6 +19,7 @@ from thawline.callbacks.guard import FreezeGuard
 from thawline.callbacks.progress import StopAtStep, progress_callbacks
 from thawline.callbacks.seeding import SeedEachStep
 from thawline.callbacks.tensorboard import EventFileLogger, TensorBoardCallback, log_finals
+from thawline.errors import UserError
 from thawline.make import make
 from thawline.models.checkpoint import load_checkpoint
 from thawline.models.digests import digests
@@ -29,6 +31,8 @@ from thawline.report.run_record import RunRecord
 from thawline.report.status_table import plan_markdown, status_markdown
 from thawline.resume import Boundary
 from thawline.termination import EndBySigterm, Terminated
+
+_TUNED = "tuned_state_dict"  # in best.ckpt, beside the mixture with the pretrained weights that it holds
 
 
 def fit_and_test(
@@ -45,26 +49,30 @@ def fit_and_test(
     logger = EventFileLogger(folder, first_step=boundary.step if boundary else None)
     callbacks = _callbacks(cfg, parts, record, [cost, best], guard=guard, last=last)
     trainer = _trainer(cfg, parts, logger, callbacks)
-    pretrained = {name: tensor.detach().clone() for name, tensor in parts.bound.tensors().items()}
+    mixing = parts.model.regularize.wise_ft_shares != [1.0]
+    pretrained = {n: t.detach().clone() for n, t in parts.bound.tensors().items()} if mixing else {}
     try:
         trainer.fit(
             parts.model, datamodule=parts.data, ckpt_path=boundary.checkpoint if boundary else None, weights_only=True
         )
-        final_step = trainer.global_step
-        last.write(trainer)
+        final_step, num_epochs = trainer.global_step, trainer.current_epoch
+        last.write_end(trainer)
         _choose(trainer, parts, best=best, last=last, pretrained=pretrained, record=record)
         record.metrics |= _test(trainer, parts, best.best)
     except Terminated:
         raise
+    except MisconfigurationException as error:  # a limit that leaves no batch, for one
+        raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error
     except SystemExit as stop:  # how Lightning ends after Ctrl-C
         raise KeyboardInterrupt from stop
     finally:
-        record.freeze = _freeze_record(parts, guard)
+        record.freeze = _freeze_record(parts, guard, trainer.current_epoch)
     cost.cost.wall_s = cost.fit_before_s + time.perf_counter() - start
     record.cost = asdict(cost.cost)
     if guard is not None and is_main():
         after = digests(load_checkpoint(last.path)["state_dict"])
-        proof = certificate(parts.bound, before=guard.before, after=after, num_epochs=parts.steps.epochs)
+        ran = parts.bound.until(num_epochs)
+        proof = certificate(ran, before=guard.before, after=after, num_epochs=num_epochs)
         write_certificate(folder, {"run_id": record.run_id, "seed": record.seed, "model": record.model, **proof})
     if is_main():
         finals = {**record.metrics, **{f"cost/{k}": float(v) for k, v in record.cost.items()}}
@@ -116,6 +124,7 @@ def _choose(
 ) -> None:
     """Settle on validation data which weights are tested: an epoch's, and where asked for how far from pretrained."""
     if best.validated_step < trainer.global_step:
+        parts.model.load_state_dict(load_checkpoint(last.path)["state_dict"])
         score = _validate(trainer, parts)
         if is_main():
             best.consider(last.path, score)
@@ -123,7 +132,7 @@ def _choose(
     assert best.best_model_score is not None or not is_main()
     score = float(best.best_model_score) if best.best_model_score is not None else 0.0
     shares = parts.model.regularize.wise_ft_shares
-    if shares != [1.0]:
+    if pretrained:
         share, score = _interpolate_best(trainer, parts, best=best, pretrained=pretrained, shares=shares)
         record.strategy["wise_ft"] = share
     record.metrics = {MONITOR: score}
@@ -134,14 +143,14 @@ def _interpolate_best(
 ) -> tuple[float, float]:
     """Replace the best checkpoint's weights by the interpolation that validates best; (its share, its accuracy)."""
     body = load_checkpoint(best.best)
-    tuned = body["state_dict"]
+    tuned = body.get(_TUNED, body["state_dict"])  # a resumed run may have got this far before
     backbone = {name: tensor for name, tensor in pretrained.items() if name.startswith("backbone.") and name in tuned}
     scores = {}
     for share in shares:
         parts.model.load_state_dict(tuned | interpolate(backbone, tuned, share=share))
         scores[share] = _validate(trainer, parts)
     share = max(shares, key=lambda s: (scores[s], s))  # of equals the one nearest to what was trained
-    body["state_dict"] = tuned | interpolate(backbone, tuned, share=share)
+    body |= {"state_dict": tuned | interpolate(backbone, tuned, share=share), _TUNED: tuned}
     if is_main():
         part = best.best.with_suffix(".wise")
         torch.save(body, part)
@@ -162,8 +171,8 @@ def _test(trainer: L.Trainer, parts: Parts, checkpoint: Path) -> dict[str, float
     return {key: float(value) for key, value in tested.items()}
 
 
-def _freeze_record(parts: Parts, guard: FreezeGuard | None) -> dict[str, object]:
-    frozen = parts.bound.plan.num_stages - len(parts.bound.ever_training())
+def _freeze_record(parts: Parts, guard: FreezeGuard | None, num_epochs: int) -> dict[str, object]:
+    frozen = parts.bound.plan.num_stages - len(parts.bound.until(max(1, num_epochs)).ever_training())
     if guard is None:
         return {"verified": None, "checks": 0, "frozen_stages": frozen}
     return {
@@ -182,6 +191,7 @@ def _trainer(cfg: DictConfig, parts: Parts, logger: EventFileLogger, callbacks: 
         **own,
         max_epochs=parts.steps.epochs,
         max_steps=-1,
+        limit_train_batches=parts.steps.batches,
         logger=logger,
         callbacks=callbacks,
         precision=parts.precision.trainer,

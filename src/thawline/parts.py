@@ -6,6 +6,7 @@ from thawline.data.datamodule import ImageDataModule
 from thawline.models.classifier import TransferClassifier
 from thawline.models.digests import checksum
 from thawline.models.freezing import BoundPlan, StageStatus, trainable_line
+from thawline.models.plan import FreezePlan
 from thawline.precision import Precision
 from thawline.report.run_record import RunRecord
 from thawline.settings import StrategySettings
@@ -14,10 +15,15 @@ from thawline.steps import Steps
 
 @dataclass
 class Parts:
-    """The data, the model and the freeze plan that rules it, its status before training, steps and arithmetic."""
+    """The data, the model with what of the freeze plan this run reaches, its status before training, and more.
+
+    Attributes:
+        planned: The whole freeze plan.
+    """
 
     data: ImageDataModule
     model: TransferClassifier
+    planned: FreezePlan
     rows: list[StageStatus]
     steps: Steps
     precision: Precision

@@ -50,7 +50,4 @@ def owned(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(f"resume={folder}: another process is working in this folder; wait, or end it") from error
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+        yield  # the file stays: a lock on a file that is gone would be nobody's

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from thawline.config import resolve
 from thawline.errors import UserError
 from thawline.report.run_record import FILE_NAME, RunRecord, load_record
 
@@ -32,10 +33,10 @@ class Boundary:
         for key in ("data", "model"):
             was, now = getattr(self.record, key), getattr(record, key)
             if was and was != now:
-                name = next(name for name in was if was[name] != now.get(name))
+                name = next(name for name in sorted({*was, *now}) if was.get(name) != now.get(name))
                 raise UserError(
-                    f"resume={self.checkpoint.parents[1]}: the run began with {key} {name} {was[name]}, now it is "
-                    f"{now.get(name)}; bring the {key} back, or start a new run"
+                    f"resume={self.checkpoint.parents[1]}: the run began with {key}.{name} {was.get(name)}, "
+                    f"now it is {now.get(name)}; bring the {key} back, or start a new run"
                 )
 
 
@@ -69,7 +70,7 @@ def resumed(cfg: DictConfig, *, folder: Path, overrides: list[str]) -> tuple[Dic
     `output_dir`, because a config names code to run. With overrides, they must say what the run's config says.
 
     Args:
-        cfg: What this command composes, resolved.
+        cfg: What this command composes.
         overrides: The command's overrides, as given.
     Raises:
         UserError: The run lies elsewhere, or was made with another config.
@@ -85,7 +86,7 @@ def resumed(cfg: DictConfig, *, folder: Path, overrides: list[str]) -> tuple[Dic
         raise UserError(f"resume={folder}: the run has no {CONFIG_NAME}; start it anew, without resume")
     saved = OmegaConf.load(folder / CONFIG_NAME)
     assert isinstance(saved, DictConfig)
-    if own and (difference := _first_difference(_flat(saved), _flat(cfg))):
+    if own and (difference := _first_difference(_flat(saved), _flat(resolve(cfg)))):
         key, was, now = difference
         raise UserError(
             f"resume={folder}: was made with {key}={was}, this command says {now}; a resumed run keeps its config: "

@@ -1,7 +1,6 @@
 """One run from config to record."""
 
 import contextlib
-import logging
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -15,23 +14,15 @@ from rich.console import Console
 from torch import nn
 
 from thawline import __version__
-from thawline.config import (
-    loader_settings,
-    model_settings,
-    optim_settings,
-    regularize_settings,
-    resolve,
-    seed_setting,
-    strategy_settings,
-    trainer_settings,
-)
+from thawline.announce import announce
+from thawline.config import Settings, resolve, seed_setting, settings_of
 from thawline.data.datamodule import ImageDataModule
 from thawline.errors import UserError
 from thawline.fit import fit_and_test
 from thawline.make import make
 from thawline.memory import keep_freed_memory
 from thawline.models import freezing
-from thawline.models.backbone import build_backbone
+from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.checkpoint import load_checkpoint
 from thawline.models.classifier import TransferClassifier
 from thawline.models.plan import make_plan
@@ -40,17 +31,10 @@ from thawline.precision import choose_precision
 from thawline.processes import is_main, local_rank, num_cores, only_main_talks, owned
 from thawline.quiet import quiet
 from thawline.report.run_record import RunRecord, recorded
-from thawline.report.status_table import plan_table, status_table
 from thawline.report.summary import summary_panel
 from thawline.resume import CHECKPOINT, CONFIG_NAME, Boundary, resumed
-from thawline.settings import StrategySettings
-from thawline.sizes import size_note
 from thawline.steps import plan_steps
 from thawline.termination import ended_by_sigterm
-
-_log = logging.getLogger(__name__)
-# BatchNorm's statistics get noisy below this many images a process; Wu and He 2018, "Group Normalization", figure 1.
-_SMALL_FOR_BATCHNORM = 16
 
 
 def train(cfg: DictConfig) -> RunRecord:
@@ -74,7 +58,7 @@ def train(cfg: DictConfig) -> RunRecord:
             boundary.refuse_others(record)
         if is_main():
             record.save(folder)
-        _announce(cfg, parts, record, resuming=boundary is not None)
+        announce(cfg, parts, record, resuming=boundary is not None)
         fit_and_test(cfg, parts, record, folder=folder, start=start, boundary=boundary)
     if is_main():
         shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
@@ -97,104 +81,62 @@ def _fresh_or_resumed(cfg: DictConfig, folder: Path) -> tuple[DictConfig, RunRec
 
 def _build(cfg: DictConfig, record: RunRecord) -> Parts:
     """Check the settings, then load model and data; `record` learns what they are."""
-    strategy, optim, wanted = strategy_settings(cfg), optim_settings(cfg), model_settings(cfg)
-    loader, trainer, regularize = loader_settings(cfg), trainer_settings(cfg), regularize_settings(cfg)
+    chosen = settings_of(cfg)
+    strategy = chosen.strategy
     record.strategy = {"name": strategy.name, "unfreeze_depth": strategy.unfreeze_depth}
-    weights = _weights(strategy, wanted.weights, l2_sp=regularize.l2_sp)
-    if trainer.devices > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
-        raise UserError(f"trainer.devices={trainer.devices}: several processes in a sweep; run the jobs without -m")
-    device = _device(trainer.accelerator)
+    weights = _weights(chosen)
+    if chosen.trainer.devices > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
+        devices = chosen.trainer.devices
+        raise UserError(f"trainer.devices={devices}: several processes in a sweep; run the jobs one by one, without -m")
+    device = _device(chosen.trainer.accelerator)
     if device.type == "cpu":
         keep_freed_memory()
     L.seed_everything(record.seed, workers=True, verbose=False)
-    backbone = build_backbone(wanted.name, weights=weights, image_size=wanted.image_size)
+    backbone = build_backbone(chosen.model.name, weights=weights, image_size=chosen.model.image_size)
     names = [stage.name for stage in backbone.stages]
-    plan = make_plan(strategy, stage_names=names, model_name=wanted.name)
-    source = make(cfg.data.source, "data.source")
-    data = ImageDataModule(
-        source,
-        spec=backbone.input,
-        loader=loader,
-        seed=record.seed,
-        on_cpu=device.type == "cpu",
-        rank=local_rank(),
-        world_size=trainer.devices,
-    )
+    plan = make_plan(strategy, stage_names=names, model_name=backbone.name)
+    data = _data(cfg, chosen, backbone, seed=record.seed, device=device)
     sizes = {"num_features": backbone.num_features, "num_classes": data.num_classes}
     head: nn.Module = make(cfg.model.head, "model.head", **sizes)
-    steps, precision = plan_steps(data.num_train_batches, trainer), choose_precision(trainer.precision, device)
+    steps = plan_steps(data.num_train_batches, chosen.trainer)
+    precision = choose_precision(chosen.trainer.precision, device)
     model = TransferClassifier(
         freezing.BoundPlan(plan.until(steps.epochs), backbone, head),
         num_classes=data.num_classes,
-        optim=optim,
+        optim=chosen.optim,
         steps=steps,
-        regularize=regularize,
+        regularize=chosen.regularize,
         prefix_dtype=precision.prefix,
     )
     model.bound.apply(0)
-    parts = Parts(data, model, freezing.status(backbone, head), steps, precision)
+    parts = Parts(data, model, plan, freezing.status(backbone, head), steps, precision)
     describe(record, parts, strategy=strategy, weights=weights)
-    record.machine = _machine(device, parts, processes=trainer.devices)
-    if unreached := len(plan.phases) - len(model.bound.plan.phases):
-        last = plan.phases[-1].from_epoch + 1
-        _log.warning(
-            "Note: training ends after epoch %d, before %d of the plan's changes, the last at epoch %d. "
-            "Reach them with trainer.max_epochs=%d.", steps.epochs, unreached, last, last,
-        )  # fmt: skip
+    record.machine = _machine(device, parts, processes=chosen.trainer.devices)
     return parts
 
 
-def _weights(strategy: StrategySettings, wanted: str, *, l2_sp: float) -> str:
-    weights = wanted if strategy.pretrained else "none"
-    if l2_sp and weights == "none":
-        raise UserError(f"regularize.l2_sp={l2_sp}: pulls towards pretrained weights, and there are none; set it to 0")
+def _data(cfg: DictConfig, chosen: Settings, backbone: Backbone, *, seed: int, device: torch.device) -> ImageDataModule:
+    return ImageDataModule(
+        make(cfg.data.source, "data.source"),
+        spec=backbone.input,
+        loader=chosen.loader,
+        seed=seed,
+        on_cpu=device.type == "cpu",
+        rank=local_rank(),
+        world_size=chosen.trainer.devices,
+    )
+
+
+def _weights(chosen: Settings) -> str:
+    """Where the weights come from; what pulls towards pretrained ones needs some."""
+    weights = chosen.model.weights if chosen.strategy.pretrained else "none"
+    if weights == "none" and chosen.regularize.l2_sp:
+        given = f"regularize.l2_sp={chosen.regularize.l2_sp}"
+        raise UserError(f"{given}: pulls towards pretrained weights, and there are none; set it to 0")
+    if weights == "none" and chosen.regularize.wise_ft_shares != [1.0]:
+        given = f"regularize.wise_ft={chosen.regularize.wise_ft}"
+        raise UserError(f"{given}: mixes with pretrained weights, and there are none; set it to 1")
     return weights
-
-
-def _announce(cfg: DictConfig, parts: Parts, record: RunRecord, *, resuming: bool) -> None:
-    """Say before training what will train, and where the run departs from its name."""
-    counts = {split: len(indices) for split, indices in parts.data.splits.items()}
-    num_images = sum(counts.values())
-    sizes = ", ".join(f"{count:,} {split}" for split, count in counts.items())
-    if HydraConfig.get().mode == RunMode.MULTIRUN or resuming:
-        _log.info("%s %s", "Resuming" if resuming else "Run", record.run_id)
-    _log.info("%s: %s images (%s), %d classes", record.data["name"], f"{num_images:,}", sizes, parts.data.num_classes)
-    for note in _notes(parts, record, num_images):
-        _log.warning("Note: %s.", note)
-    steps = parts.steps
-    if cfg.trainer.max_epochs > 0 and steps.total < cfg.trainer.max_epochs * steps.per_epoch:
-        share = steps.total / steps.per_epoch
-        told = f"{share:.1%} of one epoch" if share < 1 else f"{share:.1f} epochs"
-        key = "trainer=default" if HydraConfig.get().runtime.choices["trainer"] == "bounded" else "trainer.max_steps=-1"
-        _log.warning("Bounded: training stops after %d steps (%s). Lift the bound with %s.", steps.total, told, key)
-    if is_main():
-        Console().print(status_table(parts.rows))
-        if parts.bound.plan.changes:
-            Console().print(plan_table(parts.phase_rows()))
-    _log.info("%s", parts.trainable_line())
-
-
-def _notes(parts: Parts, record: RunRecord, num_images: int) -> list[str]:
-    notes = []
-    if note := size_note(record.scenario, num_images):
-        notes.append(note)
-    if record.model["weights"] == "none" and len(parts.bound.ever_training()) < parts.bound.plan.num_stages:
-        notes.append("the frozen stages hold random weights; nothing was learned in them, nor will be")
-    batch = parts.data.batch_size
-    if (
-        parts.bound.plan.batchnorm == "train"
-        and batch < _SMALL_FOR_BATCHNORM
-        and parts.model.backbone.holds_batchnorm(parts.bound.ever_training())
-    ):
-        notes.append(
-            f"batches of {batch} images are small for the BatchNorm statistics of the training stages; "
-            f"{_SMALL_FOR_BATCHNORM} or more, or strategy.batchnorm=eval, would be steadier"
-        )
-    return notes
-
-
-def _device(accelerator: str) -> torch.device:
-    return torch.device("cpu" if accelerator == "cpu" or not torch.cuda.is_available() else "cuda")
 
 
 def _machine(device: torch.device, parts: Parts, *, processes: int) -> dict[str, str | int]:
@@ -205,6 +147,10 @@ def _machine(device: torch.device, parts: Parts, *, processes: int) -> dict[str,
         "precision": parts.precision.trainer,
         "prefix_precision": str(parts.precision.prefix).removeprefix("torch."),
     }
+
+
+def _device(accelerator: str) -> torch.device:
+    return torch.device("cpu" if accelerator == "cpu" or not torch.cuda.is_available() else "cuda")
 
 
 def _versions() -> dict[str, str]:

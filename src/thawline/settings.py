@@ -90,6 +90,8 @@ class RegularizeSettings:
         _between("regularize.mixup", self.mixup, 0.0, 100.0)
         _between("regularize.cutmix", self.cutmix, 0.0, 100.0)
         _between("regularize.ema_decay", self.ema_decay, 0.0, 0.999999)
+        if not self.wise_ft_shares:
+            raise UserError("regularize.wise_ft=[]: a number from 0 to 1, or a list of them")
         for share in self.wise_ft_shares:
             if isinstance(share, bool) or not isinstance(share, (int, float)):
                 raise UserError(f"regularize.wise_ft={self.wise_ft}: a number from 0 to 1, or a list of them")

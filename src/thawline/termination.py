@@ -35,7 +35,7 @@ def ended_by_sigterm() -> Iterator[None]:
 
 
 class EndBySigterm(L.Callback):
-    """Keeps SIGTERM immediate while Lightning trains, and passes it on to the processes that Lightning started.
+    """Keeps SIGTERM immediate while Lightning runs, and passes it on to the processes that Lightning started.
 
     Lightning's own handler waits for the end of the batch, and with several processes it enters a broadcast from
     inside the handler, which can wait for ever. Nothing needs to be saved here: `last.ckpt` is written at every epoch
@@ -43,6 +43,15 @@ class EndBySigterm(L.Callback):
     """
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._take_over(trainer)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._take_over(trainer)
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._take_over(trainer)
+
+    def _take_over(self, trainer: L.Trainer) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
 

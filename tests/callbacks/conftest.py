@@ -24,6 +24,7 @@ from thawline.steps import Steps
 class Fitted:
     model: TransferClassifier
     guard: FreezeGuard
+    data: ImageDataModule
     trainer: L.Trainer
 
 
@@ -44,7 +45,7 @@ def fit(tiny_backbone: Backbone, colours: ImageSource) -> Fit:
         loader = LoaderSettings(batch_size=8, num_workers=0)
         data = ImageDataModule(colours, spec=tiny_backbone.input, loader=loader, seed=0)
         head = LinearHead(tiny_backbone.num_features, 4)
-        bound = bind(StrategySettings("test", **(strategy or {"unfreeze_depth": 2})), tiny_backbone, head)
+        bound = bind(StrategySettings("test", **(strategy or {"unfreeze_depth": 2})), tiny_backbone, head).until(epochs)
         model = TransferClassifier(
             bound,
             num_classes=4,
@@ -60,6 +61,6 @@ def fit(tiny_backbone: Backbone, colours: ImageSource) -> Fit:
             callbacks=[FreezeCallback(bound), SeedEachStep(0), *callbacks, guard],
         )  # fmt: skip
         trainer.fit(model, datamodule=data)
-        return Fitted(model, guard, trainer)
+        return Fitted(model, guard, data, trainer)
 
     return run

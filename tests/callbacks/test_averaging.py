@@ -56,6 +56,18 @@ def test_validation_sees_the_average_and_training_goes_on_without_it(fit: Fit, t
     assert fitted.guard.verified
 
 
+def test_what_is_validated_after_the_fit_is_left_as_it_was_loaded(fit: Fit, tiny_backbone: Backbone) -> None:
+    head = LinearHead(tiny_backbone.num_features, 4)
+    averaging = AverageWeights(bind(StrategySettings("test", unfreeze_depth=2), tiny_backbone, head), 0.9)
+    swaps = Swaps()
+    fitted = fit(Rebound(averaging), averaging, swaps, epochs=1)
+    with torch.no_grad():
+        fitted.model.head.weight.fill_(0.25)
+    fitted.trainer.validate(fitted.model, datamodule=fitted.data, verbose=False)
+    assert bool((swaps.seen[-1][1] == 0.25).all())
+    assert bool((fitted.model.head.weight == 0.25).all())
+
+
 class Rebound(L.Callback):
     """Points the averaging at the plan of the fit."""
 

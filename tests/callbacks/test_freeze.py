@@ -68,13 +68,23 @@ def test_every_schedule_survives_a_thaw_and_gives_every_group_its_rate(fit: Fit,
 
 def test_plateau_reduces_every_group_and_a_thaw_with_its_own_rate_starts_anew(fit: Fit) -> None:
     recorder = Recorder()
-    # At a rate of 1e-12 nothing improves, so each validation after the first costs a factor of 10.
-    optim = OptimSettings(lr=1e-12, schedule="plateau", plateau_patience=0, restart_at_thaw=True)
-    phases = [{"from_epoch": 0, "stages": ["head", -1]}, {"from_epoch": 2, "stages": ["head", -1], "lr": 5e-12}]
+    # At a rate of 1e-6 nothing improves by enough to count.
+    optim = OptimSettings(lr=1e-6, schedule="plateau", plateau_patience=0, restart_at_thaw=True)
+    phases = [{"from_epoch": 0, "stages": ["head", -1]}, {"from_epoch": 2, "stages": ["head", -1], "lr": 5e-6}]
     fit(recorder, epochs=4, optim=optim, phases=phases, batchnorm="eval")
     per_epoch = [(rates["head"], rates["layer4"]) for rates in recorder.rates[::3]]
-    assert per_epoch[0] == (1e-12, 1e-12)
-    assert per_epoch[2] == pytest.approx((5e-12, 1e-12))
+    # The first validation sets the mark, the second does not beat it; the new phase sets the mark anew.
+    assert per_epoch[0] == per_epoch[1] == (1e-6, 1e-6)
+    assert per_epoch[2] == pytest.approx((5e-6, 1e-6))
+    assert per_epoch[3] == per_epoch[2]
+
+
+def test_plateau_reduces_every_group_thawed_ones_included(fit: Fit) -> None:
+    recorder = Recorder()
+    optim = OptimSettings(lr=1e-6, schedule="plateau", plateau_patience=0, plateau_factor=0.5)
+    fit(recorder, epochs=4, optim=optim, unfreeze_depth=1, thaw_after=2, batchnorm="eval")
+    for group in ("head", "layer4"):  # the second validation is the first that does not improve
+        assert [rates[group] for rates in recorder.rates[::3]] == pytest.approx([1e-6, 1e-6, 0.5e-6, 0.25e-6])
 
 
 class Unfreezer(L.Callback):
@@ -98,10 +108,30 @@ def test_averaging_weights_is_refused_with_frozen_stages_only(tiny_backbone: Bac
     for depth, refused in ((2, True), ("all", False)):
         bound = bind(StrategySettings("test", unfreeze_depth=depth), tiny_backbone, head)
         if refused:
-            with pytest.raises(UserError, match=r"of the 5 frozen stages; use regularize\.ema_decay"):
+            with pytest.raises(UserError, match=r"of 5 stages in some epoch; use regularize\.ema_decay"):
                 refuse_unsafe([averaging], bound)
         else:
             refuse_unsafe([averaging], bound)
     thawing = bind(StrategySettings("test", unfreeze_depth="all", thaw_after=1), tiny_backbone, head)
-    with pytest.raises(UserError, match="of the 7 frozen stages"):
+    with pytest.raises(UserError, match="of 7 stages in some epoch"):
         refuse_unsafe([averaging], thawing)
+    kept = bind(StrategySettings("test", unfreeze_depth="all", batchnorm="eval"), tiny_backbone, head)
+    with pytest.raises(UserError, match="BatchNorm statistics, of 7 stages"):
+        refuse_unsafe([averaging], kept)
+
+
+class Modes(L.Callback):
+    """Notes in every batch whether the head is in train mode."""
+
+    def __init__(self) -> None:
+        self.training: list[bool] = []
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, *args: Any) -> None:
+        self.training.append(pl_module.head.training)
+
+
+def test_a_resting_head_is_in_eval_mode_during_the_fit(fit: Fit) -> None:
+    modes = Modes()
+    phases = [{"from_epoch": 0, "stages": ["head"]}, {"from_epoch": 1, "stages": [-1]}]
+    fit(modes, epochs=3, phases=phases)
+    assert modes.training == [True] * 3 + [False] * 6

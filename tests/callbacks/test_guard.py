@@ -7,7 +7,13 @@ import lightning as L
 import pytest
 import torch
 
-from thawline.callbacks.guard import FreezeBreach, mode_problems, optimizer_problems, requires_grad_problems
+from thawline.callbacks.guard import (
+    FreezeBreach,
+    FreezeGuard,
+    mode_problems,
+    optimizer_problems,
+    requires_grad_problems,
+)
 from thawline.models.backbone import Backbone
 from thawline.models.freezing import BoundPlan, bind
 from thawline.models.heads import LinearHead
@@ -44,7 +50,7 @@ def test_a_frozen_weight_that_changed_is_named(fit: Fit) -> None:
 
 
 def test_a_frozen_buffer_that_changed_is_named_at_the_next_change(fit: Fit) -> None:
-    with pytest.raises(FreezeBreach, match=r"differ at epoch 2, where the plan changes: .*bn1\.num_batches_tracked"):
+    with pytest.raises(FreezeBreach, match=r"differ after epoch 1, before the plan changes: .*num_batches_tracked"):
         fit(Meddler(count_a_batch), unfreeze_depth=1, thaw_after=1)
 
 
@@ -72,6 +78,18 @@ def test_the_guard_counts_its_checks_and_its_time(fit: Fit) -> None:
     guard = fit(epochs=3, unfreeze_depth="all", thaw_after=1, thaw_every=1).guard
     assert guard.checks == 4  # at the start, at two changes, at the end
     assert 0 < guard.seconds < 5
+
+
+def test_a_resumed_run_still_knows_what_froze_again_and_since_when(fit: Fit, tiny_backbone: Backbone) -> None:
+    guard = fit(epochs=1).guard
+    state = guard.state_dict()
+    resumed = FreezeGuard(guard.bound)
+    resumed.before = guard.before
+    resumed.load_state_dict(state)
+    with torch.no_grad():
+        tiny_backbone.model.layer1[0].conv1.weight += 1  # while the run was cut off
+    with pytest.raises(FreezeBreach, match=r"differ before training: .*layer1\.0\.conv1\.weight"):
+        resumed.on_train_start(L.Trainer(logger=False, enable_progress_bar=False), guard.bound)
 
 
 @pytest.fixture

@@ -135,11 +135,3 @@ def test_l2_sp_replaces_the_backbones_weight_decay_and_leaves_the_heads(tiny_bac
     decays = {group["name"]: group["weight_decay"] for group in optimizer.param_groups}
     assert decays == {"layer4": 0.0, "layer4/no_decay": 0.0, "head": 0.05, "head/no_decay": 0.0}
     assert not any(key.startswith("starting_point") for key in model.state_dict())  # no second copy on the disk
-
-
-def test_a_resting_head_stays_in_eval_mode(tiny_backbone: Backbone) -> None:
-    listed = [{"from_epoch": 0, "stages": ["head"]}, {"from_epoch": 1, "stages": [-1]}]
-    model = classifier(tiny_backbone, phases=listed, epochs=2)
-    assert model.train().head.training
-    model.bound.apply(1)
-    assert not model.train().head.training

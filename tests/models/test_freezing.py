@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from thawline.errors import UserError
 from thawline.models import freezing
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.digests import differing, digests
@@ -156,6 +157,31 @@ def test_frozen_parameters_have_no_gradient_tensor(tiny_backbone: Backbone) -> N
     bound_to(tiny_backbone, unfreeze_depth=1).apply(0)
     grads = {name: p.grad for name, p in tiny_backbone.model.named_parameters()}
     assert all((grad is not None) == name.startswith("layer4") for name, grad in grads.items())
+
+
+def test_a_phase_in_which_nothing_trains_is_refused(tiny_backbone: Backbone) -> None:
+    phases = [{"from_epoch": 0, "stages": ["head"]}, {"from_epoch": 2, "stages": []}]
+    with pytest.raises(UserError, match=r"nothing trains from epoch 2 on \(no stage, parameters=all\)"):
+        bound_to(tiny_backbone, phases=phases)
+
+
+def test_a_backbone_stage_called_head_is_not_taken_for_the_head() -> None:
+    bound = bound_to(build_backbone("efficientvit_b0", weights="none", image_size=64), unfreeze_depth=0)
+    assert bound.plan.stage_names[-1] == "backbone.head"
+    assert {owner for name, owner in bound.stage_of().items() if name.startswith("backbone.model.head")} == {
+        "backbone.head"
+    }
+
+
+def test_a_heads_own_buffers_move_while_it_trains_and_are_watched_while_it_rests(tiny_backbone: Backbone) -> None:
+    head = nn.Sequential(nn.BatchNorm1d(tiny_backbone.num_features), nn.Linear(tiny_backbone.num_features, 2))
+    phases = [{"from_epoch": 0, "stages": ["head"]}, {"from_epoch": 1, "stages": [-1]}]
+    bound = bind(StrategySettings("test", phases=phases), tiny_backbone, head)
+    assert "head.0.running_mean" not in bound.frozen_tensors(0)
+    assert "head.0.running_mean" in bound.frozen_tensors(1)
+    tiny_backbone.train()
+    bound.apply(1)
+    assert not head[0].training
 
 
 def test_a_resting_head_is_frozen_and_its_fixed_part_never_thaws(tiny_backbone: Backbone) -> None:

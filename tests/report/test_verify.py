@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,8 +24,16 @@ TINY += ("data.num_workers=0", "trainer.accelerator=cpu", "trainer.max_epochs=3"
 
 
 @pytest.fixture
-def run(run_cli: Run, image_folder: Path, tmp_path: Path) -> Path:
-    thawing = ("strategy=lp_ft", "strategy.thaw_after=1", "strategy.unfreeze_depth=1", "regularize.wise_ft=[0.5,1.0]")
+def run(run_cli: Run, image_folder: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of one run, made for the first test that asks."""
+    kept = tmp_path_factory.getbasetemp() / "verified_run"
+    if not kept.is_dir():
+        shutil.copytree(_made(run_cli, image_folder, tmp_path), kept)
+    return shutil.copytree(kept, tmp_path / "copy")
+
+
+def _made(run_cli: Run, image_folder: Path, tmp_path: Path) -> Path:
+    thawing = ("strategy=lp_ft", "strategy.thaw_after=1", "strategy.unfreeze_depth=1")
     assert run_cli("data=folder", f"data.root={image_folder}", *TINY, *thawing).code == 0
     (folder,) = (tmp_path / "out" / "small_different").iterdir()
     return folder
@@ -74,6 +83,7 @@ def test_a_trained_stage_must_be_what_was_certified(
     [
         (lambda run: (run / "freeze.json").unlink(), "no freeze certificate can be read"),
         (lambda run: (run / "freeze.json").write_text("{}"), "not a freeze certificate of schema 1"),
+        (lambda run: (run / "freeze.json").write_text('{"schema": 1}'), "an incomplete certificate ('model')"),
         (lambda run: (run / "checkpoints" / "last.ckpt").write_text("x"), "last.ckpt: not a readable checkpoint"),
     ],
 )
@@ -99,6 +109,31 @@ def test_other_pretrained_weights_are_noticed(
     (run / "freeze.json").write_text(json.dumps(body))
     assert verify(run, monkeypatch) == 2
     assert "is not what the run started from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("forge", "says"),
+    [
+        (lambda body: body["stages"].clear(), "BROKEN: 8 of 8 parts"),
+        (lambda body: body["stages"].pop(2), "not in the certificate"),
+        (lambda body: body["stages"][0].update(unchanged=False), "unchanged differs from the certificate"),
+        (lambda body: body["stages"][0].update(epochs=[[0, 1]]), "the plan differs from the certificate"),
+        (lambda body: body["stages"][0].update(name="conv9"), "not in the model"),
+    ],
+)
+def test_a_forged_certificate_is_broken(
+    run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    forge: Callable[[dict[str, Any]], object],
+    says: str,
+) -> None:
+    body = json.loads((run / "freeze.json").read_text())
+    forge(body)
+    (run / "freeze.json").write_text(json.dumps(body))
+    monkeypatch.setenv("COLUMNS", "160")
+    assert verify(run, monkeypatch) == 1
+    assert says in " ".join(capsys.readouterr().out.split())
 
 
 def test_epochs_trained_are_spans(tiny_backbone: Backbone) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from thawline.models.freezing import BoundPlan
@@ -53,8 +54,8 @@ class AverageWeights(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._moving = self.moving()
         self._step = trainer.global_step
-        if not self.average:
-            self.average = {name: tensor.detach().clone() for name, tensor in self._moving.items()}
+        start = self.average or self._moving  # a resumed run has an average already, read before the device is known
+        self.average = {n: start[n].detach().clone().to(tensor.device) for n, tensor in self._moving.items()}
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
         if trainer.global_step == self._step:  # gradients are still being accumulated
@@ -64,13 +65,16 @@ class AverageWeights(L.Callback):
         self.num_updates += 1
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn != TrainerFn.FITTING:  # after the fit, what is validated comes from a checkpoint
+            return
         moving = self.moving()
         self._raw = {name: tensor.detach().clone() for name, tensor in moving.items()}
         _copy_into(moving, self.average)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        _copy_into(self.moving(), self._raw)
-        self._raw = {}
+        if self._raw:
+            _copy_into(self.moving(), self._raw)
+            self._raw = {}
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """The average is what the checkpoint is read for; the weights that a resumed run goes on with lie beside it."""

@@ -49,7 +49,11 @@ class BestCheckpoint(ModelCheckpoint):
         return {**super().state_dict(), "validated_step": self.validated_step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict)
+        """Lightning forgets the best where the folder has another name now; a run may have been moved."""
+        here, best = str(self.folder), str(self.best)
+        moved = {name: best for name in ("best_model_path", "kth_best_model_path") if state_dict[name]}
+        known = dict.fromkeys([best][: len(state_dict["best_k_models"])], state_dict["best_model_score"])
+        super().load_state_dict({**state_dict, **moved, "best_k_models": known, "dirpath": here})
         self.validated_step = state_dict["validated_step"]
 
 
@@ -64,6 +68,11 @@ class LastCheckpoint(L.Callback):
     def __init__(self, folder: Path) -> None:
         self.path = folder / LAST
         self._beginning = False
+        self._ended = False
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._ended:  # also where it ended early
+            trainer.should_stop = True
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         for logger in trainer.loggers:
@@ -77,6 +86,17 @@ class LastCheckpoint(L.Callback):
             progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]
             for counters in ("total", "current"):
                 progress[counters] = {**progress[counters], "ready": progress[counters]["completed"]}
+
+    def write_end(self, trainer: L.Trainer) -> None:
+        """Write the state at the end of the training; a run that is resumed from it does not train on."""
+        self._ended = True
+        self.write(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"ended": self._ended}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._ended = state_dict["ended"]
 
     def write(self, trainer: L.Trainer) -> None:
         """Write the state of now; every process calls this.

@@ -9,7 +9,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from thawline.errors import UserError
 from thawline.models.classifier import TransferClassifier
-from thawline.models.freezing import BoundPlan, trainable_line
+from thawline.models.freezing import OUTSIDE, BoundPlan, trainable_line
 
 _log = logging.getLogger(__name__)
 
@@ -19,20 +19,24 @@ class FreezeCallback(L.Callback):
 
     def __init__(self, bound: BoundPlan) -> None:
         self.bound = bound
+        self._wrapped: set[str] = set()
         self._total = sum(p.numel() for p in (*bound.backbone.parameters(), *bound.head.parameters()))
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.bound.apply(trainer.current_epoch)
+        self.bound.apply(0)  # what trains in a resumed run's epoch is known only when its epoch starts
+        self._wrapped = set(self.bound.trainable(0))
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         epoch = trainer.current_epoch
         self.bound.apply(epoch)
-        wrap_for_gradients(trainer)
+        if (names := set(self.bound.trainable(epoch))) != self._wrapped:
+            wrap_for_gradients(trainer)
+            self._wrapped = names
         count = sum(p.numel() for p in self.bound.trainable(epoch).values())
         stages = self.bound.training_stages(epoch)
         if epoch in self.bound.plan.changes:
-            names = self.bound.plan.stage_list(self.bound.plan.phase(epoch))
-            _log.info("Epoch %d: %s train. %s", epoch + 1, ", ".join(names), trainable_line(count, self._total))
+            parts = ", ".join(self.bound.plan.stage_list(self.bound.plan.phase(epoch)))
+            _log.info("Epoch %d: %s train. %s", epoch + 1, parts, trainable_line(count, self._total))
         pl_module.log("freeze/trainable_params", float(count), sync_dist=True)
         pl_module.log("freeze/unfreeze_depth", float(len(stages)), sync_dist=True)
 
@@ -53,15 +57,17 @@ def refuse_unsafe(callbacks: list[L.Callback], bound: BoundPlan) -> None:
     """Refuse callbacks that change frozen stages behind the plan's back.
 
     Raises:
-        UserError: A stage that is frozen in some epoch together with StochasticWeightAveraging, which resets the
+        UserError: Something that is frozen in some epoch together with StochasticWeightAveraging, which resets the
             statistics of every BatchNorm, or with Lightning's WeightAveraging, which averages frozen weights too.
     """
-    frozen = max(bound.plan.num_stages - len(bound.training_stages(p.from_epoch)) for p in bound.plan.phases)
+    owners = bound.stage_of()
+    frozen = {owners[name] for phase in bound.plan.phases for name in bound.frozen_tensors(phase.from_epoch)}
+    number = len(frozen - {OUTSIDE})
     for callback in callbacks:
-        if frozen and isinstance(callback, (StochasticWeightAveraging, WeightAveraging)):
+        if number and isinstance(callback, (StochasticWeightAveraging, WeightAveraging)):
             raise UserError(
-                f"callbacks: {type(callback).__name__} changes the weights or BatchNorm statistics of the {frozen} "
-                "frozen stages; use regularize.ema_decay=0.99, which leaves them alone, or remove it"
+                f"callbacks: {type(callback).__name__} changes frozen weights or BatchNorm statistics, of {number} "
+                "stages in some epoch; use regularize.ema_decay=0.99, which leaves them alone, or remove it"
             )
 
 

@@ -38,7 +38,6 @@ class FreezeGuard(L.Callback):
         self.seconds = 0.0
         self.verified: bool | None = None
         self._since: Digests = {}  # what is frozen at the moment, as it was when it froze
-        self._phase_start = 0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Before a checkpoint is read: the pretrained weights."""
@@ -49,25 +48,25 @@ class FreezeGuard(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         with self._timed():
             epoch = trainer.current_epoch
-            self._phase_start = self.bound.plan.phase(epoch).from_epoch
-            untouched = self._untouched_until(epoch)
-            self._compare({name: self.before[name] for name in untouched}, "before training")
-            self._freeze_now(epoch)
+            untouched = {name: self.before[name] for name in self._untouched_until(epoch)}
+            self._compare({**self._since, **untouched}, "before training")  # a resumed run knows since when
+            if not self._since:
+                self._freeze_now(epoch)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         epoch = trainer.current_epoch
-        start = self.bound.plan.phase(epoch).from_epoch
         with self._timed():
-            if start != self._phase_start:
-                self._compare(self._since, f"at epoch {epoch + 1}, where the plan changes")
-                self._phase_start = start
+            if epoch in self.bound.plan.changes:
                 self._freeze_now(epoch)
-                agree_across_processes(self.bound)
-            self._check_state(trainer, pl_module, epoch)
+            self._check_state(trainer, epoch)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        epoch = trainer.current_epoch
         with self._timed():
-            self._check_state(trainer, pl_module, trainer.current_epoch)
+            self._check_state(trainer, epoch)
+            if epoch + 1 in self.bound.plan.changes:
+                self._compare(self._since, f"after epoch {epoch + 1}, before the plan changes")
+                agree_across_processes(self.bound)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         with self._timed():
@@ -97,7 +96,7 @@ class FreezeGuard(L.Callback):
             raise FreezeBreach(f"frozen tensors differ {occasion}: {_some(changed)}; {_BLAME}")
         self.checks += 1
 
-    def _check_state(self, trainer: L.Trainer, pl_module: L.LightningModule, epoch: int) -> None:
+    def _check_state(self, trainer: L.Trainer, epoch: int) -> None:
         problems = [
             *requires_grad_problems(self.bound, epoch),
             *mode_problems(self.bound, epoch),
@@ -116,10 +115,11 @@ class FreezeGuard(L.Callback):
             self.seconds += time.perf_counter() - start
 
     def state_dict(self) -> dict[str, Any]:
-        return {"checks": self.checks, "seconds": self.seconds}
+        return {"checks": self.checks, "seconds": self.seconds, "since": self._since}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.checks, self.seconds = state_dict["checks"], self.seconds + state_dict["seconds"]
+        self._since = state_dict["since"]
 
 
 _BLAME = "the run is not what its plan says, look for a callback that changes them"
@@ -140,7 +140,8 @@ def requires_grad_problems(bound: BoundPlan, epoch: int) -> Iterator[str]:
 
 
 def mode_problems(bound: BoundPlan, epoch: int) -> Iterator[str]:
-    """Modules of frozen stages that are in train mode, BatchNorms too where the plan keeps their statistics."""
+    """Modules of frozen stages, and of a resting head, that are in train mode; BatchNorms too where the plan keeps
+    their statistics."""
     backbone = bound.backbone
     called = (name for i in bound.training_stages(epoch) for name in backbone.stages[i].modules)
     inside = {id(module) for name in called for module in backbone.model.get_submodule(name).modules()}
@@ -148,6 +149,8 @@ def mode_problems(bound: BoundPlan, epoch: int) -> Iterator[str]:
         kept = isinstance(module, _BatchNorm) and bound.plan.batchnorm == "eval"
         if name and module.training and (kept or id(module) not in inside):
             yield f"backbone.model.{name} is frozen, but in train mode"
+    if not bound.plan.phase(epoch).head and any(module.training for module in bound.head.modules()):
+        yield "head is frozen, but in train mode"
 
 
 def optimizer_problems(bound: BoundPlan, optimizers: list[Any]) -> Iterator[str]:

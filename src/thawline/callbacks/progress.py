@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.trainer.states import TrainerFn
 
 from thawline.steps import Steps
 
@@ -37,6 +38,8 @@ class EpochLines(L.Callback):
         self._start = time.perf_counter()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn != TrainerFn.FITTING:  # weights are being chosen; no epoch has passed
+            return
         metrics = trainer.callback_metrics
         shown = [
             f"{key} {float(metrics[key]):.4f}" for key in ("train/loss", "val/loss", "val/accuracy") if key in metrics

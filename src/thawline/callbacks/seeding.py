@@ -9,7 +9,7 @@ from thawline.seeding import mixed_seed
 
 
 class SeedEachStep(L.Callback):
-    """Seeds torch's generators from (seed, batch, process) before every training batch.
+    """Seeds torch's generators from (seed, epoch, batch, process) before every training batch.
 
     Validation, workers and other callbacks may draw what they like: the next step does not feel it.
     """

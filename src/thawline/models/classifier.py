@@ -56,6 +56,9 @@ class TransferClassifier(L.LightningModule):
         self.mixer = make_mixer(
             num_classes=num_classes, mixup=self.regularize.mixup, cutmix=self.regularize.cutmix
         )  # draws from torch's generator, which `callbacks/seeding.py` seeds at every step
+        for phase in bound.plan.phases:
+            for group in ("head", "backbone"):
+                phase_factor(group, phase, optim)  # a rate that cannot be reached is told before training
         self.train_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
         self.val_metrics = MetricCollection({"val/accuracy": MulticlassAccuracy(num_classes, average="micro")})
@@ -66,13 +69,6 @@ class TransferClassifier(L.LightningModule):
             },
             compute_groups=False,
         )
-
-    def train(self, mode: bool = True) -> "TransferClassifier":
-        """Set train mode on what trains; a frozen head stays in eval mode, as frozen stages do."""
-        super().train(mode)
-        if not any(p.requires_grad for p in self.head.parameters()):
-            self.head.eval()
-        return self
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S), uint8 -> logits (B, K)."""

@@ -1,10 +1,12 @@
 """A freeze plan bound to a model: what trains in an epoch, applied to its parameters and modules; and shown."""
 
+import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from thawline.errors import UserError
 from thawline.models.backbone import Backbone
 from thawline.models.plan import FreezePlan, make_plan
 from thawline.settings import StrategySettings
@@ -23,6 +25,19 @@ class BoundPlan:
         self.backbone = backbone
         self.head = head
         self.head_parameters = {name: p for name, p in head.named_parameters() if p.requires_grad}
+        for phase in plan.phases:
+            if not self.trainable(phase.from_epoch):
+                named = ", ".join(plan.stage_list(phase)) or "no stage"
+                raise UserError(
+                    f"strategy: nothing trains from epoch {phase.from_epoch} on ({named}, "
+                    f"parameters={plan.parameters}); name the head, or a stage that has such parameters"
+                )
+
+    def until(self, num_epochs: int) -> "BoundPlan":
+        """The same without the phases that a run of `num_epochs` never reaches."""
+        shorter = copy.copy(self)
+        shorter.plan = self.plan.until(num_epochs)
+        return shorter
 
     def stage_parameters(self, index: int) -> dict[str, nn.Parameter]:
         """Parameters of stage `index` that may train under the plan's `parameters`, by name in the model."""
@@ -66,11 +81,14 @@ class BoundPlan:
         self.backbone.training_stages = self.training_stages(epoch)
         self.backbone.batchnorm_trains = self.plan.batchnorm == "train"
         self.backbone.train(self.backbone.training)
+        self.head.train(self.backbone.training and self.plan.phase(epoch).head)
 
     def frozen_tensors(self, epoch: int) -> dict[str, Tensor]:
         """Everything that must not change in `epoch`: parameters that do not train, and buffers outside training
         stages; with `batchnorm: eval` the statistics inside them too."""
         backbone, moving = self.backbone, set(self.trainable(epoch))
+        if self.plan.phase(epoch).head:
+            moving |= {f"head.{name}" for name, _ in self.head.named_buffers()}
         if self.plan.batchnorm == "train":
             inside = tuple(
                 f"backbone.model.{name}." for i in self.training_stages(epoch) for name in backbone.stages[i].modules
@@ -84,10 +102,10 @@ class BoundPlan:
         return set.intersection(*frozen)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Parameters and buffers of the backbone, and the head's parameters, by qualified name."""
+        """Parameters and buffers of backbone and head, by qualified name."""
         parameters = {f"backbone.{name}": p for name, p in self.backbone.named_parameters()}
-        head = {f"head.{name}": p for name, p in self.head.named_parameters()}
-        return {**parameters, **self._buffers(), **head}
+        head = (*self.head.named_parameters(), *self.head.named_buffers())
+        return {**parameters, **self._buffers(), **{f"head.{name}": tensor for name, tensor in head}}
 
     def _buffers(self) -> dict[str, Tensor]:
         return {f"backbone.{name}": buffer for name, buffer in self.backbone.named_buffers()}

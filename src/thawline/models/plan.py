@@ -102,6 +102,8 @@ def _target(strategy: StrategySettings, names: tuple[str, ...], model_name: str)
     if strategy.stages is not None:
         _refuse_beside("stages", strategy, {"unfreeze_depth": None})
         stages, _ = _resolve(strategy.stages, names, key="strategy.stages", model_name=model_name)
+        if not stages:
+            raise UserError("strategy.stages names no stage; for the head only, use strategy.unfreeze_depth=0")
         return sorted(stages, reverse=True)
     depth = len(names) if strategy.unfreeze_depth == "all" else strategy.unfreeze_depth
     if isinstance(depth, bool) or not isinstance(depth, int) or not 0 <= depth <= len(names):

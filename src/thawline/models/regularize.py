@@ -12,24 +12,23 @@ def squared_distance(parameters: Mapping[str, Tensor], start: Mapping[str, Tenso
     return 0.5 * torch.stack(terms).sum() if terms else torch.zeros(())
 
 
-class StartingPoint(nn.Module):
-    """Values of parameters as they are now, kept beside them; not part of any checkpoint.
+class StartingPoint:
+    """Values of parameters as they are now, kept beside them; part of no module and of no checkpoint.
 
     Source of the penalty: Li, Grandvalet and Davoine 2018, "Explicit Inductive Bias for Transfer Learning with
     Convolutional Networks" (L2-SP). The head, which has no pretrained weights, keeps its weight decay.
     """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter]) -> None:
-        super().__init__()
-        self._parameters_by_name = dict(parameters)
-        self._buffer_of = {name: f"start_{i}" for i, name in enumerate(parameters)}
-        for name, parameter in parameters.items():
-            self.register_buffer(self._buffer_of[name], parameter.detach().clone(), persistent=False)
+        self._parameters = dict(parameters)
+        self._start = {name: parameter.detach().clone() for name, parameter in parameters.items()}
 
     def penalty(self) -> Tensor:
         """`squared_distance` of the parameters that train at the moment; the others have not moved or cannot."""
-        training = {name: p for name, p in self._parameters_by_name.items() if p.requires_grad}
-        return squared_distance(training, {name: self.get_buffer(self._buffer_of[name]) for name in training})
+        training = {name: p for name, p in self._parameters.items() if p.requires_grad}
+        for name, parameter in training.items():
+            self._start[name] = self._start[name].to(parameter.device)  # once, after the model has moved
+        return squared_distance(training, self._start)
 
 
 def interpolate(start: Mapping[str, Tensor], tuned: Mapping[str, Tensor], *, share: float) -> dict[str, Tensor]:

@@ -149,12 +149,17 @@ def _make_stage(
     parameters = dict.fromkeys(name for n in [*attributes, *called] for name in _parameter_names(n, model))
     weighted = [n for n in called if any(p.ndim >= 2 for p in model.get_submodule(str(n.target)).parameters())]
     return Stage(
-        name=_part_namer(model)(str((weighted or called)[0].target)),
+        name=_unreserved(_part_namer(model)(str((weighted or called)[0].target))),
         forward=_compile(run, entries[0]),
         modules=tuple(dict.fromkeys(str(n.target) for n in called)),
         parameters=tuple(parameters),
         out_shape=shapes[run[-1]],
     )
+
+
+def _unreserved(name: str) -> str:
+    """Some backbones call their last layers `head`, which here is what follows the backbone."""
+    return f"backbone.{name}" if name in ("head", "all") else name
 
 
 def _compile(run: Sequence[fx.Node], entry: fx.Node) -> Callable[[nn.Module, Tensor], Tensor]:

@@ -12,7 +12,8 @@ from thawline.models.backbone import build_backbone
 from thawline.models.checkpoint import load_checkpoint
 from thawline.models.digests import Digests, checksum, combined, digests
 from thawline.models.freezing import BoundPlan, bind
-from thawline.report.certificate import epochs_trained, load_certificate
+from thawline.models.plan import HEAD
+from thawline.report.certificate import FILE_NAME, certificate, epochs_trained, load_certificate
 from thawline.settings import StrategySettings
 
 CHECKPOINTS = ("last.ckpt", "best.ckpt")
@@ -30,20 +31,30 @@ class StageCheck:
 
 
 def verify(folder: Path) -> list[StageCheck]:
-    """Build the pretrained model anew and compare it and the checkpoints in `folder` with the certificate.
+    """Make the certificate anew from the pretrained model and last.ckpt, and compare it with the one in `folder`.
 
-    Checked per stage: the checksum before training against the pretrained weights; the checksum after training
-    against last.ckpt; the epochs against the plan; and that every tensor which the plan never trains is bitwise the
-    pretrained one, in last.ckpt and in best.ckpt.
+    Every stage must be there with the same epochs, counts and checksums; and every tensor that the plan never trains
+    must be bitwise the pretrained one, in last.ckpt and in best.ckpt. Of the head, which has no pretrained weights,
+    the epochs and the checksum after training are compared.
 
     Raises:
-        UserError: A file is missing or cannot be read, or the pretrained weights are others than the run's.
+        UserError: A file is missing, incomplete or cannot be read, or the pretrained weights are others than the run's.
     """
     body = load_certificate(folder)
-    states = {name: load_checkpoint(folder / "checkpoints" / name)["state_dict"] for name in CHECKPOINTS}
-    bound = _pretrained(body, folder)
-    before, after = digests(bound.tensors()), {name: digests(state) for name, state in states.items()}
-    return [_check_stage(entry, bound, before, after, body["epochs"]) for entry in body["stages"]]
+    checkpoints = {name: load_checkpoint(folder / "checkpoints" / name) for name in CHECKPOINTS}
+    try:
+        bound, claimed = _pretrained(body, folder), {entry["name"]: entry for entry in body["stages"]}
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{folder / FILE_NAME}: an incomplete certificate ({error})") from error
+    num_epochs = int(checkpoints["last.ckpt"]["epoch"])
+    before = digests(bound.tensors())
+    after = {name: digests(body["state_dict"]) for name, body in checkpoints.items()}
+    made = certificate(bound, before=before, after=after["last.ckpt"], num_epochs=num_epochs)
+    expected = {entry["name"]: entry for entry in made["stages"]}
+    expected[HEAD] = _head(bound, after["last.ckpt"], num_epochs, claimed.get(HEAD, {}))
+    moved = _moved(bound, before, after)
+    names = dict.fromkeys([*expected, *claimed])
+    return [_check(name, expected.get(name), claimed.get(name), moved.get(name, [])) for name in names]
 
 
 def _pretrained(body: dict[str, Any], folder: Path) -> BoundPlan:
@@ -58,25 +69,33 @@ def _pretrained(body: dict[str, Any], folder: Path) -> BoundPlan:
     strategy = StrategySettings(
         "verify", phases=plan["phases"], parameters=plan["parameters"], batchnorm=plan["batchnorm"]
     )
-    return bind(strategy, backbone, nn.Identity())
+    stand_in = nn.Linear(1, 1)  # for the head, of which nothing is known here
+    return bind(strategy, backbone, stand_in)
 
 
-def _check_stage(
-    entry: dict[str, Any], bound: BoundPlan, before: Digests, after: dict[str, Digests], num_epochs: int
-) -> StageCheck:
-    name, last = entry["name"], after["last.ckpt"]
-    held = [tensor for tensor, stage in bound.stage_of().items() if stage == name and tensor in last]
-    if name == "head":  # a new layer: nothing pretrained to compare with
-        held = [tensor for tensor in last if tensor.startswith("head.")]
-    frozen = [tensor for tensor in held if tensor in bound.never_training()]
-    problems = []
-    if name != "head" and combined({tensor: before[tensor] for tensor in held}) != entry["before"]:
-        problems.append("the pretrained weights differ from the certificate")
-    if combined({tensor: last[tensor] for tensor in held}) != entry["after"]:
-        problems.append("last.ckpt differs from the certificate")
-    if epochs_trained(bound, name, num_epochs) != entry["epochs"]:
-        problems.append("the plan trains it in other epochs")
+def _head(bound: BoundPlan, after: Digests, num_epochs: int, claimed: dict[str, Any]) -> dict[str, Any]:
+    held = {tensor: value for tensor, value in after.items() if tensor.startswith(f"{HEAD}.")}
+    epochs = epochs_trained(bound, HEAD, num_epochs)
+    return {**claimed, "name": HEAD, "epochs": epochs, "tensors": len(held), "after": combined(held)}
+
+
+def _moved(bound: BoundPlan, before: Digests, after: dict[str, Digests]) -> dict[str, list[str]]:
+    """Stage -> what the plan never trains and yet differs from the pretrained model."""
+    owners, problems = bound.stage_of(), dict[str, list[str]]()
     for checkpoint, found in after.items():
-        moved = [tensor for tensor in frozen if found.get(tensor) != before[tensor]]
-        problems += [f"{tensor} is frozen, but differs in {checkpoint}" for tensor in moved]
-    return StageCheck(name, entry["epochs"], len(held), len(frozen), problems)
+        for tensor in sorted(bound.never_training()):
+            if tensor in found and found[tensor] != before[tensor]:
+                problems.setdefault(owners[tensor], []).append(f"{tensor} is frozen, but differs in {checkpoint}")
+    return problems
+
+
+def _check(name: str, expected: dict[str, Any] | None, claimed: dict[str, Any] | None, moved: list[str]) -> StageCheck:
+    shown = expected or claimed or {}
+    problems = list(moved)
+    if expected is None or claimed is None:
+        problems.append("not in the certificate" if claimed is None else "not in the model")
+    else:
+        told = {"before": "the pretrained weights", "after": "last.ckpt", "epochs": "the plan"}
+        wrong = [key for key in expected if expected[key] != claimed.get(key)]
+        problems += [f"{told.get(key, key)} differs from the certificate" for key in wrong]
+    return StageCheck(name, shown.get("epochs", []), shown.get("tensors", 0), shown.get("frozen", 0), problems)
