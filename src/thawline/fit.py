@@ -1,15 +1,13 @@
-"""Fit, choose the weights on validation, test them once, and write down what happened."""
+"""Fit, choose the weights, test them once, and write down what happened."""
 
 import time
 from dataclasses import asdict
 from pathlib import Path
 
 import lightning as L
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 
 from thawline.callbacks.averaging import AverageWeights
 from thawline.callbacks.checkpoint import MONITOR, BestCheckpoint, LastCheckpoint
@@ -19,11 +17,11 @@ from thawline.callbacks.guard import FreezeGuard
 from thawline.callbacks.progress import StopAtStep, progress_callbacks
 from thawline.callbacks.seeding import SeedEachStep
 from thawline.callbacks.tensorboard import EventFileLogger, TensorBoardCallback, log_finals
+from thawline.choose import choose
 from thawline.errors import UserError
 from thawline.make import make
 from thawline.models.checkpoint import load_checkpoint
 from thawline.models.digests import digests
-from thawline.models.regularize import interpolate
 from thawline.parts import Parts, hyperparameters
 from thawline.processes import is_main
 from thawline.report.certificate import certificate, write_certificate
@@ -31,8 +29,6 @@ from thawline.report.run_record import RunRecord
 from thawline.report.status_table import plan_markdown, status_markdown
 from thawline.resume import Boundary
 from thawline.termination import EndBySigterm, Terminated
-
-_TUNED = "tuned_state_dict"  # in best.ckpt, beside the mixture with the pretrained weights that it holds
 
 
 def fit_and_test(
@@ -57,7 +53,10 @@ def fit_and_test(
         )
         final_step, num_epochs = trainer.global_step, trainer.current_epoch
         last.write_end(trainer)
-        _choose(trainer, parts, best=best, last=last, pretrained=pretrained, record=record)
+        score, share = choose(trainer, parts, best=best, last=last, pretrained=pretrained)
+        record.metrics = {MONITOR: score}
+        if share is not None:
+            record.strategy["wise_ft"] = share
         record.metrics |= _test(trainer, parts, best.best)
     except Terminated:
         raise
@@ -111,58 +110,6 @@ def _callbacks(
         *own,
         *([guard] if guard else []),
     ]
-
-
-def _choose(
-    trainer: L.Trainer,
-    parts: Parts,
-    *,
-    best: BestCheckpoint,
-    last: LastCheckpoint,
-    pretrained: dict[str, Tensor],
-    record: RunRecord,
-) -> None:
-    """Settle on validation data which weights are tested: an epoch's, and where asked for how far from pretrained."""
-    if best.validated_step < trainer.global_step:
-        parts.model.load_state_dict(load_checkpoint(last.path)["state_dict"])
-        score = _validate(trainer, parts)
-        if is_main():
-            best.consider(last.path, score)
-    trainer.strategy.barrier()
-    assert best.best_model_score is not None or not is_main()
-    score = float(best.best_model_score) if best.best_model_score is not None else 0.0
-    shares = parts.model.regularize.wise_ft_shares
-    if pretrained:
-        share, score = _interpolate_best(trainer, parts, best=best, pretrained=pretrained, shares=shares)
-        record.strategy["wise_ft"] = share
-    record.metrics = {MONITOR: score}
-
-
-def _interpolate_best(
-    trainer: L.Trainer, parts: Parts, *, best: BestCheckpoint, pretrained: dict[str, Tensor], shares: list[float]
-) -> tuple[float, float]:
-    """Replace the best checkpoint's weights by the interpolation that validates best; (its share, its accuracy)."""
-    body = load_checkpoint(best.best)
-    tuned = body.get(_TUNED, body["state_dict"])  # a resumed run may have got this far before
-    backbone = {name: tensor for name, tensor in pretrained.items() if name.startswith("backbone.") and name in tuned}
-    scores = {}
-    for share in shares:
-        parts.model.load_state_dict(tuned | interpolate(backbone, tuned, share=share))
-        scores[share] = _validate(trainer, parts)
-    share = max(shares, key=lambda s: (scores[s], s))  # of equals the one nearest to what was trained
-    body |= {"state_dict": tuned | interpolate(backbone, tuned, share=share), _TUNED: tuned}
-    if is_main():
-        part = best.best.with_suffix(".wise")
-        torch.save(body, part)
-        best.replace_best(part, scores[share])
-        part.unlink()
-    trainer.strategy.barrier()
-    return share, scores[share]
-
-
-def _validate(trainer: L.Trainer, parts: Parts) -> float:
-    (scores,) = trainer.validate(parts.model, datamodule=parts.data, verbose=False)
-    return float(scores[MONITOR])
 
 
 def _test(trainer: L.Trainer, parts: Parts, checkpoint: Path) -> dict[str, float]:
