@@ -31,7 +31,7 @@ def main() -> int:
         for check in checks:
             spans = ", ".join(f"{a + 1}" if a == b else f"{a + 1}-{b + 1}" for a, b in check.epochs) or "never"
             sound = "bitwise unchanged" if check.frozen == check.tensors else "as certified"
-            verdict = "; ".join(check.problems) or sound
+            verdict = "BROKEN" if check.problems else sound
             made.add_row(check.name, spans, str(check.tensors), str(check.frozen), verdict)
         return made
 
@@ -41,6 +41,8 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     Console().print(table(checks))
+    for problem in (problem for check in checks for problem in check.problems):
+        print(f"  {problem}")
     bad = sum(bool(check.problems) for check in checks)
     print(
         f"BROKEN: {bad} of {len(checks)} parts are not what the certificate says" if bad else "The certificate holds."

@@ -82,7 +82,9 @@ def run_cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     monkeypatch.setenv("COLUMNS", "120")
 
     def run(*args: str, script: str = "train.py") -> Outcome:
-        monkeypatch.setattr(sys, "argv", [script, *args, f"output_dir={tmp_path / 'out'}"])
+        monkeypatch.setattr(
+            sys, "argv", [script, *args, f"output_dir={tmp_path / 'out'}", f"cache.dir={tmp_path / 'cache'}"]
+        )
         code = 0
         try:
             runpy.run_path(str(ROOT / script), run_name="__main__")

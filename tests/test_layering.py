@@ -18,6 +18,7 @@ LEVELS = {
     "thawline.quiet": 2,
     "thawline.config": 3,
     "thawline.announce": 3,
+    "thawline.caching": 3,
     "thawline.choose": 3,
     "thawline.fit": 3,
     "thawline.make": 3,

@@ -29,13 +29,29 @@ PLATEAU = ("optim.schedule=plateau", "optim.plateau_patience=0", "optim.restart_
 KILLED = -signal.SIGKILL
 
 
-def cut_off(tmp_path: Path, out: Path, *arguments: str, epoch: int, batch: int, number: int = signal.SIGKILL) -> int:
-    """Run train.py in a process that ends itself; returns its exit code."""
+def cut_off(tmp_path: Path, out: Path, *arguments: str, epoch: int, batch: int) -> int:
+    """Run train.py in a process that kills itself; returns its exit code."""
+    code, _ = cut_off_and_told(tmp_path, out, *arguments, epoch=epoch, batch=batch, number=signal.SIGKILL)
+    return code
+
+
+def cut_off_and_told(
+    tmp_path: Path, out: Path, *arguments: str, epoch: int, batch: int, number: int
+) -> tuple[int, str]:
+    """Run train.py in a process that signals itself; returns its exit code and its last words."""
     killer = {"_target_": "kill.CutOff", "epoch": epoch, "batch": batch, "marker": tmp_path / "cut", "number": number}
     overrides = [f"+callbacks.killer.{key}={value}" for key, value in killer.items()]
-    command = [sys.executable, str(ROOT / "train.py"), *arguments, *overrides, f"output_dir={out}"]
+    command = [
+        sys.executable,
+        str(ROOT / "train.py"),
+        *arguments,
+        *overrides,
+        f"output_dir={out}",
+        f"cache.dir={tmp_path / 'cache'}",
+    ]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "THAWLINE_DEBUG": "0"}
-    return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, timeout=300).returncode
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    return done.returncode, (done.stderr.strip().splitlines() or [""])[-1]
 
 
 def the_run(out: Path) -> Path:
@@ -85,6 +101,7 @@ def test_a_killed_run_ends_as_the_uninterrupted_one(
     assert json.loads((folder / "run.json").read_text())["status"] == "running"  # SIGKILL leaves no time
     resumed = run_cli(f"resume={folder}")
     assert resumed.code == 0, resumed.err
+    assert f"Resuming {folder.name} at epoch {epoch + 1} of 4" in resumed.out
     killed = shutil.copytree(folder, tmp_path / "killed")
     shutil.rmtree(tmp_path / "out")
     assert run_cli(*arguments).code == 0
@@ -106,9 +123,11 @@ def test_sigterm_says_interrupted_and_the_resumed_run_equals_the_uninterrupted_o
 ) -> None:
     arguments = (*THAWING, "data=folder", f"data.root={image_folder}")
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    code = cut_off(tmp_path, tmp_path / "out", *arguments, epoch=0, batch=2, number=signal.SIGTERM)
+    out = tmp_path / "out"
+    code, told = cut_off_and_told(tmp_path, out, *arguments, epoch=0, batch=2, number=signal.SIGTERM)
     assert code == 128 + signal.SIGTERM
     folder = the_run(tmp_path / "out")
+    assert told == f"interrupted; go on with: python train.py resume={folder} output_dir={out}"
     assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
     assert (folder / "checkpoints" / "last.ckpt").is_file()
     assert run_cli(f"resume={folder}").code == 0
@@ -193,6 +212,14 @@ def test_a_resumed_run_keeps_its_config(run_cli: Run, cut_run: Path) -> None:
     line = refused(run_cli(*SHORT, "data.batch_size=8", f"data.root={images_of(cut_run)}", f"resume={cut_run}"))
     assert f"resume={cut_run}: was made with data.batch_size=4, this command says 8" in line
     assert json.loads((cut_run / "run.json").read_text())["status"] == "running"
+
+
+@pytest.mark.parametrize("override", ["trainer.max_epochs=5", "optim.lr=0.1", "seed=3"])
+def test_an_override_that_changes_the_run_is_named(run_cli: Run, cut_run: Path, override: str) -> None:
+    key, _, value = override.partition("=")
+    line = refused(run_cli(f"resume={cut_run}", override))
+    assert f"was made with {key}=" in line
+    assert f"this command says {value}; a resumed run keeps its config" in line
 
 
 def test_a_config_outside_the_outputs_is_not_trusted(run_cli: Run, cut_run: Path, tmp_path: Path) -> None:

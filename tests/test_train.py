@@ -53,6 +53,7 @@ def test_a_run_leaves_record_config_log_checkpoints_and_one_event_file(
     assert len(fingerprint) >= 32
     assert record["strategy"] == {
         "name": "feature_extraction", "unfreeze_depth": 0, "parameters": "all", "batchnorm": "train",
+        "planned_phases": 1,
         "phases": [{"from_epoch": 0, "stages": ["head"]}],
     }  # fmt: skip
     assert record["params"] == {"trainable": 2562, "total": LITE0_PARAMS + 2562}

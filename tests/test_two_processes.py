@@ -14,7 +14,7 @@ from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ("model.name=test_resnet", "model.weights=none", "model.image_size=32", "data.num_workers=0")
-TINY += ("trainer.accelerator=cpu", "strategy.batchnorm=eval", "data.augment=none")
+TINY += ("trainer.accelerator=cpu", "strategy.batchnorm=eval", "data.augment=none", "cache.enabled=false")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_parameters_agree_across_processes_and_with_one_process(
 
 def command(out: Path, images: Path, *arguments: str) -> list[str]:
     fixed = [sys.executable, str(ROOT / "train.py"), "data=folder", f"data.root={images}", *TINY]
-    return [*fixed, *arguments, f"output_dir={out}"]
+    return [*fixed, *arguments, f"output_dir={out}", f"cache.dir={out}_cache"]
 
 
 def the_run(out: Path) -> Path:

@@ -57,7 +57,9 @@ class ThawlinePlan:
         )  # fmt: skip
         trainer.fit(model, train_loader(job.rank), validation_loader(), ckpt_path=job.resume, weights_only=True)
         after = digests({name: tensor for name, tensor in model.state_dict().items() if name in bound.tensors()})
-        write_certificate(job.folder, certificate(bound, before=guard.before, after=after, num_epochs=job.epochs))
+        write_certificate(
+            job.folder, certificate(bound, before=guard.before, after=after, tested=after, num_epochs=job.epochs)
+        )
 
     def checkpoint(self, job: Job, epochs: int) -> Path:
         return job.folder / LAST

@@ -24,7 +24,8 @@ def announce(cfg: DictConfig, parts: Parts, record: RunRecord, *, resuming: bool
     num_images = sum(counts.values())
     sizes = ", ".join(f"{count:,} {split}" for split, count in counts.items())
     if HydraConfig.get().mode == RunMode.MULTIRUN or resuming:
-        _log.info("%s %s", "Resuming" if resuming else "Run", record.run_id)
+        where = f" at epoch {parts.epoch + 1} of {parts.steps.epochs}" if resuming else ""
+        _log.info("%s %s%s", "Resuming" if resuming else "Run", record.run_id, where)
     _log.info("%s: %s images (%s), %d classes", record.data["name"], f"{num_images:,}", sizes, parts.data.num_classes)
     for note in _notes(cfg, parts, record, num_images):
         _log.warning("Note: %s.", note)
@@ -38,7 +39,7 @@ def announce(cfg: DictConfig, parts: Parts, record: RunRecord, *, resuming: bool
         Console().print(status_table(parts.rows))
         if parts.bound.plan.changes:
             Console().print(plan_table(parts.phase_rows()))
-    _log.info("%s", parts.trainable_line())
+    _log.info("%s", parts.trainable_line)
 
 
 def _bounded(cfg: DictConfig, parts: Parts) -> bool:

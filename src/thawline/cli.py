@@ -14,14 +14,13 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from thawline.errors import UserError
+from thawline.errors import TOLD, UserError
 from thawline.resume import run_dir
 
 _BAD_INPUT = 2  # exit code
 _INTERRUPTED = 130  # exit code: 128 + SIGINT, as shells report it
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EISDIR}
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException, OSError)  # perhaps by the user; `explain` decides
-_TOLD = "thawline_told"  # attribute of an error whose line was printed
 _NEAR = 0.5  # chosen: difflib's similarity above which a name is suggested; `partial` for `partial_fine_tune` has 0.58
 _PATH_KEYS = ("resume", "output_dir", "data.root")  # their values are paths, with no syntax of Hydra's in them
 _MAX_SLUG = 100  # characters; file systems allow 255
@@ -42,10 +41,9 @@ def run_main(main: Callable[[], None]) -> None:
         if not _tell(error):
             raise
         sys.exit(_BAD_INPUT)
-    except KeyboardInterrupt:
-        print(
-            "interrupted; go on with resume=RUN, the run's folder, once it holds checkpoints/last.ckpt", file=sys.stderr
-        )
+    except KeyboardInterrupt as error:
+        if not getattr(error, TOLD, False):
+            print("interrupted", file=sys.stderr)
         sys.exit(_INTERRUPTED)
 
 
@@ -70,9 +68,9 @@ def _tell(error: BaseException) -> bool:
     line = explain(error)
     if line is None or os.environ.get("THAWLINE_DEBUG") == "1":
         return False
-    if not getattr(error, _TOLD, False):
+    if not getattr(error, TOLD, False):
         print(f"error: {line}", file=sys.stderr)
-        setattr(error, _TOLD, True)
+        setattr(error, TOLD, True)
     return True
 
 
@@ -108,7 +106,8 @@ def explain(error: BaseException) -> str | None:
             return _bad_key(cause)
         return explain(cause) if isinstance(cause, UserError) else _one_line(error)
     if isinstance(error, OmegaConfBaseException):
-        return explain(error.__cause__) if isinstance(error.__cause__, UserError) else _bad_key(error)
+        _, raised, told = str(error).partition("UserError raised while resolving interpolation: ")
+        return _one_line(told.splitlines()[0]) if raised else _bad_key(error)
     if isinstance(error, OSError) and error.errno in _UNWRITABLE:
         return f"cannot write {error.filename}: {error.strerror}; choose another folder with output_dir=DIR"
     return None

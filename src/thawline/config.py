@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from thawline.errors import UserError
 from thawline.settings import (
     AugmentSettings,
+    CacheSettings,
     LoaderSettings,
     ModelSettings,
     OptimSettings,
@@ -29,6 +30,7 @@ class Settings:
     loader: LoaderSettings
     trainer: TrainerSettings
     regularize: RegularizeSettings
+    cache: CacheSettings
 
 
 _LARGEST_SEED = 2**32 - 1  # NumPy's
@@ -65,6 +67,7 @@ def settings_of(cfg: DictConfig) -> Settings:
         loader_settings(cfg),
         trainer_settings(cfg),
         regularize_settings(cfg),
+        _typed(CacheSettings, cfg.cache, "cache"),
     )
 
 

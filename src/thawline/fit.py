@@ -8,6 +8,7 @@ import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from thawline.callbacks.averaging import AverageWeights
 from thawline.callbacks.checkpoint import MONITOR, BestCheckpoint, LastCheckpoint
@@ -57,7 +58,9 @@ def fit_and_test(
         record.metrics = {MONITOR: score}
         if share is not None:
             record.strategy["wise_ft"] = share
-        record.metrics |= _test(trainer, parts, best.best)
+        tested_weights = load_checkpoint(best.best)
+        record.best_epoch = min(int(tested_weights["epoch"]) + 1, num_epochs)
+        record.metrics |= _test(trainer, parts, tested_weights["state_dict"])
     except Terminated:
         raise
     except MisconfigurationException as error:  # a limit that leaves no batch, for one
@@ -69,9 +72,9 @@ def fit_and_test(
     cost.cost.wall_s = cost.fit_before_s + time.perf_counter() - start
     record.cost = asdict(cost.cost)
     if guard is not None and is_main():
-        after = digests(load_checkpoint(last.path)["state_dict"])
+        after, tested = (digests(load_checkpoint(path)["state_dict"]) for path in (last.path, best.best))
         ran = parts.bound.until(num_epochs)
-        proof = certificate(ran, before=guard.before, after=after, num_epochs=num_epochs)
+        proof = certificate(ran, before=guard.before, after=after, tested=tested, num_epochs=num_epochs)
         write_certificate(folder, {"run_id": record.run_id, "seed": record.seed, "model": record.model, **proof})
     if is_main():
         finals = {**record.metrics, **{f"cost/{k}": float(v) for k, v in record.cost.items()}}
@@ -92,7 +95,7 @@ def _callbacks(
     own = [make(node, f"callbacks.{key}") for key, node in cfg.callbacks.items() if node is not None]
     refuse_unsafe(own, parts.bound)
     texts = {
-        "model_status": status_markdown(parts.rows, parts.trainable_line()),
+        "model_status": status_markdown(parts.rows, parts.trainable_line),
         "freeze_plan": plan_markdown(parts.phase_rows()),
         "config": f"```yaml\n{OmegaConf.to_yaml(cfg)}\n```",
     }
@@ -112,8 +115,8 @@ def _callbacks(
     ]
 
 
-def _test(trainer: L.Trainer, parts: Parts, checkpoint: Path) -> dict[str, float]:
-    parts.model.load_state_dict(load_checkpoint(checkpoint)["state_dict"])
+def _test(trainer: L.Trainer, parts: Parts, weights: dict[str, Tensor]) -> dict[str, float]:
+    parts.model.load_state_dict(weights)
     (tested,) = trainer.test(parts.model, datamodule=parts.data, verbose=False)
     return {key: float(value) for key, value in tested.items()}
 

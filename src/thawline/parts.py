@@ -19,12 +19,14 @@ class Parts:
 
     Attributes:
         planned: The whole freeze plan.
+        epoch: The first that is trained: 0, or where a resumed run goes on.
     """
 
     data: ImageDataModule
     model: TransferClassifier
     planned: FreezePlan
     rows: list[StageStatus]
+    epoch: int
     steps: Steps
     precision: Precision
 
@@ -39,9 +41,10 @@ class Parts:
     def num_trainable(self, epoch: int) -> int:
         return sum(p.numel() for p in self.bound.trainable(epoch).values())
 
-    def trainable_line(self, epoch: int = 0) -> str:
-        """The diagnostic line for one epoch."""
-        return trainable_line(self.num_trainable(epoch), self.num_params)
+    @property
+    def trainable_line(self) -> str:
+        """The diagnostic line for the first epoch that is trained."""
+        return trainable_line(self.num_trainable(self.epoch), self.num_params)
 
     def phase_rows(self) -> list[tuple[str, str, int]]:
         """The plan before training: (epochs counted from 1, what trains, parameters), one row per phase."""
@@ -76,6 +79,7 @@ def describe(record: RunRecord, parts: Parts, *, strategy: StrategySettings, wei
         "name": strategy.name,
         "unfreeze_depth": strategy.unfreeze_depth,
         "phases": plan.as_list(),
+        "planned_phases": len(parts.planned.phases),
         "parameters": plan.parameters,
         "batchnorm": plan.batchnorm,
     }
@@ -100,5 +104,6 @@ def hyperparameters(record: RunRecord, parts: Parts) -> dict[str, str | float | 
         "batch_size": float(parts.data.batch_size),
         "l2_sp": float(regularize.l2_sp),
         "ema_decay": float(regularize.ema_decay),
+        "cache_views": float(record.cache.get("views", 0)),
         "seed": float(record.seed),
     }

@@ -1,5 +1,8 @@
 """Go on with a run that was cut off: its folder, its config, its checkpoint. A missing one is an error."""
 
+import contextlib
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,12 +10,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from thawline.config import resolve
-from thawline.errors import UserError
+from thawline.errors import TOLD, UserError
+from thawline.processes import is_main
 from thawline.report.run_record import FILE_NAME, RunRecord, load_record
 
 CONFIG_NAME = "config.yaml"
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
-_OWN_KEYS = ("resume", "output_dir")  # say which run, not what it does
+_OWN_KEYS = ("resume", "output_dir", "cache.dir", "cache.max_gb")  # say where things lie, not what the run does
 _MISSING = "(absent)"
 
 
@@ -40,6 +44,21 @@ class Boundary:
                 )
 
 
+@contextlib.contextmanager
+def told_how_to_go_on(folder: Path, output_dir: str) -> Iterator[None]:
+    """Where the block is interrupted, say how to go on with the run, if it got far enough for that."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as error:
+        setattr(error, TOLD, True)
+        if is_main():
+            elsewhere = "" if output_dir == "outputs" else f" output_dir={output_dir}"
+            command = f"go on with: python train.py resume={folder}{elsewhere}"
+            far = (folder / CHECKPOINT).is_file()
+            print(f"interrupted; {command if far else 'training had not begun'}", file=sys.stderr)
+        raise
+
+
 def run_dir(resume: str | None, fresh: str) -> str:
     """The folder of a run: `fresh`, or that of the run to go on with. A Hydra resolver; see conf/train.yaml.
 
@@ -49,6 +68,9 @@ def run_dir(resume: str | None, fresh: str) -> str:
     if resume is None:
         return fresh
     folder = Path(resume)
+    if folder.suffix == ".ckpt" or folder.name == CHECKPOINT.parent.name:
+        run = folder.parent.parent if folder.suffix == ".ckpt" else folder.parent
+        raise UserError(f"resume={resume}: give the folder of the run, resume={run}")
     if not (folder / FILE_NAME).is_file():
         raise UserError(
             f"resume={resume}: no run lies there (no {FILE_NAME}); give the folder of a run, as its summary shows it"
@@ -66,8 +88,8 @@ def run_dir(resume: str | None, fresh: str) -> str:
 def resumed(cfg: DictConfig, *, folder: Path, overrides: list[str]) -> tuple[DictConfig, RunRecord]:
     """The config and record of the run in `folder`.
 
-    With no overrides but `resume` and `output_dir` the run's own config.yaml is used: it is trusted only below
-    `output_dir`, because a config names code to run. With overrides, they must say what the run's config says.
+    The run's own config.yaml is used: it is trusted only below `output_dir`, because a config names code to run, or
+    where the command composes the same. What the command says besides must be what the config says.
 
     Args:
         cfg: What this command composes.
@@ -75,18 +97,24 @@ def resumed(cfg: DictConfig, *, folder: Path, overrides: list[str]) -> tuple[Dic
     Raises:
         UserError: The run lies elsewhere, or was made with another config.
     """
-    own = [text for text in overrides if text.lstrip("+").split("=")[0] not in _OWN_KEYS]
-    root = Path(cfg.output_dir).resolve()
-    if not own and root not in folder.resolve().parents:
+    typed = [text.lstrip("+").split("=")[0] for text in overrides]
+    values = {key for key in typed if "." in key or key == "seed"} - set(_OWN_KEYS)
+    groups = set(typed) - values - set(_OWN_KEYS)
+    if not groups and Path(cfg.output_dir).resolve() not in folder.resolve().parents:
         raise UserError(
             f"resume={folder}: lies outside output_dir={cfg.output_dir}, so its config is not trusted; "
-            "give output_dir=DIR that holds it, or the overrides that the run was made with"
+            "add output_dir=DIR, the folder that the run was written below"
         )
     if not (folder / CONFIG_NAME).is_file():
         raise UserError(f"resume={folder}: the run has no {CONFIG_NAME}; start it anew, without resume")
     saved = OmegaConf.load(folder / CONFIG_NAME)
     assert isinstance(saved, DictConfig)
-    if own and (difference := _first_difference(_flat(saved), _flat(resolve(cfg)))):
+    difference = None
+    if groups:
+        difference = _first_difference(_flat(saved), _flat(resolve(cfg)))
+    elif values:  # with no group chosen, the rest of what the command composes is only the defaults
+        difference = _first_difference(_flat(saved), _flat(cfg), values)
+    if difference:
         key, was, now = difference
         raise UserError(
             f"resume={folder}: was made with {key}={was}, this command says {now}; a resumed run keeps its config: "
@@ -110,8 +138,11 @@ def _flat(cfg: DictConfig) -> dict[str, Any]:
     return {key: value for key, value in flat.items() if key not in _OWN_KEYS}
 
 
-def _first_difference(was: dict[str, Any], now: dict[str, Any]) -> tuple[str, Any, Any] | None:
-    for key in sorted({*was, *now}):
+def _first_difference(
+    was: dict[str, Any], now: dict[str, Any], keys: set[str] | None = None
+) -> tuple[str, Any, Any] | None:
+    """Among `keys`, or everywhere."""
+    for key in sorted({*was, *now} if keys is None else keys):
         pair = was.get(key, _MISSING), now.get(key, _MISSING)
         if pair[0] != pair[1]:
             return key, *pair

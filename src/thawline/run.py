@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from torch import nn
 
 from thawline import __version__
 from thawline.announce import announce
+from thawline.caching import cache_frozen_stages
 from thawline.config import Settings, resolve, seed_setting, settings_of
 from thawline.data.datamodule import ImageDataModule
 from thawline.errors import UserError
@@ -31,8 +33,8 @@ from thawline.precision import choose_precision
 from thawline.processes import is_main, local_rank, num_cores, only_main_talks, owned
 from thawline.quiet import quiet
 from thawline.report.run_record import RunRecord, recorded
-from thawline.report.summary import summary_panel
-from thawline.resume import CHECKPOINT, CONFIG_NAME, Boundary, resumed
+from thawline.report.summary import next_steps, summary_panel
+from thawline.resume import CHECKPOINT, CONFIG_NAME, Boundary, resumed, told_how_to_go_on
 from thawline.steps import plan_steps
 from thawline.termination import ended_by_sigterm
 
@@ -47,22 +49,27 @@ def train(cfg: DictConfig) -> RunRecord:
     with (
         owned(folder),
         ended_by_sigterm(),
+        told_how_to_go_on(folder, cfg.output_dir),
         recorded(record, folder) if is_main() else contextlib.nullcontext(),
         quiet(),
     ):
         cfg = resolve(cfg)
+        chosen = settings_of(cfg)
         if boundary is None and is_main():
             OmegaConf.save(cfg, folder / CONFIG_NAME)
-        parts = _build(cfg, record)
+        parts = _build(cfg, chosen, record, step=boundary.step if boundary else 0)
         if boundary is not None:
             boundary.refuse_others(record)
         if is_main():
             record.save(folder)
         announce(cfg, parts, record, resuming=boundary is not None)
+        device, processes = _device(chosen.trainer.accelerator), chosen.trainer.devices
+        record.cache = asdict(cache_frozen_stages(parts, chosen.cache, device=device, processes=processes))
         fit_and_test(cfg, parts, record, folder=folder, start=start, boundary=boundary)
     if is_main():
         shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-        Console().print(summary_panel(record, folder=shown, log_root=Path(cfg.output_dir)))
+        Console().print(summary_panel(record))
+        print(next_steps(shown, Path(cfg.output_dir)))
     return record
 
 
@@ -79,9 +86,8 @@ def _fresh_or_resumed(cfg: DictConfig, folder: Path) -> tuple[DictConfig, RunRec
     return cfg, record, Boundary(folder / CHECKPOINT, step, before)
 
 
-def _build(cfg: DictConfig, record: RunRecord) -> Parts:
-    """Check the settings, then load model and data; `record` learns what they are."""
-    chosen = settings_of(cfg)
+def _build(cfg: DictConfig, chosen: Settings, record: RunRecord, *, step: int) -> Parts:
+    """Load model and data, as they are at optimizer step `step`; `record` learns what they are."""
     strategy = chosen.strategy
     record.strategy = {"name": strategy.name, "unfreeze_depth": strategy.unfreeze_depth}
     weights = _weights(chosen)
@@ -108,8 +114,9 @@ def _build(cfg: DictConfig, record: RunRecord) -> Parts:
         regularize=chosen.regularize,
         prefix_dtype=precision.prefix,
     )
-    model.bound.apply(0)
-    parts = Parts(data, model, plan, freezing.status(backbone, head), steps, precision)
+    epoch = min(step // steps.per_epoch, steps.epochs - 1)
+    model.bound.apply(epoch)
+    parts = Parts(data, model, plan, freezing.status(backbone, head), epoch, steps, precision)
     describe(record, parts, strategy=strategy, weights=weights)
     record.machine = _machine(device, parts, processes=chosen.trainer.devices)
     return parts

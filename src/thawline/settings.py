@@ -121,6 +121,25 @@ class AugmentSettings:
 
 
 @dataclass
+class CacheSettings:
+    """Where the output of frozen stages is kept, so that it is computed once."""
+
+    enabled: Any = "auto"  # true, false, or auto: where it saves time
+    dir: str = "~/.cache/thawline"
+    max_gb: float = 10.0  # above it the least recently used stores go first
+    views: Any = "auto"  # random views of each image that are stored and cycled
+
+    def __post_init__(self) -> None:
+        if self.enabled not in (True, False, "auto"):
+            raise UserError(f"cache.enabled={self.enabled}: allowed are auto, true, false")
+        if self.views != "auto" and (isinstance(self.views, bool) or not isinstance(self.views, int)):
+            raise UserError(f"cache.views={self.views}: allowed are auto, or a number from 1")
+        if self.views != "auto":
+            _between("cache.views", self.views, 1, 1_000_000)
+        _between("cache.max_gb", self.max_gb, 0.0, 1_000_000.0)
+
+
+@dataclass
 class LoaderSettings:
     """Splits, batches and workers. `num_workers` None takes one worker per core, or per 4 on a CPU, at most 8."""
 
@@ -167,10 +186,9 @@ class TrainerSettings:
         if self.num_nodes != 1:
             raise UserError(f"trainer.num_nodes={self.num_nodes}: this version trains on one machine; allowed is 1")
         if self.strategy not in TRAINER_STRATEGIES:
-            raise UserError(
-                f"trainer.strategy={self.strategy}: it would shard or wrap frozen and training "
-                f"parameters alike; allowed are {', '.join(TRAINER_STRATEGIES)}"
-            )
+            sharding = self.strategy.startswith(("fsdp", "deepspeed"))
+            why = "it shards frozen and training parameters alike; " if sharding else ""
+            raise UserError(f"trainer.strategy={self.strategy}: {why}allowed are {', '.join(TRAINER_STRATEGIES)}")
         _one_of("trainer.precision", self.precision, PRECISIONS)
         if self.max_steps != -1:
             _between("trainer.max_steps", self.max_steps, 1, 1_000_000_000)

@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from thawline.models.freezing import StageStatus, trainable_line
 from thawline.report.run_record import RunRecord
 from thawline.report.status_table import plan_markdown, plan_table, status_markdown, status_table
-from thawline.report.summary import summary_panel
+from thawline.report.summary import next_steps, summary_panel
 
 ROWS = [StageStatus("conv1", 9536, 0, "frozen"), StageStatus("head", 5130, 5130, "train")]
 
@@ -28,9 +28,11 @@ def record(**changes: object) -> RunRecord:
         model={"name": "resnet18", "weights": "none", "head": "linear", "num_stages": 5},
         strategy={"name": "feature_extraction", "unfreeze_depth": 0, "phases": [{"from_epoch": 0, "stages": ["head"]}]},
         params={"trainable": 5130, "total": 14_666},
+        best_epoch=3,
         metrics={"val/accuracy": 0.75, "test/accuracy": 0.5, "test/balanced_accuracy": 0.25, "test/loss": 1.5},
         cost={"wall_s": 61.2, "fit_s": 59.0, "images_per_s": 80.0, "peak_memory_bytes": 2.5e9,
               "optimizer_state_bytes": 41_048, "saved_activation_bytes": 999, "train_flops": 3e12},
+        cache={"used": True, "cut": 5, "views": 4, "bytes": 2_000_000, "seconds": 6.2},
         freeze={"verified": True, "checks": 3, "frozen_stages": 5}, **changes,  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -44,15 +46,16 @@ def record(**changes: object) -> RunRecord:
         "resnet18, random weights, linear head",
         "Trainable: 5,130 / 14,666 (34.98%)",
         "5 stages never trained: bitwise unchanged in 3 checks",
+        "5 of 5 stages computed once, 4 views: 2.0 MB, 6 s",
         "accuracy 0.5000   balanced 0.2500   loss 1.5000",
         "61 s in all, 59 s fit, 80 images/s",
         "peak 2.5 GB, optimizer state 41.0 kB, saved activations 999 B",
         "3 TFLOP of training",
-        "tensorboard --logdir outputs",
+        "accuracy 0.7500 (best checkpoint, epoch 3)",
     ],
 )
 def test_summary_says(says: str) -> None:
-    panel = summary_panel(record(), folder=Path("f"), log_root=Path("outputs"))
+    panel = summary_panel(record())
     assert says in text(panel)
 
 
@@ -71,12 +74,16 @@ def test_status_as_table_and_as_markdown() -> None:
             {"unfreeze_depth": 1, "phases": [{"stages": ["head"]}, {"stages": ["head", "layer4"]}]},
             "2 phases, at the end 2 parts of 6 train",
         ),
+        (
+            {"unfreeze_depth": 2, "phases": [{"stages": ["head"]}], "planned_phases": 2},
+            "head only: training ended before the plan's first change",
+        ),
     ],
 )
 def test_summary_tells_the_plan(strategy: dict[str, object], says: str) -> None:
     told = record()
     told.strategy |= strategy
-    assert says in text(summary_panel(told, folder=Path("f"), log_root=Path("outputs")))
+    assert says in text(summary_panel(told))
 
 
 @pytest.mark.parametrize(
@@ -89,10 +96,18 @@ def test_summary_tells_the_plan(strategy: dict[str, object], says: str) -> None:
 def test_summary_tells_what_was_checked(freeze: dict[str, object], says: str) -> None:
     told = record()
     told.freeze = freeze
-    assert says in text(summary_panel(told, folder=Path("f"), log_root=Path("outputs")))
+    assert says in text(summary_panel(told))
 
 
 def test_plan_as_table_and_as_markdown() -> None:
     rows = [("1-3", "head", 5130), ("4-10", "head, layer4", 9_000_000)]
     assert re.search(r"4-10 +head, layer4 +9,000,000", text(plan_table(rows)))
     assert plan_markdown(rows).splitlines()[-1] == "| 4-10 | head, layer4 | 9,000,000 |"
+
+
+def test_the_path_of_the_run_stands_on_a_line_of_its_own() -> None:
+    long = Path("outputs") / ("a" * 200)
+    assert next_steps(long, Path("outputs")).splitlines() == [
+        f"run      {long}",
+        "compare  tensorboard --logdir outputs",
+    ]

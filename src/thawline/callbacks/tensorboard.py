@@ -9,6 +9,8 @@ from torch.utils.tensorboard.summary import hparams
 
 from thawline.callbacks.freeze import classifier
 
+_RATES_PER_EPOCH = 8  # chosen: enough to see a warm-up and a restart
+
 
 class TensorBoardCallback(L.Callback):
     """Logs `lr/<group>` while training and the given texts at the start.
@@ -29,7 +31,9 @@ class TensorBoardCallback(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.global_step % trainer.log_every_n_steps == 0 and trainer.logger:  # type: ignore[attr-defined]
+        a_few_an_epoch = max(1, int(trainer.num_training_batches) // _RATES_PER_EPOCH)
+        every = min(trainer.log_every_n_steps, a_few_an_epoch)  # type: ignore[attr-defined]
+        if trainer.global_step % every == 0 and trainer.logger:
             rates = {f"lr/{name}": lr for name, lr in classifier(pl_module).group_learning_rates()}
             trainer.logger.log_metrics(rates, step=trainer.global_step)
 

@@ -3,15 +3,18 @@
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import lightning as L
-from torch import Tensor
+import torch
 from torch.utils.data import DataLoader
 
 from thawline.data.dataset import EpochSampler, SplitDataset
 from thawline.data.sources.source import ImageSource, Split
 from thawline.data.splits import complete_splits
+from thawline.data.stored import EpochBatches, StoredDataset
 from thawline.data.transforms import eval_transform, train_transform
+from thawline.features.store import StoredArray
 from thawline.models.backbone import InputSpec
 from thawline.processes import num_cores
 from thawline.settings import LoaderSettings
@@ -24,7 +27,7 @@ _CORES_PER_CPU_WORKER = 4
 _PREFETCH = 2  # batches that each worker holds ready; torch's default
 _EVAL_BATCH_FACTOR = 2  # no gradients are kept, so twice the batch needs no more memory
 
-Loader = DataLoader[tuple[Tensor, int]]  # batches are (uint8 images (B, 3, S, S), class indices (B,))
+Loader = DataLoader[Any]  # batches are (uint8 images (B, 3, S, S), class indices (B,))
 
 
 class ImageDataModule(L.LightningDataModule):
@@ -64,6 +67,7 @@ class ImageDataModule(L.LightningDataModule):
         )
         self.batch_size = min(loader.batch_size, len(self.splits["train"]) // world_size)
         self.num_workers = _num_workers(loader, spec, on_cpu=on_cpu, world_size=world_size)
+        self._stored: dict[Split, StoredDataset] = {}
         self._eval = eval_transform(spec)
         self._train = train_transform(spec, loader.augment)
 
@@ -85,18 +89,33 @@ class ImageDataModule(L.LightningDataModule):
     def test_dataloader(self) -> Loader:
         return self._loader("test")
 
+    def dataset(self, split: Split) -> SplitDataset:
+        """The images of a split, transformed: training images randomly where the settings say so."""
+        transform = self._train if split == "train" else self._eval
+        return SplitDataset(self.source, self.splits[split], transform=transform, seed=self.seed)
+
+    def use_stored(self, arrays: dict[Split, StoredArray]) -> None:
+        """From now on, batches of these splits hold stored activations (B, *row) in place of images."""
+        self._stored = {
+            split: StoredDataset(array, torch.from_numpy(self.source.labels[self.splits[split]]))
+            for split, array in arrays.items()
+        }
+
     def _loader(self, split: Split) -> Loader:
         training = split == "train"
-        transform = self._train if training else self._eval
-        dataset = SplitDataset(self.source, self.splits[split], transform=transform, seed=self.seed)
+        dataset = self.dataset(split)
+        batch_size = self.batch_size * (1 if training else _EVAL_BATCH_FACTOR)
         sampler = EpochSampler(
             len(dataset), shuffle=training, seed=self.seed, rank=self.rank, world_size=self.world_size, even=training
         )
         if training and self.trainer is not None:
             sampler.set_epoch(self.trainer.current_epoch)  # workers of a resumed run fetch before Lightning says it
+        if split in self._stored:
+            batches = EpochBatches(sampler, batch_size=batch_size, drop_last=training)
+            return DataLoader(self._stored[split], batch_size=None, sampler=batches)
         return DataLoader(
             dataset,
-            batch_size=self.batch_size * (1 if training else _EVAL_BATCH_FACTOR),
+            batch_size=batch_size,
             sampler=sampler,
             num_workers=self.num_workers,
             drop_last=training,

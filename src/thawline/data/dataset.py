@@ -1,5 +1,6 @@
 """Images of one split as tensors; every random view is a function of (seed, epoch, index)."""
 
+import hashlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -60,6 +61,11 @@ class SplitDataset(Dataset[tuple[Tensor, int]]):
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def fingerprint(self) -> str:
+        """Changes with the images and with which of them, in which order, belong to the split."""
+        rows = hashlib.blake2b(np.ascontiguousarray(self.indices, dtype=np.int64).tobytes(), digest_size=16)
+        return f"{self.source.fingerprint()}-{rows.hexdigest()}"
 
     def __getitem__(self, key: Key) -> tuple[Tensor, int]:
         epoch, position = key

@@ -25,9 +25,15 @@ def eval_transform(spec: InputSpec) -> Transform:
     return transform
 
 
+def is_random(augment: AugmentSettings) -> bool:
+    """Whether `augment` shows an image differently every time."""
+    quiet = AugmentSettings(rand_magnitude=augment.rand_magnitude)  # without operations their strength is nothing
+    return augment != quiet
+
+
 def train_transform(spec: InputSpec, augment: AugmentSettings) -> Transform:
     """The random views that `augment` describes; with nothing random in it, the eval transform."""
-    if augment == AugmentSettings():
+    if not is_random(augment):
         return eval_transform(spec)
     steps: list[Callable[[Image.Image], Image.Image]] = []
     if augment.min_scale < 1.0:

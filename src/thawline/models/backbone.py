@@ -119,6 +119,20 @@ class Backbone(nn.Module):
         called = (self.model.get_submodule(name) for index in stages for name in self.stages[index].modules)
         return any(isinstance(module, _BatchNorm) for part in called for module in part.modules())
 
+    def prefix_tensors(self, cut: int) -> dict[str, Tensor]:
+        """All that the activations at `cut` depend on: parameters and buffers of stages 0 .. cut-1, mean, std."""
+        tensors: dict[str, Tensor] = {"mean": self.mean, "std": self.std}
+        for index, stage in enumerate(self.stages[: self._checked(cut)]):
+            tensors |= self.stage_parameters(index)
+            for name in stage.modules:
+                module = self.model.get_submodule(name)
+                tensors |= {f"{name}.{buffer}": tensor for buffer, tensor in module.named_buffers()}
+        return tensors
+
+    def between(self, x: Tensor, start: int, stop: int) -> Tensor:
+        """Run stages start .. stop-1 on the activations at `start`."""
+        return self._run(x, self.stages[self._checked(start) : self._checked(stop)])
+
     def stage_parameters(self, index: int) -> dict[str, nn.Parameter]:
         """Parameters of stage `index` by qualified name in `model`."""
         return {name: self.model.get_parameter(name) for name in self.stages[index].parameters}

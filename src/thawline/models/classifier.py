@@ -21,7 +21,7 @@ from thawline.models.schedule import lr_factor, position
 from thawline.settings import OptimSettings, RegularizeSettings
 from thawline.steps import Steps
 
-Batch = tuple[Tensor, Tensor]  # uint8 images (B, 3, S, S), class indices (B,)
+Batch = tuple[Tensor, Tensor]  # uint8 images (B, 3, S, S) or stored activations, class indices (B,)
 
 
 class TransferClassifier(L.LightningModule):
@@ -31,6 +31,9 @@ class TransferClassifier(L.LightningModule):
         bound: The freeze plan with its backbone and head; only what it ever trains reaches the optimizer.
         steps: Optimizer steps of the run and of an epoch, for the schedule.
         prefix_dtype: Type in which the frozen prefix computes; its weights stay as they are.
+
+    Attributes:
+        entry: Cut at which batches that are no images enter: what lies before is stored (`features`).
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class TransferClassifier(L.LightningModule):
         self.steps = steps
         self.regularize = regularize or RegularizeSettings()
         self.prefix_dtype = prefix_dtype
+        self.entry = 0
         backbone = {name: p for name, p in bound.ever_trainable().items() if name.startswith("backbone.")}
         self.starting_point = StartingPoint(backbone) if self.regularize.l2_sp else None
         self.mixer = make_mixer(
@@ -71,29 +75,35 @@ class TransferClassifier(L.LightningModule):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, S, S), uint8 -> logits (B, K)."""
-        return self.logits(self.backbone.normalize(images))
+        """Images (B, 3, S, S), uint8, or activations stored at cut `entry` -> logits (B, K)."""
+        if images.dtype == torch.uint8:
+            return self.logits(self.backbone.normalize(images), start=0)
+        return self.logits(images, start=self.entry)
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Normalised images (B, 3, S, S) -> logits (B, K), the frozen prefix without gradients."""
-        cut = self.backbone.frozen_prefix
+    def logits(self, x: Tensor, *, start: int) -> Tensor:
+        """Activations at cut `start`, 0 for normalised images -> logits (B, K); frozen stages without gradients."""
+        cut = max(self.backbone.frozen_prefix, start)
+        if x.ndim == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
-            x = self._prefix(images, cut)
+            x = self._frozen(x, start, cut)
         logits: Tensor = self.head(self.backbone.suffix(x, cut))
         return logits
 
-    def _prefix(self, images: Tensor, cut: int) -> Tensor:
-        if self.prefix_dtype == torch.float32 or cut == 0:
-            return self.backbone.prefix(images, cut)
-        with torch.autocast(images.device.type, dtype=self.prefix_dtype):
-            return self.backbone.prefix(images, cut).float()
+    def _frozen(self, x: Tensor, start: int, cut: int) -> Tensor:
+        if self.prefix_dtype == torch.float32 or cut == start:
+            return self.backbone.between(x.float(), start, cut)
+        with torch.autocast(x.device.type, dtype=self.prefix_dtype):
+            return self.backbone.between(x, start, cut).float()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch
-        mixed, targets = self.backbone.normalize(images), labels
-        if self.mixer is not None:
-            mixed, targets = self.mixer(mixed, labels)
-        logits = self.logits(mixed)
+        targets = labels
+        if self.mixer is None:
+            logits = self(images)
+        else:
+            mixed, targets = self.mixer(self.backbone.normalize(images), labels)
+            logits = self.logits(mixed, start=0)
         loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.regularize.label_smoothing)
         self.train_accuracy(logits, labels)
         self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=False, sync_dist=True)
@@ -164,8 +174,9 @@ class TransferClassifier(L.LightningModule):
             scheduler._reset()
 
     def group_learning_rates(self) -> Iterator[tuple[str, float]]:
-        """(group name, current learning rate) of every stage that trains in some epoch, and of the head."""
+        """(group name, current learning rate) of what trains at the moment."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
         for group in optimizer.param_groups:
-            yield group["name"].removesuffix(NO_DECAY), float(group["lr"])
+            if any(p.requires_grad for p in group["params"]):
+                yield group["name"].removesuffix(NO_DECAY), float(group["lr"])

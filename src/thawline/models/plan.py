@@ -178,10 +178,9 @@ def _rate(value: Any, key: str) -> float | None:
 
 
 def _refuse_beside(given: str, strategy: StrategySettings, idle: dict[str, Any]) -> None:
-    for key, value in idle.items():
-        if getattr(strategy, key) != value:
-            shown = "null" if value is None else value
-            raise UserError(
-                f"strategy.{key}={getattr(strategy, key)}: has no effect beside strategy.{given}; "
-                f"set strategy.{key}={shown} or strategy.{given}=null"
-            )
+    given_too = {key: value for key, value in idle.items() if getattr(strategy, key) != value}
+    if given_too:
+        named = ", ".join(f"strategy.{key}={getattr(strategy, key)}" for key in given_too)
+        undone = " ".join(f"strategy.{key}={'null' if value is None else value}" for key, value in given_too.items())
+        verb = "have" if len(given_too) > 1 else "has"
+        raise UserError(f"{named}: {verb} no effect beside strategy.{given}; set {undone}, or strategy.{given}=null")

@@ -14,16 +14,19 @@ SCHEMA = 1
 FILE_NAME = "freeze.json"
 _ABOUT = (
     "Which stages of the backbone trained in which epochs (spans, from 0), and SHA-256 checksums of their weights and "
-    "buffers before and after. Recompute: python scripts/verify_freeze.py RUN"
+    "buffers before training, after it (last.ckpt), and as tested (best.ckpt). "
+    "Recompute: python scripts/verify_freeze.py RUN"
 )
 
 
-def certificate(bound: BoundPlan, *, before: Digests, after: Digests, num_epochs: int) -> dict[str, Any]:
+def certificate(
+    bound: BoundPlan, *, before: Digests, after: Digests, tested: Digests, num_epochs: int
+) -> dict[str, Any]:
     """Per stage the epochs in which it trained, and its checksums before and after.
 
     Args:
-        before, after: Checksums per tensor, by qualified name: of the pretrained model, and of the last checkpoint.
-            What a checkpoint does not hold (constants that the model makes itself) is left out.
+        before, after, tested: Checksums per tensor, by qualified name: of the pretrained model, of last.ckpt and of
+            best.ckpt. What a checkpoint does not hold (constants that the model makes itself) is left out.
         num_epochs: Epochs of the run.
     Returns:
         A JSON object; `frozen` counts the tensors that no phase trains, `unchanged` says that all of them are
@@ -44,7 +47,8 @@ def certificate(bound: BoundPlan, *, before: Digests, after: Digests, num_epochs
                 "frozen": len(frozen),
                 "before": combined({tensor: before[tensor] for tensor in held}),
                 "after": combined({tensor: after[tensor] for tensor in held}),
-                "unchanged": all(before[tensor] == after[tensor] for tensor in frozen),
+                "tested": combined({tensor: tested[tensor] for tensor in held}),
+                "unchanged": all(before[tensor] == after[tensor] == tested[tensor] for tensor in frozen),
             }
         )
     plan = {"phases": bound.plan.as_list(), "parameters": bound.plan.parameters, "batchnorm": bound.plan.batchnorm}
@@ -80,6 +84,9 @@ def load_certificate(folder: Path) -> dict[str, Any]:
         UserError: It is missing, not JSON, or of another schema.
     """
     path = folder / FILE_NAME
+    if not path.is_file():
+        reason = "only a completed run with strategy.guard=true has one" if folder.is_dir() else "no such folder"
+        raise UserError(f"{folder}: holds no freeze certificate ({FILE_NAME}): {reason}")
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

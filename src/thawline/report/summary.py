@@ -9,16 +9,19 @@ from thawline.models.freezing import trainable_line
 from thawline.report.run_record import RunRecord
 
 
-def summary_panel(record: RunRecord, *, folder: Path, log_root: Path) -> Panel:
+def summary_panel(record: RunRecord) -> Panel:
     """One screen, at most 24 lines."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for label, text in _rows(record):
         table.add_row(label, text)
-    table.add_row("run", str(folder))
-    table.add_row("compare", f"tensorboard --logdir {log_root}")
     return Panel(table, title=f"Thawline: {record.scenario}", title_align="left", expand=False)
+
+
+def next_steps(folder: Path, log_root: Path) -> str:
+    """Where the run lies and how to look at it: plain lines that can be copied, however long."""
+    return f"run      {folder}\ncompare  tensorboard --logdir {log_root}"
 
 
 def _rows(record: RunRecord) -> list[tuple[str, str]]:
@@ -33,7 +36,8 @@ def _rows(record: RunRecord) -> list[tuple[str, str]]:
         ("model", f"{model['name']}, {_weights(model['weights'])}, {model['head']} head"),
         ("", trainable_line(record.params["trainable"], record.params["total"])),
         ("frozen", _frozen(record)),
-        ("val", f"accuracy {metrics['val/accuracy']:.4f} (best checkpoint)"),
+        ("cache", _cache(record)),
+        ("val", f"accuracy {metrics['val/accuracy']:.4f} (best checkpoint, epoch {record.best_epoch})"),
         (
             "test",
             f"accuracy {metrics['test/accuracy']:.4f}   balanced {metrics['test/balanced_accuracy']:.4f}   "
@@ -55,10 +59,20 @@ def _weights(weights: str) -> str:
     return f"{weights} weights" if weights in ("embedded", "hub") else f"weights from {weights}"
 
 
+def _cache(record: RunRecord) -> str:
+    cache, stages = record.cache, record.model["num_stages"]
+    if not cache.get("used"):
+        return "not used"
+    views = f", {cache['views']} views" if cache["views"] > 1 else ""
+    return f"{cache['cut']} of {stages} stages computed once{views}: {_bytes(cache['bytes'])}, {cache['seconds']:.0f} s"
+
+
 def _plan(record: RunRecord) -> str:
     phases, depth, stages = record.strategy["phases"], record.strategy["unfreeze_depth"], record.model["num_stages"]
     if len(phases) > 1:
         return f"{len(phases)} phases, at the end {len(phases[-1]['stages'])} parts of {stages + 1} train"
+    if record.strategy.get("planned_phases", 1) > 1:
+        return f"{', '.join(phases[0]['stages'])} only: training ended before the plan's first change"
     return f"{', '.join(phases[0]['stages'])} train" if depth is None else f"unfreeze_depth {depth} of {stages} stages"
 
 

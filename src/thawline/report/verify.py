@@ -19,6 +19,9 @@ from thawline.settings import StrategySettings
 CHECKPOINTS = ("last.ckpt", "best.ckpt")
 
 
+_HEAD_START = ("before", "frozen", "unchanged")  # of the head: taken as claimed, a new layer starts from nothing known
+
+
 @dataclass(frozen=True)
 class StageCheck:
     """What was found of one stage; `problems` is empty where the certificate holds."""
@@ -33,9 +36,9 @@ class StageCheck:
 def verify(folder: Path) -> list[StageCheck]:
     """Make the certificate anew from the pretrained model and last.ckpt, and compare it with the one in `folder`.
 
-    Every stage must be there with the same epochs, counts and checksums; and every tensor that the plan never trains
-    must be bitwise the pretrained one, in last.ckpt and in best.ckpt. Of the head, which has no pretrained weights,
-    the epochs and the checksum after training are compared.
+    Every stage must be there with the same epochs, counts and checksums, in last.ckpt and in best.ckpt; and every
+    tensor that the plan never trains must be bitwise the pretrained one in both. Of the head, which has no pretrained
+    weights, the epochs and the checksums of the two checkpoints are compared.
 
     Raises:
         UserError: A file is missing, incomplete or cannot be read, or the pretrained weights are others than the run's.
@@ -49,9 +52,12 @@ def verify(folder: Path) -> list[StageCheck]:
     num_epochs = int(checkpoints["last.ckpt"]["epoch"])
     before = digests(bound.tensors())
     after = {name: digests(body["state_dict"]) for name, body in checkpoints.items()}
-    made = certificate(bound, before=before, after=after["last.ckpt"], num_epochs=num_epochs)
+    last, best = after["last.ckpt"], after["best.ckpt"]
+    if last.keys() != best.keys():
+        raise UserError(f"{folder}: last.ckpt and best.ckpt hold different tensors")
+    made = certificate(bound, before=before, after=last, tested=best, num_epochs=num_epochs)
     expected = {entry["name"]: entry for entry in made["stages"]}
-    expected[HEAD] = _head(bound, after["last.ckpt"], num_epochs, claimed.get(HEAD, {}))
+    expected[HEAD] = _head(bound, last, best, num_epochs) | {k: claimed.get(HEAD, {}).get(k) for k in _HEAD_START}
     moved = _moved(bound, before, after)
     names = dict.fromkeys([*expected, *claimed])
     return [_check(name, expected.get(name), claimed.get(name), moved.get(name, [])) for name in names]
@@ -73,10 +79,15 @@ def _pretrained(body: dict[str, Any], folder: Path) -> BoundPlan:
     return bind(strategy, backbone, stand_in)
 
 
-def _head(bound: BoundPlan, after: Digests, num_epochs: int, claimed: dict[str, Any]) -> dict[str, Any]:
-    held = {tensor: value for tensor, value in after.items() if tensor.startswith(f"{HEAD}.")}
-    epochs = epochs_trained(bound, HEAD, num_epochs)
-    return {**claimed, "name": HEAD, "epochs": epochs, "tensors": len(held), "after": combined(held)}
+def _head(bound: BoundPlan, last: Digests, best: Digests, num_epochs: int) -> dict[str, Any]:
+    held = [tensor for tensor in last if tensor.startswith(f"{HEAD}.")]
+    return {
+        "name": HEAD,
+        "epochs": epochs_trained(bound, HEAD, num_epochs),
+        "tensors": len(held),
+        "after": combined({tensor: last[tensor] for tensor in held}),
+        "tested": combined({tensor: best[tensor] for tensor in held}),
+    }
 
 
 def _moved(bound: BoundPlan, before: Digests, after: dict[str, Digests]) -> dict[str, list[str]]:
@@ -93,9 +104,9 @@ def _check(name: str, expected: dict[str, Any] | None, claimed: dict[str, Any] |
     shown = expected or claimed or {}
     problems = list(moved)
     if expected is None or claimed is None:
-        problems.append("not in the certificate" if claimed is None else "not in the model")
+        problems.append(f"{name}: not in the certificate" if claimed is None else f"{name}: not in the model")
     else:
-        told = {"before": "the pretrained weights", "after": "last.ckpt", "epochs": "the plan"}
+        told = {"before": "the pretrained weights", "after": "last.ckpt", "tested": "best.ckpt", "epochs": "the plan"}
         wrong = [key for key in expected if expected[key] != claimed.get(key)]
-        problems += [f"{told.get(key, key)} differs from the certificate" for key in wrong]
+        problems += [f"{name}: {told.get(key, key)} differs from the certificate" for key in wrong]
     return StageCheck(name, shown.get("epochs", []), shown.get("tensors", 0), shown.get("frozen", 0), problems)

@@ -1,0 +1,1 @@
+"""What frozen stages compute, computed once and kept."""

@@ -1,0 +1,90 @@
+"""Whether a run trains on stored activations, from which cut, with how many views, and why."""
+
+from dataclasses import dataclass
+
+from thawline.errors import UserError
+from thawline.settings import CacheSettings
+
+# Chosen: with random views, this many per image are stored and cycled where `cache.views` is auto.
+AUTO_VIEWS = 4
+
+
+@dataclass(frozen=True)
+class Need:
+    """What the decision rests on.
+
+    Attributes:
+        cut: Leading stages that no epoch trains; their output is what would be stored.
+        row_bytes: Of one image's activations there.
+        num_train, num_val: Images.
+        seen: Training images that the run goes through, repetitions counted.
+        epochs: Of the run.
+        random_views: Whether an image looks different in every epoch.
+        mixing: Whether images are mixed with each other before the backbone.
+        processes: Of the run.
+    """
+
+    cut: int
+    row_bytes: int
+    num_train: int
+    num_val: int
+    seen: int
+    epochs: int
+    random_views: bool
+    mixing: bool
+    processes: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The answer; `views` is 0 where nothing is stored."""
+
+    views: int
+    num_bytes: int
+    reason: str
+
+    @property
+    def caching(self) -> bool:
+        return self.views > 0
+
+
+def decide(need: Need, settings: CacheSettings) -> Decision:
+    """Store or not.
+
+    Raises:
+        UserError: `cache.enabled=true`, and it cannot be.
+    """
+    if settings.enabled is False:
+        return Decision(0, 0, "cache.enabled=false")
+    impossible = _impossible(need)
+    views = _views(need, settings)
+    num_bytes = need.row_bytes * (views * need.num_train + need.num_val)
+    limit = settings.max_gb * 1e9
+    if impossible is None and num_bytes > limit:
+        impossible = f"{num_bytes / 1e9:.1f} GB would be needed, cache.max_gb is {settings.max_gb:g}"
+    if settings.enabled is True:
+        if impossible is not None:
+            raise UserError(f"cache.enabled=true: {impossible}; use cache.enabled=auto")
+        return Decision(views, num_bytes, "cache.enabled=true")
+    if impossible is not None:
+        return Decision(0, 0, impossible)
+    if views * need.num_train >= need.seen:
+        return Decision(0, 0, f"each of {need.seen:,} training images is seen once, so nothing would be saved")
+    repeated = need.seen / (views * need.num_train)
+    return Decision(views, num_bytes, f"what is stored is used {repeated:.0f} times")
+
+
+def _impossible(need: Need) -> str | None:
+    if need.cut == 0:
+        return "the first stage trains, so nothing stays what it was"
+    if need.mixing:
+        return "mixup and cutmix mix the images before the frozen stages"
+    if need.processes > 1:
+        return f"{need.processes} processes train, and each would store its own"
+    return None
+
+
+def _views(need: Need, settings: CacheSettings) -> int:
+    if not need.random_views:
+        return 1
+    return min(need.epochs, AUTO_VIEWS) if settings.views == "auto" else int(settings.views)

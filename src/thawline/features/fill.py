@@ -1,0 +1,142 @@
+"""Make the stores that a run needs, where they are not there yet: one pass over the images for all cuts."""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from rich.progress import Progress
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from thawline.data.dataset import Key, SplitDataset
+from thawline.features.cache import FeatureCache
+from thawline.features.extract import Mode, PrefixRunner
+from thawline.features.store import ArraySpec, StoredArray, StoreWriter
+from thawline.models.backbone import Backbone
+from thawline.models.digests import checksum
+
+_log = logging.getLogger(__name__)
+_BATCH = 64  # chosen: larger ones are no faster on the machines tried
+_LIBRARIES = ("torch", "torchvision", "timm", "pillow")  # that decode, transform and compute
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Rows of one store: `num_views` views of every image of a split, in the order of the split.
+
+    Attributes:
+        random_views: Whether the views depend on the dataset's seed; where not, runs of every seed share the store.
+    """
+
+    dataset: SplitDataset
+    num_views: int
+    random_views: bool
+
+    @property
+    def num_rows(self) -> int:
+        return self.num_views * len(self.dataset)
+
+    def keys(self) -> list[Key]:
+        return [(view, index) for view in range(self.num_views) for index in range(len(self.dataset))]
+
+
+def about(wanted: Wanted, backbone: Backbone, *, cut: int, mode: Mode, device: torch.device) -> dict[str, Any]:
+    """All that the stored numbers depend on, and nothing else: the key of a store."""
+    return {
+        "model": backbone.name,
+        "image_size": backbone.input.size,
+        "cut": cut,
+        "stage": backbone.stages[cut - 1].name,
+        "weights": checksum(backbone.prefix_tensors(cut)),
+        "images": wanted.dataset.fingerprint(),
+        "transform": repr(wanted.dataset.transform),
+        "views": wanted.num_views,
+        "seed": wanted.dataset.seed if wanted.random_views else None,
+        "compute": f"{mode}, {device.type}",
+        "versions": {name: version(name) for name in _LIBRARIES},
+    }
+
+
+def fill(
+    wanted: Sequence[Wanted],
+    backbone: Backbone,
+    *,
+    cache: FeatureCache,
+    cuts: Sequence[int],
+    mode: Mode,
+    device: torch.device,
+    num_workers: int = 0,
+) -> list[list[StoredArray]]:
+    """The stores of every wanted split at every cut, from the cache or from one pass.
+
+    The backbone, in eval mode, is on `device`.
+
+    Returns:
+        Per split, per cut.
+    Raises:
+        OSError: The cache cannot be written, or has no room.
+    """
+    runner: PrefixRunner | None = None
+    filled = []
+    for split in wanted:
+        keys = [about(split, backbone, cut=cut, mode=mode, device=device) for cut in cuts]
+        found = [cache.get(key) for key in keys]
+        missing = [cut for cut, array in zip(cuts, found, strict=True) if array is None]
+        if missing:
+            if runner is None or runner.cuts != tuple(missing):
+                runner = PrefixRunner(backbone, missing, mode)
+            _pass(split, runner, cache, [k for k, a in zip(keys, found, strict=True) if a is None], device, num_workers)
+            found = [array or cache.get(key) for array, key in zip(found, keys, strict=True)]
+        arrays = [array for array in found if array is not None]
+        if len(arrays) < len(cuts):
+            raise OSError(f"{cache.folder}: a store that was just written is gone")
+        filled.append(arrays)
+    return filled
+
+
+def _pass(
+    split: Wanted,
+    runner: PrefixRunner,
+    cache: FeatureCache,
+    keys: Sequence[dict[str, Any]],
+    device: torch.device,
+    num_workers: int,
+) -> None:
+    writers: list[StoreWriter] = []
+    start = time.perf_counter()
+    try:
+        for images in _batches(split, num_workers):
+            found = runner(images.to(device))
+            if not writers:
+                specs = [_spec(activations) for activations in found]
+                writers = [cache.writer(k, s, num_rows=split.num_rows) for k, s in zip(keys, specs, strict=True)]
+            for writer, activations in zip(writers, found, strict=True):
+                writer.append(activations)
+        for writer in writers:
+            writer.close()
+    except BaseException:
+        for writer in writers:
+            writer.abandon()
+        raise
+    _log.info("Cached %s images in %.0f s.", f"{split.num_rows:,}", time.perf_counter() - start)
+
+
+def _batches(split: Wanted, num_workers: int) -> Iterator[Tensor]:
+    keys = split.keys()
+    loader: DataLoader[tuple[Tensor, int]] = DataLoader(
+        split.dataset, batch_size=_BATCH, sampler=keys, num_workers=num_workers
+    )
+    with Progress(transient=True) as progress:
+        task = progress.add_task("Caching frozen stages", total=len(keys))
+        for images, _ in loader:
+            yield images
+            progress.advance(task, len(images))
+
+
+def _spec(activations: Tensor) -> ArraySpec:
+    dtype = "bfloat16" if activations.dtype == torch.bfloat16 else "float32"
+    return ArraySpec(tuple(activations.shape[1:]), dtype)

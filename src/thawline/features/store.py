@@ -1,0 +1,157 @@
+"""One stored array of activations: memory-mapped, sharded, checked when opened, written all or not at all."""
+
+import json
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+META = "meta.json"
+SHARD_BYTES = 256 * 1024**2  # chosen: a shard is written and checked in one go, in well under a second
+_BF16 = "bfloat16"  # NumPy has no such type; its bits are kept as int16
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """Shape of one row and its type: `float32` or `bfloat16`."""
+
+    row: tuple[int, ...]
+    dtype: str
+
+    @property
+    def row_bytes(self) -> int:
+        return int(np.prod(self.row)) * (2 if self.dtype == _BF16 else 4)
+
+    @property
+    def storage(self) -> np.dtype[Any]:
+        return np.dtype(np.int16 if self.dtype == _BF16 else np.float32)
+
+
+class StoreWriter:
+    """Appends rows to a folder beside the final one; `close` renames it, so a reader never sees half of a store."""
+
+    def __init__(self, folder: Path, spec: ArraySpec, *, about: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.spec = spec
+        self.about = dict(about)
+        self.part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+        shutil.rmtree(self.part, ignore_errors=True)
+        self.part.mkdir(parents=True)
+        self._rows_per_shard = max(1, SHARD_BYTES // spec.row_bytes)
+        self._pending: list[np.ndarray[Any, Any]] = []
+        self._num_pending = 0
+        self._shards: list[dict[str, int]] = []
+
+    def append(self, rows: Tensor) -> None:
+        """Add rows (N, *row); float32 or bfloat16, on any device."""
+        wanted = torch.bfloat16 if self.spec.dtype == _BF16 else torch.float32
+        array = _bits(rows.detach().to("cpu", wanted).contiguous())
+        while len(array):
+            room = self._rows_per_shard - self._num_pending
+            self._pending.append(array[:room])
+            self._num_pending += len(array[:room])
+            array = array[room:]
+            if self._num_pending == self._rows_per_shard:
+                self._flush()
+
+    def _flush(self) -> None:
+        data = np.concatenate(self._pending).tobytes()
+        path = self.part / _shard_name(len(self._shards))
+        path.write_bytes(data)
+        self._shards.append({"rows": self._num_pending, "bytes": len(data), "crc32": zlib.crc32(data)})
+        self._pending, self._num_pending = [], 0
+
+    def close(self) -> None:
+        """Finish: the store is there from now on. Where another writer was first, its equal store stays."""
+        if self._num_pending:
+            self._flush()
+        body = {
+            "about": self.about,
+            "row": list(self.spec.row),
+            "dtype": self.spec.dtype,
+            "shards": self._shards,
+            "created": time.time(),
+        }
+        (self.part / META).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+        try:
+            os.rename(self.part, self.folder)
+        except OSError:  # it exists already
+            shutil.rmtree(self.part, ignore_errors=True)
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        shutil.rmtree(self.part, ignore_errors=True)
+
+
+class StoredArray:
+    """Rows of a finished store, memory-mapped.
+
+    Raises:
+        CorruptStore: A file is missing, cut short, or its checksum is another.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        body = _read_meta(folder)
+        self.spec = ArraySpec(tuple(body["row"]), body["dtype"])
+        self.about: dict[str, Any] = body["about"]
+        shards = body["shards"]
+        self._maps = [_open_shard(folder / _shard_name(i), shard, self.spec) for i, shard in enumerate(shards)]
+        self._starts = np.cumsum([0, *(shard["rows"] for shard in shards)])
+        os.utime(folder / META)  # the time of the last use, by which the least recently used goes first
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    @property
+    def num_bytes(self) -> int:
+        return len(self) * self.spec.row_bytes
+
+    def rows(self, indices: Sequence[int]) -> Tensor:
+        """Rows by number: (len(indices), *row), in the stored type."""
+        wanted = np.asarray(indices, dtype=np.int64)
+        shard_of = np.searchsorted(self._starts, wanted, side="right") - 1
+        out = np.empty((len(wanted), *self.spec.row), dtype=self.spec.storage)
+        for shard in np.unique(shard_of):
+            here = shard_of == shard
+            out[here] = self._maps[shard][wanted[here] - self._starts[shard]]
+        tensor = torch.from_numpy(out)
+        return tensor.view(torch.bfloat16) if self.spec.dtype == _BF16 else tensor
+
+
+class CorruptStore(Exception):
+    """A store that cannot be trusted; it is removed and made again."""
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    try:
+        body: dict[str, Any] = json.loads((folder / META).read_text(encoding="utf-8"))
+        body["row"], body["dtype"], body["about"], body["shards"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptStore(f"{folder / META}: {error}") from error
+    return body
+
+
+def _open_shard(path: Path, shard: Mapping[str, int], spec: ArraySpec) -> np.ndarray[Any, Any]:
+    if not path.is_file() or path.stat().st_size != shard["bytes"]:
+        raise CorruptStore(f"{path}: missing or cut short")
+    mapped = np.memmap(path, dtype=spec.storage, mode="r", shape=(shard["rows"], *spec.row))
+    if zlib.crc32(mapped.data) != shard["crc32"]:
+        raise CorruptStore(f"{path}: its checksum is another")
+    return mapped
+
+
+def _bits(tensor: Tensor) -> np.ndarray[Any, Any]:
+    return (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def _shard_name(number: int) -> str:
+    return f"{number:05d}.bin"

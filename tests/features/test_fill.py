@@ -1,0 +1,183 @@
+"""A store's key holds all that its numbers depend on; what is there is not computed again."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from thawline.data.datamodule import ImageDataModule
+from thawline.data.dataset import SplitDataset
+from thawline.features import cache as cache_module
+from thawline.features import fill as fill_module
+from thawline.features.cache import FeatureCache, cache_key
+from thawline.features.extract import Mode, PrefixRunner
+from thawline.features.fill import Wanted, about, fill
+from thawline.models.backbone import Backbone, build_backbone
+from thawline.settings import AugmentSettings, LoaderSettings
+
+CPU = torch.device("cpu")
+FP32 = Mode(torch.float32, compiled=False)
+Source = Any
+
+
+def dataset(backbone: Backbone, source: Source, *, seed: int = 0, hflip: bool = False) -> SplitDataset:
+    loader = LoaderSettings(batch_size=8, num_workers=0, augment=AugmentSettings(hflip=hflip))
+    return ImageDataModule(source, spec=backbone.input, loader=loader, seed=seed).dataset("train")
+
+
+def key(backbone: Backbone, images: SplitDataset, **changes: Any) -> str:
+    random, views = changes.pop("random_views", False), changes.pop("num_views", 1)
+    arguments = {"cut": 5, "mode": FP32, "device": CPU} | changes
+    return cache_key(about(Wanted(images, views, random_views=random), backbone, **arguments))
+
+
+def nudged(backbone: Backbone, name: str) -> Backbone:
+    with torch.no_grad():
+        backbone.model.state_dict()[name].view(-1)[0] += 1
+    return backbone
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda b, s: key(nudged(b, "layer2.0.bn1.weight"), dataset(b, s)),
+        lambda b, s: key(nudged(b, "layer1.0.bn1.num_batches_tracked"), dataset(b, s)),
+        lambda b, s: key(b, dataset(b, s), cut=4),
+        lambda b, s: key(b, dataset(b, s, hflip=True)),
+        lambda b, s: key(b, dataset(b, type(s)(44))),
+        lambda b, s: key(b, dataset(b, s), num_views=2),
+        lambda b, s: key(b, dataset(b, s), mode=Mode(torch.bfloat16, compiled=False)),
+        lambda b, s: key(b, dataset(b, s), mode=Mode(torch.float32, compiled=True)),
+        lambda b, s: key(b, dataset(b, s), device=torch.device("cuda")),
+        lambda b, s: key(b, dataset(b, s, seed=1, hflip=True), random_views=True),
+    ],
+    ids=["weight", "buffer", "cut", "transform", "images", "views", "dtype", "compiled", "device", "seed"],
+)
+def test_each_thing_that_changes_the_numbers_changes_the_key(
+    tiny_backbone: Backbone, colours: Source, changed: Callable[[Backbone, Source], str]
+) -> None:
+    """Pitfall 33."""
+    before = key(tiny_backbone, dataset(tiny_backbone, colours))
+    assert key(tiny_backbone, dataset(tiny_backbone, colours)) == before
+    assert changed(tiny_backbone, colours) != before
+
+
+def test_versions_and_the_order_of_the_images_are_in_the_key(
+    tiny_backbone: Backbone, colours: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = dataset(tiny_backbone, colours)
+    before = key(tiny_backbone, images)
+    images.indices = np.flip(images.indices)
+    assert key(tiny_backbone, images) != before
+    images.indices = np.flip(images.indices)
+    monkeypatch.setattr(cache_module, "CODE_VERSION", 2)
+    assert key(tiny_backbone, images) != before
+    monkeypatch.undo()
+    monkeypatch.setattr(fill_module, "version", lambda name: "0.0")
+    assert key(tiny_backbone, images) != before
+
+
+def test_what_cannot_change_the_numbers_is_not_in_the_key(tiny_backbone: Backbone, colours: Source) -> None:
+    before = key(tiny_backbone, dataset(tiny_backbone, colours))
+    assert key(tiny_backbone, dataset(tiny_backbone, colours, seed=1)) == before  # no random views
+    assert key(nudged(tiny_backbone, "layer4.0.bn1.weight"), dataset(tiny_backbone, colours)) == before  # after the cut
+
+
+def count_passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    passes: list[tuple[int, ...]] = []
+    original = PrefixRunner.__init__
+
+    def counted(self: PrefixRunner, backbone: Backbone, cuts: Any, mode: Mode) -> None:
+        passes.append(tuple(cuts))
+        original(self, backbone, cuts, mode)
+
+    monkeypatch.setattr(PrefixRunner, "__init__", counted)
+    return passes
+
+
+def test_one_pass_serves_every_cut_and_a_second_call_none(
+    tiny_backbone: Backbone, colours: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = count_passes(monkeypatch)
+    tiny_backbone.eval()
+    wanted = [Wanted(dataset(tiny_backbone, colours), 1, random_views=False)]
+    cache = FeatureCache(tmp_path, max_bytes=10**9)
+    ((first, last),) = fill(wanted, tiny_backbone, cache=cache, cuts=[4, 7], mode=FP32, device=CPU)
+    assert passes == [(4, 7)]
+    ((again,),) = fill(wanted, tiny_backbone, cache=cache, cuts=[4], mode=FP32, device=CPU)
+    assert passes == [(4, 7)]
+    fill(wanted, tiny_backbone, cache=cache, cuts=[4, 5, 7], mode=FP32, device=CPU)
+    assert passes == [(4, 7), (5,)]
+    images = torch.stack([wanted[0].dataset[0, i][0] for i in range(len(wanted[0].dataset))])
+    with torch.no_grad():
+        normal = tiny_backbone.normalize(images)
+        for array, cut in ((first, 4), (again, 4), (last, 7)):
+            rows = array.rows(range(len(images)))
+            torch.testing.assert_close(rows, tiny_backbone.prefix(normal, cut), atol=1e-5, rtol=1e-5)
+
+
+def test_a_pass_that_fails_leaves_nothing(tiny_backbone: Backbone, colours: Source, tmp_path: Path) -> None:
+    class Broken(type(colours)):  # type: ignore[misc]
+        def load(self, index: int) -> Any:
+            if index == 17:
+                raise OSError("unreadable")
+            return super().load(index)
+
+    images = dataset(tiny_backbone, Broken())
+    images.indices = np.arange(40)
+    tiny_backbone.eval()
+    cache = FeatureCache(tmp_path, max_bytes=10**9)
+    with pytest.raises(OSError, match="unreadable"):
+        fill([Wanted(images, 1, random_views=False)], tiny_backbone, cache=cache, cuts=[7], mode=FP32, device=CPU)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_compiling_fails_the_pass_goes_on(
+    tiny_backbone: Backbone, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(run: object) -> object:
+        def fail(images: object) -> object:
+            raise RuntimeError("no C++ compiler\nwas found")
+
+        return fail
+
+    monkeypatch.setattr("thawline.features.extract._compile", broken)
+    tiny_backbone.eval()
+    runner = PrefixRunner(tiny_backbone, [7], Mode(torch.float32, compiled=True))
+    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    assert runner(images)[0].shape == (2, 96)
+    assert runner(images)[0].shape == (2, 96)
+    assert [record.message for record in caplog.records] == ["Compiling failed (no C++ compiler); going on without."]
+
+
+def test_a_smaller_last_batch_is_filled_up_for_compiled_code(
+    tiny_backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def spying(run: Callable[[torch.Tensor], list[torch.Tensor]]) -> Callable[[torch.Tensor], list[torch.Tensor]]:
+        def compiled(images: torch.Tensor) -> list[torch.Tensor]:
+            sizes.append(len(images))
+            return run(images)
+
+        return compiled
+
+    monkeypatch.setattr("thawline.features.extract._compile", spying)
+    tiny_backbone.eval()
+    runner = PrefixRunner(tiny_backbone, [7], Mode(torch.float32, compiled=True))
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
+    whole = runner(images)[0]
+    rest = runner(images[:3])[0]
+    assert sizes == [8, 8]
+    torch.testing.assert_close(rest, whole[:3])
+
+
+def test_lite0_holds_the_shape_that_is_asked_for() -> None:
+    backbone = build_backbone("tf_efficientnet_lite0", weights="none", image_size=64).eval()
+    for cut, activations in zip(
+        (1, 7, 9), PrefixRunner(backbone, [1, 7, 9], FP32)(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)), strict=True
+    ):
+        assert tuple(activations.shape[1:]) == backbone.stages[cut - 1].out_shape
