@@ -127,7 +127,7 @@ class CacheSettings:
     enabled: Any = "auto"  # true, false, or auto: where it saves time
     dir: str = "~/.cache/thawline"
     max_gb: float = 10.0  # above it the least recently used stores go first
-    views: Any = "auto"  # random views of each image that are stored and cycled
+    views: Any = "auto"  # random views of each image that are stored and cycled; auto stores none that are random
 
     def __post_init__(self) -> None:
         if self.enabled not in (True, False, "auto"):

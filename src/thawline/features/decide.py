@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from thawline.errors import UserError
 from thawline.settings import CacheSettings
 
-# Chosen: with random views, this many per image are stored and cycled where `cache.views` is auto.
-AUTO_VIEWS = 4
-
 
 @dataclass(frozen=True)
 class Need:
@@ -56,7 +53,7 @@ def decide(need: Need, settings: CacheSettings) -> Decision:
     """
     if settings.enabled is False:
         return Decision(0, 0, "cache.enabled=false")
-    impossible = _impossible(need)
+    impossible = _impossible(need, settings)
     views = _views(need, settings)
     num_bytes = need.row_bytes * (views * need.num_train + need.num_val)
     limit = settings.max_gb * 1e9
@@ -74,9 +71,11 @@ def decide(need: Need, settings: CacheSettings) -> Decision:
     return Decision(views, num_bytes, f"what is stored is used {repeated:.0f} times")
 
 
-def _impossible(need: Need) -> str | None:
+def _impossible(need: Need, settings: CacheSettings) -> str | None:
     if need.cut == 0:
         return "the first stage trains, so nothing stays what it was"
+    if need.random_views and settings.views == "auto":
+        return "images look different in every epoch; store N views of each with cache.views=N, or data.augment=none"
     if need.mixing:
         return "mixup and cutmix mix the images before the frozen stages"
     if need.processes > 1:
@@ -85,6 +84,4 @@ def _impossible(need: Need) -> str | None:
 
 
 def _views(need: Need, settings: CacheSettings) -> int:
-    if not need.random_views:
-        return 1
-    return min(need.epochs, AUTO_VIEWS) if settings.views == "auto" else int(settings.views)
+    return int(settings.views) if need.random_views and settings.views != "auto" else 1

@@ -53,22 +53,22 @@ class PrefixRunner:
         self._size = 0  # of the batches that the compiled code takes
 
     def __call__(self, images: Tensor) -> list[Tensor]:
+        if self._compiled is not None:
+            full = self._filled_up(images)  # outside inference mode, or its result would be compiled for anew
+            try:
+                with torch.inference_mode():
+                    return [activations[: len(images)] for activations in self._compiled(full)]
+            except Exception as error:  # a compiler raises what its back end raises
+                _log.warning("Compiling failed (%s); going on without.", str(error).strip().splitlines()[0])
+                self._compiled = None
         with torch.inference_mode():
-            if self._compiled is not None:
-                try:
-                    return self._filled_up(self._compiled, images)
-                except Exception as error:  # a compiler raises what its back end raises
-                    reason = str(error).strip().splitlines()[0]
-                    _log.warning("Compiling failed (%s); going on without.", reason)
-                    self._compiled = None
             return self._run(images)
 
-    def _filled_up(self, run: Run, images: Tensor) -> list[Tensor]:
+    def _filled_up(self, images: Tensor) -> Tensor:
         """A last, smaller batch is filled up: another size would be compiled anew."""
         self._size = max(self._size, len(images))
         missing = self._size - len(images)
-        full = torch.cat([images, images[-1:].expand(missing, -1, -1, -1)]) if missing else images
-        return [activations[: len(images)] for activations in run(full)]
+        return torch.cat([images, images[-1:].expand(missing, -1, -1, -1)]) if missing else images
 
     def _run(self, images: Tensor) -> list[Tensor]:
         low = self.mode.dtype != torch.float32
