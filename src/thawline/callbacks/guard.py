@@ -49,9 +49,9 @@ class FreezeGuard(L.Callback):
         with self._timed():
             epoch = trainer.current_epoch
             untouched = {name: self.before[name] for name in self._untouched_until(epoch)}
-            self._compare({**self._since, **untouched}, "before training")  # a resumed run knows since when
+            now = self._compare({**self._since, **untouched}, "before training")  # a resumed run knows since when
             if not self._since:
-                self._freeze_now(epoch)
+                self._since = {name: now[name] for name in self.bound.frozen_tensors(epoch)}
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         epoch = trainer.current_epoch
@@ -88,13 +88,16 @@ class FreezeGuard(L.Callback):
     def _freeze_now(self, epoch: int) -> None:
         self._since = digests(self.bound.frozen_tensors(epoch))
 
-    def _compare(self, before: Digests, occasion: str) -> None:
+    def _compare(self, before: Digests, occasion: str) -> Digests:
+        """Returns the checksums as they are now, equal to those before."""
         tensors = self.bound.tensors()
-        changed = differing(before, digests({name: tensors[name] for name in before}))
+        now = digests({name: tensors[name] for name in before})
+        changed = differing(before, now)
         self.verified = not changed
         if changed:
             raise FreezeBreach(f"frozen tensors differ {occasion}: {_some(changed)}; {_BLAME}")
         self.checks += 1
+        return now
 
     def _check_state(self, trainer: L.Trainer, epoch: int) -> None:
         problems = [
