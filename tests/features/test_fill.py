@@ -1,6 +1,6 @@
 """A store's key holds all that its numbers depend on; what is there is not computed again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from thawline.features import cache as cache_module
 from thawline.features import fill as fill_module
 from thawline.features.cache import FeatureCache, cache_key
 from thawline.features.extract import Mode, PrefixRunner
-from thawline.features.fill import Wanted, about, fill
+from thawline.features.fill import Wanted, about, ahead, fill
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.settings import AugmentSettings, LoaderSettings
 
@@ -181,3 +181,15 @@ def test_lite0_holds_the_shape_that_is_asked_for() -> None:
         (1, 7, 9), PrefixRunner(backbone, [1, 7, 9], FP32)(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)), strict=True
     ):
         assert tuple(activations.shape[1:]) == backbone.stages[cut - 1].out_shape
+
+
+def test_items_made_ahead_come_in_order_and_errors_come_through() -> None:
+    def items() -> Iterator[int]:
+        yield from range(5)
+        raise OSError("the sixth")
+
+    made = ahead(items())
+    assert [next(made) for _ in range(5)] == [0, 1, 2, 3, 4]
+    with pytest.raises(OSError, match="the sixth"):
+        next(made)
+    assert list(ahead([])) == []

@@ -2,10 +2,11 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from rich.progress import Progress
@@ -19,6 +20,7 @@ from thawline.features.store import ArraySpec, StoredArray, StoreWriter
 from thawline.models.backbone import Backbone
 from thawline.models.digests import checksum
 
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 _BATCH = 64  # chosen: larger ones are no faster on the machines tried
 _LIBRARIES = ("torch", "torchvision", "timm", "pillow")  # that decode, transform and compute
@@ -132,9 +134,19 @@ def _batches(split: Wanted, num_workers: int) -> Iterator[Tensor]:
     )
     with Progress(transient=True) as progress:
         task = progress.add_task("Caching frozen stages", total=len(keys))
-        for images, _ in loader:
+        for images, _ in loader if num_workers else ahead(loader):
             yield images
             progress.advance(task, len(images))
+
+
+def ahead(items: Iterable[_T]) -> Iterator[_T]:
+    """`items`, the next one made in a thread while the last one is used; an error comes where its item would have."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(next, iterator, end)
+        while (item := future.result()) is not end:
+            future = pool.submit(next, iterator, end)
+            yield item  # type: ignore[misc]
 
 
 def _spec(activations: Tensor) -> ArraySpec:
