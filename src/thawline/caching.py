@@ -49,7 +49,7 @@ def cache_frozen_stages(parts: Parts, settings: CacheSettings, *, device: torch.
         start = time.perf_counter()
         _log.info("Cache: %s", _told(parts, need, decision))
         try:
-            record.bytes = _fill(parts, settings, need.cut, decision.views, device)
+            record.bytes = _fill(parts, settings, need, decision.views, device)
         except OSError as error:
             _log.warning("Cache: not used, %s. Training goes on from the images.", error)
             return CacheRecord(False, f"not written: {error}")
@@ -84,12 +84,11 @@ def _told(parts: Parts, need: Need, decision: Decision) -> str:
     return f"{where} computed once{views}, {decision.num_bytes / 1e6:,.0f} MB; {decision.reason}."
 
 
-def _fill(parts: Parts, settings: CacheSettings, cut: int, views: int, device: torch.device) -> int:
-    backbone, data = parts.bound.backbone, parts.data
+def _fill(parts: Parts, settings: CacheSettings, need: Need, views: int, device: torch.device) -> int:
+    cut, backbone, data = need.cut, parts.bound.backbone, parts.data
     cache = FeatureCache(Path(settings.dir).expanduser(), max_bytes=int(settings.max_gb * 1e9))
-    random = is_random(data.loader.augment)
     wanted = [
-        Wanted(data.dataset("train"), views, random_views=random),
+        Wanted(data.dataset("train"), views, random_views=need.random_views),
         Wanted(data.dataset("val"), 1, random_views=False),
     ]
     mode = choose_mode(sum(split.num_rows for split in wanted), dtype=parts.precision.prefix)

@@ -72,7 +72,7 @@ def fit_and_test(
     cost.cost.wall_s = cost.fit_before_s + time.perf_counter() - start
     record.cost = asdict(cost.cost)
     if guard is not None and is_main():
-        after, tested = (digests(load_checkpoint(path)["state_dict"]) for path in (last.path, best.best))
+        after, tested = (digests(body["state_dict"]) for body in (load_checkpoint(last.path), tested_weights))
         ran = parts.bound.until(num_epochs)
         proof = certificate(ran, before=guard.before, after=after, tested=tested, num_epochs=num_epochs)
         write_certificate(folder, {"run_id": record.run_id, "seed": record.seed, "model": record.model, **proof})

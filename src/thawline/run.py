@@ -57,13 +57,13 @@ def train(cfg: DictConfig) -> RunRecord:
         chosen = settings_of(cfg)
         if boundary is None and is_main():
             OmegaConf.save(cfg, folder / CONFIG_NAME)
-        parts = _build(cfg, chosen, record, step=boundary.step if boundary else 0)
+        device, processes = _device(chosen.trainer.accelerator), chosen.trainer.devices
+        parts = _build(cfg, chosen, record, device=device, step=boundary.step if boundary else 0)
         if boundary is not None:
             boundary.refuse_others(record)
         if is_main():
             record.save(folder)
         announce(cfg, parts, record, resuming=boundary is not None)
-        device, processes = _device(chosen.trainer.accelerator), chosen.trainer.devices
         record.cache = asdict(cache_frozen_stages(parts, chosen.cache, device=device, processes=processes))
         fit_and_test(cfg, parts, record, folder=folder, start=start, boundary=boundary)
     if is_main():
@@ -86,7 +86,7 @@ def _fresh_or_resumed(cfg: DictConfig, folder: Path) -> tuple[DictConfig, RunRec
     return cfg, record, Boundary(folder / CHECKPOINT, step, before)
 
 
-def _build(cfg: DictConfig, chosen: Settings, record: RunRecord, *, step: int) -> Parts:
+def _build(cfg: DictConfig, chosen: Settings, record: RunRecord, *, device: torch.device, step: int) -> Parts:
     """Load model and data, as they are at optimizer step `step`; `record` learns what they are."""
     strategy = chosen.strategy
     record.strategy = {"name": strategy.name, "unfreeze_depth": strategy.unfreeze_depth}
@@ -94,7 +94,6 @@ def _build(cfg: DictConfig, chosen: Settings, record: RunRecord, *, step: int) -
     if chosen.trainer.devices > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
         devices = chosen.trainer.devices
         raise UserError(f"trainer.devices={devices}: several processes in a sweep; run the jobs one by one, without -m")
-    device = _device(chosen.trainer.accelerator)
     if device.type == "cpu":
         keep_freed_memory()
     L.seed_everything(record.seed, workers=True, verbose=False)

@@ -57,7 +57,7 @@ class FreezeGuard(L.Callback):
         epoch = trainer.current_epoch
         with self._timed():
             if epoch in self.bound.plan.changes:
-                self._freeze_now(epoch)
+                self._since = digests(self.bound.frozen_tensors(epoch))
             self._check_state(trainer, epoch)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -84,9 +84,6 @@ class FreezeGuard(L.Callback):
         begun = [phase.from_epoch for phase in self.bound.plan.phases if phase.from_epoch < epoch]
         frozen = [set(self.bound.frozen_tensors(start)) for start in begun]
         return set.intersection(set(self.before), *frozen)
-
-    def _freeze_now(self, epoch: int) -> None:
-        self._since = digests(self.bound.frozen_tensors(epoch))
 
     def _compare(self, before: Digests, occasion: str) -> Digests:
         """Returns the checksums as they are now, equal to those before."""

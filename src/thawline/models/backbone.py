@@ -86,11 +86,11 @@ class Backbone(nn.Module):
 
     def prefix(self, images: Tensor, cut: int) -> Tensor:
         """Run stages 0 .. cut-1 on normalised images (B, 3, H, W); returns (B, *stages[cut-1].out_shape)."""
-        return self._run(images, self.stages[: self._checked(cut)])
+        return self.between(images, 0, cut)
 
     def suffix(self, x: Tensor, cut: int) -> Tensor:
         """Run stages cut .. num_stages-1 on the activations at `cut`; returns features (B, D)."""
-        return self._run(x, self.stages[self._checked(cut) :])
+        return self.between(x, cut, self.num_stages)
 
     def pooled(self, images: Tensor) -> list[Tensor]:
         """Globally average-pooled features after every stage, from one pass: num_stages tensors (B, C_i)."""
@@ -131,16 +131,13 @@ class Backbone(nn.Module):
 
     def between(self, x: Tensor, start: int, stop: int) -> Tensor:
         """Run stages start .. stop-1 on the activations at `start`."""
-        return self._run(x, self.stages[self._checked(start) : self._checked(stop)])
+        for stage in self.stages[self._checked(start) : self._checked(stop)]:
+            x = stage.forward(self.model, x)
+        return x
 
     def stage_parameters(self, index: int) -> dict[str, nn.Parameter]:
         """Parameters of stage `index` by qualified name in `model`."""
         return {name: self.model.get_parameter(name) for name in self.stages[index].parameters}
-
-    def _run(self, x: Tensor, stages: tuple[Stage, ...]) -> Tensor:
-        for stage in stages:
-            x = stage.forward(self.model, x)
-        return x
 
     def _checked(self, cut: int) -> int:
         if not 0 <= cut <= self.num_stages:

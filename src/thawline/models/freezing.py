@@ -112,14 +112,14 @@ class BoundPlan:
 
     def stage_of(self) -> dict[str, str]:
         """Tensor name -> name of its stage, `head`, or `OUTSIDE`."""
-        owner = {}
+        names, owner = list(self.tensors()), {}
         for stage in self.backbone.stages:
             inside = tuple(f"{name}." for name in stage.modules)
-            for name in self.tensors():
+            for name in names:
                 short = name.removeprefix("backbone.model.")
                 if name.startswith("backbone.") and (short in stage.parameters or short.startswith(inside)):
                     owner[name] = stage.name
-        return {name: owner.get(name, "head" if name.startswith("head.") else OUTSIDE) for name in self.tensors()}
+        return {name: owner.get(name, "head" if name.startswith("head.") else OUTSIDE) for name in names}
 
 
 def bind(strategy: StrategySettings, backbone: Backbone, head: nn.Module) -> BoundPlan:

@@ -1,7 +1,6 @@
 """The freeze certificate: what trained when, and checksums before and after, recomputable from files alone."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from thawline.errors import UserError
 from thawline.models.digests import Digests, combined
 from thawline.models.freezing import BoundPlan
+from thawline.report.atomic import write_atomically
 
 SCHEMA = 1
 FILE_NAME = "freeze.json"
@@ -71,10 +71,7 @@ def epochs_trained(bound: BoundPlan, stage: str, num_epochs: int) -> list[list[i
 
 def write_certificate(folder: Path, body: Mapping[str, Any]) -> None:
     """Write `folder`/freeze.json; a reader sees the old file or the new one."""
-    path = folder / FILE_NAME
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_atomically(folder / FILE_NAME, json.dumps(body, indent=2) + "\n")
 
 
 def load_certificate(folder: Path) -> dict[str, Any]:

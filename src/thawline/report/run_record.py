@@ -3,7 +3,6 @@
 import contextlib
 import json
 import math
-import os
 import traceback
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from thawline.errors import UserError
+from thawline.report.atomic import write_atomically
 
 SCHEMA = 1
 STATUSES = ("running", "completed", "failed", "interrupted")
@@ -42,12 +42,10 @@ class RunRecord:
         """Write `folder`/run.json; a reader sees the old file or the new one, never half of one."""
         assert self.status in STATUSES, self.status
         path = folder / FILE_NAME
-        part = path.with_suffix(f".{os.getpid()}.part")
         body = {"schema": SCHEMA, **asdict(self)}
         if self.error is None:
             del body["error"]
-        part.write_text(json.dumps(_finite(body), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(part, path)
+        write_atomically(path, json.dumps(_finite(body), indent=2, allow_nan=False) + "\n")
         return path
 
 

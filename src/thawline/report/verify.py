@@ -17,8 +17,6 @@ from thawline.report.certificate import FILE_NAME, certificate, epochs_trained, 
 from thawline.settings import StrategySettings
 
 CHECKPOINTS = ("last.ckpt", "best.ckpt")
-
-
 _HEAD_START = ("before", "frozen", "unchanged")  # of the head: taken as claimed, a new layer starts from nothing known
 
 
