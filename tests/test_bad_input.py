@@ -81,6 +81,7 @@ def refused(result: Any) -> str:
         ),
         ("+trainer.no_such=1", "trainer: lightning.Trainer cannot be made"),
         ("data.batch_size=0", "data.batch_size=0: allowed are 1 to 65536"),
+        ("data.keep_decoded=maybe", "data.keep_decoded=maybe: allowed are auto, true, false"),
         ("data.augment=lots", "data.augment=lots: write data.augment=none"),
         ("model.name=resnet19", "model.name=resnet19: timm has no such model; did you mean resnet18"),
         ("model.name=resnet18", "model.weights=embedded: no package ships weights for resnet18"),

@@ -2,11 +2,15 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+
+from thawline.data.sources.folder import FolderSource
 
 Run = Callable[..., Any]
 TINY = ("model.name=test_resnet", "model.weights=none", "model.image_size=32", "data.batch_size=8")
@@ -38,6 +42,37 @@ def test_the_result_is_that_of_training_on_the_images(
     cached, plain = records(tmp_path / "out")
     assert (cached["cache"]["used"], plain["cache"]["used"]) == (True, False)
     assert cached["metrics"] == pytest.approx(plain["metrics"], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("keep_decoded", "arguments", "most"),
+    [
+        ("auto", ("cache.enabled=false",), 1),
+        ("false", ("cache.enabled=false",), 3),  # epochs
+        ("auto", ("cache.views=2",), 1),
+        ("false", ("cache.views=2",), 2),
+        ("auto", ("data.augment=none",), 1),
+    ],
+)
+def test_a_run_reads_every_image_once_where_it_may_keep_it(
+    run_cli: Run,
+    image_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    keep_decoded: str,
+    arguments: tuple[str, ...],
+    most: int,
+) -> None:
+    loads: Counter[int] = Counter()
+    load = FolderSource.load
+
+    def counted(source: FolderSource, index: int) -> Image.Image:
+        loads[index] += 1
+        return load(source, index)
+
+    monkeypatch.setattr(FolderSource, "load", counted)
+    run = run_cli("data=folder", f"data.root={image_folder}", *TINY, f"data.keep_decoded={keep_decoded}", *arguments)
+    assert run.code == 0, run.err
+    assert max(loads.values()) == most
 
 
 def test_a_sweep_over_the_depth_makes_one_pass(run_cli: Run, image_folder: Path, tmp_path: Path) -> None:

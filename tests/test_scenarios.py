@@ -70,6 +70,7 @@ def test_every_data_source_composes_with_the_shared_loader_settings(data: str) -
         cfg = compose("train", [f"data={data}"])
     assert cfg.data.source._target_.startswith("thawline.data.sources.")
     assert loader_settings(cfg).val_fraction == 0.15
+    assert cfg.data.keep_decoded == loader_settings(cfg).keep_decoded == "auto"
     assert model_settings(cfg).weights == "embedded"
 
 

@@ -88,7 +88,7 @@ def _fill(parts: Parts, settings: CacheSettings, need: Need, views: int, device:
     cut, backbone, data = need.cut, parts.bound.backbone, parts.data
     cache = FeatureCache(Path(settings.dir).expanduser(), max_bytes=int(settings.max_gb * 1e9))
     wanted = [
-        Wanted(data.dataset("train"), views, random_views=need.random_views),
+        Wanted(data.dataset("train", again=views > 1), views, random_views=need.random_views),
         Wanted(data.dataset("val"), 1, random_views=False),
     ]
     mode = choose_mode(sum(split.num_rows for split in wanted), dtype=parts.precision.prefix)

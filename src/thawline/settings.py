@@ -148,6 +148,7 @@ class LoaderSettings:
     val_fraction: float = 0.15
     test_fraction: float = 0.15
     split_seed: int = 0
+    keep_decoded: Any = "auto"  # true, false, or auto: as many images as fit in a quarter of the available memory
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
     def __post_init__(self) -> None:
@@ -156,6 +157,8 @@ class LoaderSettings:
         _between("data.val_fraction", self.val_fraction, 0.01, 0.9)
         _between("data.test_fraction", self.test_fraction, 0.01, 0.9)
         _between("data.split_seed", self.split_seed, 0, 2**32 - 1)
+        if self.keep_decoded not in (True, False, "auto"):
+            raise UserError(f"data.keep_decoded={self.keep_decoded}: allowed are auto, true, false")
         if self.val_fraction + self.test_fraction > 0.95:
             raise UserError(
                 f"data.val_fraction={self.val_fraction} and data.test_fraction={self.test_fraction} "

@@ -1,12 +1,16 @@
 """Order and random views are functions of (seed, epoch, index)."""
 
+import math
+
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 from thawline.data.dataset import EpochSampler, SplitDataset
+from thawline.data.keep import KeptImages
 from thawline.data.sources.source import ImageSource
-from thawline.data.transforms import eval_transform, train_transform
+from thawline.data.transforms import Transform, eval_transform, is_random, train_transform
 from thawline.models.backbone import InputSpec
 from thawline.settings import AugmentSettings
 
@@ -38,6 +42,76 @@ def test_loading_a_view_leaves_the_global_generator_alone(colours: ImageSource) 
 def test_images_are_uint8_and_labels_are_the_sources(colours: ImageSource) -> None:
     image, label = dataset(colours)[(0, 6)]
     assert (image.dtype, tuple(image.shape), label) == (torch.uint8, (3, 16, 16), 2)
+
+
+class Counting:
+    """A source whose `load` is counted."""
+
+    def __init__(self, source: ImageSource) -> None:
+        self.source = source
+        self.labels = source.labels
+        self.num_loads = 0
+
+    def load(self, index: int) -> Image.Image:
+        self.num_loads += 1
+        return self.source.load(index)
+
+
+def views(source: object, augment: AugmentSettings, *, keep: KeptImages | None, num_epochs: int = 3) -> torch.Tensor:
+    """All images of `num_epochs` epochs, each epoch in another order but stacked by index: (E * 8, 3, 16, 16)."""
+    images = SplitDataset(
+        source,  # type: ignore[arg-type]
+        np.arange(8, 16),
+        transform=train_transform(SPEC, augment),
+        seed=0,
+        random_views=is_random(augment),
+        keep=keep,
+    )
+    epochs = []
+    for epoch in range(num_epochs):
+        order = np.random.default_rng(epoch).permutation(8).tolist()
+        shown = {i: images[(epoch, i)][0] for i in order}
+        epochs.append(torch.stack([shown[i] for i in range(8)]))
+    return torch.cat(epochs)
+
+
+RANDOM = AugmentSettings(min_scale=0.3, hflip=True, vflip=True, color=0.4, rand_ops=2)
+both_kinds = pytest.mark.parametrize("augment", [RANDOM, AugmentSettings()], ids=["random", "fixed"])
+
+
+@both_kinds
+@pytest.mark.parametrize(
+    ("num_kept", "num_loads"),
+    [(None, 3 * 8), (0, 3 * 8), (2, 2 + 3 * 6), (math.inf, 8)],  # kept images are loaded once, others every epoch
+)
+def test_keeping_saves_loads_and_changes_no_view(
+    colours: ImageSource, augment: AugmentSettings, num_kept: float | None, num_loads: int
+) -> None:
+    source = Counting(colours)
+    each = 40 * 40 * 3 if is_random(augment) else 3 * 16 * 16  # bytes: the source's image, or the transformed one
+    keep = None if num_kept is None else KeptImages(num_kept * each)
+    found = views(source, augment, keep=keep)
+    assert torch.equal(found, views(colours, augment, keep=None))
+    assert source.num_loads == num_loads
+    assert torch.equal(found[:8], found[8:16]) is not is_random(augment)
+
+
+def test_changing_a_view_in_place_leaves_what_is_kept(colours: ImageSource) -> None:
+    images = SplitDataset(
+        colours, np.arange(8), transform=eval_transform(SPEC), seed=0, random_views=False, keep=KeptImages(math.inf)
+    )
+    first = images[(0, 0)][0].clone()
+    for epoch in range(2):
+        images[(epoch, 0)][0].zero_()
+    assert torch.equal(images[(2, 0)][0], first)
+
+
+def test_a_fixed_view_is_made_without_seeding(colours: ImageSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    transform: Transform = eval_transform(SPEC)
+    seeded = SplitDataset(colours, np.arange(8), transform=transform, seed=0)[(0, 3)][0]
+    monkeypatch.setattr("torch.random.fork_rng", None)
+    fixed = SplitDataset(colours, np.arange(8), transform=transform, seed=0, random_views=False)[(0, 3)][0]
+    assert torch.equal(fixed, seeded)
 
 
 def test_sampler_shuffles_by_epoch_and_keeps_order_without_shuffling() -> None:

@@ -10,10 +10,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from thawline.data.dataset import EpochSampler, SplitDataset
+from thawline.data.keep import kept_images
 from thawline.data.sources.source import ImageSource, Split
 from thawline.data.splits import complete_splits
 from thawline.data.stored import EpochBatches, StoredDataset
-from thawline.data.transforms import eval_transform, train_transform
+from thawline.data.transforms import eval_transform, is_random, train_transform
 from thawline.features.store import StoredArray
 from thawline.models.backbone import InputSpec
 from thawline.processes import num_cores
@@ -67,6 +68,8 @@ class ImageDataModule(L.LightningDataModule):
         )
         self.batch_size = min(loader.batch_size, len(self.splits["train"]) // world_size)
         self.num_workers = _num_workers(loader, spec, on_cpu=on_cpu, world_size=world_size)
+        # Training and validation share what one process keeps, but each has workers of its own.
+        self._keep = kept_images(loader.keep_decoded, processes=world_size * (2 * self.num_workers or 1))
         self._stored: dict[Split, StoredDataset] = {}
         self._eval = eval_transform(spec)
         self._train = train_transform(spec, loader.augment)
@@ -89,21 +92,33 @@ class ImageDataModule(L.LightningDataModule):
     def test_dataloader(self) -> Loader:
         return self._loader("test")
 
-    def dataset(self, split: Split) -> SplitDataset:
-        """The images of a split, transformed: training images randomly where the settings say so."""
-        transform = self._train if split == "train" else self._eval
-        return SplitDataset(self.source, self.splits[split], transform=transform, seed=self.seed)
+    def dataset(self, split: Split, *, again: bool = False) -> SplitDataset:
+        """The images of a split, transformed: training images randomly where the settings say so.
+
+        Args:
+            again: Whether the images will be used more than once, so that they are worth keeping.
+        """
+        training = split == "train"
+        return SplitDataset(
+            self.source,
+            self.splits[split],
+            transform=self._train if training else self._eval,
+            seed=self.seed,
+            random_views=training and is_random(self.loader.augment),
+            keep=self._keep if again else None,
+        )
 
     def use_stored(self, arrays: dict[Split, StoredArray]) -> None:
         """From now on, batches of these splits hold stored activations (B, *row) in place of images."""
+        self._keep = None  # training and validation use no image again; the memory is free
         self._stored = {
             split: StoredDataset(array, torch.from_numpy(self.source.labels[self.splits[split]]))
             for split, array in arrays.items()
         }
 
     def _loader(self, split: Split) -> Loader:
-        training = split == "train"
-        dataset = self.dataset(split)
+        training, again = split == "train", split != "test"
+        dataset = self.dataset(split, again=again)
         batch_size = self.batch_size * (1 if training else _EVAL_BATCH_FACTOR)
         sampler = EpochSampler(
             len(dataset), shuffle=training, seed=self.seed, rank=self.rank, world_size=self.world_size, even=training
@@ -119,7 +134,7 @@ class ImageDataModule(L.LightningDataModule):
             sampler=sampler,
             num_workers=self.num_workers,
             drop_last=training,
-            persistent_workers=self.num_workers > 0 and split != "test",
+            persistent_workers=self.num_workers > 0 and again,
             prefetch_factor=_PREFETCH if self.num_workers else None,
         )
 

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from thawline.data.keep import KeptImages
 from thawline.data.sources.source import ImageSource, IntArray
 from thawline.data.transforms import Transform
 from thawline.seeding import mixed_seed
@@ -51,13 +53,29 @@ class EpochSampler(Sampler[Key]):
 
 
 class SplitDataset(Dataset[tuple[Tensor, int]]):
-    """(epoch, i) -> (uint8 image (3, S, S), class index) for the i-th image of a split."""
+    """(epoch, i) -> (uint8 image (3, S, S), class index) for the i-th image of a split.
 
-    def __init__(self, source: ImageSource, indices: IntArray, *, transform: Transform, seed: int) -> None:
+    Args:
+        random_views: Whether `transform` draws; where not, every epoch shows the same view.
+        keep: Where images stay after the first use: transformed where the view stays the same, decoded where not.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        indices: IntArray,
+        *,
+        transform: Transform,
+        seed: int,
+        random_views: bool = True,
+        keep: KeptImages | None = None,
+    ) -> None:
         self.source = source
         self.indices = indices
         self.transform = transform
         self.seed = seed
+        self.random_views = random_views
+        self.keep = keep
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -70,8 +88,32 @@ class SplitDataset(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, key: Key) -> tuple[Tensor, int]:
         epoch, position = key
         index = int(self.indices[position])
-        image = self.source.load(index)
+        view = self._random_view(epoch, index) if self.random_views else self._fixed_view(index)
+        return view, int(self.source.labels[index])
+
+    def _random_view(self, epoch: int, index: int) -> Tensor:
+        image = self._decoded(index)
         # The transforms draw from torch's global generator; seed it for this view and put it back.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(mixed_seed(self.seed, epoch, index))
-            return self.transform(image), int(self.source.labels[index])
+            return self.transform(image)
+
+    def _decoded(self, index: int) -> Image.Image:
+        if self.keep is None:
+            return self.source.load(index)
+        kept = self.keep.get(("decoded", index))  # (H, W, 3)
+        if kept is not None:
+            return Image.fromarray(kept)
+        image = self.source.load(index)
+        self.keep.put(("decoded", index), image)
+        return image
+
+    def _fixed_view(self, index: int) -> Tensor:
+        if self.keep is None:
+            return self.transform(self.source.load(index))
+        kept = self.keep.get(("transformed", index))  # (3, S, S)
+        if kept is not None:
+            return torch.tensor(kept)  # a copy: what is kept stays as it is, whatever is done with the view
+        view = self.transform(self.source.load(index))
+        self.keep.put(("transformed", index), view)
+        return view
