@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(
     ("wanted", "fast_bf16", "expected"),
     [
-        ("auto", True, Precision(torch.bfloat16, "32-true")),
+        ("auto", True, Precision(torch.bfloat16, "bf16-mixed")),
         ("auto", False, Precision(torch.float32, "32-true")),
         ("32-true", True, Precision(torch.float32, "32-true")),
         ("bf16-mixed", False, Precision(torch.bfloat16, "bf16-mixed")),

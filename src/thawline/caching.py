@@ -15,7 +15,7 @@ from thawline.data.sources.source import Split
 from thawline.data.transforms import is_random
 from thawline.features.cache import FeatureCache
 from thawline.features.decide import Decision, Need, decide
-from thawline.features.extract import choose_mode
+from thawline.features.extract import Tap, choose_mode
 from thawline.features.fill import Wanted, fill
 from thawline.parts import Parts
 from thawline.settings import CacheSettings
@@ -62,11 +62,9 @@ def cache_frozen_stages(parts: Parts, settings: CacheSettings, *, device: torch.
 def _need(parts: Parts, *, processes: int) -> Need:
     bound, data, regularize = parts.bound, parts.data, parts.model.regularize
     cut = min(bound.ever_training(), default=bound.plan.num_stages)
-    low = parts.precision.prefix != torch.float32
-    row = bound.backbone.stages[cut - 1].out_shape if cut else ()
     return Need(
         cut=cut,
-        row_bytes=int(torch.Size(row).numel()) * (2 if low else 4),
+        row_bytes=_row_bytes(parts, cut) if cut else 0,
         num_train=len(data.splits["train"]),
         num_val=len(data.splits["val"]),
         seen=parts.steps.total * data.batch_size,
@@ -85,28 +83,58 @@ def _told(parts: Parts, need: Need, decision: Decision) -> str:
 
 
 def _fill(parts: Parts, settings: CacheSettings, need: Need, views: int, device: torch.device) -> int:
-    cut, backbone, data = need.cut, parts.bound.backbone, parts.data
+    backbone, data, fused = parts.bound.backbone, parts.data, parts.model.fused
     cache = FeatureCache(Path(settings.dir).expanduser(), max_bytes=int(settings.max_gb * 1e9))
     wanted = [
         Wanted(data.dataset("train", again=views > 1), views, random_views=need.random_views),
         Wanted(data.dataset("val"), 1, random_views=False),
     ]
-    mode = choose_mode(sum(split.num_rows for split in wanted), dtype=parts.precision.prefix)
+    num_rows, dtype = sum(split.num_rows for split in wanted), parts.precision.prefix
+    mode = choose_mode(num_rows, dtype=dtype, fused=fused is not None, batch_size=data.batch_size)
+    taps = [Tap(cut) for cut in _cuts(parts, need.cut, room=cache.max_bytes / num_rows)]
     training = backbone.training
     backbone.to(device).eval()
     try:
-        cuts = sorted({cut, *_swept_cuts(backbone.num_stages)})
-        arrays = fill(wanted, backbone, cache=cache, cuts=cuts, mode=mode, device=device, num_workers=data.num_workers)
+        arrays = fill(
+            wanted,
+            backbone,
+            cache=cache,
+            taps=taps,
+            mode=mode,
+            device=device,
+            fused=fused,
+            num_workers=data.num_workers,
+        )
     finally:
         backbone.train(training)
-    mine = [per_cut[cuts.index(cut)] for per_cut in arrays]
+    mine = [per_tap[taps.index(Tap(need.cut))] for per_tap in arrays]
     data.use_stored(dict(zip(_SPLITS, mine, strict=True)))
-    parts.model.entry = cut
+    parts.model.entry = need.cut
     return sum(array.num_bytes for array in mine)
 
 
+def _cuts(parts: Parts, own: int, *, room: float) -> list[int]:
+    """The cut of this run, and those of the sweep's other jobs as far as there is room: one pass serves them all.
+
+    Args:
+        room: Bytes for each image.
+    """
+    chosen, used = [own], _row_bytes(parts, own)
+    for cut in sorted(_swept_cuts(parts.bound.plan.num_stages) - {own}, key=lambda cut: _row_bytes(parts, cut)):
+        if used + _row_bytes(parts, cut) <= room:
+            chosen.append(cut)
+            used += _row_bytes(parts, cut)
+    return sorted(chosen)
+
+
+def _row_bytes(parts: Parts, cut: int) -> int:
+    """Bytes of one image's activations at `cut`."""
+    row = parts.bound.backbone.stages[cut - 1].out_shape
+    return int(torch.Size(row).numel()) * (4 if parts.precision.prefix == torch.float32 else 2)
+
+
 def _swept_cuts(num_stages: int) -> set[int]:
-    """Cuts of the other jobs of a sweep over the depth: one pass then serves them all."""
+    """Cuts of the jobs of a sweep over the depth, as the command line names it."""
     depths: list[Any] = []
     for argument in sys.argv[1:]:
         if argument.startswith(f"{_DEPTH}="):

@@ -19,9 +19,8 @@ class Precision:
 def choose_precision(wanted: str, device: torch.device) -> Precision:
     """Resolve `trainer.precision`.
 
-    `auto` takes bf16 where the hardware computes in it: everywhere on a GPU; on a CPU in the frozen prefix only,
-    because there the backward pass of depthwise convolutions is slower in bf16 than in fp32 (measured with
-    EfficientNet-Lite0 on 2 AVX512-bf16 cores; table in docs/speed.md).
+    `auto` takes bf16 where the hardware computes in it, with weights, optimizer and head in fp32. On a CPU the
+    backward pass of depthwise convolutions stays in fp32 (`models/depthwise.py`): it would be slower in bf16.
     """
     if wanted not in PRECISIONS:
         raise UserError(f"trainer.precision={wanted}: allowed are {', '.join(PRECISIONS)}")
@@ -29,7 +28,7 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
         return Precision(torch.bfloat16, wanted)
     if wanted == "32-true" or not has_fast_bf16(device):
         return Precision(torch.float32, "32-true")
-    return Precision(torch.bfloat16, "bf16-mixed" if device.type == "cuda" else "32-true")
+    return Precision(torch.bfloat16, "bf16-mixed")
 
 
 def has_fast_bf16(device: torch.device) -> bool:

@@ -27,6 +27,7 @@ from thawline.models import freezing
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.checkpoint import load_checkpoint
 from thawline.models.classifier import TransferClassifier
+from thawline.models.fused import fuse
 from thawline.models.plan import make_plan
 from thawline.parts import Parts, describe
 from thawline.precision import choose_precision
@@ -113,6 +114,8 @@ def _build(cfg: DictConfig, chosen: Settings, record: RunRecord, *, device: torc
         regularize=chosen.regularize,
         prefix_dtype=precision.prefix,
     )
+    if precision.prefix == torch.bfloat16 and device.type == "cpu":
+        model.fused = fuse(backbone, min(model.bound.ever_training(), default=backbone.num_stages))
     epoch = min(step // steps.per_epoch, steps.epochs - 1)
     model.bound.apply(epoch)
     parts = Parts(data, model, plan, freezing.status(backbone, head), epoch, steps, precision)

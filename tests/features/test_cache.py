@@ -13,7 +13,7 @@ ROW = ArraySpec((256,), "float32")  # 1,024 bytes
 
 
 def put(cache: FeatureCache, name: str, *, used: float) -> None:
-    writer = cache.writer({"name": name}, ROW, num_rows=10)
+    (writer,) = cache.writers([{"name": name}], [ROW], num_rows=10)
     writer.append(torch.zeros(10, 256))
     writer.close()
     for path in (cache.folder / cache_key({"name": name})).iterdir():
@@ -52,7 +52,7 @@ def test_more_than_the_limit_is_refused_and_nothing_is_removed(tmp_path: Path) -
     cache = FeatureCache(tmp_path, max_bytes=12_000)
     put(cache, "a", used=1.0)
     with pytest.raises(OSError, match=r"more than cache\.max_gb"):
-        cache.writer({"name": "b"}, ROW, num_rows=12)
+        cache.writers([{"name": "b"}], [ROW], num_rows=12)
     assert names(cache) == ["a"]
 
 
@@ -63,3 +63,22 @@ def test_a_corrupt_store_is_a_miss_and_can_be_made_again(tmp_path: Path) -> None
     assert cache.get({"name": "a"}) is None
     put(cache, "a", used=1.0)
     assert cache.get({"name": "a"}) is not None
+
+
+def test_stores_that_are_written_together_need_room_together(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path, max_bytes=15_000)
+    with pytest.raises(OSError, match=r"more than cache\.max_gb"):
+        cache.writers([{"name": "a"}, {"name": "b"}], [ROW, ROW], num_rows=10)
+    assert names(cache) == []
+
+
+def test_a_cache_that_may_only_be_read_still_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = FeatureCache(tmp_path, max_bytes=10**6)
+    put(cache, "a", used=1.0)
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "utime", refused)
+    assert cache.get({"name": "a"}) is not None
+    assert names(cache) == ["a"]

@@ -13,7 +13,7 @@ from thawline.callbacks.seeding import SeedEachStep
 from thawline.data.datamodule import ImageDataModule
 from thawline.data.sources.source import ImageSource
 from thawline.features.cache import FeatureCache
-from thawline.features.extract import Mode
+from thawline.features.extract import Mode, Tap
 from thawline.features.fill import Wanted, fill
 from thawline.models.backbone import build_backbone
 from thawline.models.classifier import TransferClassifier
@@ -23,7 +23,8 @@ from thawline.settings import AugmentSettings, LoaderSettings, OptimSettings, St
 from thawline.steps import Steps
 
 EPOCHS = 2
-FP32, BF16 = Mode(torch.float32, compiled=False), Mode(torch.bfloat16, compiled=False)
+BATCH = 8
+FP32, BF16 = Mode(torch.float32, batch_size=BATCH), Mode(torch.bfloat16)
 
 
 def train(
@@ -41,7 +42,7 @@ def train(
     torch.manual_seed(0)
     backbone = build_backbone(model, weights="none", image_size=size)
     augment = AugmentSettings(hflip=True, min_scale=0.5) if views > 1 else AugmentSettings()
-    loader = LoaderSettings(batch_size=8, num_workers=0, augment=augment)
+    loader = LoaderSettings(batch_size=BATCH, num_workers=0, augment=augment)
     data = ImageDataModule(source, spec=backbone.input, loader=loader, seed=0)
     bound = bind(StrategySettings("test", unfreeze_depth=depth), backbone, LinearHead(backbone.num_features, 4))
     bound.apply(0)
@@ -56,7 +57,7 @@ def train(
         wanted += [Wanted(data.dataset("val"), 1, random_views=False)]
         backbone.eval()
         cache = FeatureCache(folder, max_bytes=10**9)
-        arrays = fill(wanted, backbone, cache=cache, cuts=[cut], mode=mode, device=torch.device("cpu"))
+        arrays = fill(wanted, backbone, cache=cache, taps=[Tap(cut)], mode=mode, device=torch.device("cpu"))
         data.use_stored({"train": arrays[0][0], "val": arrays[1][0]})
         classifier.entry = cut
         bound.apply(0)

@@ -13,13 +13,14 @@ from thawline.data.dataset import SplitDataset
 from thawline.features import cache as cache_module
 from thawline.features import fill as fill_module
 from thawline.features.cache import FeatureCache, cache_key
-from thawline.features.extract import Mode, PrefixRunner
+from thawline.features.extract import Mode, PrefixRunner, Tap, choose_mode
 from thawline.features.fill import Wanted, about, ahead, fill
 from thawline.models.backbone import Backbone, build_backbone
+from thawline.models.fused import fuse
 from thawline.settings import AugmentSettings, LoaderSettings
 
 CPU = torch.device("cpu")
-FP32 = Mode(torch.float32, compiled=False)
+FP32 = Mode(torch.float32, batch_size=8)
 Source = Any
 
 
@@ -30,7 +31,7 @@ def dataset(backbone: Backbone, source: Source, *, seed: int = 0, hflip: bool = 
 
 def key(backbone: Backbone, images: SplitDataset, **changes: Any) -> str:
     random, views = changes.pop("random_views", False), changes.pop("num_views", 1)
-    arguments = {"cut": 5, "mode": FP32, "device": CPU} | changes
+    arguments = {"tap": Tap(5), "mode": FP32, "device": CPU} | changes
     return cache_key(about(Wanted(images, views, random_views=random), backbone, **arguments))
 
 
@@ -45,16 +46,31 @@ def nudged(backbone: Backbone, name: str) -> Backbone:
     [
         lambda b, s: key(nudged(b, "layer2.0.bn1.weight"), dataset(b, s)),
         lambda b, s: key(nudged(b, "layer1.0.bn1.num_batches_tracked"), dataset(b, s)),
-        lambda b, s: key(b, dataset(b, s), cut=4),
+        lambda b, s: key(b, dataset(b, s), tap=Tap(4)),
+        lambda b, s: key(b, dataset(b, s), tap=Tap(5, pooled=True)),
         lambda b, s: key(b, dataset(b, s, hflip=True)),
         lambda b, s: key(b, dataset(b, type(s)(44))),
         lambda b, s: key(b, dataset(b, s), num_views=2),
-        lambda b, s: key(b, dataset(b, s), mode=Mode(torch.bfloat16, compiled=False)),
-        lambda b, s: key(b, dataset(b, s), mode=Mode(torch.float32, compiled=True)),
+        lambda b, s: key(b, dataset(b, s), mode=Mode(torch.bfloat16)),
+        lambda b, s: key(b, dataset(b, s), mode=Mode(torch.float32, "compiled", 8)),
+        lambda b, s: key(b, dataset(b, s), mode=Mode(torch.float32, batch_size=16)),
         lambda b, s: key(b, dataset(b, s), device=torch.device("cuda")),
         lambda b, s: key(b, dataset(b, s, seed=1, hflip=True), random_views=True),
     ],
-    ids=["weight", "buffer", "cut", "transform", "images", "views", "dtype", "compiled", "device", "seed"],
+    ids=[
+        "weight",
+        "buffer",
+        "cut",
+        "pooled",
+        "transform",
+        "images",
+        "views",
+        "dtype",
+        "compiled",
+        "batch",
+        "device",
+        "seed",
+    ],
 )
 def test_each_thing_that_changes_the_numbers_changes_the_key(
     tiny_backbone: Backbone, colours: Source, changed: Callable[[Backbone, Source], str]
@@ -73,7 +89,7 @@ def test_versions_and_the_order_of_the_images_are_in_the_key(
     images.indices = np.flip(images.indices)
     assert key(tiny_backbone, images) != before
     images.indices = np.flip(images.indices)
-    monkeypatch.setattr(cache_module, "CODE_VERSION", 2)
+    monkeypatch.setattr(cache_module, "CODE_VERSION", 0)
     assert key(tiny_backbone, images) != before
     monkeypatch.undo()
     monkeypatch.setattr(fill_module, "version", lambda name: "0.0")
@@ -90,9 +106,9 @@ def count_passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     passes: list[tuple[int, ...]] = []
     original = PrefixRunner.__init__
 
-    def counted(self: PrefixRunner, backbone: Backbone, cuts: Any, mode: Mode) -> None:
-        passes.append(tuple(cuts))
-        original(self, backbone, cuts, mode)
+    def counted(self: PrefixRunner, backbone: Backbone, taps: Any, mode: Mode, **fused: Any) -> None:
+        passes.append(tuple(tap.cut for tap in taps))
+        original(self, backbone, taps, mode, **fused)
 
     monkeypatch.setattr(PrefixRunner, "__init__", counted)
     return passes
@@ -105,11 +121,11 @@ def test_one_pass_serves_every_cut_and_a_second_call_none(
     tiny_backbone.eval()
     wanted = [Wanted(dataset(tiny_backbone, colours), 1, random_views=False)]
     cache = FeatureCache(tmp_path, max_bytes=10**9)
-    ((first, last),) = fill(wanted, tiny_backbone, cache=cache, cuts=[4, 7], mode=FP32, device=CPU)
+    ((first, last),) = fill(wanted, tiny_backbone, cache=cache, taps=[Tap(4), Tap(7)], mode=FP32, device=CPU)
     assert passes == [(4, 7)]
-    ((again,),) = fill(wanted, tiny_backbone, cache=cache, cuts=[4], mode=FP32, device=CPU)
+    ((again,),) = fill(wanted, tiny_backbone, cache=cache, taps=[Tap(4)], mode=FP32, device=CPU)
     assert passes == [(4, 7)]
-    fill(wanted, tiny_backbone, cache=cache, cuts=[4, 5, 7], mode=FP32, device=CPU)
+    fill(wanted, tiny_backbone, cache=cache, taps=[Tap(4), Tap(5), Tap(7)], mode=FP32, device=CPU)
     assert passes == [(4, 7), (5,)]
     images = torch.stack([wanted[0].dataset[0, i][0] for i in range(len(wanted[0].dataset))])
     with torch.no_grad():
@@ -117,6 +133,54 @@ def test_one_pass_serves_every_cut_and_a_second_call_none(
         for array, cut in ((first, 4), (again, 4), (last, 7)):
             rows = array.rows(range(len(images)))
             torch.testing.assert_close(rows, tiny_backbone.prefix(normal, cut), atol=1e-5, rtol=1e-5)
+
+
+def test_pooled_features_of_every_stage_come_from_the_same_pass(
+    tiny_backbone: Backbone, colours: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = count_passes(monkeypatch)
+    tiny_backbone.eval()
+    images = dataset(tiny_backbone, colours)
+    pooled = [Tap(cut, pooled=True) for cut in range(1, tiny_backbone.num_stages + 1)]
+    cache = FeatureCache(tmp_path, max_bytes=10**9)
+    wanted = [Wanted(images, 1, random_views=False)]
+    ((*features, boundary),) = fill(wanted, tiny_backbone, cache=cache, taps=[*pooled, Tap(5)], mode=FP32, device=CPU)
+    assert len(passes) == 1
+    with torch.no_grad():
+        normal = tiny_backbone.normalize(torch.stack([images[0, i][0] for i in range(len(images))]))
+        for array, stage, cut in zip(features, tiny_backbone.stages, range(1, 8), strict=True):
+            assert array.spec.row == stage.out_shape[:1]
+            expected = tiny_backbone.prefix(normal, cut)
+            expected = expected.mean((2, 3)) if expected.ndim == 4 else expected
+            torch.testing.assert_close(array.rows(range(len(images))), expected, atol=1e-5, rtol=1e-5)
+    assert boundary.spec.row == tiny_backbone.stages[4].out_shape
+
+
+def test_bf16_uses_the_fused_form_and_pools_in_fp32(tiny_backbone: Backbone) -> None:
+    tiny_backbone.eval()
+    fused = fuse(tiny_backbone, 7)
+    assert fused is not None
+    runner = PrefixRunner(tiny_backbone, [Tap(5), Tap(5, pooled=True)], Mode(torch.bfloat16, "fused"), fused=fused)
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    activations, pooled = runner(images)
+    assert torch.equal(activations, fused.between(fused.normalize(images), 0, 5))
+    assert torch.equal(pooled, activations.float().mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("num_images", "dtype", "fused", "expected"),
+    [
+        (10**6, torch.float32, False, Mode(torch.float32, "eager", 32)),  # what training computes, whatever the number
+        (29_999, torch.bfloat16, True, Mode(torch.bfloat16, "fused")),
+        (30_000, torch.bfloat16, True, Mode(torch.bfloat16, "compiled")),
+        (4_999, torch.bfloat16, False, Mode(torch.bfloat16, "eager")),
+        (5_000, torch.bfloat16, False, Mode(torch.bfloat16, "compiled")),
+    ],
+)
+def test_the_mode_depends_on_how_many_images_there_are(
+    num_images: int, dtype: torch.dtype, fused: bool, expected: Mode
+) -> None:
+    assert choose_mode(num_images, dtype=dtype, fused=fused, batch_size=32) == expected
 
 
 def test_a_pass_that_fails_leaves_nothing(tiny_backbone: Backbone, colours: Source, tmp_path: Path) -> None:
@@ -131,7 +195,7 @@ def test_a_pass_that_fails_leaves_nothing(tiny_backbone: Backbone, colours: Sour
     tiny_backbone.eval()
     cache = FeatureCache(tmp_path, max_bytes=10**9)
     with pytest.raises(OSError, match="unreadable"):
-        fill([Wanted(images, 1, random_views=False)], tiny_backbone, cache=cache, cuts=[7], mode=FP32, device=CPU)
+        fill([Wanted(images, 1, random_views=False)], tiny_backbone, cache=cache, taps=[Tap(7)], mode=FP32, device=CPU)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -146,7 +210,7 @@ def test_where_compiling_fails_the_pass_goes_on(
 
     monkeypatch.setattr("thawline.features.extract._compile", broken)
     tiny_backbone.eval()
-    runner = PrefixRunner(tiny_backbone, [7], Mode(torch.float32, compiled=True))
+    runner = PrefixRunner(tiny_backbone, [Tap(7)], Mode(torch.float32, "compiled", 8))
     images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
     assert runner(images)[0].shape == (2, 96)
     assert runner(images)[0].shape == (2, 96)
@@ -167,7 +231,7 @@ def test_a_smaller_last_batch_is_filled_up_for_compiled_code(
 
     monkeypatch.setattr("thawline.features.extract._compile", spying)
     tiny_backbone.eval()
-    runner = PrefixRunner(tiny_backbone, [7], Mode(torch.float32, compiled=True))
+    runner = PrefixRunner(tiny_backbone, [Tap(7)], Mode(torch.float32, "compiled", 8))
     images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
     whole = runner(images)[0]
     rest = runner(images[:3])[0]
@@ -178,7 +242,9 @@ def test_a_smaller_last_batch_is_filled_up_for_compiled_code(
 def test_lite0_holds_the_shape_that_is_asked_for() -> None:
     backbone = build_backbone("tf_efficientnet_lite0", weights="none", image_size=64).eval()
     for cut, activations in zip(
-        (1, 7, 9), PrefixRunner(backbone, [1, 7, 9], FP32)(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)), strict=True
+        (1, 7, 9),
+        PrefixRunner(backbone, [Tap(1), Tap(7), Tap(9)], FP32)(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)),
+        strict=True,
     ):
         assert tuple(activations.shape[1:]) == backbone.stages[cut - 1].out_shape
 

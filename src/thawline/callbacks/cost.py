@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from thawline.memory import peak_resident_bytes, start_counting_peak
+from thawline.models.fused import flop_formulas
 
 
 @dataclass
@@ -96,7 +97,7 @@ class CostCallback(L.Callback):
             training = [name for name, p in pl_module.named_parameters() if p.requires_grad]
             self._counting, self._counted = training != self._counted, training
         if self._counting:
-            self._flops = self._counters.enter_context(FlopCounterMode(display=False))
+            self._flops = self._counters.enter_context(FlopCounterMode(display=False, custom_mapping=flop_formulas()))
             self._saved = self._counters.enter_context(count_saved_bytes(pl_module.parameters()))
 
     def on_train_batch_end(

@@ -16,8 +16,11 @@ class SeedEachStep(L.Callback):
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
+        self._accelerated = torch.accelerator.is_available()
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        torch.manual_seed(mixed_seed(self.seed, trainer.current_epoch, batch_idx, trainer.global_rank))
+        seed = mixed_seed(self.seed, trainer.current_epoch, batch_idx, trainer.global_rank)
+        # Without an accelerator, `torch.manual_seed` would spend 2 ms on noting down what one should do later.
+        (torch.manual_seed if self._accelerated else torch.default_generator.manual_seed)(seed)

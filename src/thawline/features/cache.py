@@ -5,7 +5,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from thawline.features.store import META, ArraySpec, CorruptStore, StoredArray, StoreWriter
 
 # Raised whenever what is stored for the same key changes: the order of rows, the arithmetic, the format.
-CODE_VERSION = 1
+CODE_VERSION = 2
 _PART = ".part"  # of the folder of a store that is being written
 _ABANDONED_S = 24 * 3600.0  # chosen: no pass over a set of images that a cache may hold takes longer
 
@@ -57,15 +57,20 @@ class FeatureCache:
             shutil.rmtree(folder, ignore_errors=True)
             return None
 
-    def writer(self, about: Mapping[str, Any], spec: ArraySpec, *, num_rows: int) -> StoreWriter:
-        """Begin a store of `num_rows` rows, after making room for it.
+    def writers(
+        self, abouts: Sequence[Mapping[str, Any]], specs: Sequence[ArraySpec], *, num_rows: int
+    ) -> list[StoreWriter]:
+        """Begin stores of `num_rows` rows each, after making room for all of them.
 
         Raises:
             OSError: The folder cannot be written, or the disk or the limit has no room.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._make_room(num_rows * spec.row_bytes)
-        return StoreWriter(self.folder / cache_key(about), spec, about=about)
+        self._make_room(num_rows * sum(spec.row_bytes for spec in specs))
+        return [
+            StoreWriter(self.folder / cache_key(about), spec, about=about)
+            for about, spec in zip(abouts, specs, strict=True)
+        ]
 
     def entries(self) -> list[Entry]:
         """Every store, the least recently used first; what cannot be read is listed without description."""

@@ -1,4 +1,4 @@
-"""Make the stores that a run needs, where they are not there yet: one pass over the images for all cuts."""
+"""Make the stores that a run needs, where they are not there yet: one pass over the images for all taps."""
 
 import logging
 import time
@@ -15,14 +15,14 @@ from torch.utils.data import DataLoader
 
 from thawline.data.dataset import Key, SplitDataset
 from thawline.features.cache import FeatureCache
-from thawline.features.extract import Mode, PrefixRunner
+from thawline.features.extract import Mode, PrefixRunner, Tap
 from thawline.features.store import ArraySpec, StoredArray, StoreWriter
 from thawline.models.backbone import Backbone
 from thawline.models.digests import checksum
+from thawline.models.fused import FusedPrefix
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
-_BATCH = 64  # chosen: larger ones are no faster on the machines tried
 _LIBRARIES = ("torch", "torchvision", "timm", "pillow")  # that decode, transform and compute
 
 
@@ -46,14 +46,15 @@ class Wanted:
         return [(view, index) for view in range(self.num_views) for index in range(len(self.dataset))]
 
 
-def about(wanted: Wanted, backbone: Backbone, *, cut: int, mode: Mode, device: torch.device) -> dict[str, Any]:
+def about(wanted: Wanted, backbone: Backbone, *, tap: Tap, mode: Mode, device: torch.device) -> dict[str, Any]:
     """All that the stored numbers depend on, and nothing else: the key of a store."""
     return {
         "model": backbone.name,
         "image_size": backbone.input.size,
-        "cut": cut,
-        "stage": backbone.stages[cut - 1].name,
-        "weights": checksum(backbone.prefix_tensors(cut)),
+        "cut": tap.cut,
+        "pooled": tap.pooled,
+        "stage": backbone.stages[tap.cut - 1].name,
+        "weights": checksum(backbone.prefix_tensors(tap.cut)),
         "images": wanted.dataset.fingerprint(),
         "transform": repr(wanted.dataset.transform),
         "views": wanted.num_views,
@@ -68,33 +69,36 @@ def fill(
     backbone: Backbone,
     *,
     cache: FeatureCache,
-    cuts: Sequence[int],
+    taps: Sequence[Tap],
     mode: Mode,
     device: torch.device,
+    fused: FusedPrefix | None = None,
     num_workers: int = 0,
 ) -> list[list[StoredArray]]:
-    """The stores of every wanted split at every cut, from the cache or from one pass.
+    """The stores of every wanted split at every tap, from the cache or from one pass.
 
     The backbone, in eval mode, is on `device`.
 
+    Args:
+        fused: The prefix in its fused form, for a mode of that style.
     Returns:
-        Per split, per cut.
+        Per split, per tap.
     Raises:
         OSError: The cache cannot be written, or has no room.
     """
     runner: PrefixRunner | None = None
     filled = []
     for split in wanted:
-        keys = [about(split, backbone, cut=cut, mode=mode, device=device) for cut in cuts]
-        found = [cache.get(key) for key in keys]
-        missing = [cut for cut, array in zip(cuts, found, strict=True) if array is None]
+        keys = {tap: about(split, backbone, tap=tap, mode=mode, device=device) for tap in taps}
+        found = {tap: cache.get(key) for tap, key in keys.items()}
+        missing = [tap for tap, array in found.items() if array is None]
         if missing:
-            if runner is None or runner.cuts != tuple(missing):
-                runner = PrefixRunner(backbone, missing, mode)
-            _pass(split, runner, cache, [k for k, a in zip(keys, found, strict=True) if a is None], device, num_workers)
-            found = [array or cache.get(key) for array, key in zip(found, keys, strict=True)]
-        arrays = [array for array in found if array is not None]
-        if len(arrays) < len(cuts):
+            if runner is None or runner.taps != tuple(missing):
+                runner = PrefixRunner(backbone, missing, mode, fused=fused)
+            _pass(split, runner, cache, [keys[tap] for tap in missing], device, num_workers)
+            found |= {tap: cache.get(keys[tap]) for tap in missing}
+        arrays = [array for array in found.values() if array is not None]
+        if len(arrays) < len(taps):
             raise OSError(f"{cache.folder}: a store that was just written is gone")
         filled.append(arrays)
     return filled
@@ -111,11 +115,10 @@ def _pass(
     writers: list[StoreWriter] = []
     start = time.perf_counter()
     try:
-        for images in _batches(split, num_workers):
+        for images in _batches(split, runner.mode.batch_size, num_workers):
             found = runner(images.to(device))
             if not writers:
-                specs = [_spec(activations) for activations in found]
-                writers = [cache.writer(k, s, num_rows=split.num_rows) for k, s in zip(keys, specs, strict=True)]
+                writers = cache.writers(keys, [_spec(rows) for rows in found], num_rows=split.num_rows)
             for writer, activations in zip(writers, found, strict=True):
                 writer.append(activations)
         for writer in writers:
@@ -127,10 +130,10 @@ def _pass(
     _log.info("Cached %s images in %.0f s.", f"{split.num_rows:,}", time.perf_counter() - start)
 
 
-def _batches(split: Wanted, num_workers: int) -> Iterator[Tensor]:
+def _batches(split: Wanted, batch_size: int, num_workers: int) -> Iterator[Tensor]:
     keys = split.keys()
     loader: DataLoader[tuple[Tensor, int]] = DataLoader(
-        split.dataset, batch_size=_BATCH, sampler=keys, num_workers=num_workers
+        split.dataset, batch_size=batch_size, sampler=keys, num_workers=num_workers
     )
     with Progress(transient=True) as progress:
         task = progress.add_task("Caching frozen stages", total=len(keys))
@@ -149,6 +152,5 @@ def ahead(items: Iterable[_T]) -> Iterator[_T]:
             yield item  # type: ignore[misc]
 
 
-def _spec(activations: Tensor) -> ArraySpec:
-    dtype = "bfloat16" if activations.dtype == torch.bfloat16 else "float32"
-    return ArraySpec(tuple(activations.shape[1:]), dtype)
+def _spec(rows: Tensor) -> ArraySpec:
+    return ArraySpec(tuple(rows.shape[1:]), "bfloat16" if rows.dtype == torch.bfloat16 else "float32")

@@ -1,5 +1,6 @@
 """One stored array of activations: memory-mapped, sharded, checked when opened, written all or not at all."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -106,7 +107,8 @@ class StoredArray:
         shards = body["shards"]
         self._maps = [_open_shard(folder / _shard_name(i), shard, self.spec) for i, shard in enumerate(shards)]
         self._starts = np.cumsum([0, *(shard["rows"] for shard in shards)])
-        os.utime(folder / META)  # the time of the last use, by which the least recently used goes first
+        with contextlib.suppress(OSError):  # a folder that may only be read serves as well
+            os.utime(folder / META)  # the time of the last use, by which the least recently used goes first
 
     def __len__(self) -> int:
         return int(self._starts[-1])

@@ -92,14 +92,6 @@ class Backbone(nn.Module):
         """Run stages cut .. num_stages-1 on the activations at `cut`; returns features (B, D)."""
         return self.between(x, cut, self.num_stages)
 
-    def pooled(self, images: Tensor) -> list[Tensor]:
-        """Globally average-pooled features after every stage, from one pass: num_stages tensors (B, C_i)."""
-        features = []
-        for stage in self.stages:
-            images = stage.forward(self.model, images)
-            features.append(self._pool(images))
-        return features
-
     def train(self, mode: bool = True) -> "Backbone":
         """Set train mode on the stages that train; every other module stays in eval mode."""
         super().train(False)
@@ -144,7 +136,8 @@ class Backbone(nn.Module):
             raise UserError(f"cut={cut}: {self.name} has {self.num_stages} stages; allowed are 0..{self.num_stages}")
         return cut
 
-    def _pool(self, x: Tensor) -> Tensor:
+    def pool(self, x: Tensor) -> Tensor:
+        """Activations at any cut -> their average over the image, (B, C)."""
         if x.ndim == 2:  # (B, C): already pooled
             return x
         channels_last = x.ndim == 3 or str(getattr(self.model, "output_fmt", "NCHW")).endswith("NHWC")

@@ -13,7 +13,9 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from thawline.data.mixing import make_mixer
+from thawline.models.depthwise import Fp32DepthwiseBackward
 from thawline.models.freezing import BoundPlan
+from thawline.models.fused import FusedPrefix
 from thawline.models.metrics import BalancedAccuracy
 from thawline.models.param_groups import NO_DECAY, build_param_groups, phase_factor
 from thawline.models.regularize import StartingPoint
@@ -34,6 +36,7 @@ class TransferClassifier(L.LightningModule):
 
     Attributes:
         entry: Cut at which batches that are no images enter: what lies before is stored (`features`).
+        fused: The stages that never train, in a faster form; None runs them as they are.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class TransferClassifier(L.LightningModule):
         self.regularize = regularize or RegularizeSettings()
         self.prefix_dtype = prefix_dtype
         self.entry = 0
+        self.fused: FusedPrefix | None = None
         backbone = {name: p for name, p in bound.ever_trainable().items() if name.startswith("backbone.")}
         self.starting_point = StartingPoint(backbone) if self.regularize.l2_sp else None
         self.mixer = make_mixer(
@@ -77,7 +81,8 @@ class TransferClassifier(L.LightningModule):
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S), uint8, or activations stored at cut `entry` -> logits (B, K)."""
         if images.dtype == torch.uint8:
-            return self.logits(self.backbone.normalize(images), start=0)
+            normalized = self.backbone.normalize(images) if self.fused is None else self.fused.normalize(images)
+            return self.logits(normalized, start=0)
         return self.logits(images, start=self.entry)
 
     def logits(self, x: Tensor, *, start: int) -> Tensor:
@@ -87,12 +92,17 @@ class TransferClassifier(L.LightningModule):
             x = x.contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             x = self._frozen(x, start, cut)
-        logits: Tensor = self.head(self.backbone.suffix(x, cut))
+        with Fp32DepthwiseBackward():
+            features = self.backbone.suffix(x, cut)
+        with torch.autocast(x.device.type, enabled=False):  # of no cost, and the loss is taken of what it gives
+            logits: Tensor = self.head(features.float())
         return logits
 
     def _frozen(self, x: Tensor, start: int, cut: int) -> Tensor:
         if self.prefix_dtype == torch.float32 or cut == start:
             return self.backbone.between(x.float(), start, cut)
+        if self.fused is not None and start < (stop := min(cut, self.fused.cut)):
+            x, start = self.fused.between(x, start, stop), stop
         with torch.autocast(x.device.type, dtype=self.prefix_dtype):
             return self.backbone.between(x, start, cut).float()
 
