@@ -37,6 +37,8 @@ def refused(result: Any) -> str:
         ("optim.lr=-1", "optim.lr=-1.0: allowed are 0 to 10"),
         ("optim.name=adam", "optim.name=adam: allowed are adamw, sgd"),
         ("model.head=mlp", "model.head=mlp: choose a head with model/head=linear, mlp or cosine"),
+        ("compile=maybe", "compile=maybe: allowed are auto, true, false"),
+        ("compile=1", "compile=1: allowed are auto, true, false"),
         ("trainer.precision=8", "trainer.precision=8: allowed are auto, 32-true, bf16-mixed"),
         ("trainer.max_steps=0", "trainer.max_steps=0: allowed are 1 to"),
         ("trainer.max_epochs=0", "trainer.max_epochs=0: allowed are 1 to"),

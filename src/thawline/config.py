@@ -31,6 +31,7 @@ class Settings:
     trainer: TrainerSettings
     regularize: RegularizeSettings
     cache: CacheSettings
+    compile: Any
 
 
 _LARGEST_SEED = 2**32 - 1  # NumPy's
@@ -68,6 +69,7 @@ def settings_of(cfg: DictConfig) -> Settings:
         trainer_settings(cfg),
         regularize_settings(cfg),
         _typed(CacheSettings, cfg.cache, "cache"),
+        compile_setting(cfg),
     )
 
 
@@ -108,6 +110,12 @@ def seed_setting(cfg: DictConfig) -> int:
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= _LARGEST_SEED:
         raise UserError(f"seed={seed}: allowed are whole numbers from 0 to {_LARGEST_SEED}")
     return seed
+
+
+def compile_setting(cfg: DictConfig) -> Any:
+    if not isinstance(cfg.compile, bool) and cfg.compile != "auto":
+        raise UserError(f"compile={cfg.compile}: allowed are auto, true, false")
+    return cfg.compile
 
 
 def loader_settings(cfg: DictConfig) -> LoaderSettings:

@@ -27,6 +27,7 @@ from thawline.models import freezing
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.checkpoint import load_checkpoint
 from thawline.models.classifier import TransferClassifier
+from thawline.models.compiled import choose_compile
 from thawline.models.fused import fuse
 from thawline.models.plan import make_plan
 from thawline.parts import Parts, describe
@@ -113,6 +114,7 @@ def _build(cfg: DictConfig, chosen: Settings, record: RunRecord, *, device: torc
         steps=steps,
         regularize=chosen.regularize,
         prefix_dtype=precision.prefix,
+        compiled=choose_compile(chosen.compile, device=device, num_images=steps.total * data.batch_size),
     )
     if precision.prefix == torch.bfloat16 and device.type == "cpu":
         model.fused = fuse(backbone, min(model.bound.ever_training(), default=backbone.num_stages))

@@ -199,37 +199,19 @@ def test_a_pass_that_fails_leaves_nothing(tiny_backbone: Backbone, colours: Sour
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_compiling_fails_the_pass_goes_on(
-    tiny_backbone: Backbone, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def broken(run: object) -> object:
-        def fail(images: object) -> object:
-            raise RuntimeError("no C++ compiler\nwas found")
-
-        return fail
-
-    monkeypatch.setattr("thawline.features.extract._compile", broken)
-    tiny_backbone.eval()
-    runner = PrefixRunner(tiny_backbone, [Tap(7)], Mode(torch.float32, "compiled", 8))
-    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
-    assert runner(images)[0].shape == (2, 96)
-    assert runner(images)[0].shape == (2, 96)
-    assert [record.message for record in caplog.records] == ["Compiling failed (no C++ compiler); going on without."]
-
-
 def test_a_smaller_last_batch_is_filled_up_for_compiled_code(
     tiny_backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
 
-    def spying(run: Callable[[torch.Tensor], list[torch.Tensor]]) -> Callable[[torch.Tensor], list[torch.Tensor]]:
+    def spying(run: Callable[[torch.Tensor], list[torch.Tensor]], **_: Any) -> Callable[[torch.Tensor], Any]:
         def compiled(images: torch.Tensor) -> list[torch.Tensor]:
             sizes.append(len(images))
             return run(images)
 
         return compiled
 
-    monkeypatch.setattr("thawline.features.extract._compile", spying)
+    monkeypatch.setattr("thawline.models.compiled._through_inductor", spying)
     tiny_backbone.eval()
     runner = PrefixRunner(tiny_backbone, [Tap(7)], Mode(torch.float32, "compiled", 8))
     images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)

@@ -11,6 +11,7 @@ from thawline.errors import UserError
 from thawline.models.backbone import Backbone
 from thawline.models.classifier import TransferClassifier
 from thawline.models.freezing import bind
+from thawline.models.fused import fuse
 from thawline.models.heads import LinearHead
 from thawline.settings import OptimSettings, RegularizeSettings, StrategySettings
 from thawline.steps import Steps
@@ -135,3 +136,53 @@ def test_l2_sp_replaces_the_backbones_weight_decay_and_leaves_the_heads(tiny_bac
     decays = {group["name"]: group["weight_decay"] for group in optimizer.param_groups}
     assert decays == {"layer4": 0.0, "layer4/no_decay": 0.0, "head": 0.05, "head/no_decay": 0.0}
     assert not any(key.startswith("starting_point") for key in model.state_dict())  # no second copy on the disk
+
+
+def test_what_trains_is_compiled_and_validation_runs_as_it_is(
+    tiny_backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def compile_it(run: Any, **_: Any) -> Any:
+        def called(x: torch.Tensor, cut: int) -> Any:
+            calls.append(cut)
+            return run(x, cut)
+
+        return called
+
+    monkeypatch.setattr(torch, "compile", compile_it)
+    bound = bind(StrategySettings("test", unfreeze_depth=2), tiny_backbone, LinearHead(tiny_backbone.num_features, 4))
+    bound.apply(0)
+    model = TransferClassifier(bound, num_classes=4, optim=OptimSettings(), steps=Steps(1, 1, 1, 1, 1.0), compiled=True)
+    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    model(images)
+    assert calls == [tiny_backbone.num_stages - 2]
+    with torch.no_grad():
+        model(images)
+    assert len(calls) == 1
+
+
+def test_the_head_computes_in_fp32_under_autocast(tiny_backbone: Backbone) -> None:
+    model = classifier(tiny_backbone, unfreeze_depth=0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert model(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)).dtype == torch.float32
+
+
+def test_the_fused_form_runs_the_stages_that_never_train(tiny_backbone: Backbone) -> None:
+    model = classifier(tiny_backbone, unfreeze_depth=2)
+    model.prefix_dtype = torch.bfloat16
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    model.eval()
+    plain = model(images)
+    model.fused = fuse(tiny_backbone, 5)
+    assert model.fused is not None
+    seen: list[tuple[int, int]] = []
+    between = model.fused.between
+
+    def spying(x: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        seen.append((start, stop))
+        return between(x, start, stop)
+
+    model.fused.between = spying  # type: ignore[method-assign]
+    torch.testing.assert_close(model(images), plain, atol=0.05, rtol=0.05)
+    assert seen == [(0, 5)]

@@ -1,6 +1,5 @@
 """A frozen prefix run as fast as the hardware allows: activations at chosen cuts, pooled features, from one pass."""
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,9 +8,9 @@ import torch
 from torch import Tensor
 
 from thawline.models.backbone import Backbone
+from thawline.models.compiled import Compiled
 from thawline.models.fused import FusedPrefix
 
-_log = logging.getLogger(__name__)
 Style = Literal["eager", "fused", "compiled"]
 # Measured with EfficientNet-Lite0 at 224 on 2 AVX512-bf16 cores, in bf16: 190 images/s eager, 255 fused, 295 compiled
 # after 9 to 25 s of compiling. Below this many images the compiling takes longer than it saves.
@@ -63,7 +62,7 @@ _Run = Callable[[Tensor], list[Tensor]]
 class PrefixRunner:
     """uint8 images (B, 3, S, S) -> at every tap (B, *row), activations in the type in which they come, pooled in fp32.
 
-    The backbone must be in eval mode. Where compiling fails, for want of a C++ compiler for one, it goes on without.
+    The backbone must be in eval mode.
 
     Args:
         fused: Needed where the mode's style is `fused`.
@@ -79,22 +78,15 @@ class PrefixRunner:
         self.mode = mode
         self.fused = fused if mode.style == "fused" else None
         self._last = max(tap.cut for tap in taps)
-        self._compiled: _Run | None = _compile(self._run) if mode.style == "compiled" else None
+        self._pass: _Run = Compiled(self._run, fold_weights=True) if mode.style == "compiled" else self._run
 
     def __call__(self, images: Tensor) -> list[Tensor]:
         num_images = len(images)
-        if self._compiled is not None or self.mode.dtype == torch.float32:
+        if self.mode.style == "compiled" or self.mode.dtype == torch.float32:
             # Outside inference mode, or what is made would be compiled for anew.
             images = _filled_up(images, self.mode.batch_size)
-        if self._compiled is not None:
-            try:
-                with torch.inference_mode():
-                    return [rows[:num_images] for rows in self._compiled(images)]
-            except Exception as error:  # a compiler raises what its back end raises
-                _log.warning("Compiling failed (%s); going on without.", str(error).strip().splitlines()[0])
-                self._compiled = None
         with torch.inference_mode():
-            return [rows[:num_images] for rows in self._run(images)]
+            return [rows[:num_images] for rows in self._pass(images)]
 
     def _run(self, images: Tensor) -> list[Tensor]:
         low, model = self.mode.dtype != torch.float32, self.backbone.model
@@ -113,16 +105,3 @@ def _filled_up(images: Tensor, size: int) -> Tensor:
     """A smaller, last batch as large as the others: compiled code takes no other size, and it rounds as they do."""
     missing = size - len(images)
     return torch.cat([images, images[-1:].expand(missing, -1, -1, -1)]) if missing > 0 else images
-
-
-def _compile(run: _Run) -> _Run:
-    """`run` through inductor, with the weights folded into its code."""
-    import torch._inductor.config as inductor
-
-    made = torch.compile(run, dynamic=False)
-
-    def frozen(images: Tensor) -> list[Tensor]:
-        with inductor.patch(freezing=True):
-            return made(images)
-
-    return frozen

@@ -13,6 +13,7 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from thawline.data.mixing import make_mixer
+from thawline.models.compiled import Compiled
 from thawline.models.depthwise import Fp32DepthwiseBackward
 from thawline.models.freezing import BoundPlan
 from thawline.models.fused import FusedPrefix
@@ -33,6 +34,7 @@ class TransferClassifier(L.LightningModule):
         bound: The freeze plan with its backbone and head; only what it ever trains reaches the optimizer.
         steps: Optimizer steps of the run and of an epoch, for the schedule.
         prefix_dtype: Type in which the frozen prefix computes; its weights stay as they are.
+        compiled: Whether the stages that train are compiled; validation and test run them as they are.
 
     Attributes:
         entry: Cut at which batches that are no images enter: what lies before is stored (`features`).
@@ -48,6 +50,7 @@ class TransferClassifier(L.LightningModule):
         steps: Steps,
         regularize: RegularizeSettings | None = None,
         prefix_dtype: torch.dtype = torch.float32,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         self.bound = bound
@@ -59,6 +62,7 @@ class TransferClassifier(L.LightningModule):
         self.prefix_dtype = prefix_dtype
         self.entry = 0
         self.fused: FusedPrefix | None = None
+        self._compiled = Compiled(self.backbone.suffix) if compiled else None
         backbone = {name: p for name, p in bound.ever_trainable().items() if name.startswith("backbone.")}
         self.starting_point = StartingPoint(backbone) if self.regularize.l2_sp else None
         self.mixer = make_mixer(
@@ -93,7 +97,8 @@ class TransferClassifier(L.LightningModule):
         with torch.no_grad():
             x = self._frozen(x, start, cut)
         with Fp32DepthwiseBackward():
-            features = self.backbone.suffix(x, cut)
+            suffix = self._compiled if self._compiled and torch.is_grad_enabled() else self.backbone.suffix
+            features = suffix(x, cut)
         with torch.autocast(x.device.type, enabled=False):  # of no cost, and the loss is taken of what it gives
             logits: Tensor = self.head(features.float())
         return logits
