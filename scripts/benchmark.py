@@ -1,132 +1,113 @@
-"""Time a training step of EfficientNet-Lite0 by depth, arithmetic and allocator; write docs/speed.md and speed.json.
+"""Measure Thawline against plain Lightning + timm + ImageFolder, side by side; write docs/speed.md, .json and .png.
 
-    python scripts/benchmark.py
+    python scripts/benchmark.py                              # every case, three repeats: some hours on 2 CPU cores
+    python scripts/benchmark.py --plain-epochs 2             # few epochs of the baseline, scaled linearly
+    python scripts/benchmark.py --cases memory startup       # these cases; the others stay in the file as they are
+    python scripts/benchmark.py --quick                      # every line once; the numbers mean nothing
+    python scripts/benchmark.py --render                     # table and plot anew from the file
 
-Both allocator settings run in processes of their own, in turn, several times; the table holds medians.
+Both sides run in processes of their own, in turn. On a GPU the files are docs/speed_DEVICE.*.
 """
 
 import argparse
-import json
-import platform
-import statistics
-import subprocess
+import importlib.util
 import sys
+import tempfile
 import time
 from datetime import date
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-DOCS = ROOT / "docs"
-MODEL = "tf_efficientnet_lite0"
-BATCH, STEPS, REPEATS = 32, 5, 3
-DEPTHS = (0, 2, 9)
-MODES = {"fp32": (False, "32"), "bf16 prefix": (True, "32"), "bf16": (True, "bf16")}
-Rates = dict[str, float]
+from speed.cases import CASES
+from speed.child import ROOT, run_module
+from speed.plot import draw, plotted
+from speed.results import Results, file_name, load, merge
+from speed.scaling import MIN_EPOCHS
+from speed.setting import FULL, PLAIN_WORKERS, QUICK, Setting
+from speed.table import render
 
-
-def main() -> None:
-    """Measure in child processes, alternating, and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--child", choices=("default", "keep"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.child:
-        print(json.dumps(measure(keep=arguments.child == "keep")))
-        return
-    rows: dict[str, list[Rates]] = {"default": [], "keep": []}
-    for _ in range(REPEATS):
-        for allocator in rows:
-            rows[allocator].append(_child(allocator))
-            print(f"{allocator}: {rows[allocator][-1]}", flush=True)
-    medians = {a: {case: statistics.median(r[case] for r in rates) for case in rates[0]} for a, rates in rows.items()}
-    DOCS.mkdir(exist_ok=True)
-    (DOCS / "speed.json").write_text(json.dumps({"machine": _machine(), "images_per_s": medians}, indent=2) + "\n")
-    (DOCS / "speed.md").write_text(table(medians))
-    print(table(medians))
+REPEATS = 3  # chosen: the fewest with a median that is not an extreme
 
 
-def _child(allocator: str) -> Rates:
-    done = subprocess.run([sys.executable, __file__, "--child", allocator], capture_output=True, text=True, check=True)
-    rates: Rates = json.loads(done.stdout.splitlines()[-1])
-    return rates
+def main() -> int:
+    """Measure the cases, one after the other; what is measured is written at once."""
+    given = _arguments()
+    if importlib.util.find_spec("matplotlib") is None:
+        print('error: the plot needs matplotlib: run pip install -e ".[bench]"', file=sys.stderr)
+        return 2
+    if given.render:
+        for path in sorted(given.out.glob("speed*.json")):
+            write_pages(load(path), path)
+        return 0
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        out = folder / "docs" if given.quick else given.out
+        try:
+            measure(given, folder, out)
+        except RuntimeError as error:  # a run failed; the cases before it are written
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+    return 0
 
 
-def measure(*, keep: bool) -> Rates:
-    """Training images per second: depth and arithmetic -> median over steps, the first step left out."""
-    import torch
-
-    from thawline.memory import keep_freed_memory
-    from thawline.models.backbone import build_backbone
-    from thawline.models.classifier import TransferClassifier
-    from thawline.models.freezing import bind
-    from thawline.models.heads import LinearHead
-    from thawline.settings import OptimSettings, StrategySettings
-    from thawline.steps import Steps
-
-    if keep:
-        assert keep_freed_memory()
-    backbone = build_backbone(MODEL, weights="none")
-    images = torch.randint(0, 256, (BATCH, 3, backbone.input.size, backbone.input.size), dtype=torch.uint8)
-    labels = torch.randint(0, 4, (BATCH,))
-    rates = {}
-    for depth in DEPTHS:
-        strategy = StrategySettings("benchmark", unfreeze_depth=depth)
-        bound = bind(strategy, backbone, LinearHead(backbone.num_features, 4))
-        bound.apply(0)
-        steps = Steps(batches=100, per_epoch=100, total=100, epochs=1, validate_every=1.0)
-        model = TransferClassifier(bound, num_classes=4, optim=OptimSettings(), steps=steps).train()
-        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-5)
-        for mode, (bf16_prefix, suffix) in MODES.items():
-            model.prefix_dtype = torch.bfloat16 if bf16_prefix else torch.float32
-            seconds = []
-            for _ in range(STEPS + 1):
-                start = time.perf_counter()
-                with torch.autocast("cpu", dtype=torch.bfloat16, enabled=suffix == "bf16"):
-                    loss = torch.nn.functional.cross_entropy(model(images).float(), labels)
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                optimizer.zero_grad()
-                seconds.append(time.perf_counter() - start)
-            rates[f"{depth}/{mode}"] = round(BATCH / statistics.median(seconds[1:]), 1)
-    return rates
-
-
-def table(medians: dict[str, Rates]) -> str:
-    """The measurement as Markdown, with what it means for the defaults."""
-    depths = {0: "head only", 2: "last 2 stages", 9: "every stage"}
-    lines = [
-        "# Speed of a training step",
-        "",
-        f"Images per second, EfficientNet-Lite0 at 224, batch {BATCH}, channels-last, AdamW: forward, backward, step;",
-        f"images in memory. Medians of {REPEATS} alternating processes. {_machine()}.",
-        "`python scripts/benchmark.py`",
-        "",
-        "| trained | allocator | fp32 | frozen prefix in bf16 | everything in bf16 |",
-        "|---|---|---:|---:|---:|",
-    ]
-    for depth, name in depths.items():
-        for allocator, label in (("default", "glibc's default"), ("keep", "freed memory kept")):
-            cells = " | ".join(f"{medians[allocator][f'{depth}/{mode}']:.0f}" for mode in MODES)
-            lines.append(f"| {name} | {label} | {cells} |")
-    lines += [
-        "",
-        "So on a CPU Thawline keeps freed memory (`thawline/memory.py`), and `trainer.precision=auto` computes the",
-        "frozen prefix in bf16 and what trains in fp32 (`thawline/precision.py`).",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _machine() -> str:
-    import torch
-
-    cores = torch.get_num_threads()
-    bf16 = "with" if torch.cpu._is_avx512_bf16_supported() else "without"
-    return (
-        f"{cores} {platform.machine()} cores {bf16} AVX512-bf16, torch {version('torch')}, timm {version('timm')}, "
-        f"Python {platform.python_version()}, {date.today().isoformat()}"
+def measure(given: argparse.Namespace, folder: Path, out: Path) -> None:
+    """Run the cases below `folder` and write their results to `out`; prints the page."""
+    machine, _ = run_module("machine")
+    sizes = QUICK if given.quick else FULL
+    images = folder / "solar_cells"
+    run_module("images", images, sizes.num_images)
+    path = out / f"{file_name(machine)}.json"
+    setting = Setting(
+        folder, images, sizes, given.repeats, bool(machine["cuda"]), given.plain_epochs, given.plain_workers
     )
+    for name in given.cases:
+        start = time.perf_counter()
+        case = CASES[name](setting)
+        write_pages(merge(path, name, {**_about(given, machine), **case}), path)
+        print(f"{name}: measured in {time.perf_counter() - start:.0f} s", flush=True)
+    print(path.with_suffix(".md").read_text(encoding="utf-8"))
+
+
+def write_pages(results: Results, path: Path) -> None:
+    """The table and the plot beside the results in `path`."""
+    picture = path.with_suffix(".png")
+    path.with_suffix(".md").write_text(render(results, page=path.stem), encoding="utf-8")
+    rows = plotted(results)
+    if rows:
+        draw(rows, picture)
+
+
+def _about(given: argparse.Namespace, machine: dict[str, Any]) -> dict[str, Any]:
+    """Where, when and how; of the options, those that change a number."""
+    options = {
+        "--plain-epochs": given.plain_epochs,
+        "--plain-workers": given.plain_workers if given.plain_workers != PLAIN_WORKERS else None,
+    }
+    told = [f" {name} {value}" for name, value in options.items() if value is not None]
+    command = f"python scripts/benchmark.py{' --quick' * given.quick}{''.join(told)}"
+    return {"machine": machine, "date": date.today().isoformat(), "repeats": given.repeats, "command": command}
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES), metavar="NAME")
+    parser.add_argument("--repeats", type=int, help="of every case, each a pair of runs; default 3")
+    parser.add_argument("--plain-epochs", type=int, metavar="N", help="run N epochs of the baseline and scale")
+    parser.add_argument(
+        "--plain-workers", type=int, default=PLAIN_WORKERS, help="processes that load the baseline's images"
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / "docs")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, nothing is kept")
+    parser.add_argument("--render", action="store_true", help="measure nothing")
+    given = parser.parse_args()
+    if given.repeats is None:
+        given.repeats = 1 if given.quick else REPEATS
+    if given.repeats < 1:
+        parser.error(f"--repeats {given.repeats}: give 1 or more")
+    if given.plain_epochs is not None and given.plain_epochs < MIN_EPOCHS:
+        parser.error(f"--plain-epochs {given.plain_epochs}: give {MIN_EPOCHS} or more; one does not tell the others")
+    return given
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""The sentences of docs/speed.md around its tables."""
+
+BEFORE = """\
+EfficientNet-Lite0 at 224, 800 images of solar cells as PNG files in train, val and test folders, the same view of each
+in every epoch. Plain Lightning is `scripts/speed/plain.py`: a LightningModule over a frozen timm model, ImageFolder, a
+DataLoader with 2 workers unless the command says otherwise, fp32, the trainer's defaults. Thawline is `python train.py`
+with an empty cache. Both have the same images, batches of 32, epochs, learning rates and seeds, and take the same
+number of steps; every run is a process of its own, the two sides in turn. Numbers are medians; a ratio is the median of
+the ratios within each repeat, with the least and the greatest. A whole fit begins when model and data are there and
+ends with the last epoch; the pass that fills Thawline's cache is in it. The whole process also has imports, reading and
+checking the images, and Thawline's test."""
+
+# Case -> how its rows are defined, where their labels do not say it.
+DEFINITIONS = {
+    "extraction": """\
+The extraction pass is compared with the forward pass of the same model, on images in memory, in the same process: the
+fastest of eager fp32, eager bf16 and compiled bf16 once it is compiled, all in channels-last layout. Without compiling
+means the time by which a pass over all images takes longer than one over half of them. The share of decoding is the
+time that one process needs to decode and transform the same files and nothing else, as a share of the pass's own; the
+pass does that work beside the computing.""",
+}
+
+# Page -> case -> a paragraph on what surprises in its rows there.
+SURPRISES: dict[str, dict[str, str]] = {"speed": {}}
+
+BEFORE_STEPS = """\
+Images per second, EfficientNet-Lite0 at 224, batch {batch}, channels-last, AdamW: forward, backward, step;
+images in memory."""
+
+AFTER_STEPS = """\
+So on a CPU Thawline keeps freed memory (`thawline/memory.py`), and `trainer.precision=auto` computes the
+frozen prefix in bf16 and what trains in fp32 (`thawline/precision.py`)."""
