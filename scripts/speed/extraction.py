@@ -23,10 +23,11 @@ from thawline.data.sources.folder import FolderSource
 from thawline.data.sources.source import ImageSource, IntArray, Split
 from thawline.data.transforms import eval_transform
 from thawline.features.cache import FeatureCache
-from thawline.features.extract import choose_mode
+from thawline.features.extract import Tap, choose_mode
 from thawline.features.fill import Wanted, fill
 from thawline.memory import keep_freed_memory
 from thawline.models.backbone import Backbone, build_backbone
+from thawline.models.fused import fuse
 from thawline.precision import choose_precision
 from thawline.settings import LoaderSettings
 
@@ -80,12 +81,15 @@ def pass_s(
     dataset: SplitDataset, backbone: Backbone, device: torch.device, folder: Path, *, num_workers: int = 0
 ) -> float:
     """Seconds of one pass into an empty cache, the way a run makes it."""
-    wanted = Wanted(dataset, 1, random_views=False)
-    mode = choose_mode(wanted.num_rows, dtype=choose_precision("auto", device).prefix)
+    wanted, cut = Wanted(dataset, 1, random_views=False), backbone.num_stages
+    dtype = choose_precision("auto", device).prefix
     cache = FeatureCache(folder / f"cache-{time.perf_counter_ns()}", max_bytes=_MAX_BYTES)
     start = time.perf_counter()
-    cuts = [backbone.num_stages]
-    fill([wanted], backbone, cache=cache, cuts=cuts, mode=mode, device=device, num_workers=num_workers)
+    fused = fuse(backbone, cut) if device.type == "cpu" and dtype == torch.bfloat16 else None
+    mode = choose_mode(wanted.num_rows, dtype=dtype, fused=fused is not None, batch_size=_BATCH)
+    fill(
+        [wanted], backbone, cache=cache, taps=[Tap(cut)], mode=mode, device=device, fused=fused, num_workers=num_workers
+    )
     return time.perf_counter() - start
 
 

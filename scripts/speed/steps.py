@@ -16,6 +16,7 @@ from thawline.memory import keep_freed_memory
 from thawline.models.backbone import build_backbone
 from thawline.models.classifier import TransferClassifier
 from thawline.models.freezing import bind
+from thawline.models.fused import fuse
 from thawline.models.heads import LinearHead
 from thawline.settings import OptimSettings, StrategySettings
 from thawline.steps import Steps
@@ -45,6 +46,8 @@ def measure(*, batch: int, num_steps: int, size: int) -> dict[str, float]:
         optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=_LR)
         for name, mode in MODES.items():
             model.prefix_dtype = torch.bfloat16 if mode.bf16_prefix else torch.float32
+            fusable = mode.bf16_prefix and device.type == "cpu"
+            model.fused = fuse(backbone, backbone.num_stages - depth) if fusable else None
             seconds = [_step_s(model, optimizer, (images, labels), mode.training) for _ in range(num_steps + 1)]
             rates[f"{depth}/{name}"] = round(batch / statistics.median(seconds[1:]), 1)
     return rates
