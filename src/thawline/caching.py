@@ -13,10 +13,12 @@ from hydra.errors import HydraException
 
 from thawline.data.sources.source import Split
 from thawline.data.transforms import is_random
+from thawline.errors import UserError
 from thawline.features.cache import FeatureCache
 from thawline.features.decide import Decision, Need, decide
 from thawline.features.extract import choose_mode
 from thawline.features.fill import Wanted, fill
+from thawline.lbfgs import NEEDS_STORED
 from thawline.parts import Parts
 from thawline.settings import CacheSettings
 
@@ -41,9 +43,14 @@ def cache_frozen_stages(parts: Parts, settings: CacheSettings, *, device: torch.
     """Give the run stored activations in place of images where that saves time.
 
     A cache that cannot be written is a warning; the run then trains from the images.
+
+    Raises:
+        UserError: The run cannot do without the cache, and it cannot be.
     """
     need = _need(parts, processes=processes)
     decision = decide(need, settings)
+    if need.required and not decision.caching:
+        raise UserError(f"{NEEDS_STORED} {decision.reason}; raise cache.max_gb, or use optim=adamw")
     record = CacheRecord(decision.caching, decision.reason)
     if decision.caching:
         start = time.perf_counter()
@@ -51,6 +58,8 @@ def cache_frozen_stages(parts: Parts, settings: CacheSettings, *, device: torch.
         try:
             record.bytes = _fill(parts, settings, need, decision.views, device)
         except OSError as error:
+            if need.required:
+                raise UserError(f"{NEEDS_STORED} they cannot be written ({error}); choose another cache.dir") from error
             _log.warning("Cache: not used, %s. Training goes on from the images.", error)
             return CacheRecord(False, f"not written: {error}")
         record.cut, record.views, record.seconds = need.cut, decision.views, time.perf_counter() - start
@@ -74,6 +83,7 @@ def _need(parts: Parts, *, processes: int) -> Need:
         random_views=is_random(data.loader.augment),
         mixing=regularize.mixup > 0 or regularize.cutmix > 0,
         processes=processes,
+        required=parts.model.optim.name == "lbfgs",
     )
 
 
