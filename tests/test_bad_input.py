@@ -35,7 +35,7 @@ def refused(result: Any) -> str:
         ("strategy.unfreeze_dept=2", "strategy.unfreeze_dept: no such key; did you mean unfreeze_depth?"),
         ("optim.lr=fast", "optim.lr: Value 'fast' of type 'str' could not be converted to Float"),
         ("optim.lr=-1", "optim.lr=-1.0: allowed are 0 to 10"),
-        ("optim.name=adam", "optim.name=adam: allowed are adamw, sgd"),
+        ("optim.name=adam", "optim.name=adam: allowed are adamw, sgd, lbfgs"),
         ("model.head=mlp", "model.head=mlp: choose a head with model/head=linear, mlp or cosine"),
         ("compile=maybe", "compile=maybe: allowed are auto, true, false"),
         ("compile=1", "compile=1: allowed are auto, true, false"),

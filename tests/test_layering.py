@@ -21,6 +21,7 @@ LEVELS = {
     "thawline.caching": 3,
     "thawline.choose": 3,
     "thawline.fit": 3,
+    "thawline.lbfgs": 3,
     "thawline.make": 3,
     "thawline.resume": 3,
     "thawline.run": 3,

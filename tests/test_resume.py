@@ -118,6 +118,26 @@ def test_a_killed_run_ends_as_the_uninterrupted_one(
     assert proofs[0] == proofs[1]
 
 
+def test_a_killed_solver_goes_on_with_the_next_penalty(
+    run_cli: Run, tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    solving = ("optim=lbfgs", "optim.penalties=[1,0.1,0.01]", "strategy=feature_extraction")
+    arguments = (*solving, *SMALL, "data=folder", f"data.root={image_folder}")
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    assert cut_off(tmp_path, tmp_path / "out", *arguments, epoch=1, batch=0) == KILLED
+    folder = the_run(tmp_path / "out")
+    assert run_cli(f"resume={folder}").code == 0
+    killed = shutil.copytree(folder, tmp_path / "killed")
+    shutil.rmtree(tmp_path / "out")
+    assert run_cli(*arguments).code == 0
+    whole = the_run(tmp_path / "out")
+    assert equal(state(killed), state(whole))
+    assert state(whole)["optimizer_states"][0]["param_groups"][0]["num_done"] == 3
+    assert scalars(killed) == scalars(whole)
+    strategies = [json.loads((f / "run.json").read_text())["strategy"] for f in (killed, whole)]
+    assert strategies[0] == strategies[1]
+
+
 def test_sigterm_says_interrupted_and_the_resumed_run_equals_the_uninterrupted_one(
     run_cli: Run, tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

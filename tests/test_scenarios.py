@@ -64,6 +64,15 @@ def test_sgd_takes_its_own_rates() -> None:
     assert (optim_settings(cfg).name, optim_settings(cfg).lr) == ("sgd", 0.05)
 
 
+@pytest.mark.parametrize("strategy", options("strategy"))
+def test_the_solver_takes_no_rate_from_a_strategy(strategy: str) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("train", ["optim=lbfgs", f"strategy={strategy}"])
+    optim = optim_settings(cfg)
+    assert (optim.name, optim.lr, optim.resolved_backbone_lr) == ("lbfgs", 0.0, 0.0)
+    assert optim.epochs == len(cfg.optim.penalties)
+
+
 @pytest.mark.parametrize("data", options("data"))
 def test_every_data_source_composes_with_the_shared_loader_settings(data: str) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -27,6 +27,14 @@ def announce(cfg: DictConfig, parts: Parts, record: RunRecord, *, resuming: bool
         where = f" at epoch {parts.epoch + 1} of {parts.steps.epochs}" if resuming else ""
         _log.info("%s %s%s", "Resuming" if resuming else "Run", record.run_id, where)
     _log.info("%s: %s images (%s), %d classes", record.data["name"], f"{num_images:,}", sizes, parts.data.num_classes)
+    if (penalties := parts.model.optim.penalties) is not None:
+        _log.info(
+            "Head: logistic regression by L-BFGS, an epoch for each of %d penalties, %g to %g; trainer.max_epochs does "
+            "not apply.",
+            len(penalties),
+            penalties[0],
+            penalties[-1],
+        )
     for note in _notes(cfg, parts, record, num_images):
         _log.warning("Note: %s.", note)
     if _bounded(cfg, parts):
@@ -43,7 +51,8 @@ def announce(cfg: DictConfig, parts: Parts, record: RunRecord, *, resuming: bool
 
 
 def _bounded(cfg: DictConfig, parts: Parts) -> bool:
-    return bool(cfg.trainer.max_epochs > 0 and parts.steps.total < cfg.trainer.max_epochs * parts.steps.per_epoch)
+    epochs = parts.model.optim.epochs or cfg.trainer.max_epochs
+    return bool(epochs > 0 and parts.steps.total < epochs * parts.steps.per_epoch)
 
 
 def _notes(cfg: DictConfig, parts: Parts, record: RunRecord, num_images: int) -> list[str]:

@@ -13,10 +13,12 @@ from hydra.errors import HydraException
 
 from thawline.data.sources.source import Split
 from thawline.data.transforms import is_random
+from thawline.errors import UserError
 from thawline.features.cache import FeatureCache
 from thawline.features.decide import Decision, Need, decide
 from thawline.features.extract import Tap, choose_mode
 from thawline.features.fill import Wanted, fill
+from thawline.lbfgs import NEEDS_STORED
 from thawline.parts import Parts
 from thawline.settings import CacheSettings
 
@@ -41,9 +43,14 @@ def cache_frozen_stages(parts: Parts, settings: CacheSettings, *, device: torch.
     """Give the run stored activations in place of images where that saves time.
 
     A cache that cannot be written is a warning; the run then trains from the images.
+
+    Raises:
+        UserError: The run cannot do without the cache, and it cannot be.
     """
     need = _need(parts, processes=processes)
     decision = decide(need, settings)
+    if need.required and not decision.caching:
+        raise UserError(f"{NEEDS_STORED} {decision.reason}; raise cache.max_gb, or use optim=adamw")
     record = CacheRecord(decision.caching, decision.reason)
     if decision.caching:
         start = time.perf_counter()
@@ -51,6 +58,8 @@ def cache_frozen_stages(parts: Parts, settings: CacheSettings, *, device: torch.
         try:
             record.bytes = _fill(parts, settings, need, decision.views, device)
         except OSError as error:
+            if need.required:
+                raise UserError(f"{NEEDS_STORED} they cannot be written ({error}); choose another cache.dir") from error
             _log.warning("Cache: not used, %s. Training goes on from the images.", error)
             return CacheRecord(False, f"not written: {error}")
         record.cut, record.views, record.seconds = need.cut, decision.views, time.perf_counter() - start
@@ -72,6 +81,7 @@ def _need(parts: Parts, *, processes: int) -> Need:
         random_views=is_random(data.loader.augment),
         mixing=regularize.mixup > 0 or regularize.cutmix > 0,
         processes=processes,
+        required=parts.model.optim.name == "lbfgs",
     )
 
 
@@ -90,7 +100,8 @@ def _fill(parts: Parts, settings: CacheSettings, need: Need, views: int, device:
         Wanted(data.dataset("val"), 1, random_views=False),
     ]
     num_rows, dtype = sum(split.num_rows for split in wanted), parts.precision.prefix
-    mode = choose_mode(num_rows, dtype=dtype, fused=fused is not None, batch_size=data.batch_size)
+    batch_size = min(data.batch_size, data.loader.batch_size)  # all images come as one batch to the solver
+    mode = choose_mode(num_rows, dtype=dtype, fused=fused is not None, batch_size=batch_size)
     taps = [Tap(cut) for cut in _cuts(parts, need.cut, room=cache.max_bytes / num_rows)]
     training = backbone.training
     backbone.to(device).eval()

@@ -3,6 +3,7 @@
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -60,6 +61,8 @@ def fit_and_test(
             record.strategy["wise_ft"] = share
         tested_weights = load_checkpoint(best.best)
         record.best_epoch = min(int(tested_weights["epoch"]) + 1, num_epochs)
+        if (penalties := parts.model.optim.penalties) is not None:
+            record.strategy["penalty"] = penalties[record.best_epoch - 1]
         record.metrics |= _test(trainer, parts, tested_weights["state_dict"])
     except Terminated:
         raise
@@ -134,7 +137,9 @@ def _freeze_record(parts: Parts, guard: FreezeGuard | None, num_epochs: int) -> 
 
 
 def _trainer(cfg: DictConfig, parts: Parts, logger: EventFileLogger, callbacks: list[L.Callback]) -> L.Trainer:
-    own = {"strategy": "ddp" if cfg.trainer.devices > 1 else "auto", "use_distributed_sampler": False}
+    own: dict[str, Any] = {"strategy": "ddp" if cfg.trainer.devices > 1 else "auto", "use_distributed_sampler": False}
+    if parts.model.optim.epochs is not None:  # an epoch is one step; each is logged
+        own["log_every_n_steps"] = 1
     trainer: L.Trainer = make(
         cfg.trainer,
         "trainer",

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from thawline.config import Settings, resolve, seed_setting, settings_of
 from thawline.data.datamodule import ImageDataModule
 from thawline.errors import UserError
 from thawline.fit import fit_and_test
+from thawline.lbfgs import refuse_beside_lbfgs
 from thawline.make import make
 from thawline.memory import keep_freed_memory
 from thawline.models import freezing
@@ -93,6 +94,7 @@ def _build(cfg: DictConfig, chosen: Settings, record: RunRecord, *, device: torc
     strategy = chosen.strategy
     record.strategy = {"name": strategy.name, "unfreeze_depth": strategy.unfreeze_depth}
     weights = _weights(chosen)
+    refuse_beside_lbfgs(chosen)
     if chosen.trainer.devices > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
         devices = chosen.trainer.devices
         raise UserError(f"trainer.devices={devices}: several processes in a sweep; run the jobs one by one, without -m")
@@ -105,7 +107,8 @@ def _build(cfg: DictConfig, chosen: Settings, record: RunRecord, *, device: torc
     data = _data(cfg, chosen, backbone, seed=record.seed, device=device)
     sizes = {"num_features": backbone.num_features, "num_classes": data.num_classes}
     head: nn.Module = make(cfg.model.head, "model.head", **sizes)
-    steps = plan_steps(data.num_train_batches, chosen.trainer)
+    epochs = chosen.optim.epochs or chosen.trainer.max_epochs
+    steps = plan_steps(data.num_train_batches, replace(chosen.trainer, max_epochs=epochs))
     precision = choose_precision(chosen.trainer.precision, device)
     model = TransferClassifier(
         freezing.BoundPlan(plan.until(steps.epochs), backbone, head),
@@ -135,6 +138,7 @@ def _data(cfg: DictConfig, chosen: Settings, backbone: Backbone, *, seed: int, d
         on_cpu=device.type == "cpu",
         rank=local_rank(),
         world_size=chosen.trainer.devices,
+        one_batch=chosen.optim.name == "lbfgs",
     )
 
 

@@ -1,12 +1,14 @@
 """Typed settings: what the configs may say, checked once before anything is loaded."""
 
+import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from thawline.errors import UserError
 from thawline.models.schedule import SCHEDULES
 
-OPTIMIZERS = ("adamw", "sgd")
+OPTIMIZERS = ("adamw", "sgd", "lbfgs")
 PARAMETERS = ("all", "norm", "bias")
 BATCHNORM = ("train", "eval")
 TRAINER_STRATEGIES = ("auto", "ddp")
@@ -55,6 +57,7 @@ class OptimSettings:
     restart_at_thaw: bool = False  # begin the schedule anew, warm-up included, at every change of the freeze plan
     plateau_factor: float = 0.1  # plateau only
     plateau_patience: int = 3  # plateau only: epochs without a lower val/loss
+    penalties: list[float] | None = None  # lbfgs only, which has no rate and no schedule: one epoch each
 
     def __post_init__(self) -> None:
         _one_of("optim.name", self.name, OPTIMIZERS)
@@ -67,6 +70,25 @@ class OptimSettings:
         _between("optim.warmup_fraction", self.warmup_fraction, 0.0, 1.0)
         _between("optim.plateau_factor", self.plateau_factor, 0.0, 0.99)
         _between("optim.plateau_patience", self.plateau_patience, 0, 1_000_000)
+        self._check_penalties()
+
+    def _check_penalties(self) -> None:
+        given = self.penalties
+        if self.name != "lbfgs":
+            if given is not None:
+                raise UserError(f"optim.penalties={given}: has no effect beside {self.name}; use optim=lbfgs")
+            return
+        if given is None:
+            raise UserError("optim.name=lbfgs: needs optim.penalties; use optim=lbfgs, which brings them")
+        if not given or not all(p > 0 and math.isfinite(p) for p in given) or any(a <= b for a, b in pairwise(given)):
+            raise UserError(
+                f"optim.penalties={given}: a falling list of finite numbers above 0, such as [1, 0.1, 0.01]"
+            )
+
+    @property
+    def epochs(self) -> int | None:
+        """Where the optimizer, and not `trainer.max_epochs`, says how many."""
+        return None if self.penalties is None else len(self.penalties)
 
     @property
     def resolved_backbone_lr(self) -> float:

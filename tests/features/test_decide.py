@@ -53,3 +53,11 @@ def test_what_speaks_against_it_is_told(change: dict[str, object], settings: dic
     if settings.get("enabled") is None and "seen" not in change:
         with pytest.raises(UserError, match=r"cache\.enabled=true: .*; use cache\.enabled=auto"):
             decide(need, CacheSettings(enabled=True))
+
+
+def test_what_a_run_cannot_do_without_is_stored_however_often_it_is_used() -> None:
+    need = replace(NEED, required=True, seen=500)
+    assert decide(need, CacheSettings()).caching
+    assert decide(replace(need, random_views=True), CacheSettings(views=20)).views == 20
+    decision = decide(replace(need, row_bytes=10**8), CacheSettings(enabled=True))  # the caller says what to do
+    assert decision.reason == "68.0 GB would be needed, cache.max_gb is 10"

@@ -13,7 +13,7 @@ _RATES_PER_EPOCH = 8  # chosen: enough to see a warm-up and a restart
 
 
 class TensorBoardCallback(L.Callback):
-    """Logs `lr/<group>` while training and the given texts at the start.
+    """Logs `lr/<group>`, or `optim/penalty` of a solver, while training and the given texts at the start.
 
     Args:
         texts: Tag -> Markdown, such as the model status and the resolved config.
@@ -34,8 +34,11 @@ class TensorBoardCallback(L.Callback):
         a_few_an_epoch = max(1, int(trainer.num_training_batches) // _RATES_PER_EPOCH)
         every = min(trainer.log_every_n_steps, a_few_an_epoch)  # type: ignore[attr-defined]
         if trainer.global_step % every == 0 and trainer.logger:
-            rates = {f"lr/{name}": lr for name, lr in classifier(pl_module).group_learning_rates()}
-            trainer.logger.log_metrics(rates, step=trainer.global_step)
+            model = classifier(pl_module)
+            scalars = {f"lr/{name}": lr for name, lr in model.group_learning_rates()}
+            if model.penalty is not None:
+                scalars["optim/penalty"] = model.penalty
+            trainer.logger.log_metrics(scalars, step=trainer.global_step)
 
 
 class EventFileLogger(TensorBoardLogger):

@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from thawline.data.dataset import EpochSampler, SplitDataset
@@ -44,6 +45,7 @@ class ImageDataModule(L.LightningDataModule):
         on_cpu: bool = False,
         rank: int = 0,
         world_size: int = 1,
+        one_batch: bool = False,
     ) -> None:
         """
         Args:
@@ -51,6 +53,7 @@ class ImageDataModule(L.LightningDataModule):
             seed: Fixes the order and the random views of the training images; the split has `loader.split_seed`.
             on_cpu: Whether the model computes on the same cores that load the images.
             rank, world_size: Which of how many processes this is; each has batches of its own.
+            one_batch: Whether all training images come at once; they are stored features then.
         """
         super().__init__()
         self.source = source
@@ -67,6 +70,9 @@ class ImageDataModule(L.LightningDataModule):
             seed=loader.split_seed,
         )
         self.batch_size = min(loader.batch_size, len(self.splits["train"]) // world_size)
+        self.eval_batch_size = self.batch_size * _EVAL_BATCH_FACTOR
+        if one_batch:
+            self.batch_size = len(self.splits["train"]) // world_size
         self.num_workers = _num_workers(loader, spec, on_cpu=on_cpu, world_size=world_size)
         # Training and validation share what one process keeps, but each has workers of its own.
         self._keep = kept_images(loader.keep_decoded, processes=world_size * (2 * self.num_workers or 1))
@@ -116,10 +122,14 @@ class ImageDataModule(L.LightningDataModule):
             for split, array in arrays.items()
         }
 
+    def stored_rows(self, split: Split) -> tuple[Tensor, Tensor]:
+        """All that is stored of a split: activations (K * N, *row) of its K views, float32, and class indices."""
+        return self._stored[split].everything()
+
     def _loader(self, split: Split) -> Loader:
         training, again = split == "train", split != "test"
         dataset = self.dataset(split, again=again)
-        batch_size = self.batch_size * (1 if training else _EVAL_BATCH_FACTOR)
+        batch_size = self.batch_size if training else self.eval_batch_size
         sampler = EpochSampler(
             len(dataset), shuffle=training, seed=self.seed, rank=self.rank, world_size=self.world_size, even=training
         )

@@ -32,6 +32,10 @@ class StoredDataset(Dataset[tuple[Tensor, Tensor]]):
         rows = [(epoch % self.num_views) * len(self.labels) + position for epoch, position in keys]
         return self.array.rows(rows), self.labels[torch.tensor(positions)]
 
+    def everything(self) -> tuple[Tensor, Tensor]:
+        """All rows of all K views, (K * N, *row), float32, and their class indices, (K * N,)."""
+        return self.array.rows(range(len(self.array))).float(), self.labels.repeat(self.num_views)
+
 
 class EpochBatches(Sampler[list[Key]]):
     """An `EpochSampler`'s keys in lists of `batch_size`; Lightning tells it the epoch, and it passes it on."""

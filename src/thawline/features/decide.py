@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from thawline.errors import UserError
 from thawline.settings import CacheSettings
 
+RANDOM_VIEWS = "images look different in every epoch; store N views of each with cache.views=N, or data.augment=none"
+
 
 @dataclass(frozen=True)
 class Need:
@@ -19,6 +21,7 @@ class Need:
         random_views: Whether an image looks different in every epoch.
         mixing: Whether images are mixed with each other before the backbone.
         processes: Of the run.
+        required: Whether the run cannot do without.
     """
 
     cut: int
@@ -30,6 +33,7 @@ class Need:
     random_views: bool
     mixing: bool
     processes: int
+    required: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,12 +63,14 @@ def decide(need: Need, settings: CacheSettings) -> Decision:
     limit = settings.max_gb * 1e9
     if impossible is None and num_bytes > limit:
         impossible = f"{num_bytes / 1e9:.1f} GB would be needed, cache.max_gb is {settings.max_gb:g}"
-    if settings.enabled is True:
+    if settings.enabled is True and not need.required:
         if impossible is not None:
             raise UserError(f"cache.enabled=true: {impossible}; use cache.enabled=auto")
         return Decision(views, num_bytes, "cache.enabled=true")
     if impossible is not None:
         return Decision(0, 0, impossible)
+    if need.required:
+        return Decision(views, num_bytes, "the head is fitted on it")
     if views * need.num_train >= need.seen:
         return Decision(0, 0, f"each of {need.seen:,} training images is seen once, so nothing would be saved")
     repeated = need.seen / (views * need.num_train)
@@ -75,7 +81,7 @@ def _impossible(need: Need, settings: CacheSettings) -> str | None:
     if need.cut == 0:
         return "the first stage trains, so nothing stays what it was"
     if need.random_views and settings.views == "auto":
-        return "images look different in every epoch; store N views of each with cache.views=N, or data.augment=none"
+        return RANDOM_VIEWS
     if need.mixing:
         return "mixup and cutmix mix the images before the frozen stages"
     if need.processes > 1:

@@ -12,11 +12,14 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
+from thawline.data.datamodule import ImageDataModule
 from thawline.data.mixing import make_mixer
 from thawline.models.compiled import Compiled
 from thawline.models.depthwise import Fp32DepthwiseBackward
 from thawline.models.freezing import BoundPlan
 from thawline.models.fused import FusedPrefix
+from thawline.models.head_solver import HeadSolver
+from thawline.models.heads import LinearHead
 from thawline.models.metrics import BalancedAccuracy
 from thawline.models.param_groups import NO_DECAY, build_param_groups, phase_factor
 from thawline.models.regularize import StartingPoint
@@ -143,6 +146,8 @@ class TransferClassifier(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer over the groups of `build_param_groups`, made once: stages that thaw later are in it."""
+        if self.optim.name == "lbfgs":
+            return self._head_solver()
         groups = build_param_groups(self.bound, self.optim, backbone_decay=not self.regularize.l2_sp)
         optimizer: torch.optim.Optimizer
         if self.optim.name == "adamw":
@@ -161,6 +166,15 @@ class TransferClassifier(L.LightningModule):
             }
         scheduler = LambdaLR(optimizer, [partial(self.lr_factor, group["name"]) for group in groups])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _head_solver(self) -> HeadSolver:
+        """The solver with its rows: what the datamodule stored of the training images."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, ImageDataModule), type(data)
+        assert isinstance(self.head, LinearHead), type(self.head)
+        assert self.optim.penalties is not None
+        features, labels = data.stored_rows("train")
+        return HeadSolver(self.head, features, labels, penalties=self.optim.penalties)
 
     def lr_factor(self, group: str, step: int) -> float:
         """Factor on a group's own learning rate at optimizer step `step`: its phase's times the schedule's."""
@@ -189,9 +203,15 @@ class TransferClassifier(L.LightningModule):
             scheduler._reset()
 
     def group_learning_rates(self) -> Iterator[tuple[str, float]]:
-        """(group name, current learning rate) of what trains at the moment."""
+        """(group name, current learning rate) of what trains at the moment; nothing for a solver without rates."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
         for group in optimizer.param_groups:
-            if any(p.requires_grad for p in group["params"]):
+            if "lr" in group and any(p.requires_grad for p in group["params"]):
                 yield group["name"].removesuffix(NO_DECAY), float(group["lr"])
+
+    @property
+    def penalty(self) -> float | None:
+        """That of the next step of a solver; None where gradients train."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        return optimizer.penalty if isinstance(optimizer, HeadSolver) else None

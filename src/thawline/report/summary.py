@@ -35,6 +35,7 @@ def _rows(record: RunRecord) -> list[tuple[str, str]]:
         ),
         ("model", f"{model['name']}, {_weights(model['weights'])}, {model['head']} head"),
         ("", trainable_line(record.params["trainable"], record.params["total"])),
+        *_solved(record),
         ("frozen", _frozen(record)),
         ("cache", _cache(record)),
         ("val", f"accuracy {metrics['val/accuracy']:.4f} (best checkpoint, epoch {record.best_epoch})"),
@@ -51,6 +52,11 @@ def _rows(record: RunRecord) -> list[tuple[str, str]]:
         ),
         ("compute", f"{cost['train_flops'] / 1e12:.3g} TFLOP of training"),
     ]
+
+
+def _solved(record: RunRecord) -> list[tuple[str, str]]:
+    penalty = record.strategy.get("penalty")
+    return [] if penalty is None else [("head", f"logistic regression, penalty {penalty:g} chosen on validation")]
 
 
 def _weights(weights: str) -> str:
