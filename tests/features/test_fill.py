@@ -171,10 +171,9 @@ def test_bf16_uses_the_fused_form_and_pools_in_fp32(tiny_backbone: Backbone) -> 
     ("num_images", "dtype", "fused", "expected"),
     [
         (10**6, torch.float32, False, Mode(torch.float32, "eager", 32)),  # what training computes, whatever the number
-        (29_999, torch.bfloat16, True, Mode(torch.bfloat16, "fused")),
-        (30_000, torch.bfloat16, True, Mode(torch.bfloat16, "compiled")),
-        (4_999, torch.bfloat16, False, Mode(torch.bfloat16, "eager")),
-        (5_000, torch.bfloat16, False, Mode(torch.bfloat16, "compiled")),
+        (1_000_000, torch.bfloat16, True, Mode(torch.bfloat16, "fused")),
+        (14_999, torch.bfloat16, False, Mode(torch.bfloat16, "eager")),
+        (15_000, torch.bfloat16, False, Mode(torch.bfloat16, "compiled")),
     ],
 )
 def test_the_mode_depends_on_how_many_images_there_are(

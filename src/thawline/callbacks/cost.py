@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from thawline.memory import peak_resident_bytes, start_counting_peak
-from thawline.models.fused import flop_formulas
+from thawline.models.fused_convolution import flop_formulas
 
 
 @dataclass

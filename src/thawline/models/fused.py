@@ -1,12 +1,12 @@
 """A frozen prefix at its fastest on a CPU, in bf16: BatchNorm and activation become part of the convolution before.
 
-Measured with EfficientNet-Lite0 at 224 on 2 AVX512-bf16 cores, forward only: 190 images/s as the modules are, 255 in
-this form, 295 compiled by inductor, which takes 9 to 25 s first (docs/speed.md).
+Measured with EfficientNet-Lite0 at 224 on 2 AVX512-bf16 cores, forward only: 200 images/s as the modules are, 303 in
+this form, 296 compiled by inductor, which takes 9 to 25 s first (docs/speed.md).
 """
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,24 +14,12 @@ import torch
 import torch.nn.functional as F
 from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.norm_act import BatchNormAct2d
-from timm.layers.padding import pad_same
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
-from torch.utils.flop_counter import conv_flop_count
 from torch.utils.hooks import RemovableHandle
 
 from thawline.models.backbone import Backbone
+from thawline.models.fused_convolution import ACTIVATIONS, NO_STEP, FusedConvolution, Step
 
-# Activation -> oneDNN's name for it and its scalars, as a step that follows the convolution in registers.
-_Step = tuple[str, list[float]]
-_NO_STEP: _Step = ("none", [])
-_ACTIVATIONS: dict[type[nn.Module], _Step] = {
-    nn.Identity: _NO_STEP,
-    nn.ReLU: ("relu", []),
-    nn.ReLU6: ("hardtanh", [0.0, 6.0]),
-    nn.SiLU: ("swish", []),
-    nn.Hardswish: ("hardswish", []),
-}
 _CONVOLUTIONS = (nn.Conv2d, Conv2dSame)  # exactly these: a subclass may change its weights in forward
 _NORMS = (nn.BatchNorm2d, BatchNormAct2d)
 # Chosen: fp32 rounds by about 1e-6; a BatchNorm that some other part of the model sees unfolded is wrong by far more.
@@ -85,16 +73,6 @@ def fuse(backbone: Backbone, cut: int) -> FusedPrefix | None:
         backbone.train(was_training)
 
 
-def flop_formulas() -> dict[Any, Callable[..., int]]:
-    """For torch's FLOP counter, which does not know oneDNN's fused convolution."""
-    fused = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
-    return {} if fused is None else {fused: _flops}
-
-
-def _flops(x: Sequence[int], weight: Sequence[int], *_: Any, out_shape: Sequence[int], **__: Any) -> int:
-    return conv_flop_count(list(x), list(weight), list(out_shape))
-
-
 @dataclass(frozen=True)
 class _Chain:
     """A convolution, the BatchNorm on its output, and perhaps the module that is an activation on that, by name."""
@@ -102,33 +80,7 @@ class _Chain:
     convolution: str
     norm: str
     activation: str | None
-    step: _Step
-
-
-class _FusedConvolution(nn.Module):
-    def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d, step: _Step, *, dtype: torch.dtype) -> None:
-        super().__init__()
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        weight, bias = fuse_conv_bn_weights(
-            convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-        )
-        self.weight = weight.detach().to(dtype, memory_format=torch.channels_last)
-        self.bias = bias.detach()
-        self.same = type(convolution) is Conv2dSame
-        self.kernel, self.stride = list(convolution.kernel_size), list(convolution.stride)
-        self.dilation = list(convolution.dilation)
-        self.padding: Any = (0, 0) if self.same else convolution.padding
-        self.groups = convolution.groups
-        self.step = step
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.to(self.weight.dtype)
-        if self.same:
-            x = pad_same(x, self.kernel, self.stride, self.dilation)
-        geometry = (self.padding, self.stride, self.dilation, self.groups)
-        fused: Tensor = torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *geometry, *self.step, "")
-        return fused
+    step: Step
 
 
 def _chains(backbone: Backbone, cut: int) -> list[_Chain]:
@@ -139,7 +91,7 @@ def _chains(backbone: Backbone, cut: int) -> list[_Chain]:
     calls: list[_Call] = []
     handles = []
     for name, module in backbone.model.named_modules():
-        if type(module) in (*_CONVOLUTIONS, *_NORMS, *_ACTIVATIONS):
+        if type(module) in (*_CONVOLUTIONS, *_NORMS, *ACTIVATIONS):
             handles += _recorded(name, module, calls)
     try:
         with torch.no_grad():
@@ -184,7 +136,7 @@ def _linked(calls: list[_Call]) -> Iterator[_Chain]:
     once = {name for name, count in Counter(call.name for call in calls).items() if count == 1}
     calls = [call for call in calls if call.name in once]
     made_by = {call.given: call for call in calls if type(call.module) in _CONVOLUTIONS}
-    taken_by = {call.taken: call for call in calls if type(call.module) in set(_ACTIVATIONS) - {nn.Identity}}
+    taken_by = {call.taken: call for call in calls if type(call.module) in set(ACTIVATIONS) - {nn.Identity}}
     for call in calls:
         norm, source = call.module, made_by.get(call.taken)
         if type(norm) not in _NORMS or norm.running_mean is None or source is None:
@@ -194,11 +146,11 @@ def _linked(calls: list[_Call]) -> Iterator[_Chain]:
             continue
         follower = taken_by.get(call.given)
         if isinstance(norm, BatchNormAct2d):  # has its activation inside
-            yield _Chain(source.name, call.name, None, _ACTIVATIONS.get(type(norm.act), _NO_STEP))
+            yield _Chain(source.name, call.name, None, ACTIVATIONS.get(type(norm.act), NO_STEP))
         elif follower is not None:
-            yield _Chain(source.name, call.name, follower.name, _ACTIVATIONS[type(follower.module)])
+            yield _Chain(source.name, call.name, follower.name, ACTIVATIONS[type(follower.module)])
         else:
-            yield _Chain(source.name, call.name, None, _NO_STEP)
+            yield _Chain(source.name, call.name, None, NO_STEP)
 
 
 def _with_fused(model: nn.Module, chains: list[_Chain], *, dtype: torch.dtype) -> nn.Module:
@@ -209,8 +161,8 @@ def _with_fused(model: nn.Module, chains: list[_Chain], *, dtype: torch.dtype) -
         convolution, norm = model.get_submodule(chain.convolution), model.get_submodule(chain.norm)
         assert isinstance(convolution, nn.Conv2d)
         assert isinstance(norm, nn.BatchNorm2d)
-        unknown = isinstance(norm, BatchNormAct2d) and type(norm.act) not in _ACTIVATIONS
-        _replace(fused, chain.convolution, _FusedConvolution(convolution, norm, chain.step, dtype=dtype))
+        unknown = isinstance(norm, BatchNormAct2d) and type(norm.act) not in ACTIVATIONS
+        _replace(fused, chain.convolution, FusedConvolution(convolution, norm, chain.step, dtype=dtype))
         _replace(fused, chain.norm, norm.get_submodule("act") if unknown else nn.Identity())
         if chain.activation is not None:
             _replace(fused, chain.activation, nn.Identity())
