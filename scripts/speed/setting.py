@@ -18,7 +18,7 @@ class Sizes:
     sweep_epochs: int = 6
     depths: tuple[int | str, ...] = (*range(9), "all")
     full_epochs: int = 3
-    compiled_epochs: int = 20  # chosen: some 10,000 images, over which a minute of compiling is spread
+    compiled_epochs: int = 6
     extraction_images: int = 5000
     step_batch: int = 32
     steps: int = 5

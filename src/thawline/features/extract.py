@@ -12,8 +12,8 @@ from thawline.models.compiled import Compiled
 from thawline.models.fused import FusedPrefix
 
 Style = Literal["eager", "fused", "compiled"]
-# Measured at 224 in bf16 on 2 AVX512-bf16 cores. Fused convolutions leave nothing to a compiler: EfficientNet-Lite0 runs
-# at 303 images/s fused and 296 compiled. Other backbones are compiled from this many images on: ViT-Tiny gains 14 %
+# Measured at 224 in bf16 on 2 AVX512-bf16 cores. Fused convolutions leave nothing to a compiler: EfficientNet-Lite0 has
+# 303 images/s fused and 296 compiled. Other backbones are compiled from this many images on: ViT-Tiny gains 14 %
 # (90 to 102 images/s) after 21 s, ConvNeXt-Atto 26 % (168 to 211) after 13 s, repaid by 15,000 and 11,000 images.
 _COMPILE_FROM = 15_000
 _BATCH = 64  # chosen: larger ones are no faster on the machines tried
