@@ -18,8 +18,8 @@ def extraction(setting: Setting) -> dict[str, Any]:
     fastest = max(told[0]["forward"], key=told[0]["forward"].get)
     count = f"{setting.sizes.extraction_images:,} images in memory"
     kinds = {
-        "memory": (f"extraction pass over {count}, compiling included", _GOAL),
-        "memory_steady": (f"extraction pass over {count}, without compiling", _GOAL),
+        "memory": (f"extraction pass over {count}", _GOAL),
+        "memory_steady": (f"extraction pass over {count}, without what happens once", _GOAL),
         "disk": (f"extraction pass over {setting.sizes.num_images} files on disk", None),
     }
     share = sorted(t["disk_decode_share"] for t in told)[len(told) // 2]

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import dataclass
 from typing import Any
 
-from speed.child import ROOT, run
+from speed.child import run
 from speed.setting import Setting
 
 
@@ -45,9 +45,3 @@ def train(setting: Setting, *arguments: str) -> Product:
     assert records, arguments
     assert all(record["status"] == "completed" for record in records), arguments
     return Product(records, process_s)
-
-
-def has_compile_key() -> bool:
-    """Whether this version of Thawline has the setting `compile`."""
-    lines = (ROOT / "conf" / "train.yaml").read_text(encoding="utf-8").splitlines()
-    return any(line.startswith("compile:") for line in lines)

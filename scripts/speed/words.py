@@ -14,10 +14,10 @@ checking the images, and Thawline's test."""
 DEFINITIONS = {
     "extraction": """\
 The extraction pass is compared with the forward pass of the same model, on images in memory, in the same process: the
-fastest of eager fp32, eager bf16 and compiled bf16 once it is compiled, all in channels-last layout. Without compiling
-means the time by which a pass over all images takes longer than one over half of them. The share of decoding is the
-time that one process needs to decode and transform the same files and nothing else, as a share of the pass's own; the
-pass does that work beside the computing.""",
+fastest of eager fp32, eager bf16 and compiled bf16 once it is compiled, all in channels-last layout. What happens once
+(fusing the convolutions, the first memory) is left out by taking the time by which a pass over all images takes longer
+than one over half of them. The share of decoding is the time that one process needs to decode and transform the same
+files and nothing else, as a share of the pass's own; the pass does that work beside the computing.""",
 }
 
 # Page -> case -> a paragraph on what surprises in its rows there.
@@ -28,5 +28,7 @@ Images per second, EfficientNet-Lite0 at 224, batch {batch}, channels-last, Adam
 images in memory."""
 
 AFTER_STEPS = """\
-So on a CPU Thawline keeps freed memory (`thawline/memory.py`), and `trainer.precision=auto` computes the
-frozen prefix in bf16 and what trains in fp32 (`thawline/precision.py`)."""
+"In bf16" means: the frozen stages with BatchNorm and activation fused into the convolutions (`models/fused.py`); what
+trains, under autocast, with the gradients of depthwise convolutions in fp32 (`models/depthwise.py`); weights, optimizer
+and head in fp32. So on a CPU Thawline keeps freed memory (`thawline/memory.py`), and `trainer.precision=auto` computes
+in bf16 where the hardware does (`thawline/precision.py`)."""
