@@ -74,7 +74,7 @@ class PrefixRunner:
         self, backbone: Backbone, taps: Sequence[Tap], mode: Mode, *, fused: FusedPrefix | None = None
     ) -> None:
         assert taps, "nothing is wanted"
-        assert mode.style != "fused" or fused is not None, mode
+        assert mode.style != "fused" or (fused is not None and fused.cut >= max(tap.cut for tap in taps)), mode
         self.backbone = backbone
         self.taps = tuple(taps)
         self.mode = mode
@@ -91,12 +91,15 @@ class PrefixRunner:
             return [rows[:num_images] for rows in self._pass(images)]
 
     def _run(self, images: Tensor) -> list[Tensor]:
-        low, model = self.mode.dtype != torch.float32, self.backbone.model
+        low = self.mode.dtype != torch.float32
+        model, normalize = self.backbone.model, self.backbone.normalize
+        if self.fused is not None:
+            model, normalize = self.fused.model, self.fused.normalize
         found: dict[Tap, Tensor] = {}
         with torch.autocast(images.device.type, dtype=self.mode.dtype if low else torch.bfloat16, enabled=low):
-            x = self.backbone.normalize(images) if self.fused is None else self.fused.normalize(images)
+            x = normalize(images)
             for cut, stage in enumerate(self.backbone.stages[: self._last], start=1):
-                x = stage.forward(model, x) if self.fused is None else self.fused.stage(cut - 1, x)
+                x = stage.forward(model, x)
                 for tap in self.taps:
                     if tap.cut == cut:
                         found[tap] = self.backbone.pool(x.float()) if tap.pooled else x

@@ -43,16 +43,12 @@ class FusedPrefix:
         pixels = images.to(torch.bfloat16, memory_format=torch.channels_last)  # exact: bf16 holds integers up to 256
         return F.batch_norm(pixels, mean, std.square(), eps=0.0)
 
-    def stage(self, index: int, x: Tensor) -> Tensor:
-        """Run stage `index`; call it under `torch.autocast` to bf16 and without gradients."""
-        assert index < self.cut, (index, self.cut)
-        return self.backbone.stages[index].forward(self.model, x)
-
     def between(self, x: Tensor, start: int, stop: int) -> Tensor:
         """Run stages start .. stop-1; returns bf16."""
+        assert stop <= self.cut, (stop, self.cut)
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-            for index in range(start, stop):
-                x = self.stage(index, x)
+            for stage in self.backbone.stages[start:stop]:
+                x = stage.forward(self.model, x)
         return x
 
 
@@ -67,7 +63,7 @@ def fuse(backbone: Backbone, cut: int) -> FusedPrefix | None:
         if not _is_faithful(_with_fused(backbone.model, chains, dtype=torch.float32), backbone, cut):
             return None
         return FusedPrefix(backbone, cut, _with_fused(backbone.model, chains, dtype=torch.bfloat16))
-    except (RuntimeError, AttributeError, NotImplementedError):  # a torch without oneDNN, or without this step of it
+    except (RuntimeError, AttributeError):  # a torch without oneDNN, or without this step of it
         return None
     finally:
         backbone.train(was_training)
