@@ -1,6 +1,6 @@
 """Run the four scenarios over seeds and write their results to docs/scenarios.md and docs/scenarios.json.
 
-python scripts/scenarios.py            # about 25 minutes on 2 CPU cores; runs that are there already are kept
+python scripts/scenarios.py            # about 12 minutes on 2 CPU cores; runs that are there already are kept
 """
 
 import argparse
