@@ -1,4 +1,4 @@
-"""Make the README's pictures from a real sweep: the terminal of one run, and TensorBoard comparing its depths.
+"""Make the README's pictures: the terminal of one run, TensorBoard comparing the depths of a sweep, a depth profile.
 
     python scripts/screenshots.py outputs/multirun/SWEEP
 
@@ -35,7 +35,7 @@ RENDER_SECONDS = 15  # the page's time to draw its charts
 
 
 def main() -> None:
-    """Write docs/terminal.png and docs/tensorboard.png."""
+    """Write docs/terminal.png, docs/depth_profile.png and docs/tensorboard.png."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "sweep", type=Path, help="folder of a depth sweep, such as outputs/multirun/2026-01-31_12-00-00"
@@ -47,6 +47,7 @@ def main() -> None:
         sys.exit(f"error: {sweep} holds no TensorBoard events; give the folder of a finished sweep")
     DOCS.mkdir(exist_ok=True)
     terminal(DOCS / "terminal.png")
+    depth_profile(DOCS / "depth_profile.png")
     with tensorboard(sweep) as address:
         page = f"{address}/?tagFilter={quote(TAGS, safe='')}&smoothing=0&darkMode=false#timeseries"
         screenshot(page, DOCS / "tensorboard.png", size=(1700, 1110))
@@ -63,6 +64,16 @@ def terminal(target: Path) -> None:
         console.save_svg(str(svg), title="Thawline")
         lines = done.stdout.count("\n") + 1
         screenshot(svg.as_uri(), target, size=(1160, int(24.4 * lines) + 130))
+
+
+def depth_profile(target: Path) -> None:
+    """The figure of the advice on solar cells."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "scripts/advise.py", "data=solar_cells", f"output_dir={folder}"]
+        subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+        (figure,) = Path(folder).rglob("depth_profile.png")
+        shutil.copyfile(figure, target)
+    print(target)
 
 
 @contextmanager

@@ -9,6 +9,11 @@ import pytest
 SRC = Path(__file__).resolve().parents[1] / "src" / "thawline"
 # The longest matching prefix decides; what is not listed is level 0.
 LEVELS = {
+    "thawline.advisor": 1,
+    "thawline.report.advice": 1,
+    "thawline.report.advice_panel": 1,
+    "thawline.report.profile_chart": 1,
+    "thawline.report.profile_figure": 1,
     "thawline.models.classifier": 1,
     "thawline.models.metrics": 1,
     "thawline.data.datamodule": 1,
@@ -17,9 +22,12 @@ LEVELS = {
     "thawline.termination": 2,
     "thawline.quiet": 2,
     "thawline.config": 3,
+    "thawline.advise": 3,
     "thawline.announce": 3,
+    "thawline.auto": 3,
     "thawline.caching": 3,
     "thawline.choose": 3,
+    "thawline.conflicts": 3,
     "thawline.fit": 3,
     "thawline.lbfgs": 3,
     "thawline.make": 3,

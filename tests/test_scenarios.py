@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
-from thawline.config import loader_settings, model_settings, optim_settings, strategy_settings
+from thawline.config import loader_settings, model_settings, optim_settings, resolve, strategy_settings
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 Run = Callable[..., Any]
@@ -37,7 +37,8 @@ def test_scenario_runs_on_its_own_data(
 
 
 def test_every_scenario_file_is_tested_above() -> None:
-    assert options("scenario") == ["large_different", "large_similar", "small_different", "small_similar"]
+    cells = ["large_different", "large_similar", "small_different", "small_similar"]
+    assert options("scenario") == ["auto", *cells]  # auto has tests of its own, in test_advise.py
 
 
 @pytest.mark.parametrize("strategy", options("strategy"))
@@ -53,21 +54,31 @@ def test_strategies_differ_in_what_trains_and_how_fast() -> None:
     rates = {}
     for strategy in options("strategy"):
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose("train", [f"strategy={strategy}"])
+            cfg = resolve(compose("train", [f"strategy={strategy}"]))
         rates[strategy] = optim_settings(cfg).resolved_backbone_lr
     assert rates["fine_tune"] < rates["full_fine_tune"] < rates["from_scratch"]
 
 
+@pytest.mark.parametrize(
+    ("strategy", "key", "value"), [("gradual_unfreezing", "layer_decay", 0.7), ("lp_ft", "restart_at_thaw", True)]
+)
+@pytest.mark.parametrize("optim", ["adamw", "sgd"])
+def test_what_a_strategy_says_of_the_schedule_holds(strategy: str, key: str, value: object, optim: str) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("train", [f"strategy={strategy}", f"optim={optim}"])
+    assert cfg.optim[key] == value
+
+
 def test_sgd_takes_its_own_rates() -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("train", ["optim=sgd", "optim.lr=0.05", "optim.backbone_lr=0.005"])
+        cfg = resolve(compose("train", ["optim=sgd", "optim.lr=0.05", "optim.backbone_lr=0.005"]))
     assert (optim_settings(cfg).name, optim_settings(cfg).lr) == ("sgd", 0.05)
 
 
 @pytest.mark.parametrize("strategy", options("strategy"))
 def test_the_solver_takes_no_rate_from_a_strategy(strategy: str) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("train", ["optim=lbfgs", f"strategy={strategy}"])
+        cfg = resolve(compose("train", ["optim=lbfgs", f"strategy={strategy}"]))
     optim = optim_settings(cfg)
     assert (optim.name, optim.lr, optim.resolved_backbone_lr) == ("lbfgs", 0.0, 0.0)
     assert optim.epochs == len(cfg.optim.penalties)

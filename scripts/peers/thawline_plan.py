@@ -70,7 +70,7 @@ class ThawlinePlan:
         net = TinyNet()
         bound = bind(_strategy(job), Backbone(net.backbone, name="tiny", image_size=IMAGE_SIZE), net.head)
         model = _model(bound, job)
-        return [model.lr_factor(bound.plan.stage_names[-1], step) for step in range(job.steps)]
+        return [model.rates.factor(bound.plan.stage_names[-1], step) for step in range(job.steps)]
 
 
 def _strategy(job: Job) -> StrategySettings:

@@ -73,7 +73,7 @@ def _need(parts: Parts, *, processes: int) -> Need:
     cut = min(bound.ever_training(), default=bound.plan.num_stages)
     return Need(
         cut=cut,
-        row_bytes=_row_bytes(parts, cut) if cut else 0,
+        row_bytes=sum(_row_bytes(parts, tap) for tap in _own_taps(parts, cut)),
         num_train=len(data.splits["train"]),
         num_val=len(data.splits["val"]),
         seen=parts.steps.total * data.batch_size,
@@ -102,7 +102,8 @@ def _fill(parts: Parts, settings: CacheSettings, need: Need, views: int, device:
     num_rows, dtype = sum(split.num_rows for split in wanted), parts.precision.prefix
     batch_size = min(data.batch_size, data.loader.batch_size)  # all images come as one batch to the solver
     mode = choose_mode(num_rows, dtype=dtype, fused=fused is not None, batch_size=batch_size)
-    taps = [Tap(cut) for cut in _cuts(parts, need.cut, room=cache.max_bytes / num_rows)]
+    own = _own_taps(parts, need.cut)
+    taps = own if parts.model.readout else _with_swept(parts, own[0], room=cache.max_bytes / num_rows)
     training = backbone.training
     backbone.to(device).eval()
     try:
@@ -118,29 +119,40 @@ def _fill(parts: Parts, settings: CacheSettings, need: Need, views: int, device:
         )
     finally:
         backbone.train(training)
-    mine = [per_tap[taps.index(Tap(need.cut))] for per_tap in arrays]
+    mine = [[per_tap[taps.index(tap)] for tap in own] for per_tap in arrays]
     data.use_stored(dict(zip(_SPLITS, mine, strict=True)))
     parts.model.entry = need.cut
-    return sum(array.num_bytes for array in mine)
+    return sum(array.num_bytes for of_split in mine for array in of_split)
 
 
-def _cuts(parts: Parts, own: int, *, room: float) -> list[int]:
-    """The cut of this run, and those of the sweep's other jobs as far as there is room: one pass serves them all.
+def _own_taps(parts: Parts, cut: int) -> list[Tap]:
+    """What this run trains on."""
+    if parts.model.readout is not None:
+        return parts.model.readout.taps
+    return [Tap(cut)] if cut else []
+
+
+def _with_swept(parts: Parts, own: Tap, *, room: float) -> list[Tap]:
+    """`own`, and those of the sweep's other jobs as far as there is room: one pass serves them all.
 
     Args:
         room: Bytes for each image.
     """
     chosen, used = [own], _row_bytes(parts, own)
-    for cut in sorted(_swept_cuts(parts.bound.plan.num_stages) - {own}, key=lambda cut: _row_bytes(parts, cut)):
-        if used + _row_bytes(parts, cut) <= room:
-            chosen.append(cut)
-            used += _row_bytes(parts, cut)
-    return sorted(chosen)
+    others = [Tap(cut) for cut in _swept_cuts(parts.bound.plan.num_stages) - {own.cut}]
+    for tap in sorted(others, key=lambda tap: _row_bytes(parts, tap)):
+        if used + _row_bytes(parts, tap) <= room:
+            chosen.append(tap)
+            used += _row_bytes(parts, tap)
+    return sorted(chosen, key=lambda tap: tap.cut)
 
 
-def _row_bytes(parts: Parts, cut: int) -> int:
-    """Bytes of one image's activations at `cut`."""
-    row = parts.bound.backbone.stages[cut - 1].out_shape
+def _row_bytes(parts: Parts, tap: Tap) -> int:
+    """Bytes of what is stored of one image at `tap`."""
+    backbone = parts.bound.backbone
+    if tap.grid is not None:
+        return backbone.pooled_width(tap.cut, grid=tap.grid) * 4
+    row = backbone.stages[tap.cut - 1].out_shape
     return int(torch.Size(row).numel()) * (4 if parts.precision.prefix == torch.float32 else 2)
 
 

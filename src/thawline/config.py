@@ -5,6 +5,7 @@ from typing import Any, TypeVar, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from thawline.advisor.settings import AdviseSettings, BudgetSettings
 from thawline.errors import UserError
 from thawline.settings import (
     AugmentSettings,
@@ -68,7 +69,7 @@ def settings_of(cfg: DictConfig) -> Settings:
         loader_settings(cfg),
         trainer_settings(cfg),
         regularize_settings(cfg),
-        _typed(CacheSettings, cfg.cache, "cache"),
+        cache_settings(cfg),
         compile_setting(cfg),
     )
 
@@ -128,6 +129,18 @@ def loader_settings(cfg: DictConfig) -> LoaderSettings:
             f"data.augment={shared['augment']}: write data.augment=none, or set data.augment.min_scale and others"
         )
     return _typed(LoaderSettings, OmegaConf.create(shared), "data")
+
+
+def advise_settings(cfg: DictConfig) -> AdviseSettings:
+    return _typed(AdviseSettings, cfg.advise, "advise")
+
+
+def budget_settings(cfg: DictConfig) -> BudgetSettings:
+    return _typed(BudgetSettings, cfg.budget, "budget")
+
+
+def cache_settings(cfg: DictConfig) -> CacheSettings:
+    return _typed(CacheSettings, cfg.cache, "cache")
 
 
 def _typed(kind: type[_T], section: Any, prefix: str) -> _T:

@@ -26,6 +26,7 @@ from thawline.models.checkpoint import load_checkpoint
 from thawline.models.digests import digests
 from thawline.parts import Parts, hyperparameters
 from thawline.processes import is_main
+from thawline.report.advice import FIGURE_NAME
 from thawline.report.certificate import certificate, write_certificate
 from thawline.report.run_record import RunRecord
 from thawline.report.status_table import plan_markdown, status_markdown
@@ -45,7 +46,7 @@ def fit_and_test(
     best, last = BestCheckpoint(folder / "checkpoints"), LastCheckpoint(folder / "checkpoints")
     cost = CostCallback()
     logger = EventFileLogger(folder, first_step=boundary.step if boundary else None)
-    callbacks = _callbacks(cfg, parts, record, [cost, best], guard=guard, last=last)
+    callbacks = _callbacks(cfg, parts, record, [cost, best], folder=folder, guard=guard, last=last)
     trainer = _trainer(cfg, parts, logger, callbacks)
     mixing = parts.model.regularize.wise_ft_shares != [1.0]
     pretrained = {n: t.detach().clone() for n, t in parts.bound.tensors().items()} if mixing else {}
@@ -91,6 +92,7 @@ def _callbacks(
     record: RunRecord,
     measuring: list[L.Callback],
     *,
+    folder: Path,
     guard: FreezeGuard | None,
     last: LastCheckpoint,
 ) -> list[L.Callback]:
@@ -110,7 +112,7 @@ def _callbacks(
         *([AverageWeights(parts.bound, decay)] if decay else []),
         StopAtStep(parts.steps),
         EndBySigterm(),
-        TensorBoardCallback(texts),
+        TensorBoardCallback(texts, {"depth_profile": folder / FIGURE_NAME}),  # there with scenario=auto
         *measuring,
         *progress_callbacks(parts.steps),
         *own,

@@ -83,6 +83,9 @@ def describe(record: RunRecord, parts: Parts, *, strategy: StrategySettings, wei
         "parameters": plan.parameters,
         "batchnorm": plan.batchnorm,
     }
+    if (readout := parts.model.readout) is not None:
+        names = [backbone.stages[index].name for index in readout.stages]
+        record.strategy |= {"feature_stages": names, "feature_grid": readout.grid}
     ever = sum(p.numel() for p in parts.bound.ever_trainable().values())
     record.params = {"trainable": ever, "total": parts.num_params}
 
@@ -94,6 +97,7 @@ def hyperparameters(record: RunRecord, parts: Parts) -> dict[str, str | float | 
         "scenario": record.scenario,
         "strategy": str(record.strategy["name"]),
         "unfreeze_depth": float(len(parts.bound.ever_training())),
+        "feature_stages": float(len(parts.model.readout.stages) if parts.model.readout else 1),
         "data": str(record.data["name"]),
         "model": str(record.model["name"]),
         "weights": str(record.model["weights"]),

@@ -14,14 +14,15 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import nn
 
-from thawline import __version__
+from thawline import __version__, auto
 from thawline.announce import announce
 from thawline.caching import cache_frozen_stages
 from thawline.config import Settings, resolve, seed_setting, settings_of
+from thawline.conflicts import refuse_conflicts
 from thawline.data.datamodule import ImageDataModule
 from thawline.errors import UserError
+from thawline.features.readout import make_readout
 from thawline.fit import fit_and_test
-from thawline.lbfgs import refuse_beside_lbfgs
 from thawline.make import make
 from thawline.memory import keep_freed_memory
 from thawline.models import freezing
@@ -56,6 +57,8 @@ def train(cfg: DictConfig) -> RunRecord:
         recorded(record, folder) if is_main() else contextlib.nullcontext(),
         quiet(),
     ):
+        if boundary is None and record.scenario == auto.SCENARIO:
+            cfg = auto.advised(cfg, folder)
         cfg = resolve(cfg)
         chosen = settings_of(cfg)
         if boundary is None and is_main():
@@ -93,8 +96,8 @@ def _build(cfg: DictConfig, chosen: Settings, record: RunRecord, *, device: torc
     """Load model and data, as they are at optimizer step `step`; `record` learns what they are."""
     strategy = chosen.strategy
     record.strategy = {"name": strategy.name, "unfreeze_depth": strategy.unfreeze_depth}
-    weights = _weights(chosen)
-    refuse_beside_lbfgs(chosen)
+    refuse_conflicts(chosen)
+    weights = chosen.model.weights if strategy.pretrained else "none"
     if chosen.trainer.devices > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
         devices = chosen.trainer.devices
         raise UserError(f"trainer.devices={devices}: several processes in a sweep; run the jobs one by one, without -m")
@@ -105,7 +108,9 @@ def _build(cfg: DictConfig, chosen: Settings, record: RunRecord, *, device: torc
     names = [stage.name for stage in backbone.stages]
     plan = make_plan(strategy, stage_names=names, model_name=backbone.name)
     data = _data(cfg, chosen, backbone, seed=record.seed, device=device)
-    sizes = {"num_features": backbone.num_features, "num_classes": data.num_classes}
+    readout = make_readout(strategy, backbone)
+    num_features = readout.num_features(backbone) if readout else backbone.num_features
+    sizes = {"num_features": num_features, "num_classes": data.num_classes}
     head: nn.Module = make(cfg.model.head, "model.head", **sizes)
     epochs = chosen.optim.epochs or chosen.trainer.max_epochs
     steps = plan_steps(data.num_train_batches, replace(chosen.trainer, max_epochs=epochs))
@@ -117,6 +122,7 @@ def _build(cfg: DictConfig, chosen: Settings, record: RunRecord, *, device: torc
         steps=steps,
         regularize=chosen.regularize,
         prefix_dtype=precision.prefix,
+        readout=readout,
         compiled=choose_compile(chosen.compile, device=device, num_images=steps.total * data.batch_size),
     )
     if precision.prefix == torch.bfloat16 and device.type == "cpu":
@@ -140,18 +146,6 @@ def _data(cfg: DictConfig, chosen: Settings, backbone: Backbone, *, seed: int, d
         world_size=chosen.trainer.devices,
         one_batch=chosen.optim.name == "lbfgs",
     )
-
-
-def _weights(chosen: Settings) -> str:
-    """Where the weights come from; what pulls towards pretrained ones needs some."""
-    weights = chosen.model.weights if chosen.strategy.pretrained else "none"
-    if weights == "none" and chosen.regularize.l2_sp:
-        given = f"regularize.l2_sp={chosen.regularize.l2_sp}"
-        raise UserError(f"{given}: pulls towards pretrained weights, and there are none; set it to 0")
-    if weights == "none" and chosen.regularize.wise_ft_shares != [1.0]:
-        given = f"regularize.wise_ft={chosen.regularize.wise_ft}"
-        raise UserError(f"{given}: mixes with pretrained weights, and there are none; set it to 1")
-    return weights
 
 
 def _machine(device: torch.device, parts: Parts, *, processes: int) -> dict[str, str | int]:

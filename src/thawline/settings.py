@@ -28,6 +28,9 @@ class StrategySettings:
     phases: Any = None  # instead of all of these: [{from_epoch: 0, stages: [head]}, ...]
     parameters: str = "all"
     batchnorm: str = "train"
+    feature_stages: Any = None  # stages whose pooled features the head reads, or `all`; None: what the last one gives
+    feature_grid: int = 2
+    adamw: Any = None  # the rates that conf/optim/adamw.yaml takes
     guard: bool = True
     pretrained: bool = True  # False starts from random weights whatever model.weights says
 
@@ -40,6 +43,7 @@ class StrategySettings:
             _between("strategy.thaw_lr", self.thaw_lr, 0.0, 10.0)
             if self.thaw_after == 0:
                 raise UserError(f"strategy.thaw_lr={self.thaw_lr}: needs a thaw; set strategy.thaw_after=EPOCHS")
+        _between("strategy.feature_grid", self.feature_grid, 1, 64)
 
 
 @dataclass

@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from thawline.callbacks.cost import CostCallback, count_saved_bytes, optimizer_state_bytes, peak_memory_bytes
+from thawline.callbacks.cost import CostCallback, optimizer_state_bytes, peak_memory_bytes
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.classifier import TransferClassifier
 from thawline.models.freezing import bind
 from thawline.models.heads import LinearHead
+from thawline.models.saved_bytes import count_saved_bytes
 from thawline.settings import OptimSettings, StrategySettings
 from thawline.steps import Steps
 

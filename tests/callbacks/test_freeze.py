@@ -62,7 +62,7 @@ def test_every_schedule_survives_a_thaw_and_gives_every_group_its_rate(fit: Fit,
     optim = OptimSettings(lr=0.01, backbone_lr=0.001, schedule=schedule, plateau_patience=100)
     model = fit(recorder, epochs=3, unfreeze_depth=1, thaw_after=1, optim=optim).model
     for step, rates in enumerate(recorder.rates):
-        factor = 1.0 if schedule == "plateau" else model.lr_factor("head", step)
+        factor = 1.0 if schedule == "plateau" else model.rates.factor("head", step)
         thawed = {"layer4": 0.001 * factor} if step >= 3 else {}
         assert rates == pytest.approx({"head": 0.01 * factor, **thawed}), step
 

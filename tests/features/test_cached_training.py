@@ -58,7 +58,7 @@ def train(
         backbone.eval()
         cache = FeatureCache(folder, max_bytes=10**9)
         arrays = fill(wanted, backbone, cache=cache, taps=[Tap(cut)], mode=mode, device=torch.device("cpu"))
-        data.use_stored({"train": arrays[0][0], "val": arrays[1][0]})
+        data.use_stored({"train": arrays[0], "val": arrays[1]})
         classifier.entry = cut
         bound.apply(0)
     classifier.train()

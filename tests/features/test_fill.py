@@ -47,7 +47,7 @@ def nudged(backbone: Backbone, name: str) -> Backbone:
         lambda b, s: key(nudged(b, "layer2.0.bn1.weight"), dataset(b, s)),
         lambda b, s: key(nudged(b, "layer1.0.bn1.num_batches_tracked"), dataset(b, s)),
         lambda b, s: key(b, dataset(b, s), tap=Tap(4)),
-        lambda b, s: key(b, dataset(b, s), tap=Tap(5, pooled=True)),
+        lambda b, s: key(b, dataset(b, s), tap=Tap(5, grid=1)),
         lambda b, s: key(b, dataset(b, s, hflip=True)),
         lambda b, s: key(b, dataset(b, type(s)(44))),
         lambda b, s: key(b, dataset(b, s), num_views=2),
@@ -61,7 +61,7 @@ def nudged(backbone: Backbone, name: str) -> Backbone:
         "weight",
         "buffer",
         "cut",
-        "pooled",
+        "grid",
         "transform",
         "images",
         "views",
@@ -141,7 +141,7 @@ def test_pooled_features_of_every_stage_come_from_the_same_pass(
     passes = count_passes(monkeypatch)
     tiny_backbone.eval()
     images = dataset(tiny_backbone, colours)
-    pooled = [Tap(cut, pooled=True) for cut in range(1, tiny_backbone.num_stages + 1)]
+    pooled = [Tap(cut, grid=1) for cut in range(1, tiny_backbone.num_stages + 1)]
     cache = FeatureCache(tmp_path, max_bytes=10**9)
     wanted = [Wanted(images, 1, random_views=False)]
     ((*features, boundary),) = fill(wanted, tiny_backbone, cache=cache, taps=[*pooled, Tap(5)], mode=FP32, device=CPU)
@@ -160,7 +160,7 @@ def test_bf16_uses_the_fused_form_and_pools_in_fp32(tiny_backbone: Backbone) -> 
     tiny_backbone.eval()
     fused = fuse(tiny_backbone, 7)
     assert fused is not None
-    runner = PrefixRunner(tiny_backbone, [Tap(5), Tap(5, pooled=True)], Mode(torch.bfloat16, "fused"), fused=fused)
+    runner = PrefixRunner(tiny_backbone, [Tap(5), Tap(5, grid=1)], Mode(torch.bfloat16, "fused"), fused=fused)
     images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     activations, pooled = runner(images)
     assert torch.equal(activations, fused.between(fused.normalize(images), 0, 5))

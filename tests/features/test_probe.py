@@ -123,3 +123,22 @@ def test_rows_that_are_not_finite_are_an_error() -> None:
     features[3, 1] = math.nan
     with pytest.raises(ValueError, match="NaN"):
         fitted(features, labels, 2)
+
+
+@pytest.mark.parametrize("num_classes", [2, 4])
+def test_with_more_channels_than_rows_the_solution_is_scikit_learns(num_classes: int) -> None:
+    features, labels = blobs(num_classes, num_rows=20, channels=100)
+    weight, bias = fitted(features, labels, num_classes)
+    mean, std = features.double().mean(0), features.double().std(0, correction=0)
+    values = ((features.double() - mean) / std).numpy()
+    inverse = (2 if num_classes == 2 else 1) / (PENALTY * len(labels))
+    reference = LogisticRegression(C=inverse, tol=1e-8, max_iter=5000).fit(values, labels.numpy())
+    expected = torch.from_numpy(reference.predict_proba(values)).float()
+    torch.testing.assert_close((features @ weight.T + bias).softmax(1), expected, atol=1e-3, rtol=0)
+
+
+def test_with_more_channels_than_rows_it_goes_on_from_another_solution() -> None:
+    features, labels = blobs(3, num_rows=20, channels=100)
+    strong = fitted(features, labels, 3, 1.0)
+    for ours, theirs in zip(fitted(features, labels, 3, start=strong), fitted(features, labels, 3), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=0.01, rtol=1e-2)

@@ -54,3 +54,32 @@ def test_frozen_prefix_counts_leading_frozen_stages(tiny_backbone: Backbone) -> 
     ]:
         tiny_backbone.training_stages = training
         assert tiny_backbone.frozen_prefix == expected
+
+
+def test_averages_over_cells_by_hand(tiny_backbone: Backbone) -> None:
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    assert tiny_backbone.pool(x, grid=2).tolist() == [[2.5, 4.5, 10.5, 12.5]]
+    assert tiny_backbone.pool(x, grid=1).tolist() == [[7.5]]
+    assert tiny_backbone.pool(torch.ones(1, 3, 1, 1), grid=2).shape == (1, 3)  # one position makes one cell
+
+
+def test_class_tokens_have_no_place_in_a_grid() -> None:
+    backbone = build_backbone("vit_tiny_patch16_224", weights="none", image_size=64)  # 4 x 4 patches and a class token
+    tokens = torch.cat([torch.full((1, 1, 1), 99.0), torch.arange(16.0).view(1, 16, 1)], 1)
+    assert backbone.pool(tokens, grid=2).tolist() == [[2.5, 4.5, 10.5, 12.5]]
+
+
+def test_channels_last_maps_are_pooled_over_their_cells() -> None:
+    backbone = build_backbone("swin_tiny_patch4_window7_224", weights="none", image_size=224)
+    x = torch.arange(16.0).view(1, 4, 4, 1)
+    assert backbone.pool(x, grid=2).tolist() == [[2.5, 4.5, 10.5, 12.5]]
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "vit_tiny_patch16_224"])
+def test_the_width_of_pooled_features_is_known_before(name: str) -> None:
+    backbone = build_backbone(name, weights="none", image_size=64).eval()
+    with torch.no_grad():
+        for cut in range(1, backbone.num_stages + 1):
+            activations = backbone.prefix(torch.zeros(1, 3, 64, 64), cut)
+            for grid in (1, 2):
+                assert backbone.pooled_width(cut, grid=grid) == backbone.pool(activations, grid=grid).shape[1]

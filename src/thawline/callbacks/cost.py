@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from thawline.memory import peak_resident_bytes, start_counting_peak
 from thawline.models.fused_convolution import flop_formulas
+from thawline.models.saved_bytes import count_saved_bytes
 
 
 @dataclass
@@ -26,29 +26,6 @@ class Cost:
     saved_activation_bytes: int = 0  # kept for the backward pass of one training step
     peak_memory_bytes: int = 0  # of the device on a GPU, of the process on a CPU
     train_flops: int = 0  # forward and backward of all training steps
-
-
-@contextlib.contextmanager
-def count_saved_bytes(parameters: Iterator[torch.nn.Parameter]) -> Iterator[list[int]]:
-    """Count the bytes that autograd keeps for the backward pass inside the block.
-
-    A storage is counted once however many tensors share it; parameters are not counted, they exist anyway.
-
-    Yields:
-        A list of one number, complete when the block ends.
-    """
-    seen = {p.untyped_storage().data_ptr() for p in parameters}
-    total = [0]
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in seen:
-            seen.add(storage.data_ptr())
-            total[0] += storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        yield total
 
 
 def optimizer_state_bytes(optimizer: torch.optim.Optimizer) -> int:

@@ -4,7 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 from lightning.pytorch.loggers import TensorBoardLogger
+from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from thawline.callbacks.freeze import classifier
@@ -17,16 +20,21 @@ class TensorBoardCallback(L.Callback):
 
     Args:
         texts: Tag -> Markdown, such as the model status and the resolved config.
+        pictures: Tag -> PNG file; one that is not there is left out.
     """
 
-    def __init__(self, texts: dict[str, str]) -> None:
+    def __init__(self, texts: dict[str, str], pictures: dict[str, Path] | None = None) -> None:
         self.texts = texts
+        self.pictures = pictures or {}
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         logger = trainer.logger
         if isinstance(logger, TensorBoardLogger):
             for tag, text in self.texts.items():
                 logger.experiment.add_text(tag, text)
+            for tag, path in self.pictures.items():
+                if path.is_file():
+                    add_picture(logger.experiment, tag, path)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -39,6 +47,11 @@ class TensorBoardCallback(L.Callback):
             if model.penalty is not None:
                 scalars["optim/penalty"] = model.penalty
             trainer.logger.log_metrics(scalars, step=trainer.global_step)
+
+
+def add_picture(writer: SummaryWriter, tag: str, path: Path) -> None:
+    """Write an image file under `tag`."""
+    writer.add_image(tag, np.asarray(Image.open(path).convert("RGB")), dataformats="HWC")
 
 
 class EventFileLogger(TensorBoardLogger):

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,12 +115,15 @@ class ImageDataModule(L.LightningDataModule):
             keep=self._keep if again else None,
         )
 
-    def use_stored(self, arrays: dict[Split, StoredArray]) -> None:
-        """From now on, batches of these splits hold stored activations (B, *row) in place of images."""
+    def use_stored(self, arrays: Mapping[Split, Sequence[StoredArray]]) -> None:
+        """From now on, batches of these splits hold stored activations (B, *row) in place of images.
+
+        Of several arrays of vectors a batch holds the rows side by side.
+        """
         self._keep = None  # training and validation use no image again; the memory is free
         self._stored = {
-            split: StoredDataset(array, torch.from_numpy(self.source.labels[self.splits[split]]))
-            for split, array in arrays.items()
+            split: StoredDataset(of_split, torch.from_numpy(self.source.labels[self.splits[split]]))
+            for split, of_split in arrays.items()
         }
 
     def stored_rows(self, split: Split) -> tuple[Tensor, Tensor]:

@@ -14,15 +14,17 @@ class StoredDataset(Dataset[tuple[Tensor, Tensor]]):
     """A list of (epoch, i) -> (activations (B, *row), class indices (B,)); in epoch e view e mod K of every image.
 
     Args:
-        array: Rows of view 0 of all images of the split, then those of view 1, and so on.
+        arrays: Rows of view 0 of all images of the split, then those of view 1, and so on; of several arrays of
+            vectors, the rows are put side by side.
         labels: Class indices of the split's images, (N,), int64.
     """
 
-    def __init__(self, array: StoredArray, labels: Tensor) -> None:
-        assert len(array) % len(labels) == 0, (len(array), len(labels))
-        self.array = array
+    def __init__(self, arrays: Sequence[StoredArray], labels: Tensor) -> None:
+        assert {len(array) for array in arrays} == {len(arrays[0])}, [len(array) for array in arrays]
+        assert len(arrays[0]) % len(labels) == 0, (len(arrays[0]), len(labels))
+        self.arrays = tuple(arrays)
         self.labels = labels
-        self.num_views = len(array) // len(labels)
+        self.num_views = len(arrays[0]) // len(labels)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -30,11 +32,15 @@ class StoredDataset(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
         positions = [position for _, position in keys]
         rows = [(epoch % self.num_views) * len(self.labels) + position for epoch, position in keys]
-        return self.array.rows(rows), self.labels[torch.tensor(positions)]
+        return self._rows(rows), self.labels[torch.tensor(positions)]
 
     def everything(self) -> tuple[Tensor, Tensor]:
         """All rows of all K views, (K * N, *row), float32, and their class indices, (K * N,)."""
-        return self.array.rows(range(len(self.array))).float(), self.labels.repeat(self.num_views)
+        return self._rows(range(len(self.arrays[0]))).float(), self.labels.repeat(self.num_views)
+
+    def _rows(self, indices: Sequence[int]) -> Tensor:
+        parts = [array.rows(indices) for array in self.arrays]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
 
 class EpochBatches(Sampler[list[Key]]):

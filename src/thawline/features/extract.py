@@ -21,10 +21,15 @@ _BATCH = 64  # chosen: larger ones are no faster on the machines tried
 
 @dataclass(frozen=True)
 class Tap:
-    """What is taken from the pass: activations at `cut`, from 1 to num_stages; or their average over the image."""
+    """What is taken from the pass.
+
+    Attributes:
+        cut: 1 to num_stages.
+        grid: None takes the activations there; g takes their averages over the cells of a g x g grid on the image.
+    """
 
     cut: int
-    pooled: bool = False
+    grid: int | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ class PrefixRunner:
                 x = stage.forward(model, x)
                 for tap in self.taps:
                     if tap.cut == cut:
-                        found[tap] = self.backbone.pool(x.float()) if tap.pooled else x
+                        found[tap] = x if tap.grid is None else self.backbone.pool(x.float(), grid=tap.grid)
         return [found[tap] for tap in self.taps]
 
 

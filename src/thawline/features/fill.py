@@ -52,7 +52,7 @@ def about(wanted: Wanted, backbone: Backbone, *, tap: Tap, mode: Mode, device: t
         "model": backbone.name,
         "image_size": backbone.input.size,
         "cut": tap.cut,
-        "pooled": tap.pooled,
+        "grid": tap.grid,
         "stage": backbone.stages[tap.cut - 1].name,
         "weights": checksum(backbone.prefix_tensors(tap.cut)),
         "images": wanted.dataset.fingerprint(),

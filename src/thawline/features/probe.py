@@ -42,6 +42,19 @@ class Standardized:
     mean: Tensor
     std: Tensor
 
+    @functools.cached_property
+    def spanned(self) -> tuple[Tensor, Tensor | None]:
+        """Rows in an orthonormal basis of what they span, where that is smaller: (N, R), and the basis (D, R) or None.
+
+        The best weights lie in that space (the representer theorem), and a rotation leaves their norm alone. So with
+        more channels than rows the solution is the same, and the search for it as short as with N channels.
+        """
+        num_rows, num_channels = self.values.shape
+        if num_channels <= num_rows:
+            return self.values, None
+        basis, upper = torch.linalg.qr(self.values.T)  # (D, N), (N, N)
+        return upper.T.contiguous(), basis
+
 
 def standardize(features: Tensor) -> Standardized:
     """Features (N, D), any float type, finite -> the same, standardized over the rows."""
@@ -80,19 +93,23 @@ def fit_logistic(
     bias[present] = 0.0
     if len(present) > 1:
         mean, std = rows.mean.numpy(), rows.std.numpy()
-        with _few_threads(rows.values.numel() * len(present)):
-            found = _solve(rows.values.numpy(), targets, penalty, _present_of(start, present, mean, std))
-            weight[present] = found[0] / std
+        spanned, basis = rows.spanned
+        turn = None if basis is None else basis.numpy()
+        with _few_threads(spanned.numel() * len(present)):
+            found = _solve(spanned.numpy(), targets, penalty, _present_of(start, present, mean, std, turn))
+            weight[present] = (found[0] if turn is None else found[0] @ turn.T) / std
             bias[present] = found[1] - found[1].mean() - weight[present] @ mean
     return torch.from_numpy(weight).float(), torch.from_numpy(bias).float()
 
 
-def _present_of(start: Linear | None, present: _Array, mean: _Array, std: _Array) -> tuple[_Array, _Array] | None:
-    """A classifier of raw features -> the same of standardized ones, its present classes only."""
+def _present_of(
+    start: Linear | None, present: _Array, mean: _Array, std: _Array, turn: _Array | None
+) -> tuple[_Array, _Array] | None:
+    """A classifier of raw features -> the same of standardized ones, its present classes only; in the basis `turn`."""
     if start is None:
         return None
     weight, bias = (part.detach().cpu().double().numpy()[present] for part in start)
-    return weight * std, bias + weight @ mean
+    return (weight * std if turn is None else weight * std @ turn), bias + weight @ mean
 
 
 def _solve(

@@ -1,9 +1,11 @@
 """A timm model as an ordered list of stages; prefix / suffix at every cut."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -136,12 +138,37 @@ class Backbone(nn.Module):
             raise UserError(f"cut={cut}: {self.name} has {self.num_stages} stages; allowed are 0..{self.num_stages}")
         return cut
 
-    def pool(self, x: Tensor) -> Tensor:
-        """Activations at any cut -> their average over the image, (B, C)."""
+    def pool(self, x: Tensor, *, grid: int = 1) -> Tensor:
+        """Activations at any cut -> their averages over the cells of a grid on the image, (B, C * cells).
+
+        Args:
+            grid: Cells along each side, at most as many as positions. Tokens that stand for no place in the image
+                (class, registers) count only where there is one cell; features that have no places are returned as
+                they are.
+        """
         if x.ndim == 2:  # (B, C): already pooled
             return x
-        channels_last = x.ndim == 3 or str(getattr(self.model, "output_fmt", "NCHW")).endswith("NHWC")
-        return x.flatten(1, -2).mean(1) if channels_last else x.flatten(2).mean(2)
+        if x.ndim == 3:  # (B, N, C): tokens
+            return x.mean(1) if grid == 1 else _pool_cells(self._token_map(x), grid)
+        channels_last = str(getattr(self.model, "output_fmt", "NCHW")).endswith("NHWC")
+        x = x.permute(0, 3, 1, 2) if channels_last else x
+        return x.flatten(2).mean(2) if grid == 1 else _pool_cells(x, grid)
+
+    def pooled_width(self, cut: int, *, grid: int) -> int:
+        """Width of what `pool` makes of the activations at `cut`."""
+        return self.pool(torch.empty(1, *self.stages[cut - 1].out_shape, device="meta"), grid=grid).shape[1]
+
+    def _token_map(self, x: Tensor) -> Tensor:
+        """Tokens (B, N, C) -> (B, C, H, W): those of a square image; of another shape, all in a row."""
+        placed = x[:, int(getattr(self.model, "num_prefix_tokens", 0)) :]
+        side = math.isqrt(placed.shape[1])
+        height = side if side * side == placed.shape[1] else 1
+        return placed.transpose(1, 2).reshape(len(x), x.shape[2], height, -1)
+
+
+def _pool_cells(x: Tensor, grid: int) -> Tensor:
+    """(B, C, H, W) -> (B, C * cells)."""
+    return F.adaptive_avg_pool2d(x, (min(grid, x.shape[2]), min(grid, x.shape[3]))).flatten(1)
 
 
 def build_backbone(name: str, *, weights: str, image_size: int | None = None) -> Backbone:

@@ -1,19 +1,19 @@
 """TransferClassifier: backbone + head as a LightningModule; the frozen prefix runs without gradients."""
 
 from collections.abc import Iterator
-from functools import partial
+from typing import cast
 
 import lightning as L
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from thawline.data.datamodule import ImageDataModule
 from thawline.data.mixing import make_mixer
+from thawline.features.readout import Readout
 from thawline.models.compiled import Compiled
 from thawline.models.depthwise import Fp32DepthwiseBackward
 from thawline.models.freezing import BoundPlan
@@ -21,9 +21,9 @@ from thawline.models.fused import FusedPrefix
 from thawline.models.head_solver import HeadSolver
 from thawline.models.heads import LinearHead
 from thawline.models.metrics import BalancedAccuracy
-from thawline.models.param_groups import NO_DECAY, build_param_groups, phase_factor
+from thawline.models.param_groups import NO_DECAY, build_param_groups
+from thawline.models.rates import GroupRates
 from thawline.models.regularize import StartingPoint
-from thawline.models.schedule import lr_factor, position
 from thawline.settings import OptimSettings, RegularizeSettings
 from thawline.steps import Steps
 
@@ -38,6 +38,7 @@ class TransferClassifier(L.LightningModule):
         steps: Optimizer steps of the run and of an epoch, for the schedule.
         prefix_dtype: Type in which the frozen prefix computes; its weights stay as they are.
         compiled: Whether the stages that train are compiled; validation and test run them as they are.
+        readout: What the head reads of a backbone that never trains; None is the last stage's features.
 
     Attributes:
         entry: Cut at which batches that are no images enter: what lies before is stored (`features`).
@@ -54,15 +55,16 @@ class TransferClassifier(L.LightningModule):
         regularize: RegularizeSettings | None = None,
         prefix_dtype: torch.dtype = torch.float32,
         compiled: bool = False,
+        readout: Readout | None = None,
     ) -> None:
         super().__init__()
         self.bound = bound
         self.backbone = bound.backbone
         self.head = bound.head
         self.optim = optim
-        self.steps = steps
         self.regularize = regularize or RegularizeSettings()
         self.prefix_dtype = prefix_dtype
+        self.readout = readout
         self.entry = 0
         self.fused: FusedPrefix | None = None
         self._compiled = Compiled(self.backbone.suffix) if compiled else None
@@ -71,9 +73,7 @@ class TransferClassifier(L.LightningModule):
         self.mixer = make_mixer(
             num_classes=num_classes, mixup=self.regularize.mixup, cutmix=self.regularize.cutmix
         )  # draws from torch's generator, which `callbacks/seeding.py` seeds at every step
-        for phase in bound.plan.phases:
-            for group in ("head", "backbone"):
-                phase_factor(group, phase, optim)  # a rate that cannot be reached is told before training
+        self.rates = GroupRates(bound.plan, optim, steps)
         self.train_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
         self.val_metrics = MetricCollection({"val/accuracy": MulticlassAccuracy(num_classes, average="micro")})
@@ -88,6 +88,9 @@ class TransferClassifier(L.LightningModule):
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S), uint8, or activations stored at cut `entry` -> logits (B, K)."""
         if images.dtype == torch.uint8:
+            if self.readout is not None:
+                read = self.readout(self.backbone, images, dtype=self.prefix_dtype, fused=self.fused)
+                return self.classify(read)
             normalized = self.backbone.normalize(images) if self.fused is None else self.fused.normalize(images)
             return self.logits(normalized, start=0)
         return self.logits(images, start=self.entry)
@@ -102,7 +105,11 @@ class TransferClassifier(L.LightningModule):
         with Fp32DepthwiseBackward():
             suffix = self._compiled if self._compiled and torch.is_grad_enabled() else self.backbone.suffix
             features = suffix(x, cut)
-        with torch.autocast(x.device.type, enabled=False):  # of no cost, and the loss is taken of what it gives
+        return self.classify(features)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Features (B, D) -> logits (B, K), in fp32: of no cost, and the loss is taken of what it gives."""
+        with torch.autocast(features.device.type, enabled=False):
             logits: Tensor = self.head(features.float())
         return logits
 
@@ -155,17 +162,7 @@ class TransferClassifier(L.LightningModule):
         else:
             assert self.optim.name == "sgd", self.optim.name
             optimizer = torch.optim.SGD(groups, momentum=self.optim.momentum)
-        if self.optim.schedule == "plateau":
-            for group in optimizer.param_groups:
-                group["lr"] *= self._phase_factor(group["name"], 0)
-            factor, patience = self.optim.plateau_factor, self.optim.plateau_patience
-            plateau = ReduceLROnPlateau(optimizer, mode="min", factor=factor, patience=patience)
-            return {
-                "optimizer": optimizer,
-                "lr_scheduler": {"scheduler": plateau, "interval": "epoch", "monitor": "val/loss"},
-            }
-        scheduler = LambdaLR(optimizer, [partial(self.lr_factor, group["name"]) for group in groups])
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        return cast(OptimizerLRScheduler, self.rates.scheduled(optimizer))
 
     def _head_solver(self) -> HeadSolver:
         """The solver with its rows: what the datamodule stored of the training images."""
@@ -176,31 +173,8 @@ class TransferClassifier(L.LightningModule):
         features, labels = data.stored_rows("train")
         return HeadSolver(self.head, features, labels, penalties=self.optim.penalties)
 
-    def lr_factor(self, group: str, step: int) -> float:
-        """Factor on a group's own learning rate at optimizer step `step`: its phase's times the schedule's."""
-        per_epoch, plan = self.steps.per_epoch, self.bound.plan
-        starts = [epoch * per_epoch for epoch in plan.changes] if self.optim.restart_at_thaw else []
-        within, length = position(step, total_steps=self.steps.total, starts=starts)
-        schedule, warmup = self.optim.schedule, self.optim.warmup_fraction
-        factor = lr_factor(within, schedule=schedule, total_steps=length, warmup_fraction=warmup)
-        return factor * self._phase_factor(group, step // per_epoch)
-
-    def _phase_factor(self, group: str, epoch: int) -> float:
-        return phase_factor(group.removesuffix(NO_DECAY), self.bound.plan.phase(epoch), self.optim)
-
     def on_train_epoch_start(self) -> None:
-        """Under `plateau`, where no function of the step sets the rates, a new phase does."""
-        epoch = self.current_epoch
-        if self.optim.schedule != "plateau" or epoch not in self.bound.plan.changes:
-            return
-        scheduler = self.lr_schedulers()
-        assert isinstance(scheduler, ReduceLROnPlateau)
-        for group in scheduler.optimizer.param_groups:
-            now, before = (self._phase_factor(group["name"], e) for e in (epoch, epoch - 1))
-            anew = self.optim.restart_at_thaw or before == 0.0
-            group["lr"] = group["base_lr"] * now if anew else group["lr"] * now / before
-        if self.optim.restart_at_thaw:
-            scheduler._reset()
+        self.rates.begin_epoch(self.current_epoch, self.lr_schedulers())
 
     def group_learning_rates(self) -> Iterator[tuple[str, float]]:
         """(group name, current learning rate) of what trains at the moment; nothing for a solver without rates."""

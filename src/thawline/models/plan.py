@@ -101,7 +101,7 @@ def _target(strategy: StrategySettings, names: tuple[str, ...], model_name: str)
     """The stages that train in the end, from the top."""
     if strategy.stages is not None:
         _refuse_beside("stages", strategy, {"unfreeze_depth": None})
-        stages, _ = _resolve(strategy.stages, names, key="strategy.stages", model_name=model_name)
+        stages, _ = resolve_stages(strategy.stages, names, key="strategy.stages", model_name=model_name)
         if not stages:
             raise UserError("strategy.stages names no stage; for the head only, use strategy.unfreeze_depth=0")
         return sorted(stages, reverse=True)
@@ -136,7 +136,7 @@ def _listed_phases(listed: Any, names: tuple[str, ...], model_name: str) -> tupl
             raise UserError(f"{key}.{unknown[0]}: no such key; allowed are {', '.join(_PHASE_KEYS)}")
         if "from_epoch" not in entry or "stages" not in entry:
             raise UserError(f"{key}={entry}: from_epoch and stages are needed; {example}")
-        stages, head = _resolve(entry["stages"], names, key=f"{key}.stages", model_name=model_name)
+        stages, head = resolve_stages(entry["stages"], names, key=f"{key}.stages", model_name=model_name)
         rates = {name: _rate(entry.get(name), f"{key}.{name}") for name in ("lr", "backbone_lr")}
         phases.append(Phase(entry["from_epoch"], stages, head, **rates))
     epochs = [phase.from_epoch for phase in phases]
@@ -148,8 +148,14 @@ def _listed_phases(listed: Any, names: tuple[str, ...], model_name: str) -> tupl
     return tuple(phases)
 
 
-def _resolve(wanted: Any, names: tuple[str, ...], *, key: str, model_name: str) -> tuple[frozenset[int], bool]:
-    """(stage indices, whether the head is among them); negative numbers count from the top."""
+def resolve_stages(wanted: Any, names: Sequence[str], *, key: str, model_name: str) -> tuple[frozenset[int], bool]:
+    """What a setting means by a list of numbers and names: (stage indices, whether the head is among them).
+
+    Negative numbers count from the top; `all` is every stage.
+
+    Raises:
+        UserError: There is no such stage; the line names `key`.
+    """
     entries = [wanted] if isinstance(wanted, str) else wanted
     if not isinstance(entries, list):
         raise UserError(f"{key}={wanted}: not a list; write for instance [head, -1, -2]")
@@ -158,7 +164,7 @@ def _resolve(wanted: Any, names: tuple[str, ...], *, key: str, model_name: str) 
         if entry == "all":
             stages |= set(range(len(names)))
         elif entry in names:
-            stages.add(names.index(entry))
+            stages.add(list(names).index(entry))
         elif isinstance(entry, int) and not isinstance(entry, bool) and -len(names) <= entry < len(names):
             stages.add(entry % len(names))
         elif entry != HEAD:

@@ -79,6 +79,9 @@ def _plan(record: RunRecord) -> str:
         return f"{len(phases)} phases, at the end {len(phases[-1]['stages'])} parts of {stages + 1} train"
     if record.strategy.get("planned_phases", 1) > 1:
         return f"{', '.join(phases[0]['stages'])} only: training ended before the plan's first change"
+    if (read := record.strategy.get("feature_stages")) is not None:
+        grid = record.strategy["feature_grid"]
+        return f"the head reads {len(read)} of {stages} stages, each averaged over {grid} x {grid} cells of the image"
     return f"{', '.join(phases[0]['stages'])} train" if depth is None else f"unfreeze_depth {depth} of {stages} stages"
 
 

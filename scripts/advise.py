@@ -1,0 +1,18 @@
+"""Look at your images once; say where the freeze line belongs: python scripts/advise.py data=folder data.root=DIR."""
+
+import hydra
+from omegaconf import DictConfig
+
+from thawline.cli import one_line_errors, run_main
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="advise")
+def main(cfg: DictConfig) -> None:
+    from thawline.advise import advise  # imports torch; --help and --cfg do without
+
+    with one_line_errors():
+        advise(cfg)
+
+
+if __name__ == "__main__":
+    run_main(main)

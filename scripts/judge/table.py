@@ -1,0 +1,68 @@
+"""docs/regret.md: the advisor's choices beside the best of the sweeps, the matrix, and always fine-tuning all."""
+
+import statistics
+
+from judge.choices import NAMES, Judged, Sweep, judge
+
+_POLICIES = ("advisor", "matrix", "always full_fine_tune")
+
+
+def page(sweeps: list[Sweep], machine: str) -> str:
+    """The whole page as Markdown."""
+    judged = [(sweep, judge(sweep, sweeps)) for sweep in sweeps]
+    parts = ["# Is the advice right?", _INTRODUCTION, _summary(judged), _choices(judged), _accuracies(sweeps)]
+    return "\n\n".join([*parts, f"Measured on {machine}."]) + "\n"
+
+
+_INTRODUCTION = """Each task and backbone was swept in full: every option below, the learning rate of each chosen on
+validation data among three, over three seeds that draw other training, validation and test images. The advisor saw the
+training images of a seed only, and learned from sweeps of other tasks only (all tasks made of the same images are left
+out together).
+Regret is what the best option of the sweep, known only afterwards from the test data, has over the choice. The best of
+seven is in part luck: a policy that always chose the truly best option would have a regret above 0 too."""
+
+
+def _summary(judged: list[tuple[Sweep, dict[str, Judged]]]) -> str:
+    lines = ["| policy | mean regret | worst | goal |", "|---|---:|---:|---|"]
+    for policy in _POLICIES:
+        regrets = [100 * found[policy].regret for _, found in judged]
+        goal = "mean at most 0.5, worst at most 2" if policy == "advisor" else ""
+        lines.append(f"| {policy} | {statistics.mean(regrets):.2f} points | {max(regrets):.2f} | {goal} |")
+    shares = [sweep.advice_s / sweep.seconds for sweep, _ in judged]
+    lines.append("")
+    lines.append(
+        f"The advisor's look took {statistics.median(shares):.1%} of the time of the sweep (median; at most "
+        f"{max(shares):.1%}), decoding the images aside, which both need."
+    )
+    return "\n".join(lines)
+
+
+def _choices(judged: list[tuple[Sweep, dict[str, Judged]]]) -> str:
+    lines = [
+        "| task | backbone | distance | best of the sweep | advisor | regret | matrix | regret | all | regret |",
+        "|---|---|---:|---|---|---:|---|---:|---:|---:|",
+    ]
+    for sweep, found in judged:
+        name, accuracy = sweep.best
+        advisor, matrix, everything = (found[policy] for policy in _POLICIES)
+        lines.append(
+            f"| {sweep.task} | {sweep.backbone.rpartition('_')[2]} | {sweep.measured().evidence.distance:.2f} "
+            f"| {name} {accuracy:.3f} | {_named(advisor)} {advisor.accuracy:.3f} | {100 * advisor.regret:.1f} "
+            f"| {_named(matrix)} {matrix.accuracy:.3f} | {100 * matrix.regret:.1f} "
+            f"| {everything.accuracy:.3f} | {100 * everything.regret:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def _named(judged: Judged) -> str:
+    names = list(dict.fromkeys(judged.chosen))
+    return " / ".join(names) + ("" if judged.sure in (None, True) else " (not sure)")
+
+
+def _accuracies(sweeps: list[Sweep]) -> str:
+    lines = ["Test accuracy, mean and standard deviation over the seeds:", ""]
+    lines += [f"| task | backbone | {' | '.join(NAMES)} |", f"|---|---|{'---:|' * len(NAMES)}"]
+    for sweep in sweeps:
+        cells = [f"{statistics.mean(t):.3f} ± {statistics.stdev(t):.3f}" for t in (sweep.tests[n] for n in NAMES)]
+        lines.append(f"| {sweep.task} | {sweep.backbone.rpartition('_')[2]} | {' | '.join(cells)} |")
+    return "\n".join(lines)

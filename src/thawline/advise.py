@@ -1,0 +1,173 @@
+"""Look at the target images once, and say where the freeze line belongs."""
+
+import json
+import logging
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from rich.console import Console
+from torch.utils.tensorboard import SummaryWriter
+
+from thawline import __version__
+from thawline.advisor.cost import step_cost
+from thawline.advisor.evidence import evidence_of
+from thawline.advisor.experience import load_measured
+from thawline.advisor.look import Look, draw_sample, look
+from thawline.advisor.options import OPTIONS, epochs_of
+from thawline.advisor.recommend import Price, Recommendation, recommend
+from thawline.callbacks.tensorboard import add_picture
+from thawline.config import (
+    advise_settings,
+    budget_settings,
+    cache_settings,
+    loader_settings,
+    model_settings,
+    resolve,
+    seed_setting,
+)
+from thawline.data.datamodule import ImageDataModule
+from thawline.features.cache import FeatureCache
+from thawline.make import make
+from thawline.memory import keep_freed_memory, peak_resident_bytes
+from thawline.models.backbone import Backbone, build_backbone
+from thawline.precision import Precision, choose_precision
+from thawline.quiet import quiet
+from thawline.report.advice import FIGURE_NAME, FILE_NAME, advice_body
+from thawline.report.advice_panel import advice_panel, next_command
+from thawline.report.atomic import write_atomically
+from thawline.report.profile_chart import profile_chart
+from thawline.report.profile_figure import profile_figure, save_figure
+
+_log = logging.getLogger(__name__)
+_VALIDATION = 1 / 3  # of a training step's time: forward without backward
+_SOLVE_S = 3.0  # seconds; chosen: a path of penalties over 1,000 rows takes 1 to 5 s
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What was found, and where it lies."""
+
+    folder: Path
+    body: dict[str, Any]
+    look: Look
+    recommendation: Recommendation
+
+
+def advise(cfg: DictConfig) -> Advice:
+    """Measure, print and write advice.json and the figure into Hydra's output folder."""
+    start = time.perf_counter()
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    with quiet():
+        advice = measured_advice(resolve(cfg), folder)
+    with SummaryWriter(str(folder)) as writer:
+        add_picture(writer, "depth_profile", folder / FIGURE_NAME)
+    shown_advice(advice, Console())
+    print(next_command(advice.recommendation, " ".join(HydraConfig.get().overrides.task)))
+    print(f"advice  {folder}")
+    _log.info("Looked at %d images in %.0f s.", advice.look.profile.num_images, time.perf_counter() - start)
+    return advice
+
+
+def shown_advice(advice: Advice, console: Console) -> None:
+    """Print the profile and the recommendation."""
+    frozen = advice.recommendation.best.option.num_frozen(len(advice.look.profile.stage_names))
+    console.print(profile_chart(advice.look.profile, freeze_line=frozen))
+    console.print(advice_panel(advice.recommendation))
+
+
+def measured_advice(cfg: DictConfig, folder: Path) -> Advice:
+    """The advice for a resolved config, written to `folder`."""
+    model, seed, budget = model_settings(cfg), seed_setting(cfg), budget_settings(cfg)
+    max_images = advise_settings(cfg).max_images
+    device = torch.device("cpu" if cfg.trainer.accelerator == "cpu" or not torch.cuda.is_available() else "cuda")
+    if device.type == "cpu":
+        keep_freed_memory()
+    torch.manual_seed(seed)
+    backbone = build_backbone(model.name, weights=model.weights, image_size=model.image_size)
+    data = ImageDataModule(
+        make(cfg.data.source, "data.source"),
+        spec=backbone.input, loader=loader_settings(cfg), seed=seed, on_cpu=device.type == "cpu",
+    )  # fmt: skip
+    precision, resident = choose_precision("auto", device), peak_resident_bytes()
+    kept = cache_settings(cfg)
+    cache = FeatureCache(Path(kept.dir).expanduser(), max_bytes=int(kept.max_gb * 1e9))
+    seen = _seen(
+        data, backbone, cache, num_images=max_images, device=device, precision=precision,
+        has_source=model.weights != "none",
+    )  # fmt: skip
+    evidence = evidence_of(seen.profile, num_train=_num_distinct(data), num_classes=data.num_classes)
+    prices = _prices(backbone, seen, data, precision, resident=resident)
+    found = recommend(evidence, prices, measured=load_measured(), budget=budget)
+    body = advice_body(
+        seen.profile, evidence, found, num_stages=backbone.num_stages, about=_about(data, backbone, model.weights)
+    )
+    write_atomically(folder / FILE_NAME, json.dumps(body, indent=1) + "\n")
+    frozen = found.best.option.num_frozen(backbone.num_stages)
+    title = f"{data.source.name}, {backbone.name}"
+    save_figure(profile_figure(seen.profile, freeze_line=frozen, title=title), folder / FIGURE_NAME)
+    return Advice(folder, body, seen, found)
+
+
+def _seen(
+    data: ImageDataModule,
+    backbone: Backbone,
+    cache: FeatureCache,
+    *,
+    num_images: int,
+    device: torch.device,
+    precision: Precision,
+    has_source: bool,
+) -> Look:
+    source, train = data.source, data.splits["train"]
+    sample = draw_sample(source.labels, source.groups, train, num_images=num_images, seed=data.seed)
+    drawn = "" if len(sample) == len(train) else f", a sample of {len(sample):,} of them is looked at"
+    _log.info("%s: %s training images, %d classes%s", source.name, f"{len(train):,}", data.num_classes, drawn)
+    if not has_source:
+        _log.warning("Note: model.weights=none: nothing was learned in this backbone; there is no source to compare.")
+    return look(
+        source, sample, backbone, dtype=precision.prefix, device=device, cache=cache, has_source=has_source,
+        num_workers=data.num_workers,
+    )  # fmt: skip
+
+
+def _num_distinct(data: ImageDataModule) -> int:
+    return len(set(data.source.groups[data.splits["train"]].tolist()))
+
+
+def _prices(
+    backbone: Backbone, seen: Look, data: ImageDataModule, precision: Precision, *, resident: int
+) -> dict[str, Price]:
+    """Of every option that the backbone has, from one step of each.
+
+    Args:
+        resident: Bytes that the process held before it looked at anything: libraries, the model, the list of images.
+    """
+    num_train, num_val = len(data.splits["train"]), len(data.splits["val"])
+    prices = {}
+    for option in OPTIONS:
+        if not option.fits(backbone.num_stages):
+            continue
+        once = (num_train + num_val) * seen.image_s
+        epochs = epochs_of(option, num_train)
+        if epochs is None:
+            prices[option.name] = Price(once + _SOLVE_S, resident)
+            continue
+        cost = step_cost(backbone, option, seen.images, num_classes=data.num_classes, precision=precision)
+        image_s = cost.seconds / len(seen.images)
+        per_epoch = image_s * (num_train + _VALIDATION * num_val)
+        prices[option.name] = Price(once + epochs * per_epoch, resident + cost.memory_bytes)
+    return prices
+
+
+def _about(data: ImageDataModule, backbone: Backbone, weights: str) -> dict[str, Any]:
+    return {
+        "data": {"name": data.source.name, "num_classes": data.num_classes, "fingerprint": data.source.fingerprint()},
+        "model": {"name": backbone.name, "weights": weights, "image_size": backbone.input.size},
+        "versions": {"thawline": __version__, **{name: version(name) for name in ("torch", "timm")}},
+    }

@@ -1,0 +1,1 @@
+"""Where the freeze line belongs, from one pass over the target images."""

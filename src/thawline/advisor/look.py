@@ -1,0 +1,146 @@
+"""The one pass over the target images: a sample of them, its pooled features at every stage, its distance."""
+
+import logging
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from thawline.advisor.distance import Distances, batchnorm_reference, domain_distances, photo_reference
+from thawline.advisor.moments import NUM_NOISE_IMAGES, batchnorm_moments, noise_images, stage_moments
+from thawline.advisor.profile import DepthProfile, depth_profile, pooled_taps
+from thawline.data.dataset import SplitDataset
+from thawline.data.photographs import photographs
+from thawline.data.sources.source import ImageSource, IntArray
+from thawline.data.sources.subset import stratified_subset
+from thawline.data.transforms import eval_transform
+from thawline.errors import UserError
+from thawline.features.cache import FeatureCache
+from thawline.features.extract import Tap, choose_mode
+from thawline.features.fill import Wanted, ahead, fill
+from thawline.models.backbone import Backbone
+from thawline.models.fused import fuse
+
+_log = logging.getLogger(__name__)
+# Chosen: with 256 images the distance's spread over resamples is some 2 % of its value (docs/distance.md).
+MAX_DISTANCE_IMAGES = 256
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen, and how long it took.
+
+    Attributes:
+        profile: Distance and probes.
+        images: A batch of the sample, uint8, (B, 3, S, S), on the device.
+        image_s: Seconds that one image took on its way from the source through the backbone; 0 where it came from the
+            cache.
+    """
+
+    profile: DepthProfile
+    images: Tensor
+    image_s: float
+
+
+def draw_sample(labels: IntArray, groups: IntArray, pool: IntArray, *, num_images: int, seed: int) -> IntArray:
+    """Up to `num_images` of `pool`, one of each group, stratified by class; ascending."""
+    leaders = pool[np.unique(groups[pool], return_index=True)[1]]
+    leaders.sort()
+    if len(leaders) <= num_images:
+        return leaders
+    return leaders[stratified_subset(labels[leaders], num_images, seed=seed)]
+
+
+def look(
+    source: ImageSource,
+    sample: IntArray,
+    backbone: Backbone,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    cache: FeatureCache,
+    has_source: bool,
+    num_workers: int = 0,
+) -> Look:
+    """Pass the sample through the frozen backbone, once for the features and, a part of it, once for the distance.
+
+    Args:
+        sample: Indices of images in `source`.
+        dtype: In which the backbone computes.
+        has_source: Whether its weights were learned, so that there is a source to be distant from.
+    """
+    backbone.to(device).eval()
+    images = SplitDataset(source, sample, transform=eval_transform(backbone.input), seed=0, random_views=False)
+    start = time.perf_counter()
+    features = _features(images, backbone, dtype=dtype, device=device, cache=cache, num_workers=num_workers)
+    image_s = (time.perf_counter() - start) / len(sample)
+    part = np.unique(np.linspace(0, len(sample) - 1, min(len(sample), MAX_DISTANCE_IMAGES)).astype(np.int64))
+    batches = [batch.to(device) for batch in _batches(images, part)]
+    distances = _distances(backbone, batches, dtype=dtype, device=device) if has_source else None
+    profile = depth_profile(
+        features,
+        source.labels[sample],
+        source.groups[sample],
+        stage_names=tuple(stage.name for stage in backbone.stages),
+        distances=distances,
+    )
+    return Look(profile, batches[0], image_s)
+
+
+def _features(
+    images: SplitDataset,
+    backbone: Backbone,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    cache: FeatureCache,
+    num_workers: int,
+) -> dict[Tap, Tensor]:
+    taps = pooled_taps(backbone.num_stages)
+    fused = fuse(backbone, backbone.num_stages) if dtype == torch.bfloat16 and device.type == "cpu" else None
+    mode = choose_mode(len(images), dtype=dtype, fused=fused is not None, batch_size=_BATCH)
+    wanted = [Wanted(images, 1, random_views=False)]
+
+    def filled(where: FeatureCache) -> dict[Tap, Tensor]:
+        (arrays,) = fill(
+            wanted, backbone, cache=where, taps=taps, mode=mode, device=device, fused=fused, num_workers=num_workers
+        )
+        return {tap: array.rows(range(len(array))) for tap, array in zip(taps, arrays, strict=True)}
+
+    try:
+        return filled(cache)
+    except OSError as error:
+        _log.warning("Cache: not used, %s.", error)
+    with tempfile.TemporaryDirectory() as folder:
+        return filled(FeatureCache(Path(folder), max_bytes=2**62))
+
+
+def _batches(images: SplitDataset, positions: IntArray) -> list[Tensor]:
+    keys = [(0, int(position)) for position in positions]
+    loader: DataLoader[tuple[Tensor, int]] = DataLoader(images, batch_size=_BATCH, sampler=keys)
+    return [batch for batch, _ in ahead(loader)]
+
+
+def _distances(
+    backbone: Backbone, batches: list[Tensor], *, dtype: torch.dtype, device: torch.device
+) -> Distances | None:
+    """By the backbone's own BatchNorm; where it has none, by photographs; None where there are none of these either."""
+    noise = [noise_images(NUM_NOISE_IMAGES, backbone.input.size).to(device)]
+    if reference := batchnorm_reference(backbone):
+        target, of_noise = (batchnorm_moments(backbone, images, dtype=dtype) for images in (batches, noise))
+        return domain_distances(target, of_noise, reference, num_stages=backbone.num_stages)
+    try:
+        transform = eval_transform(backbone.input)
+        source = torch.stack([transform(photo) for photo in photographs()]).to(device)
+    except UserError as error:
+        _log.warning("Note: this backbone has no BatchNorm, and is compared with photographs instead: %s.", error)
+        return None
+    photos = stage_moments(backbone, torch.split(source, _BATCH), dtype=dtype)
+    target, of_noise = (stage_moments(backbone, images, dtype=dtype) for images in (batches, noise))
+    return domain_distances(target, of_noise, photo_reference(backbone, photos), num_stages=backbone.num_stages)

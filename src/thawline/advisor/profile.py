@@ -1,0 +1,83 @@
+"""DepthProfile: domain distance and linear probe accuracy along the depth axis, from pooled features of one pass."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thawline.advisor.distance import Distances
+from thawline.data.sources.source import IntArray
+from thawline.features.extract import Tap
+from thawline.features.ridge import ProbeScore, cross_validate, gram, make_folds
+
+GRIDS = (1, 2)  # cells along each side of the image over which features are averaged
+FINEST = max(GRIDS)
+FOLD_SEED = 0
+
+
+@dataclass(frozen=True)
+class DepthProfile:
+    """What one pass over the target images showed.
+
+    Attributes:
+        stage_names: From the images up, S of them.
+        probes: Grid -> score of the probe at every stage, S of them.
+        all_stages: Of the probe on the features of all stages side by side, averaged over the finest grid.
+        distances: From the source; None where the backbone carries no statistics of it.
+        num_images: That the probes were fitted and judged on.
+        majority: Share of the largest class: what knowing nothing would give.
+    """
+
+    stage_names: tuple[str, ...]
+    probes: Mapping[int, list[ProbeScore]]
+    all_stages: ProbeScore
+    distances: Distances | None
+    num_images: int
+    majority: float
+
+    @property
+    def last(self) -> ProbeScore:
+        """Of the probe on what the backbone gives: the features of the last stage."""
+        return self.probes[1][-1]
+
+
+def pooled_taps(num_stages: int) -> list[Tap]:
+    """What a profile is made from: pooled features of every stage, at every grid."""
+    return [Tap(cut, grid) for cut in range(1, num_stages + 1) for grid in GRIDS]
+
+
+def depth_profile(
+    features: Mapping[Tap, Tensor],
+    labels: IntArray,
+    groups: IntArray,
+    *,
+    stage_names: tuple[str, ...],
+    distances: Distances | None,
+) -> DepthProfile:
+    """Probe every stage, and all of them together, by cross-validation.
+
+    Args:
+        features: Rows (N, C) at every tap of `pooled_taps`.
+        labels, groups: Of the images, (N,), int64; images of one group are judged together.
+    """
+    folds = make_folds(labels, groups, seed=FOLD_SEED)
+    targets = torch.from_numpy(labels)
+    targets = torch.unique(targets, return_inverse=True)[1]  # a class that the sample lacks has no column
+    probes: dict[int, list[ProbeScore]] = {grid: [] for grid in GRIDS}
+    together = torch.zeros(len(labels), len(labels), dtype=torch.float64)
+    for cut in range(1, len(stage_names) + 1):
+        for grid in GRIDS:
+            products = gram(features[Tap(cut, grid)])
+            probes[grid].append(cross_validate(products, targets, folds=folds))
+            if grid == FINEST:
+                together += products
+    return DepthProfile(
+        stage_names,
+        probes,
+        cross_validate(together, targets, folds=folds),
+        distances,
+        len(labels),
+        float(np.bincount(labels).max() / len(labels)),
+    )

@@ -1,0 +1,194 @@
+"""Evidence -> recommendation: the guidelines' matrix first, then what measurements on other tasks say against it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from thawline.advisor.evidence import Evidence
+from thawline.advisor.experience import Expected, Measured, expect
+from thawline.advisor.options import OPTIONS, RATES, Option, epochs_of
+from thawline.advisor.settings import BudgetSettings
+from thawline.errors import UserError
+from thawline.sizes import LARGE, SMALL
+
+# Domain distance below which a target counts as similar to the source. Measured on three backbones (docs/distance.md):
+# photographs, degraded ones too, lie below 0.24, everything else above 0.29.
+SIMILAR = 0.25
+# Images from which on the distance is to be trusted. Measured (docs/distance.md): with 32 of them its spread is at most
+# 0.1 wide on every data source but one, and with fewer it is read too high.
+TRUSTED_FROM = 32
+# Share of the tasks swept before on which the choice would have to beat the runner-up, for the advice to be sure.
+# Chosen: three out of four.
+SURE = 0.75
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a run costs on this machine: training with validations, and the most memory at once."""
+
+    seconds: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An option with all that a run of it needs, and what to expect of it."""
+
+    option: Option
+    rate: float | None
+    epochs: int | None
+    expected: Expected
+    price: Price
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What to run, and why.
+
+    Attributes:
+        cell: Of the guidelines' matrix, such as `small_different`; `medium_...` lies between its two sizes.
+        similarity: 1 like the source, 0 like noise; None where the backbone does not tell.
+        best, runner_up: The choices with the highest expected accuracy that the budget allows.
+        sure: Whether the evidence separates the two; where not, both are worth a run.
+        others: The remaining options, the most promising first, those beyond the budget too.
+        reasons: Sentences.
+    """
+
+    cell: str
+    similarity: float | None
+    best: Choice
+    runner_up: Choice | None
+    sure: bool
+    others: list[Choice]
+    reasons: list[str]
+
+
+def cell_of(evidence: Evidence) -> str:
+    """The cell of the guidelines' matrix; a backbone that does not tell the distance is taken as a different one."""
+    return f"{_size(evidence.num_train)}_{'similar' if _is_similar(evidence) else 'different'}"
+
+
+def matrix_choice(cell: str) -> str:
+    """Name of the option that the guidelines give for a cell; between the sizes, that of the smaller one."""
+    return {
+        "small_similar": "feature_extraction",
+        "medium_similar": "feature_extraction",
+        "small_different": "partial_fine_tune_2",
+        "medium_different": "partial_fine_tune_2",
+    }.get(cell, "full_fine_tune")
+
+
+def recommend(
+    evidence: Evidence, prices: Mapping[str, Price], *, measured: Sequence[Measured], budget: BudgetSettings
+) -> Recommendation:
+    """Choose among the options that have a price.
+
+    Raises:
+        UserError: The budget allows none.
+    """
+    names = [option.name for option in OPTIONS if option.name in prices]
+    expected = {found.option: found for found in expect(evidence, names, measured)}
+    choices = [
+        Choice(
+            option,
+            _rate(option, measured),
+            epochs_of(option, evidence.num_train),
+            expected[option.name],
+            prices[option.name],
+        )
+        for option in OPTIONS
+        if option.name in prices
+    ]
+    choices.sort(key=lambda choice: -choice.expected.logit)
+    allowed = [choice for choice in choices if _allows(budget, choice.price)]
+    if not allowed:
+        cheapest = min(choices, key=lambda choice: choice.price.seconds)
+        raise UserError(
+            f"budget.minutes={budget.minutes}, budget.memory_gb={budget.memory_gb}: nothing fits; the cheapest, "
+            f"{cheapest.option.name}, needs {cheapest.price.seconds / 60:.1f} minutes and "
+            f"{cheapest.price.memory_bytes / 1e9:.1f} GB"
+        )
+    best, *rest = allowed
+    runner_up = rest[0] if rest else None
+    sure = runner_up is None or _confidence(best.expected, runner_up.expected) >= SURE
+    others = [choice for choice in choices if choice is not best and choice is not runner_up]
+    cell = cell_of(evidence)
+    similarity = None if evidence.distance is None else min(max(1 - evidence.distance, 0.0), 1.0)
+    reasons = _reasons(evidence, cell, best, runner_up, sure, choices, budget, len({row.task for row in measured}))
+    return Recommendation(cell, similarity, best, runner_up, sure, others, reasons)
+
+
+def _allows(budget: BudgetSettings, price: Price) -> bool:
+    in_time = budget.minutes is None or price.seconds <= 60 * budget.minutes
+    return in_time and (budget.memory_gb is None or price.memory_bytes <= 1e9 * budget.memory_gb)
+
+
+def _size(num_train: int) -> str:
+    return "small" if num_train < SMALL else "large" if num_train > LARGE else "medium"
+
+
+def _is_similar(evidence: Evidence) -> bool:
+    return evidence.distance is not None and evidence.distance < SIMILAR
+
+
+def _rate(option: Option, measured: Sequence[Measured]) -> float | None:
+    """The tried rate that is nearest to the geometric mean of those that validated best on other tasks."""
+    found = [rate for row in measured if (rate := row.rate[option.name]) is not None]
+    if option.solved:
+        return None
+    mean = sum(math.log(rate) for rate in found) / len(found)
+    return min(RATES, key=lambda rate: abs(math.log(rate) - mean))
+
+
+def _confidence(better: Expected, other: Expected) -> float:
+    """Share of the tasks swept before whose errors, made again here, would leave `better` ahead."""
+    lead = better.logit - other.logit + better.residuals - other.residuals
+    return float((lead > 0).mean())
+
+
+def _reasons(
+    evidence: Evidence,
+    cell: str,
+    best: Choice,
+    runner_up: Choice | None,
+    sure: bool,
+    choices: Sequence[Choice],
+    budget: BudgetSettings,
+    num_tasks: int,
+) -> list[str]:
+    size, side = cell.split("_")
+    found = [
+        f"{evidence.num_train:,} training images in {evidence.num_classes} classes: {size} "
+        f"(the matrix calls fewer than {SMALL:,} small, more than {LARGE:,} large)."
+    ]
+    if evidence.distance is None:
+        found.append("This backbone carries no statistics of its source, so the domain distance is not known.")
+    else:
+        found.append(
+            f"Domain distance {evidence.distance:.2f} (0 is the source, 1 is noise): {side} to what the backbone was "
+            f"trained on."
+        )
+        if evidence.num_probed < TRUSTED_FROM:
+            found.append(
+                f"With {evidence.num_probed} images the distance is not to be trusted; {TRUSTED_FROM} are needed."
+            )
+    found.append(
+        f"A linear probe gets {evidence.last:.3f} from the last stage, {evidence.best:.3f} from the best single stage "
+        f"and {evidence.all_stages:.3f} from all stages together; calling everything the largest class, "
+        f"{evidence.majority:.3f}."
+    )
+    own = matrix_choice(cell)
+    theirs = next((choice for choice in choices if choice.option.name == own), None)
+    if own == best.option.name:
+        found.append(f"The matrix says {own} here, and sweeps on {num_tasks} other tasks agree.")
+    elif theirs is not None:
+        why = "it is beyond the budget" if not _allows(budget, theirs.price) else (
+            f"on {num_tasks} tasks swept before, evidence like this went with {best.expected.accuracy:.3f} for "
+            f"{best.option.name} and {theirs.expected.accuracy:.3f} for {own}"
+        )  # fmt: skip
+        found.append(f"The matrix says {own} here; overruled: {why}.")
+    if runner_up is not None and not sure:
+        found.append(
+            f"Not sure: {best.option.name} and {runner_up.option.name} are too close to tell apart; sweep these two."
+        )
+    return found

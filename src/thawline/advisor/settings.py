@@ -1,0 +1,30 @@
+"""Settings of the advisor, checked."""
+
+from dataclasses import dataclass
+
+from thawline.errors import UserError
+
+
+@dataclass
+class BudgetSettings:
+    """Bounds on what may be recommended; None is no bound."""
+
+    minutes: float | None = None
+    memory_gb: float | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("minutes", "memory_gb"):
+            value = getattr(self, key)
+            if value is not None and not value > 0:
+                raise UserError(f"budget.{key}={value}: a number above 0, or null for no bound")
+
+
+@dataclass
+class AdviseSettings:
+    """How much is looked at."""
+
+    max_images: int = 1000
+
+    def __post_init__(self) -> None:
+        if not 10 <= self.max_images <= 100_000:
+            raise UserError(f"advise.max_images={self.max_images}: allowed are 10 to 100000")

@@ -1,0 +1,57 @@
+"""What the head reads: the backbone's features, or pooled features of several stages, side by side."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from thawline.errors import UserError
+from thawline.features.extract import Mode, PrefixRunner, Tap
+from thawline.models.backbone import Backbone
+from thawline.models.fused import FusedPrefix
+from thawline.models.plan import resolve_stages
+from thawline.settings import StrategySettings
+
+
+@dataclass(frozen=True)
+class Readout:
+    """Pooled features of chosen stages, concatenated from the images up: (B, D).
+
+    Source: Evci et al. 2022, "Head2Toe: Utilizing Intermediate Representations for Better Transfer Learning".
+
+    Attributes:
+        stages: Indices, rising.
+        grid: Cells along each side of the image over which a stage's activations are averaged.
+    """
+
+    stages: tuple[int, ...]
+    grid: int
+
+    @property
+    def taps(self) -> list[Tap]:
+        return [Tap(index + 1, self.grid) for index in self.stages]
+
+    def num_features(self, backbone: Backbone) -> int:
+        """D."""
+        return sum(backbone.pooled_width(index + 1, grid=self.grid) for index in self.stages)
+
+    def __call__(self, backbone: Backbone, images: Tensor, *, dtype: torch.dtype, fused: FusedPrefix | None) -> Tensor:
+        """Images (B, 3, S, S), uint8 -> (B, D), float32, without gradients; what `features/fill.py` stores."""
+        mode = Mode(dtype, "eager" if fused is None else "fused", batch_size=1)
+        parts = PrefixRunner(backbone, self.taps, mode, fused=fused)(images)
+        return torch.cat(parts, 1)  # out of inference mode, so that the head can train on it
+
+
+def make_readout(strategy: StrategySettings, backbone: Backbone) -> Readout | None:
+    """What `strategy.feature_stages` asks for; None where the head reads what the last stage gives.
+
+    Raises:
+        UserError: No stage, or one that the backbone does not have.
+    """
+    if strategy.feature_stages is None:
+        return None
+    key, names = "strategy.feature_stages", [stage.name for stage in backbone.stages]
+    stages, head = resolve_stages(strategy.feature_stages, names, key=key, model_name=backbone.name)
+    if head or not stages:
+        raise UserError(f"{key}={strategy.feature_stages}: name one stage at least, and not the head; or all")
+    return Readout(tuple(sorted(stages)), strategy.feature_grid)

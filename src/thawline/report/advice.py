@@ -1,0 +1,84 @@
+"""advice.json: what the advisor measured and recommends."""
+
+from typing import Any
+
+from thawline.advisor.evidence import Evidence
+from thawline.advisor.options import overrides
+from thawline.advisor.profile import DepthProfile
+from thawline.advisor.recommend import Choice, Recommendation
+
+SCHEMA = 1
+FILE_NAME = "advice.json"
+FIGURE_NAME = "depth_profile.png"
+
+
+def advice_body(
+    profile: DepthProfile, evidence: Evidence, found: Recommendation, *, num_stages: int, about: dict[str, Any]
+) -> dict[str, Any]:
+    """Everything, as JSON holds it.
+
+    Args:
+        about: What was looked at: data, model, machine.
+    """
+    size, _ = found.cell.split("_")
+    distances = profile.distances
+    return {
+        "schema": SCHEMA,
+        **about,
+        "cell": found.cell,
+        "size": size,
+        "similarity": found.similarity,
+        "distance": _reading(distances.overall) if distances else None,
+        "distance_by_stage": {
+            name: _reading(reading) if reading else None
+            for name, reading in zip(profile.stage_names, distances.stages if distances else [], strict=False)
+        },
+        "probe_by_stage": {
+            name: {f"grid_{grid}": _score(scores[index]) for grid, scores in profile.probes.items()}
+            for index, name in enumerate(profile.stage_names)
+        },
+        "probe_all_stages": _score(profile.all_stages),
+        "majority": profile.majority,
+        "num_probed": profile.num_images,
+        "num_train": evidence.num_train,
+        "recommendation": choice_body(found.best, num_stages=num_stages),
+        "predicted": _predicted(found.best),
+        "sure": found.sure,
+        "runner_up": choice_body(found.runner_up, num_stages=num_stages) if found.runner_up else None,
+        "alternatives": [
+            {**choice_body(choice, num_stages=num_stages), "predicted": _predicted(choice)}
+            for choice in ([found.runner_up] if found.runner_up else []) + found.others
+        ],
+        "reasons": found.reasons,
+    }
+
+
+def choice_body(choice: Choice, *, num_stages: int) -> dict[str, Any]:
+    """Strategy, depth, rate, epochs, and what to type."""
+    return {
+        "strategy": choice.option.strategy,
+        "unfreeze_depth": num_stages - choice.option.num_frozen(num_stages),
+        "lr": choice.rate,
+        "epochs": choice.epochs,
+        "regularizer": "L2 penalty chosen on validation data" if choice.option.solved else "weight decay 0.05",
+        "overrides": overrides(choice.option, rate=choice.rate, epochs=choice.epochs),
+    }
+
+
+def _predicted(choice: Choice) -> dict[str, Any]:
+    low, high = choice.expected.interval()
+    return {
+        "accuracy": round(choice.expected.accuracy, 4),
+        "accuracy_interval": [round(low, 4), round(high, 4)],
+        "seconds": round(choice.price.seconds, 1),
+        "memory_bytes": choice.price.memory_bytes,
+    }
+
+
+def _score(score: Any) -> dict[str, Any]:
+    low, high = score.interval()
+    return {"accuracy": round(score.accuracy, 4), "interval": [round(low, 4), round(high, 4)], "penalty": score.penalty}
+
+
+def _reading(reading: Any) -> dict[str, float]:
+    return {"value": round(reading.value, 4), "low": round(reading.low, 4), "high": round(reading.high, 4)}

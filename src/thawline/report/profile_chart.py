@@ -1,0 +1,57 @@
+"""The depth profile in the terminal: one row per stage, bars for probe accuracy and domain distance."""
+
+from rich.table import Table
+from rich.text import Text
+
+from thawline.advisor.profile import FINEST, DepthProfile
+
+_WIDTH = 13  # characters of a full bar; all fits into 80 columns
+_PARTS = " ▏▎▍▌▋▊▉█"
+
+
+def bar(value: float, *, width: int = _WIDTH) -> str:
+    """A bar of `width` characters for 1, by eighths; values outside [0, 1] are cut."""
+    eighths = round(min(max(value, 0.0), 1.0) * width * 8)
+    full, part = divmod(eighths, 8)
+    return "█" * full + (_PARTS[part] if part else "")
+
+
+def profile_chart(profile: DepthProfile, *, freeze_line: int | None) -> Table:
+    """A row per stage from the images up; a line above the last stage that stays frozen, as in the figure.
+
+    Args:
+        freeze_line: Number of leading stages that stay frozen; None draws no line.
+    """
+    table = Table(title="Depth profile", title_justify="left", box=None, pad_edge=False)
+    table.add_column("stage", no_wrap=True)
+    table.add_column("probe accuracy (95 %)", no_wrap=True)
+    table.add_column("", width=_WIDTH)
+    table.add_column("distance", justify="right", no_wrap=True)
+    table.add_column("0 to 1: noise", width=_WIDTH)
+    for index, name in enumerate(profile.stage_names):
+        if freeze_line is not None and index == freeze_line:
+            table.add_row(*_freeze_row(frozen=index))
+        score = max((profile.probes[grid][index] for grid in (1, FINEST)), key=lambda s: s.accuracy)
+        low, high = score.interval()
+        reading = profile.distances.stages[index] if profile.distances else None
+        table.add_row(
+            name,
+            f"{score.accuracy:.3f} ({low:.2f} to {high:.2f})",
+            Text(bar(score.accuracy), style="cyan"),
+            f"{reading.value:.2f}" if reading else "-",
+            Text(bar(reading.value), style="red") if reading else "",
+        )
+    if freeze_line is not None and freeze_line == len(profile.stage_names):
+        table.add_row(*_freeze_row(frozen=freeze_line))
+    low, high = profile.all_stages.interval()
+    table.add_row(
+        "all together",
+        f"{profile.all_stages.accuracy:.3f} ({low:.2f} to {high:.2f})",
+        Text(bar(profile.all_stages.accuracy), style="cyan"),
+    )
+    return table
+
+
+def _freeze_row(*, frozen: int) -> list[Text]:
+    told = "freeze line" if frozen else "nothing frozen"
+    return [Text(f"─ {told}", style="bold"), Text("─" * 21, style="bold"), *([Text("")] * 3)]

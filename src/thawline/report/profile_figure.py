@@ -1,0 +1,81 @@
+"""The depth profile as a figure: probe accuracy and domain distance along the depth axis, with the freeze line."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thawline.advisor.profile import GRIDS, DepthProfile
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_ACCURACY = {1: "#1b6ca8", 2: "#0a9396"}  # grid -> colour
+_DISTANCE = "#c8553d"
+_LINE = "#333333"
+_SIZE = (8.0, 4.5)  # inches
+
+
+def profile_figure(profile: DepthProfile, *, freeze_line: int | None, title: str) -> "Figure":
+    """Draw it.
+
+    Args:
+        freeze_line: Number of leading stages that stay frozen under the recommendation; None draws no line.
+    """
+    from matplotlib.figure import Figure  # it loads slowly: only for those who draw
+
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    axes = figure.subplots()
+    stages = range(1, len(profile.stage_names) + 1)
+    for grid in GRIDS:
+        _draw_probes(axes, profile, grid, stages)
+    axes.axhline(
+        profile.all_stages.accuracy, color=_ACCURACY[GRIDS[-1]], ls="--", lw=1, label="probe on all stages together"
+    )
+    axes.axhline(profile.majority, color="grey", ls=":", lw=1, label="largest class")
+    axes.set(xticks=list(stages), ylabel="accuracy of a linear probe", title=title, xlim=(0.5, len(stages) + 0.5))
+    axes.set_xticklabels(profile.stage_names, rotation=30, ha="right")
+    axes.set_ylim(top=1.0)
+    _draw_distances(axes, profile)
+    if freeze_line is not None:
+        axes.axvline(freeze_line + 0.5, color=_LINE, lw=2)
+        axes.annotate(
+            " trains" if freeze_line < len(stages) else " head trains",
+            (freeze_line + 0.5, 1.0), xycoords=("data", "axes fraction"), va="top", ha="left", color=_LINE,
+        )  # fmt: skip
+        axes.annotate(
+            "frozen ", (freeze_line + 0.5, 1.0), xycoords=("data", "axes fraction"), va="top", ha="right", color=_LINE
+        )
+    axes.legend(loc="lower right", fontsize="small")
+    return figure
+
+
+def _draw_probes(axes: Any, profile: DepthProfile, grid: int, stages: range) -> None:
+    scores = profile.probes[grid]
+    bounds = [score.interval() for score in scores]
+    cells = "the whole image" if grid == 1 else f"{grid} x {grid} cells"
+    axes.plot(stages, [s.accuracy for s in scores], "o-", color=_ACCURACY[grid], label=f"probe, averages over {cells}")
+    low, high = zip(*bounds, strict=True)
+    axes.fill_between(stages, low, high, color=_ACCURACY[grid], alpha=0.15, lw=0)
+
+
+def _draw_distances(axes: Any, profile: DepthProfile) -> None:
+    if profile.distances is None:
+        return
+    other = axes.twinx()
+    found = [(number, reading) for number, reading in enumerate(profile.distances.stages, start=1) if reading]
+    places = [number for number, _ in found]
+    values = [reading.value for _, reading in found]
+    other.bar(places, values, width=0.5, color=_DISTANCE, alpha=0.25, zorder=0)
+    spread = [[r.value - r.low for _, r in found], [r.high - r.value for _, r in found]]
+    other.errorbar(places, values, yerr=[[max(0.0, v) for v in side] for side in spread], fmt="none", ecolor=_DISTANCE)
+    other.set_ylabel("domain distance (0 source, 1 noise)", color=_DISTANCE)
+    other.tick_params(axis="y", colors=_DISTANCE)
+    other.set_ylim(0, max(1.0, 1.1 * max(values)))
+    axes.set_zorder(other.get_zorder() + 1)
+    axes.patch.set_visible(False)
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a PNG; a reader sees the old file or the new one."""
+    part = path.with_suffix(".part.png")
+    figure.savefig(part, dpi=150)
+    part.replace(path)

@@ -1,0 +1,67 @@
+"""The sample, and that the pass sees what the backbone computes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from thawline.advisor.look import draw_sample, look
+from thawline.advisor.profile import GRIDS
+from thawline.data.sources.source import ImageSource
+from thawline.features.cache import FeatureCache
+from thawline.models.backbone import Backbone
+
+
+def test_a_sample_holds_one_image_of_each_group_and_every_class_in_proportion() -> None:
+    labels = np.array([0] * 60 + [1] * 40)
+    groups = np.arange(100)
+    groups[1] = 0  # a copy
+    pool = np.arange(100)
+    everything = draw_sample(labels, groups, pool, num_images=1000, seed=0)
+    assert everything.tolist() == [0, *range(2, 100)]
+    drawn = draw_sample(labels, groups, pool, num_images=20, seed=0)
+    assert np.bincount(labels[drawn]).tolist() == [12, 8]
+    assert drawn.tolist() == sorted(drawn.tolist())
+    assert drawn.tolist() == draw_sample(labels, groups, pool, num_images=20, seed=0).tolist()
+    assert drawn.tolist() != draw_sample(labels, groups, pool, num_images=20, seed=1).tolist()
+
+
+def seen(colours: ImageSource, backbone: Backbone, folder: Path, *, has_source: bool = True, max_gb: float = 1.0):  # type: ignore[no-untyped-def]
+    return look(
+        colours, np.arange(24), backbone, dtype=torch.float32, device=torch.device("cpu"),
+        cache=FeatureCache(folder, max_bytes=int(max_gb * 1e9)), has_source=has_source,
+    )  # fmt: skip
+
+
+def test_every_stage_is_probed_and_measured(colours: ImageSource, tiny_backbone: Backbone, tmp_path: Path) -> None:
+    found = seen(colours, tiny_backbone, tmp_path)
+    profile = found.profile
+    assert len(profile.stage_names) == 7
+    assert [len(profile.probes[grid]) for grid in GRIDS] == [7, 7]
+    assert profile.probes[1][0].accuracy == 1.0  # four colours: the first stage tells them apart
+    assert profile.majority == 0.25
+    assert profile.distances is not None
+    assert all(reading is not None for reading in profile.distances.stages)
+    assert found.images.shape == (24, 3, 32, 32)
+
+
+def test_a_second_look_reads_the_cache(colours: ImageSource, tiny_backbone: Backbone, tmp_path: Path) -> None:
+    first = seen(colours, tiny_backbone, tmp_path)
+    stores = {path: path.stat().st_ino for path in tmp_path.iterdir()}
+    second = seen(colours, tiny_backbone, tmp_path)
+    assert {path: path.stat().st_ino for path in tmp_path.iterdir()} == stores
+    assert second.profile.last.accuracy == first.profile.last.accuracy
+
+
+def test_without_room_in_the_cache_it_does_without(
+    colours: ImageSource, tiny_backbone: Backbone, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = seen(colours, tiny_backbone, tmp_path, max_gb=0.0)
+    assert found.profile.num_images == 24
+    assert "Cache: not used" in caplog.text
+    assert not list(tmp_path.iterdir())
+
+
+def test_random_weights_have_no_source(colours: ImageSource, tiny_backbone: Backbone, tmp_path: Path) -> None:
+    assert seen(colours, tiny_backbone, tmp_path, has_source=False).profile.distances is None

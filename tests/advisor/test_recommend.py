@@ -1,0 +1,136 @@
+"""The matrix, what overrules it, the budget, and how sure the advice is."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from thawline.advisor.evidence import Evidence
+from thawline.advisor.experience import Measured
+from thawline.advisor.options import OPTIONS
+from thawline.advisor.recommend import Price, Recommendation, cell_of, matrix_choice, recommend
+from thawline.advisor.settings import BudgetSettings
+from thawline.errors import UserError
+
+NAMES = [option.name for option in OPTIONS]
+CHEAP = Price(10.0, 10**9)
+EVIDENCE = Evidence(500, 4, 0.5, last=0.8, best=0.82, all_stages=0.81, majority=0.4, num_probed=500)
+
+
+def sweeps(gains: dict[str, float], *, odd: int = 0) -> list[Measured]:
+    """Eight tasks on which options gain so much (in logits) over the probes; on `odd` of them, as much less."""
+    rows = []
+    for number in range(8):
+        sign = -1.0 if number < odd else 1.0
+        accuracy = {n: 1 / (1 + math.exp(-(math.log(0.81 / 0.19) + sign * gains.get(n, 0.0)))) for n in NAMES}
+        rate = {option.name: None if option.solved else 3e-4 for option in OPTIONS}
+        rows.append(Measured(f"task_{number}", "some", EVIDENCE, accuracy, rate))
+    return rows
+
+
+def advice(
+    gains: dict[str, float],
+    *,
+    odd: int = 0,
+    evidence: Evidence = EVIDENCE,
+    prices: dict[str, Price] | None = None,
+    minutes: float | None = None,
+    memory_gb: float | None = None,
+) -> Recommendation:
+    return recommend(
+        evidence,
+        prices or dict.fromkeys(NAMES, CHEAP),
+        measured=sweeps(gains, odd=odd),
+        budget=BudgetSettings(minutes, memory_gb),
+    )
+
+
+@pytest.mark.parametrize(
+    ("num_train", "distance", "cell", "choice"),
+    [
+        (999, 0.05, "small_similar", "feature_extraction"),
+        (999, 0.6, "small_different", "partial_fine_tune_2"),
+        (999, None, "small_different", "partial_fine_tune_2"),
+        (1000, 0.05, "medium_similar", "feature_extraction"),
+        (100_000, 0.6, "medium_different", "partial_fine_tune_2"),
+        (100_001, 0.05, "large_similar", "full_fine_tune"),
+        (100_001, 0.6, "large_different", "full_fine_tune"),
+    ],
+)
+def test_the_matrix(num_train: int, distance: float | None, cell: str, choice: str) -> None:
+    evidence = replace(EVIDENCE, num_train=num_train, distance=distance)
+    assert cell_of(evidence) == cell
+    assert matrix_choice(cell) == choice
+    assert advice({}, evidence=evidence).cell == cell
+
+
+def test_what_did_best_elsewhere_is_recommended_and_the_matrix_overruled() -> None:
+    found = advice({"full_fine_tune": 1.0, "partial_fine_tune_3": 0.5})
+    assert found.best.option.name == "full_fine_tune"
+    assert found.runner_up is not None
+    assert found.runner_up.option.name == "partial_fine_tune_3"
+    assert found.sure
+    assert found.best.rate == 3e-4
+    assert found.similarity == 0.5
+    assert len(found.others) == 5
+    (overruled,) = [reason for reason in found.reasons if "overruled" in reason]
+    assert "The matrix says partial_fine_tune_2 here" in overruled
+    assert "on 8 tasks swept before" in overruled
+
+
+def test_where_the_matrix_is_right_it_is_said() -> None:
+    found = advice({"partial_fine_tune_2": 1.0})
+    assert "The matrix says partial_fine_tune_2 here, and sweeps on 8 other tasks agree." in found.reasons
+
+
+def test_what_changes_from_task_to_task_is_not_sure() -> None:
+    assert advice({"full_fine_tune": 1.0}, odd=1).sure
+    found = advice({"full_fine_tune": 1.0}, odd=3)
+    assert found.best.option.name == "full_fine_tune"
+    assert not found.sure
+    assert found.reasons[-1].startswith("Not sure: full_fine_tune and ")
+    assert found.reasons[-1].endswith("sweep these two.")
+
+
+def test_few_images_come_with_a_caveat() -> None:
+    few = advice({}, evidence=replace(EVIDENCE, num_probed=31, num_train=31))
+    assert any("With 31 images the distance is not to be trusted" in reason for reason in few.reasons)
+    assert not any("trusted" in reason for reason in advice({}).reasons)
+
+
+def test_the_budget_bounds_time_and_memory() -> None:
+    prices = dict.fromkeys(NAMES, CHEAP) | {"full_fine_tune": Price(700.0, 5 * 10**9)}
+    gains = {"full_fine_tune": 1.0, "partial_fine_tune_2": 0.5}
+    for bound in ({"minutes": 10.0}, {"memory_gb": 4.0}):
+        assert advice(gains, prices=prices, **bound).best.option.name == "partial_fine_tune_2"
+    assert advice(gains, prices=prices, minutes=12.0, memory_gb=5.0).best.option.name == "full_fine_tune"
+    prices["partial_fine_tune_2"] = Price(601.0, 1)
+    found = advice(gains, prices=prices, minutes=10.0)
+    assert any("overruled: it is beyond the budget" in reason for reason in found.reasons)
+
+
+def test_a_budget_that_nothing_fits_names_the_cheapest() -> None:
+    prices = dict.fromkeys(NAMES, Price(600.0, 10**9)) | {"feature_extraction": Price(90.0, 2 * 10**9)}
+    with pytest.raises(UserError, match=r"the cheapest, feature_extraction, needs 1.5 minutes and 2.0 GB"):
+        advice({}, prices=prices, minutes=1.0)
+
+
+def test_a_backbone_of_few_stages_has_fewer_options() -> None:
+    prices = {name: CHEAP for name in NAMES if name not in ("partial_fine_tune_5", "partial_fine_tune_3")}
+    found = advice({"partial_fine_tune_5": 1.0}, prices=prices)
+    assert found.best.option.name in prices
+    assert len(found.others) == 3
+
+
+@pytest.mark.parametrize(
+    ("num_train", "epochs"), [(20, 128), (100, 43), (200, 22), (560, 8), (12_000, 8), (24_000, 4), (200_000, 2)]
+)
+def test_few_images_need_more_epochs_and_many_fewer(num_train: int, epochs: int) -> None:
+    found = advice({"full_fine_tune": 1.0}, evidence=replace(EVIDENCE, num_train=num_train))
+    assert found.best.epochs == epochs
+
+
+@pytest.mark.parametrize("bound", [{"minutes": 0.0}, {"memory_gb": -1.0}])
+def test_a_budget_is_above_0(bound: dict[str, float]) -> None:
+    with pytest.raises(UserError, match=r"budget.\w+=.*: a number above 0, or null for no bound"):
+        BudgetSettings(**bound)

@@ -1,0 +1,93 @@
+"""The judge by hand: what a choice costs, and that nothing of a task reaches the advice on it."""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from judge.choices import NAMES, judge, load_sweep, measured_json
+from judge.table import page
+from judge.tasks import TASKS
+from thawline.data.sources.source import ImageSource
+
+BEST = "partial_fine_tune_3"
+
+
+def results(gains: dict[str, float]) -> dict[str, Any]:
+    seen = {
+        "num_train": 500, "num_classes": 4, "distance": 0.5, "probes": {"1": [0.6, 0.7], "2": [0.6, 0.72]},
+        "all_stages": 0.75, "majority": 0.3, "seconds": 2.0,
+    }  # fmt: skip
+    options: dict[str, Any] = {}
+    for name in NAMES:
+        solved = name in ("feature_extraction", "multi_layer_probe")
+        runs = [{"val": 0.7, "test": 0.7 + gains.get(name, 0.0) + 0.01 * seed, "seconds": 10.0} for seed in range(3)]
+        tried = {"None": runs[0]} if solved else dict.fromkeys(("0.0001", "0.0003", "0.001"), runs[0])
+        options[name] = {"rate": None if solved else 3e-4, "tried": tried, "runs": runs}
+    return {"prepare_s": 5.0, "evidence": [seen] * 3, "options": options}
+
+
+def write(folder: Path, task: str, gains: dict[str, float]) -> Path:
+    path = folder / f"{task}_tf_efficientnet_lite0.json"
+    path.write_text(json.dumps(results(gains)))
+    return path
+
+
+def test_a_sweep_is_read_from_its_file(tmp_path: Path) -> None:
+    sweep = load_sweep(write(tmp_path, "solar_cells_200", {BEST: 0.1}))
+    assert (sweep.task, sweep.backbone) == ("solar_cells_200", "tf_efficientnet_lite0")
+    assert sweep.best == (BEST, pytest.approx(0.81))
+    assert sweep.evidence[0].best == 0.72
+    assert sweep.evidence[0].last == 0.7
+    assert sweep.seconds == 10.0 * (2 * 3 + 5 * 5)  # solved: three seeds; trained: three rates, two more seeds
+    assert sweep.measured().accuracy[BEST] == 0.81
+
+
+def test_regret_is_what_the_best_has_over_the_choice(tmp_path: Path) -> None:
+    own = load_sweep(write(tmp_path, "solar_cells_200", {BEST: 0.1, "partial_fine_tune_2": 0.06}))
+    others = [load_sweep(write(tmp_path, f"{kind}_x", {BEST: 0.2})) for kind in ("digits", "textile", "photo")]
+    found = judge(own, [own, *others])
+    assert found["advisor"].chosen == [BEST] * 3
+    assert found["advisor"].regret == pytest.approx(0.0)
+    assert found["matrix"].chosen == ["partial_fine_tune_2"] * 3
+    assert found["matrix"].regret == pytest.approx(0.04)
+    assert found["always full_fine_tune"].regret == pytest.approx(0.1)
+
+
+def test_no_sweep_of_the_same_images_reaches_the_advice(tmp_path: Path) -> None:
+    own = load_sweep(write(tmp_path, "solar_cells_200", {BEST: 0.2}))
+    twin = load_sweep(write(tmp_path, "solar_cells_800", {BEST: 0.2}))
+    others = [load_sweep(write(tmp_path, f"{kind}_x", {"full_fine_tune": 0.2})) for kind in ("digits", "textile")]
+    found = judge(own, [own, twin, *others])
+    assert found["advisor"].chosen == ["full_fine_tune"] * 3
+    assert found["advisor"].regret == pytest.approx(0.2)
+
+
+def test_the_page_names_every_task_and_policy(tmp_path: Path) -> None:
+    kinds = ("solar_cells_200", "digits_100", "textile")
+    sweeps = [load_sweep(write(tmp_path, task, {BEST: 0.1})) for task in kinds]
+    text = page(sweeps, "a machine")
+    for task in kinds:
+        assert text.count(f"| {task} | lite0 |") == 2
+    assert "| advisor | 0.00 points | 0.00 | mean at most 0.5, worst at most 2 |" in text
+    assert "| always full_fine_tune | 10.00 points | 10.00 |  |" in text
+    assert len(json.loads(measured_json(sweeps))) == 3
+
+
+@pytest.mark.parametrize("name", ["digits_100", "photo_crops"])
+def test_splits_of_a_task_are_disjoint_and_change_with_the_seed(name: str) -> None:
+    task = TASKS[name]
+    source: ImageSource = task.source()
+    splits = task.splits(source, seed=0)
+    assert len(splits["train"]) == task.num_train
+    assert len(splits["val"]) == round(task.num_train / 4)
+    assert len(splits["test"]) <= 1200
+    every = np.concatenate(list(splits.values()))
+    assert len(set(every.tolist())) == len(every)
+    assert splits["train"].tolist() != task.splits(source, seed=1)["train"].tolist()
+    assert splits["train"].tolist() == task.splits(source, seed=0)["train"].tolist()
+    counts = np.bincount(source.labels[splits["train"]])
+    assert statistics.pstdev(counts.tolist()) < 2
