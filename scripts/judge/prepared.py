@@ -13,7 +13,7 @@ from thawline.features.fill import ahead
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.fused import fuse
 
-IMAGE_SIZE = 112  # pixels; chosen: half the backbone's own, so that the whole table takes two hours
+IMAGE_SIZE = 112  # pixels; chosen: half the backbone's own, to save time; the table still takes over two hours
 NUM_SEEDS = 3
 GRIDS = (1, 2)
 _BATCH = 64

@@ -27,7 +27,7 @@ from thawline.models.backbone import Backbone
 from thawline.models.fused import fuse
 
 _log = logging.getLogger(__name__)
-# Chosen: with 256 images the distance's spread over resamples is some 2 % of its value (docs/distance.md).
+# Chosen: with 256 images the distance's spread over resamples is 0.01 to 0.05 wide (docs/distance.md).
 MAX_DISTANCE_IMAGES = 256
 _BATCH = 32
 
