@@ -10,7 +10,6 @@ Both sides run in processes of their own, in turn. On a GPU the files are docs/s
 """
 
 import argparse
-import importlib.util
 import sys
 import tempfile
 import time
@@ -32,9 +31,6 @@ REPEATS = 3  # chosen: the fewest with a median that is not an extreme
 def main() -> int:
     """Measure the cases, one after the other; what is measured is written at once."""
     given = _arguments()
-    if importlib.util.find_spec("matplotlib") is None:
-        print('error: the plot needs matplotlib: run pip install -e ".[bench]"', file=sys.stderr)
-        return 2
     if given.render:
         for path in sorted(given.out.glob("speed*.json")):
             write_pages(load(path), path)

@@ -6,13 +6,12 @@ from typing import Any
 import torch
 
 from judge.prepared import IMAGE_SIZE, NUM_SEEDS, Prepared
-from thawline.advisor.distance import Distances, batchnorm_reference, domain_distances
-from thawline.advisor.moments import NUM_NOISE_IMAGES, batchnorm_moments, noise_images
+from thawline.advisor.distance import Distances
+from thawline.advisor.look import MAX_DISTANCE_IMAGES, source_distances
 from thawline.advisor.profile import GRIDS, DepthProfile, depth_profile, pooled_taps
 from thawline.data.sources.source import IntArray
 from thawline.models.backbone import Backbone, build_backbone
 
-MAX_DISTANCE_IMAGES = 256
 _BATCH = 64
 
 
@@ -35,11 +34,7 @@ def _of_split(prepared: Prepared, backbone: Backbone, train: IntArray) -> dict[s
 
 def _distances(prepared: Prepared, backbone: Backbone, train: IntArray) -> Distances | None:
     images = prepared.images[train[:: max(1, len(train) // MAX_DISTANCE_IMAGES)][:MAX_DISTANCE_IMAGES]]
-    noise = [noise_images(NUM_NOISE_IMAGES, IMAGE_SIZE)]
-    target, of_noise = (
-        batchnorm_moments(backbone, batches, dtype=torch.bfloat16) for batches in (torch.split(images, _BATCH), noise)
-    )
-    return domain_distances(target, of_noise, batchnorm_reference(backbone), num_stages=backbone.num_stages)
+    return source_distances(backbone, torch.split(images, _BATCH), dtype=torch.bfloat16)
 
 
 def _as_json(profile: DepthProfile) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from thawline.features.extract import Tap, choose_mode
 from thawline.features.fill import Wanted, fill
 from thawline.memory import keep_freed_memory
 from thawline.models.backbone import Backbone, build_backbone
-from thawline.models.fused import fuse
+from thawline.models.fused import fuse_where_faster
 from thawline.precision import choose_precision
 from thawline.settings import LoaderSettings
 
@@ -85,7 +85,7 @@ def pass_s(
     dtype = choose_precision("auto", device).prefix
     cache = FeatureCache(folder / f"cache-{time.perf_counter_ns()}", max_bytes=_MAX_BYTES)
     start = time.perf_counter()
-    fused = fuse(backbone, cut) if device.type == "cpu" and dtype == torch.bfloat16 else None
+    fused = fuse_where_faster(backbone, cut, dtype=dtype, device=device)
     mode = choose_mode(wanted.num_rows, dtype=dtype, fused=fused is not None, batch_size=_BATCH)
     fill(
         [wanted], backbone, cache=cache, taps=[Tap(cut)], mode=mode, device=device, fused=fused, num_workers=num_workers

@@ -24,11 +24,7 @@ def plotted(results: Results) -> list[Row]:
 
 
 def draw(rows: list[Row], path: Path) -> None:
-    """Write the chart: one bar per row, its goal as a tick across it.
-
-    Raises:
-        ModuleNotFoundError: matplotlib is not installed.
-    """
+    """Write the chart: one bar per row, its goal as a tick across it."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -32,6 +32,7 @@ from thawline.config import (
     seed_setting,
 )
 from thawline.data.datamodule import ImageDataModule
+from thawline.device import choose_device
 from thawline.features.cache import FeatureCache
 from thawline.make import make
 from thawline.memory import keep_freed_memory, peak_resident_bytes
@@ -51,10 +52,8 @@ _SOLVE_S = 3.0  # seconds; chosen: a path of penalties over 1,000 rows took 0.4 
 
 @dataclass(frozen=True)
 class Advice:
-    """What was found, and where it lies."""
+    """What was seen, and what is recommended."""
 
-    folder: Path
-    body: dict[str, Any]
     look: Look
     recommendation: Recommendation
 
@@ -85,7 +84,7 @@ def measured_advice(cfg: DictConfig, folder: Path) -> Advice:
     """The advice for a resolved config, written to `folder`."""
     model, seed, budget = model_settings(cfg), seed_setting(cfg), budget_settings(cfg)
     max_images = advise_settings(cfg).max_images
-    device = torch.device("cpu" if cfg.trainer.accelerator == "cpu" or not torch.cuda.is_available() else "cuda")
+    device = choose_device(cfg.trainer.accelerator)
     if device.type == "cpu":
         keep_freed_memory()
     torch.manual_seed(seed)
@@ -95,10 +94,8 @@ def measured_advice(cfg: DictConfig, folder: Path) -> Advice:
         spec=backbone.input, loader=loader_settings(cfg), seed=seed, on_cpu=device.type == "cpu",
     )  # fmt: skip
     precision, resident = choose_precision("auto", device), peak_resident_bytes()
-    kept = cache_settings(cfg)
-    cache = FeatureCache(Path(kept.dir).expanduser(), max_bytes=int(kept.max_gb * 1e9))
     seen = _seen(
-        data, backbone, cache, num_images=max_images, device=device, precision=precision,
+        data, backbone, FeatureCache.of(cache_settings(cfg)), num_images=max_images, device=device, precision=precision,
         has_source=model.weights != "none",
     )  # fmt: skip
     evidence = evidence_of(seen.profile, num_train=_num_distinct(data), num_classes=data.num_classes)
@@ -111,7 +108,7 @@ def measured_advice(cfg: DictConfig, folder: Path) -> Advice:
     frozen = found.best.option.num_frozen(backbone.num_stages)
     title = f"{data.source.name}, {backbone.name}"
     save_figure(profile_figure(seen.profile, freeze_line=frozen, title=title), folder / FIGURE_NAME)
-    return Advice(folder, body, seen, found)
+    return Advice(seen, found)
 
 
 def _seen(

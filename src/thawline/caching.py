@@ -4,7 +4,6 @@ import logging
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -94,7 +93,7 @@ def _told(parts: Parts, need: Need, decision: Decision) -> str:
 
 def _fill(parts: Parts, settings: CacheSettings, need: Need, views: int, device: torch.device) -> int:
     backbone, data, fused = parts.bound.backbone, parts.data, parts.model.fused
-    cache = FeatureCache(Path(settings.dir).expanduser(), max_bytes=int(settings.max_gb * 1e9))
+    cache = FeatureCache.of(settings)
     wanted = [
         Wanted(data.dataset("train", again=views > 1), views, random_views=need.random_views),
         Wanted(data.dataset("val"), 1, random_views=False),

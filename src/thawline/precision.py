@@ -31,6 +31,12 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
     return Precision(torch.bfloat16, "bf16-mixed")
 
 
+def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
+    """Compute in `dtype`; in fp32 nothing is cast, whatever surrounds the block."""
+    low = dtype != torch.float32
+    return torch.autocast(device.type, dtype=dtype if low else torch.bfloat16, enabled=low)
+
+
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether the device multiplies bf16 numbers in hardware."""
     if device.type == "cuda":

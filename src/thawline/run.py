@@ -20,6 +20,7 @@ from thawline.caching import cache_frozen_stages
 from thawline.config import Settings, resolve, seed_setting, settings_of
 from thawline.conflicts import refuse_conflicts
 from thawline.data.datamodule import ImageDataModule
+from thawline.device import choose_device
 from thawline.errors import UserError
 from thawline.features.readout import make_readout
 from thawline.fit import fit_and_test
@@ -30,7 +31,7 @@ from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.checkpoint import load_checkpoint
 from thawline.models.classifier import TransferClassifier
 from thawline.models.compiled import choose_compile
-from thawline.models.fused import fuse
+from thawline.models.fused import fuse_where_faster
 from thawline.models.plan import make_plan
 from thawline.parts import Parts, describe
 from thawline.precision import choose_precision
@@ -63,7 +64,7 @@ def train(cfg: DictConfig) -> RunRecord:
         chosen = settings_of(cfg)
         if boundary is None and is_main():
             OmegaConf.save(cfg, folder / CONFIG_NAME)
-        device, processes = _device(chosen.trainer.accelerator), chosen.trainer.devices
+        device, processes = choose_device(chosen.trainer.accelerator), chosen.trainer.devices
         parts = _build(cfg, chosen, record, device=device, step=boundary.step if boundary else 0)
         if boundary is not None:
             boundary.refuse_others(record)
@@ -125,8 +126,8 @@ def _build(cfg: DictConfig, chosen: Settings, record: RunRecord, *, device: torc
         readout=readout,
         compiled=choose_compile(chosen.compile, device=device, num_images=steps.total * data.batch_size),
     )
-    if precision.prefix == torch.bfloat16 and device.type == "cpu":
-        model.fused = fuse(backbone, min(model.bound.ever_training(), default=backbone.num_stages))
+    never_trains = min(model.bound.ever_training(), default=backbone.num_stages)
+    model.fused = fuse_where_faster(backbone, never_trains, dtype=precision.prefix, device=device)
     epoch = min(step // steps.per_epoch, steps.epochs - 1)
     model.bound.apply(epoch)
     parts = Parts(data, model, plan, freezing.status(backbone, head), epoch, steps, precision)
@@ -156,10 +157,6 @@ def _machine(device: torch.device, parts: Parts, *, processes: int) -> dict[str,
         "precision": parts.precision.trainer,
         "prefix_precision": str(parts.precision.prefix).removeprefix("torch."),
     }
-
-
-def _device(accelerator: str) -> torch.device:
-    return torch.device("cpu" if accelerator == "cpu" or not torch.cuda.is_available() else "cuda")
 
 
 def _versions() -> dict[str, str]:

@@ -54,12 +54,12 @@ class Expected:
 
     @property
     def accuracy(self) -> float:
-        return 1 / (1 + math.exp(-self.logit))
+        return _probability(self.logit)
 
     def interval(self) -> tuple[float, float]:
         """Bounds that hold with a probability of about 80 %, by the spread of the residuals."""
         width = 1.28 * float(np.sqrt(np.mean(self.residuals**2)))  # 1.28: the normal distribution's 90 % quantile
-        return 1 / (1 + math.exp(-(self.logit - width))), 1 / (1 + math.exp(-(self.logit + width)))
+        return _probability(self.logit - width), _probability(self.logit + width)
 
 
 def expect(evidence: Evidence, options: Sequence[str], measured: Sequence[Measured]) -> list[Expected]:
@@ -109,6 +109,10 @@ def _features(evidence: Evidence) -> _Array:
 def _base(evidence: Evidence) -> float:
     """Logit of the better of the two probes that are options themselves."""
     return _logit(max(evidence.last, evidence.all_stages), _LEAST_ERROR / evidence.num_probed)
+
+
+def _probability(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit))
 
 
 def _logit(accuracy: float, least: float) -> float:

@@ -3,6 +3,7 @@
 import logging
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from thawline.features.cache import FeatureCache
 from thawline.features.extract import Tap, choose_mode
 from thawline.features.fill import Wanted, ahead, fill
 from thawline.models.backbone import Backbone
-from thawline.models.fused import fuse
+from thawline.models.fused import fuse_where_faster
 
 _log = logging.getLogger(__name__)
 # Chosen: with 256 images the distance's spread over resamples is 0.01 to 0.05 wide (docs/distance.md).
@@ -82,7 +83,7 @@ def look(
     image_s = (time.perf_counter() - start) / len(sample)
     part = np.unique(np.linspace(0, len(sample) - 1, min(len(sample), MAX_DISTANCE_IMAGES)).astype(np.int64))
     batches = [batch.to(device) for batch in _batches(images, part)]
-    distances = _distances(backbone, batches, dtype=dtype, device=device) if has_source else None
+    distances = source_distances(backbone, batches, dtype=dtype) if has_source else None
     profile = depth_profile(
         features,
         source.labels[sample],
@@ -103,7 +104,7 @@ def _features(
     num_workers: int,
 ) -> dict[Tap, Tensor]:
     taps = pooled_taps(backbone.num_stages)
-    fused = fuse(backbone, backbone.num_stages) if dtype == torch.bfloat16 and device.type == "cpu" else None
+    fused = fuse_where_faster(backbone, backbone.num_stages, dtype=dtype, device=device)
     mode = choose_mode(len(images), dtype=dtype, fused=fused is not None, batch_size=_BATCH)
     wanted = [Wanted(images, 1, random_views=False)]
 
@@ -127,20 +128,24 @@ def _batches(images: SplitDataset, positions: IntArray) -> list[Tensor]:
     return [batch for batch, _ in ahead(loader)]
 
 
-def _distances(
-    backbone: Backbone, batches: list[Tensor], *, dtype: torch.dtype, device: torch.device
-) -> Distances | None:
-    """By the backbone's own BatchNorm; where it has none, by photographs; None where there are none of these either."""
+def source_distances(backbone: Backbone, batches: Sequence[Tensor], *, dtype: torch.dtype) -> Distances | None:
+    """By the backbone's own BatchNorm; where it has none, by photographs; None where there are none of these either.
+
+    Args:
+        backbone: In eval mode, on the device of `batches`.
+        batches: Target images, uint8, (B, 3, S, S) each.
+    """
+    device = batches[0].device
     noise = [noise_images(NUM_NOISE_IMAGES, backbone.input.size).to(device)]
-    if reference := batchnorm_reference(backbone):
-        target, of_noise = (batchnorm_moments(backbone, images, dtype=dtype) for images in (batches, noise))
-        return domain_distances(target, of_noise, reference, num_stages=backbone.num_stages)
-    try:
-        transform = eval_transform(backbone.input)
-        source = torch.stack([transform(photo) for photo in photographs()]).to(device)
-    except UserError as error:
-        _log.warning("Note: this backbone has no BatchNorm, and is compared with photographs instead: %s.", error)
-        return None
-    photos = stage_moments(backbone, torch.split(source, _BATCH), dtype=dtype)
-    target, of_noise = (stage_moments(backbone, images, dtype=dtype) for images in (batches, noise))
-    return domain_distances(target, of_noise, photo_reference(backbone, photos), num_stages=backbone.num_stages)
+    moments, reference = batchnorm_moments, batchnorm_reference(backbone)
+    if not reference:
+        try:
+            transform = eval_transform(backbone.input)
+            source = torch.stack([transform(photo) for photo in photographs()]).to(device)
+        except UserError as error:
+            _log.warning("Note: this backbone has no BatchNorm, and is compared with photographs instead: %s.", error)
+            return None
+        photos = stage_moments(backbone, torch.split(source, _BATCH), dtype=dtype)
+        moments, reference = stage_moments, photo_reference(backbone, photos)
+    target, of_noise = (moments(backbone, images, dtype=dtype) for images in (batches, noise))
+    return domain_distances(target, of_noise, reference, num_stages=backbone.num_stages)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from thawline.models.backbone import Backbone
+from thawline.precision import autocast
 
 NUM_NOISE_IMAGES = 32  # chosen: over six seeds on EfficientNet-Lite0, noise's own reading varies by 0.8 %
 _NOISE_SEED = 0
@@ -64,7 +65,7 @@ def batchnorm_moments(backbone: Backbone, batches: Iterable[Tensor], *, dtype: t
     found: dict[str, list[Moments]] = {name: [] for name in batchnorm_names(backbone)}
     with _listening(backbone, found), torch.no_grad():
         for images in batches:
-            with _arithmetic(images, dtype):
+            with autocast(dtype, images.device):
                 backbone(backbone.normalize(images))
     return _joined(found)
 
@@ -74,7 +75,7 @@ def stage_moments(backbone: Backbone, batches: Iterable[Tensor], *, dtype: torch
     found: dict[str, list[Moments]] = {stage.name: [] for stage in backbone.stages}
     with torch.no_grad():
         for images in batches:
-            with _arithmetic(images, dtype):
+            with autocast(dtype, images.device):
                 x = backbone.normalize(images)
                 for stage in backbone.stages:
                     x = stage.forward(backbone.model, x)
@@ -87,11 +88,6 @@ def noise_images(num_images: int, size: int) -> Tensor:
     """Uniform noise, (N, 3, S, S), uint8: what no photograph looks like."""
     generator = torch.Generator().manual_seed(_NOISE_SEED)
     return torch.randint(256, (num_images, 3, size, size), dtype=torch.uint8, generator=generator)
-
-
-def _arithmetic(images: Tensor, dtype: torch.dtype) -> Any:
-    low = dtype != torch.float32
-    return torch.autocast(images.device.type, dtype=dtype if low else torch.bfloat16, enabled=low)
 
 
 def _joined(found: dict[str, list[Moments]]) -> LayerMoments:

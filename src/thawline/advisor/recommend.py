@@ -134,9 +134,9 @@ def _is_similar(evidence: Evidence) -> bool:
 
 def _rate(option: Option, measured: Sequence[Measured]) -> float | None:
     """The tried rate that is nearest to the geometric mean of those that validated best on other tasks."""
-    found = [rate for row in measured if (rate := row.rate[option.name]) is not None]
     if option.solved:
         return None
+    found = [rate for row in measured if (rate := row.rate[option.name]) is not None]
     mean = sum(math.log(rate) for rate in found) / len(found)
     return min(RATES, key=lambda rate: abs(math.log(rate) - mean))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from thawline.features.store import META, ArraySpec, CorruptStore, StoredArray, StoreWriter
+from thawline.settings import CacheSettings
 
 # Raised whenever what is stored for the same key changes: the order of rows, the arithmetic, the format.
 CODE_VERSION = 2
@@ -45,6 +46,11 @@ class FeatureCache:
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
         self.folder = folder
         self.max_bytes = max_bytes
+
+    @classmethod
+    def of(cls, settings: CacheSettings) -> "FeatureCache":
+        """The one that `cache.dir` and `cache.max_gb` describe."""
+        return cls(Path(settings.dir).expanduser(), max_bytes=int(settings.max_gb * 1e9))
 
     def get(self, about: Mapping[str, Any]) -> StoredArray | None:
         """The store for what `about` describes, or None; a corrupt one is removed."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from thawline.models.backbone import Backbone
 from thawline.models.compiled import Compiled
 from thawline.models.fused import FusedPrefix
+from thawline.precision import autocast
 
 Style = Literal["eager", "fused", "compiled"]
 # Measured at 224 in bf16 on 2 AVX512-bf16 cores. Fused convolutions leave nothing to a compiler: EfficientNet-Lite0 has
@@ -96,12 +97,11 @@ class PrefixRunner:
             return [rows[:num_images] for rows in self._pass(images)]
 
     def _run(self, images: Tensor) -> list[Tensor]:
-        low = self.mode.dtype != torch.float32
         model, normalize = self.backbone.model, self.backbone.normalize
         if self.fused is not None:
             model, normalize = self.fused.model, self.fused.normalize
         found: dict[Tap, Tensor] = {}
-        with torch.autocast(images.device.type, dtype=self.mode.dtype if low else torch.bfloat16, enabled=low):
+        with autocast(self.mode.dtype, images.device):
             x = normalize(images)
             for cut, stage in enumerate(self.backbone.stages[: self._last], start=1):
                 x = stage.forward(model, x)

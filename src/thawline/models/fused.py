@@ -69,6 +69,11 @@ def fuse(backbone: Backbone, cut: int) -> FusedPrefix | None:
         backbone.train(was_training)
 
 
+def fuse_where_faster(backbone: Backbone, cut: int, *, dtype: torch.dtype, device: torch.device) -> FusedPrefix | None:
+    """`fuse` where the prefix computes in bf16 on a CPU, which is what the fused form is for; elsewhere None."""
+    return fuse(backbone, cut) if dtype == torch.bfloat16 and device.type == "cpu" else None
+
+
 @dataclass(frozen=True)
 class _Chain:
     """A convolution, the BatchNorm on its output, and perhaps the module that is an activation on that, by name."""

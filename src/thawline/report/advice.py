@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from thawline.advisor.distance import Reading
 from thawline.advisor.evidence import Evidence
 from thawline.advisor.options import overrides
 from thawline.advisor.profile import DepthProfile
 from thawline.advisor.recommend import Choice, Recommendation
+from thawline.features.ridge import ProbeScore
 
 SCHEMA = 1
 FILE_NAME = "advice.json"
@@ -75,10 +77,10 @@ def _predicted(choice: Choice) -> dict[str, Any]:
     }
 
 
-def _score(score: Any) -> dict[str, Any]:
+def _score(score: ProbeScore) -> dict[str, Any]:
     low, high = score.interval()
     return {"accuracy": round(score.accuracy, 4), "interval": [round(low, 4), round(high, 4)], "penalty": score.penalty}
 
 
-def _reading(reading: Any) -> dict[str, float]:
+def _reading(reading: Reading) -> dict[str, float]:
     return {"value": round(reading.value, 4), "low": round(reading.low, 4), "high": round(reading.high, 4)}

@@ -7,7 +7,6 @@ them. Install without what it asks for: pip install --no-deps animal_mnist==0.4
 
 import gzip
 import hashlib
-import importlib.util
 import io
 import pickle
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from thawline.data.sources.fingerprint import fingerprint
+from thawline.data.sources.packaged_files import installed_folder
 from thawline.data.sources.source import IntArray, Split
 from thawline.data.sources.subset import checked_subset
 from thawline.errors import UserError
@@ -76,10 +76,7 @@ def package_folder() -> Path:
     Raises:
         UserError: it is not installed.
     """
-    spec = importlib.util.find_spec("animal_mnist")
-    if spec is None or spec.origin is None:
-        raise UserError(f"data=animal_silhouettes needs the package animal_mnist: {_HOW}")
-    return Path(spec.origin).parent
+    return installed_folder("animal_mnist", missing=f"data=animal_silhouettes needs the package animal_mnist: {_HOW}")
 
 
 class _ArraysOnly(pickle.Unpickler):

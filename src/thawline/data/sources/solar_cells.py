@@ -8,25 +8,20 @@ Deitsch et al. 2021, "Segmentation of photovoltaic module cells in uncalibrated 
 Vision and Applications 32(4).
 """
 
-import importlib.util
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from thawline.data.decode import decode
-from thawline.data.sources.fingerprint import fingerprint
-from thawline.data.sources.source import IntArray, Split
-from thawline.data.sources.subset import checked_subset
-from thawline.errors import UserError
+from thawline.data.sources.packaged_files import PackagedFiles, installed_folder
+from thawline.data.sources.source import IntArray
 
 CLASS_NAMES = ("functional", "probably_functional", "probably_defective", "defective")
 MIN_IMAGES = 8  # chosen: two per class on average; whether they can be split is checked where they are split
+_MISSING = 'data=solar_cells needs the package elpv-dataset: run pip install "thawline[demo]"'
 
 
-class SolarCells:
-    """Electroluminescence images of solar cells in four classes, by defect probability 0, 1/3, 2/3, 1.
+class SolarCells(PackagedFiles):
+    """Electroluminescence images of solar cells in four classes, by defect probability 0, 1/3, 2/3, 1; 300 x 300.
 
     Args:
         num_images: Size of a stratified random subset, 8 to 2,624; None for all 2,624.
@@ -38,39 +33,12 @@ class SolarCells:
     name = "solar_cells"
 
     def __init__(self, *, num_images: int | None = None, subset_seed: int = 0) -> None:
-        self._folder = package_folder() / "data"
-        paths, labels = read_labels(self._folder / "labels.csv")
-        chosen = checked_subset(labels, num_images, seed=subset_seed, minimum=MIN_IMAGES, source=self.name)
-        self._paths = np.array(paths)[chosen]
-        self.class_names: Sequence[str] = list(CLASS_NAMES)
-        self.labels: IntArray = labels[chosen]
-        self.groups: IntArray = np.arange(len(chosen), dtype=np.int64)
-        self.splits: Mapping[Split, IntArray] = {}
-
-    def load(self, index: int) -> Image.Image:
-        """Return cell `index`, mode RGB, 300 x 300."""
-        return decode(self._folder / str(self._paths[index]))
-
-    def describe(self, index: int) -> str:
-        """Return the path of cell `index`."""
-        return str(self._folder / str(self._paths[index]))
-
-    def fingerprint(self) -> str:
-        """Return a digest of the chosen images' bytes, names and labels."""
-        contents = ((self._folder / str(path)).read_bytes() for path in self._paths)
-        return fingerprint(self.name, self._paths, self.labels, *contents)
-
-
-def package_folder() -> Path:
-    """Return where elpv-dataset is installed, without importing it.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    spec = importlib.util.find_spec("elpv_dataset")
-    if spec is None or spec.origin is None:
-        raise UserError('data=solar_cells needs the package elpv-dataset: run pip install "thawline[demo]"')
-    return Path(spec.origin).parent
+        folder = installed_folder("elpv_dataset", missing=_MISSING) / "data"
+        paths, labels = read_labels(folder / "labels.csv")
+        super().__init__(
+            folder, paths, labels, class_names=CLASS_NAMES, num_images=num_images, subset_seed=subset_seed,
+            minimum=MIN_IMAGES,
+        )  # fmt: skip
 
 
 def read_labels(path: Path) -> tuple[list[str], IntArray]:

@@ -5,25 +5,17 @@ Images: MIT, Megahed et al. 2025, arXiv:2501.12596, made with spc4sts (Bui and A
 Technology 53(3)).
 """
 
-import importlib.util
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-
 import numpy as np
-from PIL import Image
 
-from thawline.data.decode import decode
-from thawline.data.sources.fingerprint import fingerprint
-from thawline.data.sources.source import IntArray, Split
-from thawline.data.sources.subset import checked_subset
-from thawline.errors import UserError
+from thawline.data.sources.packaged_files import PackagedFiles, installed_folder
 
 CLASS_NAMES = ("global", "local", "nominal")  # folders of the package
 MIN_IMAGES = 6  # chosen: two per class on average; whether they can be split is checked where they are split
+_MISSING = "data=textile needs the package conformal-clip-data: run pip install conformal-clip-data"
 
 
-class Textile:
-    """Simulated textiles in three classes.
+class Textile(PackagedFiles):
+    """Simulated textiles in three classes, 250 x 250.
 
     Args:
         num_images: Size of a stratified random subset, 6 to 2,000; None for all.
@@ -35,38 +27,11 @@ class Textile:
     name = "textile"
 
     def __init__(self, *, num_images: int | None = None, subset_seed: int = 0) -> None:
-        folder = package_folder() / "data" / "textile_images" / "simulated"
+        folder = installed_folder("conformal_clip_data", missing=_MISSING) / "data" / "textile_images" / "simulated"
         found = [sorted((folder / name).glob("*.jpg")) for name in CLASS_NAMES]
-        labels = np.repeat(np.arange(len(CLASS_NAMES)), [len(paths) for paths in found])
-        chosen = checked_subset(labels, num_images, seed=subset_seed, minimum=MIN_IMAGES, source=self.name)
-        self._folder = folder
-        self._names = np.array([f"{p.parent.name}/{p.name}" for paths in found for p in paths])[chosen]
-        self.class_names: Sequence[str] = list(CLASS_NAMES)
-        self.labels: IntArray = labels[chosen].astype(np.int64)
-        self.groups: IntArray = np.arange(len(chosen), dtype=np.int64)
-        self.splits: Mapping[Split, IntArray] = {}
-
-    def load(self, index: int) -> Image.Image:
-        """Return textile `index`, mode RGB, 250 x 250."""
-        return decode(self._folder / str(self._names[index]))
-
-    def describe(self, index: int) -> str:
-        """Return the path of textile `index`."""
-        return str(self._folder / str(self._names[index]))
-
-    def fingerprint(self) -> str:
-        """Return a digest of the chosen images' bytes, names and labels."""
-        contents = ((self._folder / str(name)).read_bytes() for name in self._names)
-        return fingerprint(self.name, self._names, self.labels, *contents)
-
-
-def package_folder() -> Path:
-    """Return where conformal-clip-data is installed, without importing it.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    spec = importlib.util.find_spec("conformal_clip_data")
-    if spec is None or spec.origin is None:
-        raise UserError("data=textile needs the package conformal-clip-data: run pip install conformal-clip-data")
-    return Path(spec.origin).parent
+        paths = [f"{path.parent.name}/{path.name}" for of_class in found for path in of_class]
+        labels = np.repeat(np.arange(len(CLASS_NAMES)), [len(of_class) for of_class in found]).astype(np.int64)
+        super().__init__(
+            folder, paths, labels, class_names=CLASS_NAMES, num_images=num_images, subset_seed=subset_seed,
+            minimum=MIN_IMAGES,
+        )  # fmt: skip
