@@ -7,11 +7,11 @@ from thawline.cli import one_line_errors, run_main
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def main(cfg: DictConfig) -> None:
+def main(cfg: DictConfig) -> float:
     from thawline.run import train  # imports torch; --help and --cfg do without
 
     with one_line_errors():
-        train(cfg)
+        return train(cfg).metrics["val/accuracy"]  # what a sweep that searches looks at
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from judge.table import page
 from judge.tasks import BACKBONES, TASKS
 from thawline.memory import keep_freed_memory
 from thawline.processes import num_cores
+from thawline.quiet import quiet
 from thawline.report.atomic import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +41,8 @@ def main() -> None:
     for backbone in [] if given.render else given.backbones:
         for name in given.tasks:
             start = time.perf_counter()
-            measure(TASKS[name], backbone, given.out)
+            with quiet():
+                measure(TASKS[name], backbone, given.out)
             print(f"{name} {backbone}: {time.perf_counter() - start:.0f} s", flush=True)
     sweeps = load_sweeps(given.out)
     write_atomically(MEASURED, measured_json(sweeps))

@@ -17,6 +17,11 @@ KEYS = {"cell", "size", "similarity", "distance_by_stage", "probe_by_stage", "re
 KEYS |= {"alternatives", "reasons"}
 
 
+@pytest.fixture(autouse=True)
+def short_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("thawline.advisor.on_rows.epochs_of", lambda option, num_rows: 2)
+
+
 def pictures(folder: Path) -> list[str]:
     """Tags of the images in the folder's one event file."""
     assert len(list(folder.glob("events.*"))) == 1
@@ -36,7 +41,7 @@ def test_advice_is_printed_and_written(run_cli: Run, image_folder: Path, tmp_pat
     result = run_cli("data=folder", f"data.root={image_folder}", *TINY, script=ADVISE)
     assert result.code == 0, result.err
     assert "Depth profile" in result.out
-    assert "Advice: small_different" in result.out
+    assert "cell of the matrix: small_different" in result.out
     body = advice_in(tmp_path / "out" / "advice")
     assert body.keys() >= KEYS
     assert body["recommendation"].keys() >= {"strategy", "unfreeze_depth", "lr", "epochs"}
@@ -68,6 +73,66 @@ def test_of_many_images_a_sample_is_looked_at_and_told(run_cli: Run, image_folde
     assert (body["num_probed"], body["num_train"]) == (10, 16)
 
 
+def test_classes_named_by_numbers_and_thumbnails_are_no_obstacle(run_cli: Run, tmp_path: Path) -> None:
+    for label in range(2):
+        (tmp_path / "digits" / str(label)).mkdir(parents=True)
+        for i in range(8):
+            Image.new("RGB", (8, 8), (20 * i, 200 * label, 0)).save(tmp_path / "digits" / str(label) / f"{i}.png")
+    result = run_cli("data=folder", f"data.root={tmp_path / 'digits'}", *TINY, script=ADVISE)
+    assert result.code == 0, result.err
+    reasons = " ".join(advice_in(tmp_path / "out")["reasons"])
+    assert "half of them have a side of 8 pixels or less, and are enlarged to 32" in reasons
+    assert "the distance is not to be trusted" in reasons
+    assert "Class '0' has" in reasons
+
+
+def own_splits(folder: Path, *, num_train: int, same: bool = False) -> None:
+    """`num_train` images of each of two classes to train on, one to validate, one to test."""
+    for label in range(2):
+        for split, number in (("train", num_train), ("val", 1), ("test", 1)):
+            (folder / split / f"class_{label}").mkdir(parents=True)
+            for i in range(number):
+                colour = (0 if same else 60 * i, 200 * label, len(split))
+                Image.new("RGB", (32, 32), colour).save(folder / split / f"class_{label}" / f"{i}.png")
+
+
+def test_two_images_per_class_get_advice_with_its_caveat(run_cli: Run, tmp_path: Path) -> None:
+    own_splits(tmp_path / "few", num_train=2)
+    result = run_cli("data=folder", f"data.root={tmp_path / 'few'}", *TINY, script=ADVISE)
+    assert result.code == 0, result.err
+    body = advice_in(tmp_path / "out")
+    assert "Class 'class_0' has 2 of the images looked at: the accuracies here are rough." in body["reasons"]
+    assert body["pilot"] is None  # four images: too few
+
+
+@pytest.mark.parametrize(("num_train", "same"), [(1, False), (5, True)])
+def test_one_image_per_class_or_copies_of_one_are_told(
+    run_cli: Run, tmp_path: Path, num_train: int, same: bool
+) -> None:
+    own_splits(tmp_path / "few", num_train=num_train, same=same)
+    result = run_cli("data=folder", f"data.root={tmp_path / 'few'}", *TINY, script=ADVISE)
+    assert result.code == 2
+    assert "distinct training images, never two of one class; advice needs at least two" in result.err.splitlines()[-1]
+
+
+def test_one_class_is_told(run_cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "one" / "cats").mkdir(parents=True)
+    Image.new("RGB", (32, 32)).save(tmp_path / "one" / "cats" / "1.png")
+    result = run_cli("data=folder", f"data.root={tmp_path / 'one'}", *TINY, script=ADVISE)
+    assert result.code == 2
+    (line,) = result.err.strip().splitlines()
+    assert "holds one class ('cats'); at least two class folders are needed" in line
+
+
+def test_a_pilot_that_takes_long_is_left_out_and_told(
+    run_cli: Run, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thawline.advise.MAX_SECONDS", 0.0)
+    result = run_cli("data=folder", f"data.root={image_folder}", *TINY, script=ADVISE)
+    assert "Note: no pilot: training the last two stages would take " in result.out + result.err
+    assert advice_in(tmp_path / "out")["pilot"] is None
+
+
 def test_auto_runs_what_is_recommended(run_cli: Run, image_folder: Path, tmp_path: Path) -> None:
     arguments = ("scenario=auto", "data=folder", f"data.root={image_folder}", *TINY, "trainer.max_epochs=2")
     result = run_cli(*arguments)
@@ -79,7 +144,9 @@ def test_auto_runs_what_is_recommended(run_cli: Run, image_folder: Path, tmp_pat
     assert record["scenario"] == "auto"
     assert record["strategy"]["name"] == advice["recommendation"]["strategy"]
     assert (folder / "depth_profile.png").is_file()
-    assert pictures(folder) == ["depth_profile"]
+    assert "depth_profile" in pictures(folder)
+    assert record["advice"]["recommendation"] == advice["recommendation"]
+    assert record["advice"]["reasons"] == advice["reasons"]
 
 
 @pytest.mark.parametrize("override", ["strategy=fine_tune", "optim.lr=0.1", "strategy.unfreeze_depth=2", "optim=sgd"])

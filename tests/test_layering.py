@@ -33,6 +33,8 @@ LEVELS = {
     "thawline.make": 3,
     "thawline.resume": 3,
     "thawline.run": 3,
+    "thawline.sweep": 3,
+    "thawline.sweep.settings": 0,
     "thawline.cli": 3,
 }
 LIBRARIES = {"lightning": 1, "torchmetrics": 1, "hydra": 3, "omegaconf": 3}

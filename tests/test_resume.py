@@ -118,10 +118,11 @@ def test_a_killed_run_ends_as_the_uninterrupted_one(
     assert proofs[0] == proofs[1]
 
 
+@pytest.mark.parametrize("strategy", ["feature_extraction", "multi_layer_probe"])
 def test_a_killed_solver_goes_on_with_the_next_penalty(
-    run_cli: Run, tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+    run_cli: Run, tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
-    solving = ("optim=lbfgs", "optim.penalties=[1,0.1,0.01]", "strategy=feature_extraction")
+    solving = ("optim=lbfgs", "optim.penalties=[1,0.1,0.01]", f"strategy={strategy}")
     arguments = (*solving, *SMALL, "data=folder", f"data.root={image_folder}")
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     assert cut_off(tmp_path, tmp_path / "out", *arguments, epoch=1, batch=0) == KILLED

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -60,7 +61,16 @@ def test_a_run_leaves_record_config_log_checkpoints_and_one_event_file(
     assert record["freeze"].pop("guard_s") > 0
     assert record["freeze"] == {"verified": True, "checks": 3, "frozen_stages": 9}
     assert set(record["metrics"]) == {"val/accuracy", "test/accuracy", "test/balanced_accuracy", "test/loss"}
-    assert all(record["cost"][key] > 0 for key in record["cost"] if key != "images_per_s"), record["cost"]
+    cost = record["cost"]
+    assert cost.pop("price") is None
+    assert all(cost[key] > 0 for key in cost if key not in ("images_per_s", "cache_s")), cost
+    assert cost["setup_s"] + cost["cache_s"] + cost["fit_s"] + cost["test_s"] == pytest.approx(cost["wall_s"], rel=0.1)
+    assert record["classes"]["names"] == ["cats", "dogs"]
+    assert np.sum(record["classes"]["confusion"], 1).tolist() == [2, 2]
+    assert [step for step, _ in record["curves"]["val/accuracy"]] == [2]
+    assert record["settings"]["strategy.name"] == "feature_extraction"
+    assert not {"seed", "output_dir", "sweep.depths"} & set(record["settings"])
+    assert record["advice"] == {}
 
 
 def test_event_file_holds_the_contracts_keys_and_the_finals_equal_run_json(
@@ -76,7 +86,10 @@ def test_event_file_holds_the_contracts_keys_and_the_finals_equal_run_json(
     assert "hp_metric" not in tags
     for key, value in record["metrics"].items():
         assert events.Scalars(key)[-1].value == pytest.approx(value, rel=1e-6)
+    assert {"freeze_plan", "test/confusion"} <= set(events.Tags()["images"])
     for key, value in record["cost"].items():
+        if value is None:  # no price is known
+            continue
         assert events.Scalars(f"cost/{key}")[-1].value == pytest.approx(value, rel=1e-6)
     assert any(tag.startswith("model_status") for tag in events.Tags()["tensors"])
 
@@ -85,7 +98,8 @@ def test_a_sweep_leaves_one_folder_and_record_per_run_with_the_same_typed_hyperp
     run_cli: Run, tiny_run: tuple[str, ...], image_folder: Path, tmp_path: Path
 ) -> None:
     data = ("data=folder", f"data.root={image_folder}", *BACKBONE)
-    result = run_cli("-m", "scenario=small_different", "strategy.unfreeze_depth=0,2,all", *data, *tiny_run)
+    in_process = "hydra/launcher=basic"
+    result = run_cli("-m", in_process, "scenario=small_different", "strategy.unfreeze_depth=0,2,all", *data, *tiny_run)
     assert result.code == 0, result.err
     (sweep,) = (tmp_path / "out" / "multirun").iterdir()
     folders = sorted(p for p in sweep.iterdir() if p.is_dir())
@@ -142,7 +156,7 @@ def test_a_sweep_goes_on_after_a_failed_run_and_ends_with_its_error(
     run_cli: Run, tiny_run: tuple[str, ...], image_folder: Path, tmp_path: Path
 ) -> None:
     data = ("data=folder", f"data.root={image_folder}", *BACKBONE)
-    result = run_cli("-m", "strategy.unfreeze_depth=0,99,1", *data, *tiny_run)
+    result = run_cli("-m", "hydra/launcher=basic", "strategy.unfreeze_depth=0,99,1", *data, *tiny_run)
     assert result.code == 2
     assert result.err.count("error: strategy.unfreeze_depth=99: test_resnet has 7 stages") == 1
     statuses = [r["status"] for r in read_records(tmp_path / "out")]

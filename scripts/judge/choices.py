@@ -4,7 +4,6 @@ import json
 import statistics
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from thawline.advisor.evidence import Evidence, mean_of
 from thawline.advisor.experience import Measured
@@ -14,6 +13,7 @@ from thawline.advisor.settings import BudgetSettings
 
 NAMES = [option.name for option in OPTIONS]
 ALWAYS = "full_fine_tune"
+SWEEP = "the whole sweep, best on validation"
 _FREE = dict.fromkeys(NAMES, Price(0.0, 0))
 
 
@@ -23,14 +23,15 @@ class Sweep:
 
     Attributes:
         evidence: Per seed.
-        tests: Option -> test accuracy per seed.
+        vals, tests: Option -> validation and test accuracy per seed.
         seconds: Of the sweep: every fit with its validations, rates tried on the first seed included.
-        advice_s: Of the advisor's look, per seed.
+        advice_s: Of the advisor's look and pilot, for one seed.
     """
 
     task: str
     backbone: str
     evidence: list[Evidence]
+    vals: dict[str, list[float]]
     tests: dict[str, list[float]]
     rates: dict[str, float | None]
     seconds: float
@@ -52,23 +53,17 @@ def load_sweep(path: Path) -> Sweep:
     task, _, backbone = path.stem.partition("_tf_")
     options = body["options"]
     fits = [fit["seconds"] for found in options.values() for fit in [*found["tried"].values(), *found["runs"][1:]]]
+    vals, tests = ({name: [run[part] for run in options[name]["runs"]] for name in NAMES} for part in ("val", "test"))
     return Sweep(
         task,
         f"tf_{backbone}",
-        [_evidence(seen) for seen in body["evidence"]],
-        {name: [run["test"] for run in options[name]["runs"]] for name in NAMES},
+        [Evidence(**seen["evidence"]) for seen in body["evidence"]],
+        vals,
+        tests,
         {name: options[name]["rate"] for name in NAMES},
         sum(fits),
-        statistics.median(seen["seconds"] for seen in body["evidence"]),
+        statistics.median(seen["seconds"] + seen["pilot_seconds"] for seen in body["evidence"]),
     )
-
-
-def _evidence(seen: dict[str, Any]) -> Evidence:
-    scores = [accuracy for of_grid in seen["probes"].values() for accuracy in of_grid]
-    return Evidence(
-        seen["num_train"], seen["num_classes"], seen["distance"], seen["probes"]["1"][-1], max(scores),
-        seen["all_stages"], seen["majority"], num_probed=seen["num_train"],
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,18 +78,19 @@ class Judged:
 
 def judge(sweep: Sweep, sweeps: list[Sweep]) -> dict[str, Judged]:
     """Policy -> what came of it; the advisor learns from the other tasks only."""
-    others = [other.measured() for other in sweeps if _kind(other.task) != _kind(sweep.task)]
+    own = sweep.measured()
+    others = [found for other in sweeps if (found := other.measured()).kind != own.kind]
     advice = [recommend(seen, _FREE, measured=others, budget=BudgetSettings()) for seen in sweep.evidence]
     return {
         "advisor": _judged(sweep, [found.best.option.name for found in advice], all(found.sure for found in advice)),
         "matrix": _judged(sweep, [matrix_choice(cell_of(seen)) for seen in sweep.evidence]),
         "always full_fine_tune": _judged(sweep, [ALWAYS] * len(sweep.evidence)),
+        SWEEP: _judged(sweep, [_best_validated(sweep, seed) for seed in range(len(sweep.evidence))]),
     }
 
 
-def _kind(task: str) -> str:
-    """Tasks of the same images, or of the same photographs, are one: leaving one out leaves out all."""
-    return task.split("_")[0]
+def _best_validated(sweep: Sweep, seed: int) -> str:
+    return max(NAMES, key=lambda name: sweep.vals[name][seed])
 
 
 def _judged(sweep: Sweep, chosen: list[str], sure: bool | None = None) -> Judged:

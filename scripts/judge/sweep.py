@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,14 @@ def measure(task: Task, backbone: str, folder: Path) -> Results:
     path = folder / f"{task.name}_{backbone}.json"
     body: Results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     missing = [option for option in OPTIONS if option.name not in body.get("options", {})]
-    if "evidence" in body and not missing:
+    if _has_evidence(body) and not missing:
         return body
     start = time.perf_counter()
     prepared = prepare(task, backbone, cuts=[option.num_frozen(_NUM_STAGES) for option in OPTIONS if option.depth])
     body.setdefault("prepare_s", round(time.perf_counter() - start, 2))
-    if "evidence" not in body:
+    if not _has_evidence(body):
         body["evidence"] = evidence(prepared)
+        write_atomically(path, json.dumps(body, indent=1) + "\n")
     for option in missing:
         body.setdefault("options", {})[option.name] = found = _swept(option, prepared)
         write_atomically(path, json.dumps(body, indent=1) + "\n")
@@ -43,7 +43,11 @@ def is_complete(path: Path, options: Sequence[str]) -> bool:
     if not path.is_file():
         return False
     body: Results = json.loads(path.read_text(encoding="utf-8"))
-    return "evidence" in body and set(options) <= set(body.get("options", {}))
+    return _has_evidence(body) and set(options) <= set(body.get("options", {}))
+
+
+def _has_evidence(body: Results) -> bool:
+    return all("evidence" in seen for seen in body.get("evidence", [{}]))
 
 
 def _swept(option: Option, prepared: Prepared) -> dict[str, Any]:
@@ -53,6 +57,6 @@ def _swept(option: Option, prepared: Prepared) -> dict[str, Any]:
     runs = [tried[rate], *(fit(option, prepared, seed=seed, rate=rate) for seed in range(1, NUM_SEEDS))]
     return {
         "rate": rate,
-        "tried": {str(r): asdict(outcome) for r, outcome in tried.items()},
-        "runs": [asdict(run) for run in runs],
+        "tried": {str(r): {"val": found.val, "seconds": found.seconds} for r, found in tried.items()},
+        "runs": [{"val": run.val, "test": run.test(), "seconds": run.seconds} for run in runs],
     }

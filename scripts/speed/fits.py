@@ -66,9 +66,10 @@ def thawline_fit(setting: Setting, fit: Fit, *more: str, seed: int) -> Product:
 
 
 def thawline_sweep(setting: Setting, fit: Fit, depths: tuple[int | str, ...], *, seed: int) -> Product:
-    """Run Thawline's sweep over depths: one process, one cache."""
-    swept = f"strategy.unfreeze_depth={','.join(map(str, depths))}"
-    return train(setting, "-m", *overrides(fit), swept, f"seed={seed}")
+    """Run Thawline's sweep over depths: one process, one cache. A process for each job would add its start to it."""
+    values = ",".join(map(str, depths))
+    swept = (f"strategy.unfreeze_depth={values}", f"sweep.depths=[{values}]")
+    return train(setting, "-m", "hydra/launcher=basic", *overrides(fit), *swept, f"seed={seed}")
 
 
 def plain_sweep(setting: Setting, fit: Fit, depths: tuple[int | str, ...], *, seed: int) -> list[PlainFit]:

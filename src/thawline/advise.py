@@ -3,11 +3,13 @@
 import json
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -15,11 +17,14 @@ from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
 from thawline import __version__
-from thawline.advisor.cost import step_cost
+from thawline.advisor.caveats import caveats, check_sample
+from thawline.advisor.cost import StepCost, step_cost
 from thawline.advisor.evidence import evidence_of
 from thawline.advisor.experience import load_measured
 from thawline.advisor.look import Look, draw_sample, look
-from thawline.advisor.options import OPTIONS, epochs_of
+from thawline.advisor.options import BATCH_SIZE, OPTIONS, epochs_of
+from thawline.advisor.pilot import LEAST_IMAGES, MAX_IMAGES, MAX_SECONDS, PILOT, Pilot, pilot_seconds, run_pilot
+from thawline.advisor.reasons import reasons
 from thawline.advisor.recommend import Price, Recommendation, recommend
 from thawline.callbacks.tensorboard import add_picture
 from thawline.config import (
@@ -46,16 +51,18 @@ from thawline.report.profile_chart import profile_chart
 from thawline.report.profile_figure import profile_figure, save_figure
 
 _log = logging.getLogger(__name__)
+_TRAIN_PER_VAL = 4  # training images that are looked at for a validation image; chosen: about as they are split
 _VALIDATION = 1 / 3  # of a training step's time: forward without backward
 _SOLVE_S = 3.0  # seconds; chosen: a path of penalties over 1,000 rows took 0.4 and 1.7 s
 
 
 @dataclass(frozen=True)
 class Advice:
-    """What was seen, and what is recommended."""
+    """What was seen, what is recommended, and why."""
 
     look: Look
     recommendation: Recommendation
+    reasons: list[str]
 
 
 def advise(cfg: DictConfig) -> Advice:
@@ -77,7 +84,7 @@ def shown_advice(advice: Advice, console: Console) -> None:
     """Print the profile and the recommendation."""
     frozen = advice.recommendation.best.option.num_frozen(len(advice.look.profile.stage_names))
     console.print(profile_chart(advice.look.profile, freeze_line=frozen))
-    console.print(advice_panel(advice.recommendation))
+    console.print(advice_panel(advice.recommendation, advice.reasons))
 
 
 def measured_advice(cfg: DictConfig, folder: Path) -> Advice:
@@ -98,17 +105,19 @@ def measured_advice(cfg: DictConfig, folder: Path) -> Advice:
         data, backbone, FeatureCache.of(cache_settings(cfg)), num_images=max_images, device=device, precision=precision,
         has_source=model.weights != "none",
     )  # fmt: skip
-    evidence = evidence_of(seen.profile, num_train=_num_distinct(data), num_classes=data.num_classes)
-    prices = _prices(backbone, seen, data, precision, resident=resident)
+    costs = _step_costs(backbone, seen, data.num_classes, precision)
+    pilot = _pilot(backbone, seen, data, costs, device=device, precision=precision)
+    evidence = evidence_of(seen.profile, pilot, num_train=_num_distinct(data), num_classes=data.num_classes)
+    prices = _prices(backbone.num_stages, seen, data, costs, resident=resident)
     found = recommend(evidence, prices, measured=load_measured(), budget=budget)
-    body = advice_body(
-        seen.profile, evidence, found, num_stages=backbone.num_stages, about=_about(data, backbone, model.weights)
-    )
+    why = [*reasons(evidence, found, budget=budget), *caveats(data.source, seen.sample, backbone)]
+    about = _about(data, backbone, model.weights)
+    body = advice_body(seen.profile, evidence, found, why, num_stages=backbone.num_stages, about=about)
     write_atomically(folder / FILE_NAME, json.dumps(body, indent=1) + "\n")
     frozen = found.best.option.num_frozen(backbone.num_stages)
     title = f"{data.source.name}, {backbone.name}"
     save_figure(profile_figure(seen.profile, freeze_line=frozen, title=title), folder / FIGURE_NAME)
-    return Advice(seen, found)
+    return Advice(seen, found, why)
 
 
 def _seen(
@@ -122,13 +131,17 @@ def _seen(
     has_source: bool,
 ) -> Look:
     source, train = data.source, data.splits["train"]
-    sample = draw_sample(source.labels, source.groups, train, num_images=num_images, seed=data.seed)
+    sample, held_out = (
+        draw_sample(source.labels, source.groups, pool, num_images=number, seed=data.seed)
+        for pool, number in ((train, num_images), (data.splits["val"], num_images // _TRAIN_PER_VAL))
+    )
+    check_sample(source.labels[sample], name=source.name)
     drawn = "" if len(sample) == len(train) else f", a sample of {len(sample):,} of them is looked at"
     _log.info("%s: %s training images, %d classes%s", source.name, f"{len(train):,}", data.num_classes, drawn)
     if not has_source:
         _log.warning("Note: model.weights=none: nothing was learned in this backbone; there is no source to compare.")
     return look(
-        source, sample, backbone, dtype=precision.prefix, device=device, cache=cache, has_source=has_source,
+        source, sample, held_out, backbone, dtype=precision.prefix, device=device, cache=cache, has_source=has_source,
         num_workers=data.num_workers,
     )  # fmt: skip
 
@@ -137,8 +150,44 @@ def _num_distinct(data: ImageDataModule) -> int:
     return len(set(data.source.groups[data.splits["train"]].tolist()))
 
 
+def _step_costs(backbone: Backbone, seen: Look, num_classes: int, precision: Precision) -> dict[str, StepCost]:
+    """Of every option that the backbone has and that trains."""
+    return {
+        option.name: step_cost(backbone, option, seen.images, num_classes=num_classes, precision=precision)
+        for option in OPTIONS
+        if option.fits(backbone.num_stages) and not option.solved
+    }
+
+
+def _pilot(
+    backbone: Backbone,
+    seen: Look,
+    data: ImageDataModule,
+    costs: Mapping[str, StepCost],
+    *,
+    device: torch.device,
+    precision: Precision,
+) -> Pilot | None:
+    """None where it cannot be made in a short time."""
+    num_images = min(len(seen.sample), MAX_IMAGES)
+    if seen.rows is None or num_images < LEAST_IMAGES:
+        return None
+    seconds = pilot_seconds(num_images, step_s=BATCH_SIZE / len(seen.images) * costs[PILOT.name].seconds)
+    if seconds > MAX_SECONDS:
+        _log.warning("Note: no pilot: training the last two stages would take %.0f s here.", seconds)
+        return None
+    _log.info("Pilot: the last two stages, trained for about %.0f s", seconds)
+    part = np.linspace(0, len(seen.sample) - 1, num_images).astype(np.int64)
+    chosen = np.concatenate([part, np.arange(len(seen.sample), len(seen.rows))])
+    indices = np.concatenate([seen.sample, seen.held_out])[chosen]
+    groups = data.source.groups[seen.sample[part]]
+    return run_pilot(
+        backbone, seen.rows[chosen], data.source.labels[indices], groups, precision=precision, device=device
+    )
+
+
 def _prices(
-    backbone: Backbone, seen: Look, data: ImageDataModule, precision: Precision, *, resident: int
+    num_stages: int, seen: Look, data: ImageDataModule, costs: Mapping[str, StepCost], *, resident: int
 ) -> dict[str, Price]:
     """Of every option that the backbone has, from one step of each.
 
@@ -146,16 +195,14 @@ def _prices(
         resident: Bytes that the process held before it looked at anything: libraries, the model, the list of images.
     """
     num_train, num_val = len(data.splits["train"]), len(data.splits["val"])
+    once = (num_train + num_val) * seen.image_s
     prices = {}
-    for option in OPTIONS:
-        if not option.fits(backbone.num_stages):
-            continue
-        once = (num_train + num_val) * seen.image_s
+    for option in (option for option in OPTIONS if option.fits(num_stages)):
         epochs = epochs_of(option, num_train)
         if epochs is None:
             prices[option.name] = Price(once + _SOLVE_S, resident)
             continue
-        cost = step_cost(backbone, option, seen.images, num_classes=data.num_classes, precision=precision)
+        cost = costs[option.name]
         image_s = cost.seconds / len(seen.images)
         per_epoch = image_s * (num_train + _VALIDATION * num_val)
         prices[option.name] = Price(once + epochs * per_epoch, resident + cost.memory_bytes)

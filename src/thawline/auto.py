@@ -1,6 +1,8 @@
 """scenario=auto: the advisor chooses the strategy, then the run goes on with it."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
@@ -12,13 +14,16 @@ from thawline.advisor.options import overrides
 from thawline.config import resolve
 from thawline.errors import UserError
 from thawline.processes import is_main
+from thawline.report.advice import FILE_NAME
 
 SCENARIO = "auto"
 _CHOSEN = ("strategy", "optim")  # by the advisor
 
 
-def advised(cfg: DictConfig, folder: Path) -> DictConfig:
-    """The config with what the advisor recommends; advice.json and the figure lie in `folder`.
+def advised(cfg: DictConfig, folder: Path) -> tuple[DictConfig, dict[str, Any]]:
+    """The config with what the advisor recommends, and what run.json says of it.
+
+    advice.json and the figure lie in `folder`.
 
     What else the command line says stays as it is.
 
@@ -40,7 +45,9 @@ def advised(cfg: DictConfig, folder: Path) -> DictConfig:
         shown_advice(advice, Console())
     best = advice.recommendation.best
     chosen = overrides(best.option, rate=best.rate, epochs=best.epochs)
-    return compose("train", [*given, *(override for override in chosen if not _is_given(override, given))])
+    body = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+    told = {key: body[key] for key in ("cell", "recommendation", "predicted", "sure", "reasons")}
+    return compose("train", [*given, *(override for override in chosen if not _is_given(override, given))]), told
 
 
 def _is_given(override: str, given: list[str]) -> bool:

@@ -1,14 +1,11 @@
 """Decide whether a run trains on stored activations, say why, and make them."""
 
 import logging
-import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 
 from thawline.data.sources.source import Split
 from thawline.data.transforms import is_random
@@ -22,7 +19,6 @@ from thawline.parts import Parts
 from thawline.settings import CacheSettings
 
 _log = logging.getLogger(__name__)
-_DEPTH = "strategy.unfreeze_depth"
 _SPLITS: tuple[Split, Split] = ("train", "val")
 
 
@@ -38,11 +34,15 @@ class CacheRecord:
     seconds: float = 0.0
 
 
-def cache_frozen_stages(parts: Parts, settings: CacheSettings, *, device: torch.device, processes: int) -> CacheRecord:
+def cache_frozen_stages(
+    parts: Parts, settings: CacheSettings, *, device: torch.device, processes: int, depths: Sequence[int | str] = ()
+) -> CacheRecord:
     """Give the run stored activations in place of images where that saves time.
 
     A cache that cannot be written is a warning; the run then trains from the images.
 
+    Args:
+        depths: Of the sweep that the run belongs to: one pass stores what all its jobs need.
     Raises:
         UserError: The run cannot do without the cache, and it cannot be.
     """
@@ -55,7 +55,7 @@ def cache_frozen_stages(parts: Parts, settings: CacheSettings, *, device: torch.
         start = time.perf_counter()
         _log.info("Cache: %s", _told(parts, need, decision))
         try:
-            record.bytes = _fill(parts, settings, need, decision.views, device)
+            record.bytes = _fill(parts, settings, need, decision.views, device, depths)
         except OSError as error:
             if need.required:
                 raise UserError(f"{NEEDS_STORED} they cannot be written ({error}); choose another cache.dir") from error
@@ -91,7 +91,9 @@ def _told(parts: Parts, need: Need, decision: Decision) -> str:
     return f"{where} computed once{views}, {decision.num_bytes / 1e6:,.0f} MB; {decision.reason}."
 
 
-def _fill(parts: Parts, settings: CacheSettings, need: Need, views: int, device: torch.device) -> int:
+def _fill(
+    parts: Parts, settings: CacheSettings, need: Need, views: int, device: torch.device, depths: Sequence[int | str]
+) -> int:
     backbone, data, fused = parts.bound.backbone, parts.data, parts.model.fused
     cache = FeatureCache.of(settings)
     wanted = [
@@ -102,7 +104,7 @@ def _fill(parts: Parts, settings: CacheSettings, need: Need, views: int, device:
     batch_size = min(data.batch_size, data.loader.batch_size)  # all images come as one batch to the solver
     mode = choose_mode(num_rows, dtype=dtype, fused=fused is not None, batch_size=batch_size)
     own = _own_taps(parts, need.cut)
-    taps = own if parts.model.readout else _with_swept(parts, own[0], room=cache.max_bytes / num_rows)
+    taps = own if parts.model.readout else _with_swept(parts, own[0], depths, room=cache.max_bytes / num_rows)
     training = backbone.training
     backbone.to(device).eval()
     try:
@@ -131,14 +133,14 @@ def _own_taps(parts: Parts, cut: int) -> list[Tap]:
     return [Tap(cut)] if cut else []
 
 
-def _with_swept(parts: Parts, own: Tap, *, room: float) -> list[Tap]:
+def _with_swept(parts: Parts, own: Tap, depths: Sequence[int | str], *, room: float) -> list[Tap]:
     """`own`, and those of the sweep's other jobs as far as there is room: one pass serves them all.
 
     Args:
         room: Bytes for each image.
     """
     chosen, used = [own], _row_bytes(parts, own)
-    others = [Tap(cut) for cut in _swept_cuts(parts.bound.plan.num_stages) - {own.cut}]
+    others = [Tap(cut) for cut in _swept_cuts(depths, parts.bound.plan.num_stages) - {own.cut}]
     for tap in sorted(others, key=lambda tap: _row_bytes(parts, tap)):
         if used + _row_bytes(parts, tap) <= room:
             chosen.append(tap)
@@ -155,14 +157,6 @@ def _row_bytes(parts: Parts, tap: Tap) -> int:
     return int(torch.Size(row).numel()) * (4 if parts.precision.prefix == torch.float32 else 2)
 
 
-def _swept_cuts(num_stages: int) -> set[int]:
-    """Cuts of the jobs of a sweep over the depth, as the command line names it."""
-    depths: list[Any] = []
-    for argument in sys.argv[1:]:
-        if argument.startswith(f"{_DEPTH}="):
-            try:
-                override = OverridesParser.create().parse_override(argument)
-            except HydraException:
-                continue
-            depths = list(override.sweep_iterator()) if override.is_sweep_override() else []
+def _swept_cuts(depths: Sequence[int | str], num_stages: int) -> set[int]:
+    """Where the jobs of a sweep over the depth need activations."""
     return {num_stages - int(depth) for depth in depths if str(depth).isdigit() and int(depth) < num_stages}

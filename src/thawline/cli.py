@@ -14,10 +14,11 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from thawline.errors import TOLD, UserError
+from thawline.errors import TOLD, JobsFailed, UserError
 from thawline.resume import run_dir
 
 _BAD_INPUT = 2  # exit code
+_JOBS_FAILED = 1  # exit code
 _INTERRUPTED = 130  # exit code: 128 + SIGINT, as shells report it
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EISDIR}
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException, OSError)  # perhaps by the user; `explain` decides
@@ -41,6 +42,9 @@ def run_main(main: Callable[[], None]) -> None:
         if not _tell(error):
             raise
         sys.exit(_BAD_INPUT)
+    except JobsFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(_JOBS_FAILED)
     except KeyboardInterrupt as error:
         if not getattr(error, TOLD, False):
             print("interrupted", file=sys.stderr)

@@ -10,6 +10,7 @@ from thawline.errors import UserError
 from thawline.settings import (
     AugmentSettings,
     CacheSettings,
+    CostSettings,
     LoaderSettings,
     ModelSettings,
     OptimSettings,
@@ -17,6 +18,7 @@ from thawline.settings import (
     StrategySettings,
     TrainerSettings,
 )
+from thawline.sweep.settings import SweepSettings
 
 _T = TypeVar("_T")
 
@@ -32,9 +34,13 @@ class Settings:
     trainer: TrainerSettings
     regularize: RegularizeSettings
     cache: CacheSettings
+    sweep: SweepSettings
+    cost: CostSettings
     compile: Any
 
 
+# Say where things lie and how a run came about, not what it does.
+WHERE_KEYS = ("resume", "output_dir", "cache.dir", "cache.max_gb", "sweep.resume", "sweep.depths")
 _LARGEST_SEED = 2**32 - 1  # NumPy's
 _REFUSED_TRAINER_KEYS = {
     **dict.fromkeys(("callbacks", "logger", "default_root_dir", "num_sanity_val_steps"), "Thawline sets it"),
@@ -60,6 +66,21 @@ def resolve(cfg: DictConfig) -> DictConfig:
     return resolved
 
 
+def flat(cfg: DictConfig) -> dict[str, Any]:
+    """Dotted key -> value of every leaf that says what a run does."""
+    leaves: dict[str, Any] = {}
+
+    def visit(node: Any, prefix: str) -> None:
+        if isinstance(node, dict) and node:
+            for key, value in node.items():
+                visit(value, f"{prefix}.{key}" if prefix else str(key))
+        else:
+            leaves[prefix] = node
+
+    visit(OmegaConf.to_container(cfg), "")
+    return {key: value for key, value in leaves.items() if key not in WHERE_KEYS}
+
+
 def settings_of(cfg: DictConfig) -> Settings:
     """Check every section; the first thing wrong is told."""
     return Settings(
@@ -70,6 +91,8 @@ def settings_of(cfg: DictConfig) -> Settings:
         trainer_settings(cfg),
         regularize_settings(cfg),
         cache_settings(cfg),
+        sweep_settings(cfg),
+        cost_settings(cfg),
         compile_setting(cfg),
     )
 
@@ -141,6 +164,14 @@ def budget_settings(cfg: DictConfig) -> BudgetSettings:
 
 def cache_settings(cfg: DictConfig) -> CacheSettings:
     return _typed(CacheSettings, cfg.cache, "cache")
+
+
+def cost_settings(cfg: DictConfig) -> CostSettings:
+    return _typed(CostSettings, cfg.get("cost") or {}, "cost")  # runs of before had none
+
+
+def sweep_settings(cfg: DictConfig) -> SweepSettings:
+    return _typed(SweepSettings, cfg.get("sweep") or {}, "sweep")  # runs of before had none
 
 
 def _typed(kind: type[_T], section: Any, prefix: str) -> _T:

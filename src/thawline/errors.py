@@ -1,4 +1,4 @@
-"""The one exception that means: the user can fix this."""
+"""Errors that the command line tells in one line."""
 
 TOLD = "thawline_told"  # attribute of an error whose line was printed
 
@@ -8,3 +8,7 @@ class UserError(ValueError):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class JobsFailed(RuntimeError):
+    """A sweep ended, and some of its jobs did not complete; the command line prints it and exits with code 1."""

@@ -14,12 +14,15 @@ from torch import Tensor
 from thawline.callbacks.averaging import AverageWeights
 from thawline.callbacks.checkpoint import MONITOR, BestCheckpoint, LastCheckpoint
 from thawline.callbacks.cost import CostCallback
+from thawline.callbacks.curves import CurvesCallback
 from thawline.callbacks.freeze import FreezeCallback, refuse_unsafe
 from thawline.callbacks.guard import FreezeGuard
+from thawline.callbacks.mistakes import MistakesCallback
 from thawline.callbacks.progress import StopAtStep, progress_callbacks
 from thawline.callbacks.seeding import SeedEachStep
 from thawline.callbacks.tensorboard import EventFileLogger, TensorBoardCallback, log_finals
 from thawline.choose import choose
+from thawline.config import cost_settings
 from thawline.errors import UserError
 from thawline.make import make
 from thawline.models.checkpoint import load_checkpoint
@@ -28,10 +31,13 @@ from thawline.parts import Parts, hyperparameters
 from thawline.processes import is_main
 from thawline.report.advice import FIGURE_NAME
 from thawline.report.certificate import certificate, write_certificate
+from thawline.report.run_figures import confusion_figure, mistakes_figure, plan_figure
 from thawline.report.run_record import RunRecord
 from thawline.report.status_table import plan_markdown, status_markdown
 from thawline.resume import Boundary
 from thawline.termination import EndBySigterm, Terminated
+
+_MAX_CONFUSION = 200  # chosen: classes up to which run.json holds the matrix; then it has 40,000 numbers
 
 
 def fit_and_test(
@@ -44,16 +50,18 @@ def fit_and_test(
     """
     guard = FreezeGuard(parts.bound) if cfg.strategy.guard else None
     best, last = BestCheckpoint(folder / "checkpoints"), LastCheckpoint(folder / "checkpoints")
-    cost = CostCallback()
+    cost, curves, mistakes = CostCallback(), CurvesCallback(), MistakesCallback()
     logger = EventFileLogger(folder, first_step=boundary.step if boundary else None)
-    callbacks = _callbacks(cfg, parts, record, [cost, best], folder=folder, guard=guard, last=last)
+    callbacks = _callbacks(cfg, parts, record, [cost, best, curves, mistakes], folder=folder, guard=guard, last=last)
     trainer = _trainer(cfg, parts, logger, callbacks)
     mixing = parts.model.regularize.wise_ft_shares != [1.0]
     pretrained = {n: t.detach().clone() for n, t in parts.bound.tensors().items()} if mixing else {}
+    begun, per_hour = time.perf_counter(), cost_settings(cfg).per_hour
     try:
         trainer.fit(
             parts.model, datamodule=parts.data, ckpt_path=boundary.checkpoint if boundary else None, weights_only=True
         )
+        fitted = time.perf_counter()
         final_step, num_epochs = trainer.global_step, trainer.current_epoch
         last.write_end(trainer)
         score, share = choose(trainer, parts, best=best, last=last, pretrained=pretrained)
@@ -65,6 +73,7 @@ def fit_and_test(
         if (penalties := parts.model.optim.penalties) is not None:
             record.strategy["penalty"] = penalties[record.best_epoch - 1]
         record.metrics |= _test(trainer, parts, tested_weights["state_dict"])
+        record.curves, record.classes = curves.curves, _classes(parts)
     except Terminated:
         raise
     except MisconfigurationException as error:  # a limit that leaves no batch, for one
@@ -73,7 +82,11 @@ def fit_and_test(
         raise KeyboardInterrupt from stop
     finally:
         record.freeze = _freeze_record(parts, guard, trainer.current_epoch)
-    cost.cost.wall_s = cost.fit_before_s + time.perf_counter() - start
+    ended = time.perf_counter()
+    cost.cost.wall_s, cost.cost.test_s = cost.fit_before_s + ended - start, ended - fitted
+    cost.cost.cache_s = record.cache.get("seconds", 0.0)
+    cost.cost.setup_s = begun - start - cost.cost.cache_s
+    cost.cost.price = None if per_hour is None else per_hour * cost.cost.wall_s / 3600
     record.cost = asdict(cost.cost)
     if guard is not None and is_main():
         after, tested = (digests(body["state_dict"]) for body in (load_checkpoint(last.path), tested_weights))
@@ -81,8 +94,9 @@ def fit_and_test(
         proof = certificate(ran, before=guard.before, after=after, tested=tested, num_epochs=num_epochs)
         write_certificate(folder, {"run_id": record.run_id, "seed": record.seed, "model": record.model, **proof})
     if is_main():
-        finals = {**record.metrics, **{f"cost/{k}": float(v) for k, v in record.cost.items()}}
+        finals = {**record.metrics, **{f"cost/{k}": float(v) for k, v in record.cost.items() if v is not None}}
         log_finals(logger, hyperparameters(record, parts), finals, step=final_step)
+        _log_figures(logger, parts, record, mistakes, step=final_step)
     logger.close()
 
 
@@ -124,6 +138,37 @@ def _test(trainer: L.Trainer, parts: Parts, weights: dict[str, Tensor]) -> dict[
     parts.model.load_state_dict(weights)
     (tested,) = trainer.test(parts.model, datamodule=parts.data, verbose=False)
     return {key: float(value) for key, value in tested.items()}
+
+
+def _log_figures(
+    logger: EventFileLogger, parts: Parts, record: RunRecord, mistakes: MistakesCallback, *, step: int
+) -> None:
+    figures = {"freeze_plan": plan_figure(*_planned(parts))}
+    if "confusion" in record.classes:
+        figures["test/confusion"] = confusion_figure(record.classes["confusion"], record.classes["names"])
+    source, worst = parts.data.source, mistakes.worst()
+    if worst and record.machine["processes"] == 1:  # each of several sees a part of the images
+        test, names = parts.data.splits["test"], source.class_names
+        titles = [f"{names[m.truth]}, not {names[m.predicted]} ({m.confidence:.0%})" for m in worst]
+        figures["test/worst_mistakes"] = mistakes_figure([source.load(int(test[m.position])) for m in worst], titles)
+    for tag, figure in figures.items():
+        logger.experiment.add_figure(tag, figure, step)
+
+
+def _planned(parts: Parts) -> tuple[list[list[bool]], list[str]]:
+    """Per epoch and stage, the head last, whether it trains; and the stages' names."""
+    plan, names = parts.bound.plan, [stage.name for stage in parts.model.backbone.stages]
+    trained = [
+        [*(index in parts.bound.training_stages(epoch) for index in range(len(names))), plan.phase(epoch).head]
+        for epoch in range(parts.steps.epochs)
+    ]
+    return trained, [*names, "head"]
+
+
+def _classes(parts: Parts) -> dict[str, Any]:
+    """Names, and the confusion matrix of the test; of very many classes only the names."""
+    names, counts = list(parts.data.source.class_names), parts.model.confusion.compute()
+    return {"names": names, **({"confusion": counts.tolist()} if len(names) <= _MAX_CONFUSION else {})}
 
 
 def _freeze_record(parts: Parts, guard: FreezeGuard | None, num_epochs: int) -> dict[str, object]:

@@ -9,14 +9,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from thawline.config import resolve
+from thawline.config import WHERE_KEYS, flat, resolve
 from thawline.errors import TOLD, UserError
 from thawline.processes import is_main
 from thawline.report.run_record import FILE_NAME, RunRecord, load_record
 
 CONFIG_NAME = "config.yaml"
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
-_OWN_KEYS = ("resume", "output_dir", "cache.dir", "cache.max_gb")  # say where things lie, not what the run does
 _MISSING = "(absent)"
 
 
@@ -98,8 +97,8 @@ def resumed(cfg: DictConfig, *, folder: Path, overrides: list[str]) -> tuple[Dic
         UserError: The run lies elsewhere, or was made with another config.
     """
     typed = [text.lstrip("+").split("=")[0] for text in overrides]
-    values = {key for key in typed if "." in key or key == "seed"} - set(_OWN_KEYS)
-    groups = set(typed) - values - set(_OWN_KEYS)
+    values = {key for key in typed if "." in key or key == "seed"} - set(WHERE_KEYS)
+    groups = set(typed) - values - set(WHERE_KEYS)
     if not groups and Path(cfg.output_dir).resolve() not in folder.resolve().parents:
         raise UserError(
             f"resume={folder}: lies outside output_dir={cfg.output_dir}, so its config is not trusted; "
@@ -111,9 +110,9 @@ def resumed(cfg: DictConfig, *, folder: Path, overrides: list[str]) -> tuple[Dic
     assert isinstance(saved, DictConfig)
     difference = None
     if groups:
-        difference = _first_difference(_flat(saved), _flat(resolve(cfg)))
+        difference = _first_difference(flat(saved), flat(resolve(cfg)))
     elif values:  # with no group chosen, the rest of what the command composes is only the defaults
-        difference = _first_difference(_flat(saved), _flat(cfg), values)
+        difference = _first_difference(flat(saved), flat(cfg), values)
     if difference:
         key, was, now = difference
         raise UserError(
@@ -121,21 +120,6 @@ def resumed(cfg: DictConfig, *, folder: Path, overrides: list[str]) -> tuple[Dic
             "give resume alone, or start a new run"
         )
     return saved, load_record(folder / FILE_NAME)
-
-
-def _flat(cfg: DictConfig) -> dict[str, Any]:
-    """Dotted key -> value of every leaf."""
-    flat: dict[str, Any] = {}
-
-    def visit(node: Any, prefix: str) -> None:
-        if isinstance(node, dict) and node:
-            for key, value in node.items():
-                visit(value, f"{prefix}.{key}" if prefix else str(key))
-        else:
-            flat[prefix] = node
-
-    visit(OmegaConf.to_container(cfg), "")
-    return {key: value for key, value in flat.items() if key not in _OWN_KEYS}
 
 
 def _first_difference(

@@ -17,7 +17,7 @@ from torch import nn
 from thawline import __version__, auto
 from thawline.announce import announce
 from thawline.caching import cache_frozen_stages
-from thawline.config import Settings, resolve, seed_setting, settings_of
+from thawline.config import Settings, flat, resolve, seed_setting, settings_of
 from thawline.conflicts import refuse_conflicts
 from thawline.data.datamodule import ImageDataModule
 from thawline.device import choose_device
@@ -43,6 +43,9 @@ from thawline.resume import CHECKPOINT, CONFIG_NAME, Boundary, resumed, told_how
 from thawline.steps import plan_steps
 from thawline.termination import ended_by_sigterm
 
+# Of the config's leaves, those in which runs of one group may differ: they change no result, or are the seed.
+_NOT_COMPARED = ("seed", "data.num_workers", "advise.max_images", "budget.minutes", "budget.memory_gb", "cost.per_hour")
+
 
 def train(cfg: DictConfig) -> RunRecord:
     """Train, test and record one run in Hydra's output folder, or go on with the one that lies there."""
@@ -59,9 +62,10 @@ def train(cfg: DictConfig) -> RunRecord:
         quiet(),
     ):
         if boundary is None and record.scenario == auto.SCENARIO:
-            cfg = auto.advised(cfg, folder)
+            cfg, record.advice = auto.advised(cfg, folder)
         cfg = resolve(cfg)
         chosen = settings_of(cfg)
+        record.settings = {key: value for key, value in flat(cfg).items() if key not in _NOT_COMPARED}
         if boundary is None and is_main():
             OmegaConf.save(cfg, folder / CONFIG_NAME)
         device, processes = choose_device(chosen.trainer.accelerator), chosen.trainer.devices
@@ -71,7 +75,9 @@ def train(cfg: DictConfig) -> RunRecord:
         if is_main():
             record.save(folder)
         announce(cfg, parts, record, resuming=boundary is not None)
-        record.cache = asdict(cache_frozen_stages(parts, chosen.cache, device=device, processes=processes))
+        record.cache = asdict(
+            cache_frozen_stages(parts, chosen.cache, device=device, processes=processes, depths=chosen.sweep.depths)
+        )
         fit_and_test(cfg, parts, record, folder=folder, start=start, boundary=boundary)
     if is_main():
         shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
@@ -101,7 +107,9 @@ def _build(cfg: DictConfig, chosen: Settings, record: RunRecord, *, device: torc
     weights = chosen.model.weights if strategy.pretrained else "none"
     if chosen.trainer.devices > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
         devices = chosen.trainer.devices
-        raise UserError(f"trainer.devices={devices}: several processes in a sweep; run the jobs one by one, without -m")
+        raise UserError(
+            f"trainer.devices={devices}: several processes for a job of a sweep need hydra/launcher=subprocess"
+        )
     if device.type == "cpu":
         keep_freed_memory()
     L.seed_everything(record.seed, workers=True, verbose=False)

@@ -258,3 +258,14 @@ def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
 def _between(key: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise UserError(f"{key}={value}: allowed are {low:g} to {high:g}")
+
+
+@dataclass
+class CostSettings:
+    """What a machine costs."""
+
+    per_hour: float | None = None  # in any currency; None tells no price
+
+    def __post_init__(self) -> None:
+        if self.per_hour is not None and not self.per_hour >= 0:
+            raise UserError(f"cost.per_hour={self.per_hour}: a number from 0, or null to tell no price")

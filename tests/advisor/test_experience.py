@@ -1,81 +1,106 @@
 """What is expected on a new task, from sweeps made up so that the answer is known."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from thawline.advisor.evidence import Evidence, mean_of
-from thawline.advisor.experience import Measured, expect, load_measured
+from thawline.advisor.experience import Expected, Measured, expect, load_measured
 from thawline.advisor.options import OPTIONS
 
 
-def evidence(*, distance: float | None = 0.5, last: float = 0.8, num_train: int = 500) -> Evidence:
-    return Evidence(num_train, 4, distance, last, best=last, all_stages=last, majority=0.25, num_probed=500)
+def evidence(*, distance: float | None = 0.5, last: float = 0.8, pilot: float | None = 0.8) -> Evidence:
+    return Evidence(500, 4, distance, last, all_stages=last, pilot=pilot, majority=0.25, shifted=False, num_probed=500)
 
 
 def logit(accuracy: float) -> float:
     return math.log(accuracy / (1 - accuracy))
 
 
-def made_up(gain_per_distance: float, *, noise: float = 0.0) -> list[Measured]:
-    """Ten tasks on which thawing gains in proportion to the distance, over a probe that has 0.8 everywhere."""
-    rng = np.random.default_rng(0)
+NAMES = ["feature_extraction", "multi_layer_probe", "partial_fine_tune_3"]
+
+
+def made_up(gain: float = 0.0, *, catching_up: float = 0.0) -> list[Measured]:
+    """Nine kinds of tasks: the probe on all stages leads the pilot by up to 0.8 logits; depth 3 gains on the pilot."""
     rows = []
-    for number, distance in enumerate(np.linspace(0.0, 1.0, 10)):
-        gain = gain_per_distance * (distance - 0.5) + noise * rng.standard_normal()
-        thawed = 1 / (1 + math.exp(-(logit(0.8) + gain)))
-        accuracy, rate = {"probe": 0.8, "thawed": thawed}, {"probe": None, "thawed": 1e-4}
-        rows.append(Measured(f"task_{number}", "some", evidence(distance=float(distance)), accuracy, rate))
+    for number, lead in enumerate(np.linspace(0.0, 0.8, 9)):
+        pilot = logit(0.8) - lead
+        reached = accuracy_at(pilot + gain + catching_up * (lead - 0.4))
+        accuracy = {"feature_extraction": 0.8, "multi_layer_probe": 0.8, "partial_fine_tune_3": reached}
+        rate = {name: 1e-4 if "tune" in name else None for name in NAMES}
+        rows.append(Measured(f"kind{number}_x", "some", evidence(pilot=accuracy_at(pilot)), accuracy, rate))
     return rows
 
 
-def test_the_expectation_follows_the_evidence() -> None:
-    rows = made_up(2.0)
-    near, far = (expect(evidence(distance=d), ["probe", "thawed"], rows) for d in (0.1, 0.9))
-    assert [found.option for found in near] == ["probe", "thawed"]
-    assert near[0].accuracy == pytest.approx(0.8, abs=1e-6)
-    assert near[1].accuracy < 0.75 < 0.85 < far[1].accuracy
+def accuracy_at(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
 
 
-def test_an_unknown_distance_is_taken_as_the_mean() -> None:
-    rows = made_up(2.0)
-    (unknown,) = expect(evidence(distance=None), ["thawed"], rows)
-    assert unknown.accuracy == pytest.approx(0.8, abs=1e-6)
+def test_an_option_starts_from_what_was_measured_of_it() -> None:
+    here = replace(evidence(last=0.6, pilot=0.75), all_stages=0.7)
+    found = expect(here, NAMES, made_up(gain=0.3))
+    assert [one.option for one in found] == NAMES
+    assert [found[0].accuracy, found[1].accuracy] == [pytest.approx(0.6), pytest.approx(0.7)]
+    assert found[2].logit == pytest.approx(logit(0.75) + 0.3)
 
 
-def test_residuals_come_from_tasks_left_out() -> None:
-    """One task behaves like no other: its own residual is its whole gain, whatever the fit to all of them says."""
-    rows = made_up(0.0)
-    odd = 1 / (1 + math.exp(-(logit(0.8) + 3.0)))
-    rows[4] = Measured("task_4", "some", rows[4].evidence, {"thawed": odd}, {"thawed": 1e-4})
-    (found,) = expect(evidence(), ["thawed"], rows)
-    assert found.residuals[4] == pytest.approx(3.0)
+def test_a_lead_of_the_probe_that_was_caught_up_with_elsewhere_counts_here() -> None:
+    near, far = (expect(evidence(pilot=p), NAMES[2:], made_up(catching_up=1.0))[0] for p in (0.79, 0.65))
+    assert near.logit - logit(0.79) < -0.1 < 0.1 < far.logit - logit(0.65)
+
+
+def test_beyond_what_was_seen_nothing_is_extrapolated() -> None:
+    """A lead of 0.8 logits is the largest that was seen; one of 2 gains no more."""
+    seen, beyond = (
+        expect(evidence(pilot=accuracy_at(logit(0.8) - lead)), NAMES[2:], made_up(catching_up=1.0))[0]
+        for lead in (0.8, 2.0)
+    )
+    assert beyond.logit - (logit(0.8) - 2.0) == pytest.approx(seen.logit - (logit(0.8) - 0.8))
+
+
+def test_without_a_pilot_the_usual_distance_from_the_last_stage_is_taken() -> None:
+    rows = made_up(gain=0.3)  # the pilot lies 0.4 logits below the last stage on average
+    (found,) = expect(evidence(last=0.9, pilot=None), NAMES[2:], rows)
+    assert found.logit == pytest.approx(logit(0.9) - 0.4 + 0.3)
+
+
+def test_bounds_are_those_of_four_errors_in_five() -> None:
+    """Eleven residuals 0.0, 0.1 to 1.0: the 10 % and 90 % quantiles are 0.1 and 0.9; but the middle lies between."""
+    low, high = Expected("some", 0.0, np.arange(11) / 10 - 0.5).interval()
+    assert (logit(low), logit(high)) == (pytest.approx(-0.4), pytest.approx(0.4))
+    low, high = Expected("some", 0.0, np.arange(11) / 10).interval()
+    assert (low, logit(high)) == (0.5, pytest.approx(0.9))
+
+
+def test_residuals_come_from_kinds_left_out() -> None:
+    """One kind behaves like no other: its own residual is its whole gain, whatever the fit to all of them says."""
+    rows = made_up()
+    odd = accuracy_at(logit(0.8) - 0.4 + 3.0)
+    twins = [
+        Measured(task, "some", rows[4].evidence, {**rows[4].accuracy, "partial_fine_tune_3": odd}, rows[4].rate)
+        for task in ("kind4_a", "kind4_b")
+    ]
+    (found,) = expect(evidence(), NAMES[2:], [*rows[:4], *rows[5:], *twins])
+    assert found.residuals[-2:] == pytest.approx([3.0, 3.0])
+    assert max(abs(found.residuals[:-2])) < 1.0
     low, high = found.interval()
     assert low < found.accuracy < high
 
 
-def test_rows_of_one_task_are_left_out_together() -> None:
-    rows = made_up(0.0)
-    odd = 1 / (1 + math.exp(-(logit(0.8) + 3.0)))
-    twin = Measured("task_4", "other", rows[4].evidence, {"thawed": odd}, {"thawed": 1e-4})
-    rows[4] = Measured("task_4", "some", rows[4].evidence, {"thawed": odd}, {"thawed": 1e-4})
-    (found,) = expect(evidence(), ["thawed"], [*rows, twin])
-    assert found.residuals[4] == pytest.approx(3.0)
-    assert found.residuals[-1] == pytest.approx(3.0)
-
-
 def test_perfect_probes_and_perfect_options_are_finite() -> None:
-    rows = [Measured(row.task, "some", row.evidence, {"thawed": 1.0}, {"thawed": 1e-4}) for row in made_up(0.0)]
-    (found,) = expect(evidence(last=1.0), ["thawed"], rows)
-    assert 0.99 < found.accuracy < 1.0
+    rows = [replace(row, accuracy=dict.fromkeys(NAMES, 1.0)) for row in made_up()]
+    for found in expect(evidence(last=1.0, pilot=1.0), NAMES, rows):
+        assert 0.99 < found.accuracy < 1.0
 
 
 def test_draws_of_one_task_are_averaged() -> None:
     assert mean_of([evidence(last=0.7, distance=0.2), evidence(last=0.8, distance=0.4)]) == Evidence(
-        500, 4, pytest.approx(0.3), pytest.approx(0.75), pytest.approx(0.75), pytest.approx(0.75), 0.25, 500
+        500, 4, pytest.approx(0.3), pytest.approx(0.75), pytest.approx(0.75), 0.8, 0.25, False, 500
     )
     assert mean_of([evidence(distance=None)]).distance is None
+    assert mean_of([evidence(pilot=None), evidence(pilot=0.6)]).pilot == 0.6
 
 
 def test_the_sweeps_that_ship_hold_every_option() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from thawline.advisor.look import draw_sample, look
+from thawline.advisor.pilot import PILOT
 from thawline.advisor.profile import GRIDS
 from thawline.data.sources.source import ImageSource
 from thawline.features.cache import FeatureCache
@@ -29,7 +30,7 @@ def test_a_sample_holds_one_image_of_each_group_and_every_class_in_proportion() 
 
 def seen(colours: ImageSource, backbone: Backbone, folder: Path, *, has_source: bool = True, max_gb: float = 1.0):  # type: ignore[no-untyped-def]
     return look(
-        colours, np.arange(24), backbone, dtype=torch.float32, device=torch.device("cpu"),
+        colours, np.arange(24), np.arange(24, 32), backbone, dtype=torch.float32, device=torch.device("cpu"),
         cache=FeatureCache(folder, max_bytes=int(max_gb * 1e9)), has_source=has_source,
     )  # fmt: skip
 
@@ -44,6 +45,13 @@ def test_every_stage_is_probed_and_measured(colours: ImageSource, tiny_backbone:
     assert profile.distances is not None
     assert all(reading is not None for reading in profile.distances.stages)
     assert found.images.shape == (24, 3, 32, 32)
+    assert found.sample.tolist() == list(range(24))
+    assert found.rows is not None
+    assert len(found.rows) == 24 + 8
+    with torch.no_grad():
+        expected = tiny_backbone.prefix(tiny_backbone.normalize(found.images), PILOT.num_frozen(7))
+    torch.testing.assert_close(found.rows[:24], expected, atol=1e-5, rtol=1e-5)
+    assert profile.held_out.all_stages.correct.tolist() == [True] * 8
 
 
 def test_a_second_look_reads_the_cache(colours: ImageSource, tiny_backbone: Backbone, tmp_path: Path) -> None:

@@ -63,6 +63,9 @@ def test_a_fit_counts_its_steps_by_hand(fit: Fit, tiny_backbone: Backbone) -> No
     # The head forward, and the gradient of its weight; its input needs none.
     step = forward.get_total_flops() + 2 * (2 * 8 * tiny_backbone.num_features * 4)
     assert callback.cost.train_flops == 6 * step  # 2 epochs of 3 batches
+    of_head = 2 * tiny_backbone.num_features * 4
+    assert callback.cost.backward_flops == of_head
+    assert callback.cost.forward_flops == forward.get_total_flops() / 8 + of_head
     # Kept for the backward pass: the features (8, D); and of the loss the log-softmax (8, 4), the labels (8,), int64,
     # and the sum of the class weights, one float.
     assert callback.cost.saved_activation_bytes == 8 * (tiny_backbone.num_features + 4) * 4 + 8 * 8 + 4

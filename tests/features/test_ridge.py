@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
-from thawline.features.ridge import PENALTIES, ProbeScore, cross_validate, gram, make_folds
+from thawline.features.ridge import PENALTIES, ProbeScore, cross_validate, gram, hold_out, make_folds
 
 
 def rows(*, num_rows: int = 90, channels: int = 6, classes: int = 3, spread: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -109,3 +109,15 @@ def test_the_interval_is_wilsons() -> None:
     expected = binomtest(80, 100).proportion_ci(method="wilson")
     assert score.interval() == pytest.approx((expected.low, expected.high))
     assert score.interval() == pytest.approx((0.7112, 0.8666), abs=1e-4)  # worked out by hand
+
+
+def test_held_out_rows_are_classified_as_scikit_learn_does() -> None:
+    features, labels = rows(spread=2.0)
+    folds = np.where(np.arange(90) < 60, 0, 1)
+    values = features.double().numpy()
+    values = (values - values.mean(0)) / values.std(0)
+    model = Ridge(alpha=0.3 * (values[:60] ** 2).sum(1).mean()).fit(values[:60], np.eye(3)[labels[:60]])
+    expected = model.predict(values[folds == 1]).argmax(1) == labels[60:].numpy()
+    found = hold_out(gram(features), labels, num_seen=60, penalty=0.3)
+    assert found.correct.tolist() == expected.tolist()
+    assert not expected.all()

@@ -9,7 +9,7 @@ from PIL import Image
 from rich.console import Console
 
 from thawline.advisor.distance import Distances, Reading
-from thawline.advisor.profile import DepthProfile
+from thawline.advisor.profile import DepthProfile, HeldOut
 from thawline.features.ridge import ProbeScore
 from thawline.report.profile_chart import bar, profile_chart
 from thawline.report.profile_figure import profile_figure, save_figure
@@ -28,6 +28,7 @@ def profile(*, distances: bool = True) -> DepthProfile:
         {1: [score(50), score(70), score(60)], 2: [score(55), score(65), score(60)]},
         score(80),
         Distances(readings, Reading(0.4, 0.3, 0.5)) if distances else None,
+        HeldOut(score(60), score(80)),
         num_images=100,
         majority=0.3,
     )

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from judge.choices import NAMES, judge, load_sweep, measured_json
+from judge.choices import NAMES, SWEEP, judge, load_sweep, measured_json
+from judge.sweep import is_complete
 from judge.table import page
 from judge.tasks import TASKS
 from thawline.data.sources.source import ImageSource
@@ -17,10 +18,11 @@ BEST = "partial_fine_tune_3"
 
 
 def results(gains: dict[str, float]) -> dict[str, Any]:
-    seen = {
-        "num_train": 500, "num_classes": 4, "distance": 0.5, "probes": {"1": [0.6, 0.7], "2": [0.6, 0.72]},
-        "all_stages": 0.75, "majority": 0.3, "seconds": 2.0,
+    found = {
+        "num_train": 500, "num_classes": 4, "distance": 0.5, "last": 0.7, "all_stages": 0.75, "pilot": 0.77,
+        "majority": 0.3, "shifted": False, "num_probed": 600,
     }  # fmt: skip
+    seen = {"evidence": found, "seconds": 2.0, "pilot_seconds": 1.0}
     options: dict[str, Any] = {}
     for name in NAMES:
         solved = name in ("feature_extraction", "multi_layer_probe")
@@ -40,10 +42,20 @@ def test_a_sweep_is_read_from_its_file(tmp_path: Path) -> None:
     sweep = load_sweep(write(tmp_path, "solar_cells_200", {BEST: 0.1}))
     assert (sweep.task, sweep.backbone) == ("solar_cells_200", "tf_efficientnet_lite0")
     assert sweep.best == (BEST, pytest.approx(0.81))
-    assert sweep.evidence[0].best == 0.72
     assert sweep.evidence[0].last == 0.7
     assert sweep.seconds == 10.0 * (2 * 3 + 5 * 5)  # solved: three seeds; trained: three rates, two more seeds
     assert sweep.measured().accuracy[BEST] == 0.81
+    assert sweep.evidence[0].pilot == 0.77
+    assert sweep.advice_s == 3.0
+
+
+def test_a_sweep_without_evidence_is_not_complete(tmp_path: Path) -> None:
+    path = write(tmp_path, "solar_cells_200", {})
+    assert is_complete(path, NAMES)
+    body = json.loads(path.read_text())
+    del body["evidence"][0]["evidence"]
+    path.write_text(json.dumps(body))
+    assert not is_complete(path, NAMES)
 
 
 def test_regret_is_what_the_best_has_over_the_choice(tmp_path: Path) -> None:
@@ -55,6 +67,7 @@ def test_regret_is_what_the_best_has_over_the_choice(tmp_path: Path) -> None:
     assert found["matrix"].chosen == ["partial_fine_tune_2"] * 3
     assert found["matrix"].regret == pytest.approx(0.04)
     assert found["always full_fine_tune"].regret == pytest.approx(0.1)
+    assert found[SWEEP].chosen == ["feature_extraction"] * 3  # all validate alike: the first
 
 
 def test_no_sweep_of_the_same_images_reaches_the_advice(tmp_path: Path) -> None:

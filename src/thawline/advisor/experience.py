@@ -1,8 +1,8 @@
 """What full sweeps on other tasks showed: how accurate each option is likely to be, given the evidence on this one.
 
 `measured.json` holds, for every task and backbone that `scripts/regret.py` swept, the evidence and the test accuracy of
-every option. For each option a small ridge regression leads from the one to the other; its error is known from tasks
-that were left out.
+every option. An option starts from what was measured of it here, by its probe or by the pilot, and gains on top what it
+gained elsewhere; the error of that is known from tasks that were left out.
 """
 
 import json
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from thawline.advisor.evidence import Evidence
 
 _Array = NDArray[np.float64]
-_RIDGE = 1.0  # penalty on weights of standardized features, in rows; chosen before any result was seen
+# Penalty on the weights of standardized features, in rows. Chosen: what holds if gains scatter by 0.4 logits around the
+# regression and weights by 0.2 around zero (0.4² / 0.2²).
+_RIDGE = 4.0
 _LEAST_ERROR = 0.5  # images; an accuracy of 1 on N of them is taken as 1 - 0.5 / N, so that its logit is finite
 _KNOWN_TO = 1e-3  # accuracy; the same for measured ones
 
@@ -32,6 +34,11 @@ class Measured:
     accuracy: dict[str, float]  # option -> mean test accuracy over the seeds
     rate: dict[str, float | None]  # option -> the learning rate that validated best
 
+    @property
+    def kind(self) -> str:
+        """Tasks of the same images, or of the same photographs, are of one kind: the first word of their names."""
+        return self.task.split("_")[0]
+
 
 def load_measured() -> list[Measured]:
     """The sweeps that ship with Thawline."""
@@ -45,7 +52,7 @@ class Expected:
 
     Attributes:
         logit: The likeliest.
-        residuals: Errors of the same prediction on tasks that were left out, in a fixed order.
+        residuals: Errors of the same prediction on tasks of kinds that were left out, in a fixed order.
     """
 
     option: str
@@ -57,58 +64,53 @@ class Expected:
         return _probability(self.logit)
 
     def interval(self) -> tuple[float, float]:
-        """Bounds that hold with a probability of about 80 %, by the spread of the residuals."""
-        width = 1.28 * float(np.sqrt(np.mean(self.residuals**2)))  # 1.28: the normal distribution's 90 % quantile
-        return _probability(self.logit - width), _probability(self.logit + width)
+        """Bounds that hold with a probability of about 80 %: by the residuals' 10 % and 90 % quantiles."""
+        low, high = np.quantile(self.residuals, (0.1, 0.9))
+        return _probability(self.logit + min(low, 0.0)), _probability(self.logit + max(high, 0.0))
 
 
 def expect(evidence: Evidence, options: Sequence[str], measured: Sequence[Measured]) -> list[Expected]:
     """What each option is likely to reach on a task with this evidence."""
-    assert len({row.task for row in measured}) > 1, "of one task nothing can be left out"
-    features = np.stack([_features(row.evidence) for row in measured])  # (M, F)
-    here = _features(evidence)
-    tasks = [row.task for row in measured]
+    kinds = [row.kind for row in measured]
+    assert len(set(kinds)) > 1, "of one kind of task nothing can be left out"
     found = []
     for option in options:
-        gains = np.array([_logit(row.accuracy[option], _KNOWN_TO) - _base(row.evidence) for row in measured])
-        left_out = [_predict(features, gains, tasks, features[i], without=task) for i, task in enumerate(tasks)]
-        predicted = _predict(features, gains, tasks, here, without=None)
-        found.append(Expected(option, _base(evidence) + predicted, gains - np.array(left_out)))
+        features = np.array([_catching_up(option, row.evidence, measured) for row in measured])
+        starts = np.array([_start(option, row.evidence, measured) for row in measured])
+        gains = np.array([_logit(row.accuracy[option], _KNOWN_TO) for row in measured]) - starts
+        left_out = [_predict(features, gains, kinds, features[i], without=kind) for i, kind in enumerate(kinds)]
+        gain = _predict(features, gains, kinds, _catching_up(option, evidence, measured), without=None)
+        found.append(Expected(option, _start(option, evidence, measured) + gain, gains - np.array(left_out)))
     return found
 
 
-def _predict(features: _Array, gains: _Array, tasks: Sequence[str], here: _Array, *, without: str | None) -> float:
-    """Ridge regression of the gains on the standardized features, at `here`; an unknown feature counts as mean."""
-    rows = np.array([task != without for task in tasks])
+def _start(option: str, evidence: Evidence, measured: Sequence[Measured]) -> float:
+    """Logit of what was measured of the option itself, or of its nearest relative: a probe, or the pilot."""
+    accuracy = {"feature_extraction": evidence.last, "multi_layer_probe": evidence.all_stages}.get(option)
+    if accuracy is not None:
+        return _logit(accuracy, _LEAST_ERROR / evidence.num_probed)
+    if evidence.pilot is not None:
+        return _logit(evidence.pilot, _LEAST_ERROR / evidence.num_probed)
+    known = [row.evidence for row in measured if row.evidence.pilot is not None]
+    usual = [_start("a trained one", one, ()) - _start("feature_extraction", one, ()) for one in known]
+    return _start("feature_extraction", evidence, ()) + float(np.mean(usual))
+
+
+def _catching_up(option: str, evidence: Evidence, measured: Sequence[Measured]) -> float:
+    """What training more than the pilot may catch up with: the lead of all stages over the pilot, in logits."""
+    if option in ("feature_extraction", "multi_layer_probe"):
+        return 0.0
+    return _start("multi_layer_probe", evidence, measured) - _start(option, evidence, measured)
+
+
+def _predict(features: _Array, gains: _Array, kinds: Sequence[str], here: float, *, without: str | None) -> float:
+    """Ridge regression of the gains on the standardized feature, at `here` or the nearest value that was seen."""
+    rows = np.array([kind != without for kind in kinds])
     known, targets = features[rows], gains[rows]
-    mean = np.nanmean(known, 0)
-    std = np.nanstd(known, 0)
-    std[std == 0] = 1.0
-    values, at = (np.nan_to_num((x - mean) / std) for x in (known, here))
-    penalized = values.T @ values + _RIDGE * np.eye(values.shape[1])
-    weights = np.linalg.solve(penalized, values.T @ (targets - targets.mean()))
-    return float(targets.mean() + at @ weights)
-
-
-def _features(evidence: Evidence) -> _Array:
-    """What the gain over the probes may depend on, (F,); NaN where it is not known."""
-    base = _base(evidence)
-    least = _LEAST_ERROR / evidence.num_probed
-    return np.array(
-        [
-            base,
-            _logit(evidence.all_stages, least) - _logit(evidence.last, least),
-            _logit(evidence.best, least) - _logit(evidence.last, least),
-            math.nan if evidence.distance is None else evidence.distance,
-            math.log10(evidence.num_train),
-            math.log10(evidence.num_train / evidence.num_classes),
-        ]
-    )
-
-
-def _base(evidence: Evidence) -> float:
-    """Logit of the better of the two probes that are options themselves."""
-    return _logit(max(evidence.last, evidence.all_stages), _LEAST_ERROR / evidence.num_probed)
+    std = known.std() or 1.0
+    values, at = ((x - known.mean()) / std for x in (known, np.clip(here, known.min(), known.max())))
+    slope = values @ (targets - targets.mean()) / (values @ values + _RIDGE)
+    return float(targets.mean() + slope * at)
 
 
 def _probability(logit: float) -> float:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from thawline.advisor.distance import Distances, batchnorm_reference, domain_distances, photo_reference
 from thawline.advisor.moments import NUM_NOISE_IMAGES, batchnorm_moments, noise_images, stage_moments
+from thawline.advisor.pilot import PILOT
 from thawline.advisor.profile import DepthProfile, depth_profile, pooled_taps
 from thawline.data.dataset import SplitDataset
 from thawline.data.photographs import photographs
@@ -38,13 +39,18 @@ class Look:
     """What was seen, and how long it took.
 
     Attributes:
+        sample, held_out: Indices of training and of validation images in the source, (N,) and (V,).
         profile: Distance and probes.
+        rows: Activations where the pilot begins, (N + V, *row); None where the backbone has too few stages.
         images: A batch of the sample, uint8, (B, 3, S, S), on the device.
         image_s: Seconds that one image took on its way from the source through the backbone; 0 where it came from the
             cache.
     """
 
+    sample: IntArray
+    held_out: IntArray
     profile: DepthProfile
+    rows: Tensor | None
     images: Tensor
     image_s: float
 
@@ -61,6 +67,7 @@ def draw_sample(labels: IntArray, groups: IntArray, pool: IntArray, *, num_image
 def look(
     source: ImageSource,
     sample: IntArray,
+    held_out: IntArray,
     backbone: Backbone,
     *,
     dtype: torch.dtype,
@@ -69,33 +76,38 @@ def look(
     has_source: bool,
     num_workers: int = 0,
 ) -> Look:
-    """Pass the sample through the frozen backbone, once for the features and, a part of it, once for the distance.
+    """Pass images through the frozen backbone, once for the features and, a part of them, once for the distance.
 
     Args:
-        sample: Indices of images in `source`.
+        sample: Indices of training images in `source`: the folds, and what the distance is measured on.
+        held_out: Indices of validation images.
         dtype: In which the backbone computes.
         has_source: Whether its weights were learned, so that there is a source to be distant from.
     """
     backbone.to(device).eval()
-    images = SplitDataset(source, sample, transform=eval_transform(backbone.input), seed=0, random_views=False)
+    both = np.concatenate([sample, held_out])
+    images, others = (
+        SplitDataset(source, part, transform=eval_transform(backbone.input), seed=0, random_views=False)
+        for part in (sample, held_out)
+    )
     start = time.perf_counter()
-    features = _features(images, backbone, dtype=dtype, device=device, cache=cache, num_workers=num_workers)
-    image_s = (time.perf_counter() - start) / len(sample)
+    features = _features([images, others], backbone, dtype=dtype, device=device, cache=cache, num_workers=num_workers)
+    image_s = (time.perf_counter() - start) / len(both)
     part = np.unique(np.linspace(0, len(sample) - 1, min(len(sample), MAX_DISTANCE_IMAGES)).astype(np.int64))
     batches = [batch.to(device) for batch in _batches(images, part)]
     distances = source_distances(backbone, batches, dtype=dtype) if has_source else None
     profile = depth_profile(
         features,
-        source.labels[sample],
+        source.labels[both],
         source.groups[sample],
         stage_names=tuple(stage.name for stage in backbone.stages),
         distances=distances,
     )
-    return Look(profile, batches[0], image_s)
+    return Look(sample, held_out, profile, features.get(_pilot_tap(backbone)), batches[0], image_s)
 
 
 def _features(
-    images: SplitDataset,
+    splits: Sequence[SplitDataset],
     backbone: Backbone,
     *,
     dtype: torch.dtype,
@@ -104,15 +116,18 @@ def _features(
     num_workers: int,
 ) -> dict[Tap, Tensor]:
     taps = pooled_taps(backbone.num_stages)
+    if PILOT.fits(backbone.num_stages):
+        taps.append(_pilot_tap(backbone))
     fused = fuse_where_faster(backbone, backbone.num_stages, dtype=dtype, device=device)
-    mode = choose_mode(len(images), dtype=dtype, fused=fused is not None, batch_size=_BATCH)
-    wanted = [Wanted(images, 1, random_views=False)]
+    mode = choose_mode(sum(map(len, splits)), dtype=dtype, fused=fused is not None, batch_size=_BATCH)
+    wanted = [Wanted(images, 1, random_views=False) for images in splits]
 
     def filled(where: FeatureCache) -> dict[Tap, Tensor]:
-        (arrays,) = fill(
+        stores = fill(
             wanted, backbone, cache=where, taps=taps, mode=mode, device=device, fused=fused, num_workers=num_workers
         )
-        return {tap: array.rows(range(len(array))) for tap, array in zip(taps, arrays, strict=True)}
+        per_tap = zip(taps, zip(*stores, strict=True), strict=True)
+        return {tap: torch.cat([array.rows(range(len(array))) for array in arrays]) for tap, arrays in per_tap}
 
     try:
         return filled(cache)
@@ -120,6 +135,10 @@ def _features(
         _log.warning("Cache: not used, %s.", error)
     with tempfile.TemporaryDirectory() as folder:
         return filled(FeatureCache(Path(folder), max_bytes=2**62))
+
+
+def _pilot_tap(backbone: Backbone) -> Tap:
+    return Tap(PILOT.num_frozen(backbone.num_stages))
 
 
 def _batches(images: SplitDataset, positions: IntArray) -> list[Tensor]:

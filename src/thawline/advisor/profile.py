@@ -10,11 +10,19 @@ from torch import Tensor
 from thawline.advisor.distance import Distances
 from thawline.data.sources.source import IntArray
 from thawline.features.extract import Tap
-from thawline.features.ridge import ProbeScore, cross_validate, gram, make_folds
+from thawline.features.ridge import ProbeScore, cross_validate, gram, hold_out, make_folds
 
 GRIDS = (1, 2)  # cells along each side of the image over which features are averaged
 FINEST = max(GRIDS)
 FOLD_SEED = 0
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Scores on images that no fold holds: the validation images."""
+
+    last: ProbeScore
+    all_stages: ProbeScore
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,7 @@ class DepthProfile:
         probes: Grid -> score of the probe at every stage, S of them.
         all_stages: Of the probe on the features of all stages side by side, averaged over the finest grid.
         distances: From the source; None where the backbone carries no statistics of it.
+        held_out: The same of the last stage and of all stages, fitted on all of these images and judged on others.
         num_images: That the probes were fitted and judged on.
         majority: Share of the largest class: what knowing nothing would give.
     """
@@ -34,6 +43,7 @@ class DepthProfile:
     probes: Mapping[int, list[ProbeScore]]
     all_stages: ProbeScore
     distances: Distances | None
+    held_out: HeldOut
     num_images: int
     majority: float
 
@@ -56,28 +66,40 @@ def depth_profile(
     stage_names: tuple[str, ...],
     distances: Distances | None,
 ) -> DepthProfile:
-    """Probe every stage, and all of them together, by cross-validation.
+    """Probe every stage, and all of them together, by cross-validation over the first N images and on the V others.
 
     Args:
-        features: Rows (N, C) at every tap of `pooled_taps`.
-        labels, groups: Of the images, (N,), int64; images of one group are judged together.
+        features: Rows (N + V, C) at every tap of `pooled_taps`.
+        labels: Of the images, (N + V,), int64.
+        groups: Of the first N; images of one group are judged together.
     """
-    folds = make_folds(labels, groups, seed=FOLD_SEED)
-    targets = torch.from_numpy(labels)
-    targets = torch.unique(targets, return_inverse=True)[1]  # a class that the sample lacks has no column
+    num_train, num_stages = len(groups), len(stage_names)
+    folds = make_folds(labels[:num_train], groups, seed=FOLD_SEED)
+    targets = torch.unique(torch.from_numpy(labels), return_inverse=True)[1]  # a class that is nowhere has no column
     probes: dict[int, list[ProbeScore]] = {grid: [] for grid in GRIDS}
     together = torch.zeros(len(labels), len(labels), dtype=torch.float64)
-    for cut in range(1, len(stage_names) + 1):
+    for cut in range(1, num_stages + 1):
         for grid in GRIDS:
             products = gram(features[Tap(cut, grid)])
-            probes[grid].append(cross_validate(products, targets, folds=folds))
+            probes[grid].append(_cross_validated(products, targets, folds))
             if grid == FINEST:
                 together += products
+    last = gram(features[Tap(num_stages, 1)])
+    all_stages = _cross_validated(together, targets, folds)
     return DepthProfile(
         stage_names,
         probes,
-        cross_validate(together, targets, folds=folds),
+        all_stages,
         distances,
-        len(labels),
-        float(np.bincount(labels).max() / len(labels)),
+        HeldOut(
+            hold_out(last, targets, num_seen=num_train, penalty=probes[1][-1].penalty),
+            hold_out(together, targets, num_seen=num_train, penalty=all_stages.penalty),
+        ),
+        num_train,
+        float(np.bincount(labels[:num_train]).max() / num_train),
     )
+
+
+def _cross_validated(products: Tensor, targets: Tensor, folds: IntArray) -> ProbeScore:
+    num_train = len(folds)
+    return cross_validate(products[:num_train, :num_train], targets[:num_train], folds=folds)

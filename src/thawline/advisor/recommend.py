@@ -15,9 +15,6 @@ from thawline.sizes import LARGE, SMALL
 # (docs/distance.md): photographs lie at 0.04 to 0.06, crops of them, inverted ones too, at 0.16 to 0.23; the next,
 # crops at a low resolution, at 0.31 to 0.43.
 SIMILAR = 0.25
-# Images from which on the distance is to be trusted. Chosen from docs/distance.md: with 32 of them its spread is at
-# most 0.1 wide on every data source but one; with 8 it is up to 0.2 wide.
-TRUSTED_FROM = 32
 # Share of the tasks swept before on which the choice would have to beat the runner-up, for the advice to be sure.
 # Chosen: three out of four.
 SURE = 0.75
@@ -52,7 +49,7 @@ class Recommendation:
         best, runner_up: The choices with the highest expected accuracy that the budget allows.
         sure: Whether the evidence separates the two; where not, both are worth a run.
         others: The remaining options, the most promising first, those beyond the budget too.
-        reasons: Sentences.
+        num_tasks: Other tasks whose sweeps it rests on.
     """
 
     cell: str
@@ -61,7 +58,12 @@ class Recommendation:
     runner_up: Choice | None
     sure: bool
     others: list[Choice]
-    reasons: list[str]
+    num_tasks: int
+
+    @property
+    def choices(self) -> list[Choice]:
+        """All of them, the recommended one first."""
+        return [self.best, *([self.runner_up] if self.runner_up else []), *self.others]
 
 
 def cell_of(evidence: Evidence) -> str:
@@ -101,7 +103,7 @@ def recommend(
         if option.name in prices
     ]
     choices.sort(key=lambda choice: -choice.expected.logit)
-    allowed = [choice for choice in choices if _allows(budget, choice.price)]
+    allowed = [choice for choice in choices if allows(budget, choice.price)]
     if not allowed:
         cheapest = min(choices, key=lambda choice: choice.price.seconds)
         raise UserError(
@@ -113,13 +115,13 @@ def recommend(
     runner_up = rest[0] if rest else None
     sure = runner_up is None or _confidence(best.expected, runner_up.expected) >= SURE
     others = [choice for choice in choices if choice is not best and choice is not runner_up]
-    cell = cell_of(evidence)
     similarity = None if evidence.distance is None else min(max(1 - evidence.distance, 0.0), 1.0)
-    reasons = _reasons(evidence, cell, best, runner_up, sure, choices, budget, len({row.task for row in measured}))
-    return Recommendation(cell, similarity, best, runner_up, sure, others, reasons)
+    num_tasks = len({row.task for row in measured})
+    return Recommendation(cell_of(evidence), similarity, best, runner_up, sure, others, num_tasks)
 
 
-def _allows(budget: BudgetSettings, price: Price) -> bool:
+def allows(budget: BudgetSettings, price: Price) -> bool:
+    """Whether a run of this price may be recommended."""
     in_time = budget.minutes is None or price.seconds <= 60 * budget.minutes
     return in_time and (budget.memory_gb is None or price.memory_bytes <= 1e9 * budget.memory_gb)
 
@@ -145,51 +147,3 @@ def _confidence(better: Expected, other: Expected) -> float:
     """Share of the tasks swept before whose errors, made again here, would leave `better` ahead."""
     lead = better.logit - other.logit + better.residuals - other.residuals
     return float((lead > 0).mean())
-
-
-def _reasons(
-    evidence: Evidence,
-    cell: str,
-    best: Choice,
-    runner_up: Choice | None,
-    sure: bool,
-    choices: Sequence[Choice],
-    budget: BudgetSettings,
-    num_tasks: int,
-) -> list[str]:
-    size, side = cell.split("_")
-    found = [
-        f"{evidence.num_train:,} training images in {evidence.num_classes} classes: {size} "
-        f"(the matrix calls fewer than {SMALL:,} small, more than {LARGE:,} large)."
-    ]
-    if evidence.distance is None:
-        found.append("This backbone carries no statistics of its source, so the domain distance is not known.")
-    else:
-        found.append(
-            f"Domain distance {evidence.distance:.2f} (0 is the source, 1 is noise): {side} to what the backbone was "
-            f"trained on."
-        )
-        if evidence.num_probed < TRUSTED_FROM:
-            found.append(
-                f"With {evidence.num_probed} images the distance is not to be trusted; {TRUSTED_FROM} are needed."
-            )
-    found.append(
-        f"A linear probe gets {evidence.last:.3f} from the last stage, {evidence.best:.3f} from the best single stage "
-        f"and {evidence.all_stages:.3f} from all stages together; calling everything the largest class, "
-        f"{evidence.majority:.3f}."
-    )
-    own = matrix_choice(cell)
-    theirs = next((choice for choice in choices if choice.option.name == own), None)
-    if own == best.option.name:
-        found.append(f"The matrix says {own} here, and sweeps on {num_tasks} other tasks agree.")
-    elif theirs is not None:
-        why = "it is beyond the budget" if not _allows(budget, theirs.price) else (
-            f"on {num_tasks} tasks swept before, evidence like this went with {best.expected.accuracy:.3f} for "
-            f"{best.option.name} and {theirs.expected.accuracy:.3f} for {own}"
-        )  # fmt: skip
-        found.append(f"The matrix says {own} here; overruled: {why}.")
-    if runner_up is not None and not sure:
-        found.append(
-            f"Not sure: {best.option.name} and {runner_up.option.name} are too close to tell apart; sweep these two."
-        )
-    return found

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from thawline.memory import peak_resident_bytes, start_counting_peak
-from thawline.models.fused_convolution import flop_formulas
+from thawline.models.flops import flop_formulas
 from thawline.models.saved_bytes import count_saved_bytes
 
 
@@ -19,13 +19,19 @@ from thawline.models.saved_bytes import count_saved_bytes
 class Cost:
     """Cost of one run. FLOPs count a multiply-add as 2; bytes are bytes; seconds are wall-clock."""
 
-    wall_s: float = 0.0  # whole run, set-up and test included
+    wall_s: float = 0.0  # whole run: the four below, and the last checks
+    setup_s: float = 0.0  # model, data, status
+    cache_s: float = 0.0  # output of frozen stages, computed once
     fit_s: float = 0.0  # training and validation
+    test_s: float = 0.0  # choosing the best weights, and their test
     images_per_s: float = 0.0  # training images per second of training time, validation left out
     optimizer_state_bytes: int = 0
     saved_activation_bytes: int = 0  # kept for the backward pass of one training step
     peak_memory_bytes: int = 0  # of the device on a GPU, of the process on a CPU
     train_flops: int = 0  # forward and backward of all training steps
+    forward_flops: float = 0.0  # of one training image, in the last phase of the freeze plan; stored stages cost none
+    backward_flops: float = 0.0  # of the same image
+    price: float | None = None  # of `wall_s` at `cost.per_hour`
 
 
 def optimizer_state_bytes(optimizer: torch.optim.Optimizer) -> int:
@@ -49,6 +55,7 @@ class CostCallback(L.Callback):
         self.cost = Cost()
         self._counted: list[str] = []  # names of what trained in the step that was counted last
         self._step_flops = 0
+        self._forward_flops = 0
         self._batch_start = 0.0
         self._train_s = 0.0
         self._timed_images = 0
@@ -77,6 +84,10 @@ class CostCallback(L.Callback):
             self._flops = self._counters.enter_context(FlopCounterMode(display=False, custom_mapping=flop_formulas()))
             self._saved = self._counters.enter_context(count_saved_bytes(pl_module.parameters()))
 
+    def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
+        if self._counting:
+            self._forward_flops = self._flops.get_total_flops()
+
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -84,7 +95,10 @@ class CostCallback(L.Callback):
         if self._counting:  # the counted step is slower, so it is not timed
             self._counters.close()
             self._counting = False
-            self._step_flops = self._flops.get_total_flops() * trainer.world_size
+            counted = self._flops.get_total_flops()
+            self._step_flops = counted * trainer.world_size
+            self.cost.forward_flops = self._forward_flops / len(batch[0])
+            self.cost.backward_flops = (counted - self._forward_flops) / len(batch[0])
             self.cost.saved_activation_bytes = max(self.cost.saved_activation_bytes, self._saved[0])
         else:
             self._train_s += now - self._batch_start

@@ -12,6 +12,16 @@ from torch.utils.tensorboard.summary import hparams
 
 from thawline.callbacks.freeze import classifier
 
+_LAYOUT = {
+    "Training against validation": {
+        "loss": ["Multiline", ["train/loss", "val/loss"]],
+        "accuracy": ["Multiline", ["train/accuracy", "val/accuracy"]],
+    },
+    "Freezing": {
+        "learning rate of every stage that trains": ["Multiline", ["lr/.*"]],
+        "parameters that train": ["Multiline", ["freeze/trainable_params"]],
+    },
+}
 _RATES_PER_EPOCH = 8  # chosen: enough to see a warm-up and a restart
 
 
@@ -32,6 +42,7 @@ class TensorBoardCallback(L.Callback):
         if isinstance(logger, TensorBoardLogger):
             for tag, text in self.texts.items():
                 logger.experiment.add_text(tag, text)
+            logger.experiment.add_custom_scalars(_LAYOUT)
             for tag, path in self.pictures.items():
                 if path.is_file():
                     add_picture(logger.experiment, tag, path)

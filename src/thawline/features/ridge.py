@@ -98,6 +98,18 @@ def cross_validate(
     return ProbeScore(chosen, penalties[_best(correct)])
 
 
+def hold_out(products: Tensor, labels: Tensor, *, num_seen: int, penalty: float) -> ProbeScore:
+    """Classify the rows from `num_seen` on by a probe fitted on those before.
+
+    Args:
+        products: Rows with rows, (N, N), float64, as `gram` gives, or a sum of such.
+        labels: Class indices, (N,), int64.
+    """
+    scale = float(products.diagonal()[:num_seen].mean()) or 1.0
+    seen, unseen = torch.arange(num_seen), torch.arange(num_seen, len(labels))
+    return ProbeScore(_classified(products / scale, labels, seen, unseen, (penalty,))[0], penalty)
+
+
 def _classified(products: Tensor, labels: Tensor, seen: Tensor, unseen: Tensor, penalties: Sequence[float]) -> Tensor:
     """Whether the `unseen` rows are classified right by the probe of the `seen` ones: (P, U), bool."""
     targets = torch.nn.functional.one_hot(labels).double()[seen]  # (S, K)

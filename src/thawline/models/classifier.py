@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
 from thawline.data.datamodule import ImageDataModule
 from thawline.data.mixing import make_mixer
@@ -84,6 +84,7 @@ class TransferClassifier(L.LightningModule):
             },
             compute_groups=False,
         )
+        self.confusion = MulticlassConfusionMatrix(num_classes)  # of the test; rows are the true classes
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S), uint8, or activations stored at cut `entry` -> logits (B, K)."""
@@ -140,16 +141,23 @@ class TransferClassifier(L.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(batch, "val/loss", self.val_loss, self.val_metrics)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch, "test/loss", self.test_loss, self.test_metrics)
+    def on_test_start(self) -> None:
+        self.confusion.reset()
 
-    def _evaluate(self, batch: Batch, loss_key: str, mean_loss: MeanMetric, metrics: MetricCollection) -> None:
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Returns the logits, (B, K), for callbacks."""
+        logits = self._evaluate(batch, "test/loss", self.test_loss, self.test_metrics)
+        self.confusion.update(logits, batch[1])
+        return logits
+
+    def _evaluate(self, batch: Batch, loss_key: str, mean_loss: MeanMetric, metrics: MetricCollection) -> Tensor:
         images, labels = batch
-        logits = self(images).float()
+        logits: Tensor = self(images).float()
         metrics(logits, labels)
         mean_loss(F.cross_entropy(logits, labels), weight=len(labels))
         self.log(loss_key, mean_loss)
         self.log_dict(metrics)
+        return logits
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer over the groups of `build_param_groups`, made once: stages that thaw later are in it."""

@@ -1,6 +1,5 @@
 """A convolution with the BatchNorm and the activation that follow it, as one call of oneDNN."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,7 +8,6 @@ from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.padding import get_same_padding
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
-from torch.utils.flop_counter import conv_flop_count
 
 # Activation -> oneDNN's name for it and its scalars, as a step that follows the convolution in registers.
 Step = tuple[str, list[float]]
@@ -74,13 +72,3 @@ class FusedConvolution(nn.Module):
             extended = F.pad(self.weight, (odd[1], 0, odd[0], 0)).contiguous(memory_format=torch.channels_last)
             self._extended[odd] = extended
         return x, self._extended[odd], (height - height // 2, width - width // 2)
-
-
-def flop_formulas() -> dict[Any, Callable[..., int]]:
-    """For torch's FLOP counter, which does not know oneDNN's fused convolution."""
-    fused = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
-    return {} if fused is None else {fused: _flops}
-
-
-def _flops(x: Sequence[int], weight: Sequence[int], *_: Any, out_shape: Sequence[int], **__: Any) -> int:
-    return conv_flop_count(list(x), list(weight), list(out_shape))

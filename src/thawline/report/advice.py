@@ -15,7 +15,13 @@ FIGURE_NAME = "depth_profile.png"
 
 
 def advice_body(
-    profile: DepthProfile, evidence: Evidence, found: Recommendation, *, num_stages: int, about: dict[str, Any]
+    profile: DepthProfile,
+    evidence: Evidence,
+    found: Recommendation,
+    reasons: list[str],
+    *,
+    num_stages: int,
+    about: dict[str, Any],
 ) -> dict[str, Any]:
     """Everything, as JSON holds it.
 
@@ -40,6 +46,7 @@ def advice_body(
             for index, name in enumerate(profile.stage_names)
         },
         "probe_all_stages": _score(profile.all_stages),
+        "pilot": evidence.pilot,
         "majority": profile.majority,
         "num_probed": profile.num_images,
         "num_train": evidence.num_train,
@@ -49,9 +56,9 @@ def advice_body(
         "runner_up": choice_body(found.runner_up, num_stages=num_stages) if found.runner_up else None,
         "alternatives": [
             {**choice_body(choice, num_stages=num_stages), "predicted": _predicted(choice)}
-            for choice in ([found.runner_up] if found.runner_up else []) + found.others
+            for choice in found.choices[1:]
         ],
-        "reasons": found.reasons,
+        "reasons": reasons,
     }
 
 

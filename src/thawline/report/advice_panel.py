@@ -1,6 +1,6 @@
 """The advice in the terminal: what to run, what to expect of it, and why."""
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -8,23 +8,28 @@ from rich.text import Text
 from thawline.advisor.options import overrides
 from thawline.advisor.recommend import Choice, Recommendation
 
+_HOW_TO_READ = (
+    "Expected test accuracy, with bounds that held on four of five tasks swept before: the probes', moved by what each "
+    "option gained there; it may lie below a probe. Rate: of the stages that train; - is solved for."
+)
 
-def advice_panel(found: Recommendation) -> Panel:
+
+def advice_panel(found: Recommendation, reasons: list[str]) -> Panel:
     """One screen: the choices as a table, then the reasons."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
     table.add_column("option", no_wrap=True)
-    for name in ("expected accuracy", "time", "memory"):
+    for name in ("rate", "epochs", "expected accuracy", "time", "memory"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_row("recommended", *_cells(found.best), style="bold")
+    table.add_row("best", *_cells(found.best), style="bold")
     if found.runner_up is not None:
-        table.add_row("runner-up" if found.sure else "or this one", *_cells(found.runner_up))
+        table.add_row("next" if found.sure else "or", *_cells(found.runner_up))
     for choice in found.others:
         table.add_row("", *_cells(choice), style="dim")
-    reasons = [Text(f"- {reason}") for reason in found.reasons]
-    return Panel(
-        Group(table, Text(), *reasons), title=f"Advice: {found.cell}", title_align="left", expand=False, width=100
-    )
+    title = f"Advice; cell of the matrix: {found.cell}"
+    told = [Text(f"- {reason}") for reason in reasons]
+    parts: list[RenderableType] = [table, Text(), Text(_HOW_TO_READ, style="dim"), Text(), *told]
+    return Panel(Group(*parts), title=title, title_align="left", expand=False, width=100)
 
 
 def next_command(found: Recommendation, data: str) -> str:
@@ -45,13 +50,14 @@ def _command(choice: Choice, data: str) -> str:
     )
 
 
-def _cells(choice: Choice) -> tuple[str, str, str, str]:
+def _cells(choice: Choice) -> tuple[str, ...]:
     low, high = choice.expected.interval()
     seconds = choice.price.seconds
-    shown = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
     return (
         choice.option.name,
+        f"{choice.rate:g}" if choice.rate else "-",
+        str(choice.epochs or "-"),
         f"{choice.expected.accuracy:.3f} ({low:.2f} to {high:.2f})",
-        shown,
+        f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min",
         f"{choice.price.memory_bytes / 1e9:.1f} GB",
     )

@@ -32,9 +32,13 @@ class RunRecord:
     params: dict[str, int] = field(default_factory=dict)
     best_epoch: int | None = None  # counted from 1: the epoch whose weights were tested
     metrics: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, list[list[float | None]]] = field(default_factory=dict)  # tag -> [step, value] pairs
+    classes: dict[str, Any] = field(default_factory=dict)  # names; confusion, (K, K): test images by true, predicted
     cost: dict[str, float] = field(default_factory=dict)
     freeze: dict[str, Any] = field(default_factory=dict)
     cache: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)  # dotted key -> value: all that the run was made with
+    advice: dict[str, Any] = field(default_factory=dict)  # with scenario=auto: what was recommended, and why
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
 

@@ -1,0 +1,76 @@
+"""Compare runs: which is better, by how much, at what cost.
+
+    python scripts/compare.py outputs                                   # every completed run below it
+    python scripts/compare.py outputs/multirun/SWEEP --baseline RUN     # differences from RUN's group, seed by seed
+    python scripts/compare.py outputs --metric test/balanced_accuracy --html
+
+Reads run.json files only. Runs that differ in nothing but the seed are one group.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+
+from thawline import __version__
+from thawline.errors import UserError
+from thawline.report.atomic import write_atomically
+from thawline.report.collect import Skipped, collect, with_metric
+from thawline.report.comparison import Comparison, compare
+from thawline.report.comparison_table import csv_text, markdown, terminal_table
+from thawline.report.page import page
+
+_SHOWN = 5  # records left out that are named in the terminal
+
+
+def main() -> int:
+    """Compare; returns the exit code."""
+    given = _arguments()
+    try:
+        runs, skipped = collect(given.paths)
+        runs, lacking = with_metric(runs, given.metric)
+        found = compare(runs, metric=given.metric, baseline=given.baseline)
+        _write(found, [*skipped, *lacking], given)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _write(found: Comparison, skipped: list[Skipped], given: argparse.Namespace) -> None:
+    Console().print(terminal_table(found))
+    if skipped:
+        named = [f"  {one.path}: {one.reason}" for one in skipped[:_SHOWN]]
+        more = [f"  and {len(skipped) - _SHOWN} more"] if len(skipped) > _SHOWN else []
+        print("\n".join([f"left out: {len(skipped)} records", *named, *more]))
+    foot = f"thawline {__version__}, {date.today().isoformat()}, from {', '.join(map(str, given.paths))}"
+    makers: list[tuple[Path | None, Callable[[], str]]] = [
+        (given.html, lambda: page(found, skipped, foot=foot)),
+        (given.csv, lambda: csv_text(found)),
+        (given.markdown, lambda: markdown(found)),
+    ]
+    for path, made in makers:
+        if path is not None:
+            write_atomically(path, made())
+            print(f"wrote  {path}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="folders below which runs lie")
+    parser.add_argument("--baseline", type=Path, metavar="RUN", help="folder of a run: its group is compared with")
+    parser.add_argument("--metric", default="test/accuracy", help="a key of run.json's metrics; default %(default)s")
+    for kind in ("html", "csv", "markdown"):
+        name = f"report.{'md' if kind == 'markdown' else kind}"
+        parser.add_argument(f"--{kind}", nargs="?", type=Path, const=Path(name), metavar="FILE", help=f"write {name}")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

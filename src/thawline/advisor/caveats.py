@@ -1,0 +1,54 @@
+"""What to keep in mind when reading the advice: too few images, small ones, a backbone with one stage."""
+
+import numpy as np
+
+from thawline.data.sources.source import ImageSource, IntArray
+from thawline.errors import UserError
+from thawline.models.backbone import Backbone
+
+# Images from which on the distance is to be trusted. Chosen from docs/distance.md: with 32 of them its spread is at
+# most 0.1 wide on every data source but one; with 8 it is up to 0.2 wide.
+TRUSTED_FROM = 32
+FEW_PER_CLASS = 10  # chosen: with fewer, a class's accuracy is known to 30 points at best
+_ENLARGED = 2.0  # chosen: factor from which on it is told
+_NUM_OPENED = 32  # images whose size is looked at
+
+
+def check_sample(labels: IntArray, *, name: str) -> None:
+    """Refuse a sample in which no class has two images, which nothing can be learned from.
+
+    Args:
+        labels: Class indices of distinct images, (N,), int64.
+        name: Of the data source.
+    """
+    if len(labels) < 2 or np.bincount(labels).max() < 2:
+        raise UserError(
+            f"{name}: {len(labels)} distinct training images, never two of one class; advice needs at least two "
+            "of a class: one to learn from and one to judge by; add images"
+        )
+
+
+def caveats(source: ImageSource, sample: IntArray, backbone: Backbone) -> list[str]:
+    """Sentences, none where there is nothing to say."""
+    told = []
+    counts = np.bincount(source.labels[sample], minlength=len(source.class_names))
+    if len(sample) < TRUSTED_FROM:
+        told.append(f"With {len(sample)} images the distance is not to be trusted; {TRUSTED_FROM} are needed.")
+    if counts.min() < FEW_PER_CLASS:
+        name = source.class_names[int(counts.argmin())]
+        told.append(f"Class {name!r} has {counts.min()} of the images looked at: the accuracies here are rough.")
+    side, needed = _median_side(source, sample), backbone.input.size
+    if side * _ENLARGED <= needed:
+        told.append(
+            f"The images are small: half of them have a side of {side:.0f} pixels or less, and are enlarged to "
+            f"{needed}. A smaller model.image_size trains faster and may do as well."
+        )
+    if backbone.num_stages == 1:
+        told.append(f"{backbone.name} cannot be cut: it trains as a whole, or only the head does.")
+    return told
+
+
+def _median_side(source: ImageSource, sample: IntArray) -> float:
+    """Of the shorter sides, in pixels."""
+    some = sample[:: max(1, len(sample) // _NUM_OPENED)][:_NUM_OPENED]
+    return float(np.median([min(source.load(int(index)).size) for index in some]))

@@ -1,0 +1,108 @@
+"""A pilot: two stages fine-tuned on the sample's stored activations, judged on images that they have not seen.
+
+Probes cannot tell what thawing gains. The last two stages are cheap to train where what lies below them is stored; what
+they gain over the probes says much about what deeper ones gain.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any, cast
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+
+from thawline.advisor.on_rows import batches_of_rows, classifier_on_rows
+from thawline.advisor.options import BATCH_SIZE, Option, epochs_of
+from thawline.data.sources.source import IntArray
+from thawline.features.ridge import make_folds
+from thawline.models.backbone import Backbone
+from thawline.models.classifier import TransferClassifier
+from thawline.precision import Precision
+
+PILOT = Option("partial_fine_tune", 2)
+NUM_FOLDS = 2  # chosen: the fewest with which every image is judged; each fit has a least number of steps
+RATE = 3e-4  # conf/strategy/partial_fine_tune.yaml
+LEAST_IMAGES = 10  # chosen: of fewer, the share that is classified right says nothing
+MAX_IMAGES = 500  # chosen: the share is then known to two points, and the pilot stays a fraction of a minute
+MAX_SECONDS = 30.0  # chosen: half of the minute that advice may take
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """Which images were classified right: those of the folds, (N,), bool, and the held-out ones, (V,), bool."""
+
+    in_folds: Tensor
+    held_out: Tensor
+
+
+def pilot_seconds(num_images: int, *, step_s: float) -> float:
+    """What the pilot will take, from the time of a training step of a full batch."""
+    fits = [*[num_images - num_images // NUM_FOLDS] * NUM_FOLDS, num_images]
+    return sum(_num_steps(num_rows) for num_rows in fits) * step_s
+
+
+def run_pilot(
+    backbone: Backbone,
+    rows: Tensor,
+    labels: IntArray,
+    groups: IntArray,
+    *,
+    precision: Precision,
+    device: torch.device,
+    seed: int = 0,
+) -> Pilot:
+    """Classify each of the first N images by a model fitted on other folds, the V others by one fitted on all N.
+
+    `backbone` stays as it is.
+
+    Args:
+        rows: Activations at the cut of `PILOT`, (N + V, *row).
+        labels: Of the images, (N + V,), int64.
+        groups: Of the first N; images of one group are judged together.
+    """
+    targets = torch.unique(torch.from_numpy(labels), return_inverse=True)[1]
+    num_train = len(groups)
+    folds = make_folds(labels[:num_train], groups, seed=seed, num_folds=NUM_FOLDS)
+    in_folds = torch.empty(num_train, dtype=torch.bool)
+
+    def right(seen: Tensor, unseen: Tensor) -> Tensor:
+        """Whether the `unseen` rows are classified right after a fit on the `seen` ones, (U,)."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = classifier_on_rows(
+                PILOT, copy.deepcopy(backbone), num_rows=len(seen), num_classes=int(targets.max()) + 1, rate=RATE
+            )
+            _train(model, rows[seen], targets[seen], precision=precision, device=device, seed=seed)
+            return _right(model.to(device), rows[unseen], targets[unseen], precision=precision)
+
+    for fold in np.unique(folds):
+        seen, unseen = (torch.from_numpy(rule.nonzero()[0]) for rule in (folds != fold, folds == fold))
+        in_folds[unseen] = right(seen, unseen)
+    return Pilot(in_folds, right(torch.arange(num_train), torch.arange(num_train, len(labels))))
+
+
+def _num_steps(num_rows: int) -> int:
+    epochs = epochs_of(PILOT, num_rows)
+    assert epochs is not None
+    return epochs * max(1, num_rows // BATCH_SIZE)
+
+
+def _train(
+    model: TransferClassifier, rows: Tensor, labels: Tensor, *, precision: Precision, device: torch.device, seed: int
+) -> None:
+    trainer = L.Trainer(
+        accelerator="gpu" if device.type == "cuda" else device.type, devices=1, precision=cast(Any, precision.trainer),
+        max_epochs=model.rates.steps.epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0,
+    )  # fmt: skip
+    trainer.fit(model, batches_of_rows(rows, labels, training=True, seed=seed))
+
+
+def _right(model: TransferClassifier, rows: Tensor, labels: Tensor, *, precision: Precision) -> Tensor:
+    model.eval()
+    low = precision.trainer != "32-true"
+    with torch.no_grad(), torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=low):
+        batches = batches_of_rows(rows, labels, training=False, seed=0)
+        return torch.cat([model(some.to(model.device)).argmax(1).cpu() == targets for some, targets in batches])

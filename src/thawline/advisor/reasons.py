@@ -1,0 +1,65 @@
+"""The advice in sentences: what was measured, what the matrix says, what overrules it, and how sure that is."""
+
+from thawline.advisor.evidence import Evidence
+from thawline.advisor.recommend import SIMILAR, Recommendation, allows, matrix_choice
+from thawline.advisor.settings import BudgetSettings
+from thawline.sizes import LARGE, SMALL
+
+
+def reasons(evidence: Evidence, found: Recommendation, *, budget: BudgetSettings) -> list[str]:
+    """Why `found` was recommended, one sentence or two each."""
+    return [*_seen(evidence, found), _against_the_matrix(found, budget), _how_sure(found)]
+
+
+def _seen(evidence: Evidence, found: Recommendation) -> list[str]:
+    size, side = found.cell.split("_")
+    told = [
+        f"{evidence.num_train:,} training images in {evidence.num_classes} classes: {size} "
+        f"(the matrix calls fewer than {SMALL:,} small, more than {LARGE:,} large)."
+    ]
+    if evidence.distance is None:
+        told.append("This backbone carries no statistics of its source: the domain distance is not known.")
+    else:
+        told.append(
+            f"Domain distance {evidence.distance:.2f} (0 is the source, 1 is noise): {side} to what the backbone was "
+            f"trained on (below {SIMILAR:g} counts as similar)."
+        )
+    told.append(
+        f"A linear probe gets {evidence.last:.3f} from the last stage and {evidence.all_stages:.3f} from all stages "
+        f"together; calling everything the largest class, {evidence.majority:.3f}."
+    )
+    if evidence.pilot is not None:
+        told.append(
+            f"In the pilot, the last two stages, trained for seconds, get {evidence.pilot:.3f} of images right that "
+            "they have not seen."
+        )
+    if evidence.shifted:
+        told.append(
+            "Probes do otherwise on the validation images than on folds of the training images, by more than chance: "
+            "the accuracies are of the validation images alone."
+        )
+    return told
+
+
+def _against_the_matrix(found: Recommendation, budget: BudgetSettings) -> str:
+    own, best = matrix_choice(found.cell), found.best
+    theirs = next((choice for choice in found.choices if choice.option.name == own), None)
+    if own == best.option.name:
+        return f"The matrix says {own} here, and sweeps on {found.num_tasks} other tasks agree."
+    if theirs is None:
+        return f"The matrix says {own} here, for which this backbone has too few stages."
+    if not allows(budget, theirs.price):
+        return f"The matrix says {own} here; overruled: it is beyond the budget."
+    return (
+        f"The matrix says {own} here; overruled: on {found.num_tasks} tasks swept before, evidence like this went with "
+        f"{best.expected.accuracy:.3f} for {best.option.name} and {theirs.expected.accuracy:.3f} for {own}."
+    )
+
+
+def _how_sure(found: Recommendation) -> str:
+    if found.runner_up is None:
+        return "Nothing else is within the budget."
+    best, other = found.best.option.name, found.runner_up.option.name
+    if found.sure:
+        return f"Sure that {best} is no worse than {other}: it stays ahead with the errors made on most other tasks."
+    return f"Not sure: {best} and {other} are too close to tell apart; sweep these two."

@@ -1,0 +1,37 @@
+"""Learning curves for run.json, so that runs are compared without reading event files."""
+
+import math
+from typing import Any
+
+import lightning as L
+
+_TRAINED = ("train/loss", "train/accuracy")
+_VALIDATED = ("val/loss", "val/accuracy")
+Curves = dict[str, list[list[float | None]]]  # tag -> [optimizer step, value] pairs; None where it is not finite
+
+
+class CurvesCallback(L.Callback):
+    """Notes what was logged at the end of every epoch and of every validation; a resumed run goes on with it."""
+
+    def __init__(self) -> None:
+        self.curves: Curves = {}
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._note(trainer, _TRAINED)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.state.fn == "fit":  # weights are validated once more when the best are chosen
+            self._note(trainer, _VALIDATED)
+
+    def _note(self, trainer: L.Trainer, tags: tuple[str, ...]) -> None:
+        for tag in tags:
+            if tag in trainer.callback_metrics:
+                value = float(trainer.callback_metrics[tag])
+                point = [trainer.global_step, value if math.isfinite(value) else None]
+                self.curves.setdefault(tag, []).append(point)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"curves": self.curves}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.curves = state_dict["curves"]

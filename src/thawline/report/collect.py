@@ -1,0 +1,73 @@
+"""Run records below some folders: those that can be compared, and those that cannot, with the reason."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from thawline.errors import UserError
+from thawline.report.run_record import FILE_NAME, RunRecord, load_record
+
+
+@dataclass(frozen=True)
+class Run:
+    """A completed run and where it lies."""
+
+    folder: Path
+    record: RunRecord
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A record that is left out, and why."""
+
+    path: Path
+    reason: str
+
+
+def collect(paths: Sequence[Path]) -> tuple[list[Run], list[Skipped]]:
+    """Read every run.json at or below `paths`, in the order of their names.
+
+    Raises:
+        UserError: A path does not exist, or nothing below any of them is a completed run.
+    """
+    runs, skipped = [], []
+    for path in _records_below(paths):
+        try:
+            record = load_record(path)
+        except UserError as error:
+            skipped.append(Skipped(path, str(error).removeprefix(f"{path}: ")))
+            continue
+        if record.status == "completed":
+            runs.append(Run(path.parent, record))
+        else:
+            told = "still running, or killed" if record.status == "running" else record.status
+            skipped.append(Skipped(path, f"{told}{f' ({record.error})' if record.error else ''}"))
+    if not runs:
+        where = ", ".join(map(str, paths))
+        found = f"{len(skipped)} others were found" if skipped else f"no {FILE_NAME} was found"
+        raise UserError(f"{where}: no completed run to compare; {found}; give a folder below which runs lie")
+    return runs, skipped
+
+
+def with_metric(runs: Sequence[Run], metric: str) -> tuple[list[Run], list[Skipped]]:
+    """Those that have a value of the metric; the others are skipped.
+
+    Raises:
+        UserError: None has.
+    """
+    having = [run for run in runs if metric in run.record.metrics]
+    if not having:
+        present = sorted({key for run in runs for key in run.record.metrics})
+        raise UserError(f"--metric {metric}: no run has it; present are {', '.join(present)}")
+    lacking = [run for run in runs if metric not in run.record.metrics]
+    return having, [Skipped(run.folder / FILE_NAME, f"has no {metric}") for run in lacking]
+
+
+def _records_below(paths: Sequence[Path]) -> list[Path]:
+    found: dict[Path, None] = {}
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path}: no such file or folder; give run folders, or a folder below which runs lie")
+        some = [path] if path.is_file() else sorted(path.rglob(FILE_NAME))
+        found |= dict.fromkeys(one.resolve() for one in some)
+    return list(found)

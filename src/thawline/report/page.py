@@ -1,0 +1,183 @@
+"""A comparison as one HTML page that needs no network: table, charts, classes, freeze certificates, advice."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from thawline.report.collect import Skipped
+from thawline.report.comparison import Comparison, Row
+from thawline.report.comparison_table import cells, columns
+from thawline.report.svg import NUM_COLOURS, Point, Series, chart
+
+_MAX_CURVES = 8  # groups whose curves are drawn, the best first: as many as there are colours
+_MAX_CLASSES = 20  # chosen: larger confusion matrices cannot be read
+_COST_LABELS = {  # label, and what it is counted in
+    "fit_s": ("seconds of the fit", 1.0),
+    "train_flops": ("TFLOP of training", 1e12),
+    "peak_memory_bytes": ("GB of memory at the peak", 1e9),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing with a line below it."""
+
+    svg: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Figures under one heading; `key` names the colours."""
+
+    title: str
+    figures: list[Figure]
+    note: str = ""
+    key: list[tuple[str, int]] = field(default_factory=list)
+
+
+def page(comparison: Comparison, skipped: Sequence[Skipped], *, foot: str) -> str:
+    """The page.
+
+    Args:
+        foot: Where, when and with what it was made.
+    """
+    from jinja2 import Environment  # it loads slowly: only for those who write a page
+
+    template = (files("thawline.report") / "report.html.jinja").read_text(encoding="utf-8")
+    runs = [run for row in comparison.rows for run in row.group.runs]
+    return Environment(autoescape=True, trim_blocks=True).from_string(template).render(
+        comparison=comparison,
+        num_runs=len(runs),
+        columns=columns(comparison),
+        table=[cells(comparison, row) for row in comparison.rows],
+        sections=[s for s in (_depths(comparison), _pareto(comparison), _curves(comparison)) if s],
+        classes=[found for row in comparison.rows if (found := _confusion(row))],
+        runs=[_certificate(run.record) for run in runs],
+        advice=[_advice(run.record) for run in runs if run.record.advice],
+        skipped=skipped,
+        foot=foot,
+    )  # fmt: skip
+
+
+def _depths(comparison: Comparison) -> Section | None:
+    """The metric against the depth, a line for each set of groups that differ in the depth alone."""
+    lines: dict[str, dict[str, Row]] = {}
+    for row in comparison.rows:
+        own = dict(row.group.settings)
+        depth = str(own.pop("strategy.unfreeze_depth", None))
+        name = " ".join(part for part in row.group.name.split() if not part.startswith("unfreeze_depth="))
+        lines.setdefault(name or str(own.get("scenario")), {})[depth] = row
+    lines = {name: rows for name, rows in lines.items() if len(rows) > 1}
+    if not lines:
+        return None
+    depths = sorted({depth for rows in lines.values() for depth in rows}, key=_depth_order)
+    series = [
+        Series(name, [_point(depths.index(d), rows[d]) for d in depths if d in rows], colour)
+        for colour, (name, rows) in enumerate(lines.items())
+    ]
+    drawn = chart(series, x_label="stages that train", y_label=comparison.metric, x_names=depths)
+    return Section(
+        "How deep to thaw", [Figure(drawn)], "0 trains the head only; bars are 95 % intervals.",
+        [(one.name, one.colour % NUM_COLOURS) for one in series],
+    )  # fmt: skip
+
+
+def _depth_order(depth: str) -> tuple[int, float | str]:
+    return (0, float(depth)) if depth.isdigit() else (1, depth)
+
+
+def _point(x: float, row: Row) -> Point:
+    score = row.score
+    return Point(x, score.mean, score.low, score.high, f"{row.group.name}: {score.text()}")
+
+
+def _pareto(comparison: Comparison) -> Section | None:
+    figures = []
+    for cost, (label, unit) in _COST_LABELS.items():
+        rows = [row for row in comparison.rows if row.costs[cost] > 0]
+        if len(rows) < 2:
+            continue
+        on = sorted((row for row in rows if cost in row.efficient), key=lambda row: row.costs[cost])
+        series = [
+            Series("others", [_point(row.costs[cost] / unit, row) for row in rows if row not in on], 7, joined=False),
+            Series("not dominated", [_point(row.costs[cost] / unit, row) for row in on], 0),
+        ]
+        drawn = chart([one for one in series if one.points], x_label=label, y_label=comparison.metric, log_x=True)
+        figures.append(Figure(drawn))
+    note = "Joined: nothing else is cheaper and better. The pointer names a point."
+    return Section("What it costs", figures, note) if figures else None
+
+
+def _curves(comparison: Comparison) -> Section | None:
+    """Mean over the seeds at every step at which all of them have a value."""
+    figures, key = [], []
+    rows = [row for row in comparison.rows if any(run.record.curves for run in row.group.runs)][:_MAX_CURVES]
+    for tag in ("train/loss", "val/loss", "val/accuracy"):
+        series = [Series(row.group.name, points, n) for n, row in enumerate(rows) if (points := _mean_curve(row, tag))]
+        if series:
+            figures.append(Figure(chart(series, x_label="step", y_label=tag)))
+            key = [(row.group.name, n) for n, row in enumerate(rows)]
+    left_out = len(comparison.rows) - len(rows)
+    note = f"The best {len(rows)} groups; {left_out} more are not drawn." if left_out > 0 else ""
+    return Section("Learning curves", figures, note, key) if figures else None
+
+
+def _mean_curve(row: Row, tag: str) -> list[Point]:
+    curves = [
+        {step: value for step, value in run.record.curves[tag] if step is not None}
+        for run in row.group.runs
+        if tag in run.record.curves
+    ]
+    if not curves:
+        return []
+    points = []
+    for step in sorted(set.intersection(*(set(curve) for curve in curves))):
+        values = [value for curve in curves if (value := curve[step]) is not None]
+        if values:
+            mean = statistics.fmean(values)
+            points.append(Point(step, mean, title=f"{row.group.name}, step {step}: {mean:.3f}"))
+    return points
+
+
+def _confusion(row: Row) -> dict[str, Any] | None:
+    records = [run.record for run in row.group.runs if "confusion" in run.record.classes]
+    if not records or len(records[0].classes["names"]) > _MAX_CLASSES:
+        return None
+    names = records[0].classes["names"]
+    counts = np.sum([record.classes["confusion"] for record in records], axis=0)  # (K, K)
+    totals = np.maximum(counts.sum(1), 1)
+    rows = [
+        {
+            "name": names[i],
+            "cells": [{"count": int(n), "share": round(float(n / totals[i]) * 0.8, 3)} for n in counts[i]],
+            "right": f"{counts[i, i] / totals[i]:.1%}",
+        }
+        for i in range(len(names))
+    ]
+    return {"name": row.group.name, "class_names": names, "rows": rows}
+
+
+def _certificate(record: Any) -> dict[str, Any]:
+    freeze, params = record.freeze, record.params
+    proof = {True: "verified", False: "BROKEN", None: "not checked"}[freeze.get("verified")]
+    return {
+        "name": record.run_id,
+        "frozen": f"{freeze.get('frozen_stages', '-')} of {record.model.get('num_stages', '-')}",
+        "params": f"{params.get('trainable', 0):,} / {params.get('total', 0):,}",
+        "checks": freeze.get("checks", 0),
+        "proof": proof,
+    }
+
+
+def _advice(record: Any) -> dict[str, Any]:
+    chosen = record.advice["recommendation"]
+    return {
+        "name": record.run_id,
+        "choice": f"{chosen['strategy']}, unfreeze_depth {chosen['unfreeze_depth']}",
+        "reasons": record.advice["reasons"],
+    }

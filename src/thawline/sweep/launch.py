@@ -1,0 +1,171 @@
+"""A sweep: a process for each job, what was completed before left as it is, and an exit code that tells."""
+
+import argparse
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+
+from thawline.errors import TOLD, JobsFailed, UserError
+from thawline.sweep.job import OUTPUT, Job, Status, command
+from thawline.sweep.manifest import find_same, identity, known_folders, write_manifest
+from thawline.sweep.processes import Running
+from thawline.sweep.table import SweepTable
+
+_DEPTH = "strategy.unfreeze_depth"
+_OBJECTIVE = "val/accuracy"  # what a sweeper that searches is told of a job
+
+
+def launch(
+    job_overrides: Sequence[Sequence[str]],
+    *,
+    first: int,
+    n_jobs: int,
+    config: DictConfig,
+    config_loader: ConfigLoader,
+) -> list[JobReturn]:
+    """Run the jobs, `n_jobs` at a time.
+
+    Args:
+        job_overrides: One list for each job.
+        first: Number of the first.
+        config: Of the sweep.
+    Raises:
+        KeyboardInterrupt: By Ctrl-C or SIGTERM; what was under way has been interrupted.
+    """
+    if n_jobs < 1:
+        raise UserError(f"hydra.launcher.n_jobs={n_jobs}: 1 or more")
+    if config.resume is not None:
+        raise UserError(f"resume={config.resume}: goes on with one run; leave out -m")
+    setup_globals()
+    console = Console()
+    sweep = _folder(config, console)
+    configs = [_composed(config, list(own), number, config_loader) for number, own in enumerate(job_overrides, first)]
+    known = known_folders(sweep)
+    jobs = [
+        Job(
+            number,
+            list(own),
+            sweep / known.get(tuple(identity(own)), str(cfg.hydra.sweep.subdir)),
+            str(cfg.hydra.runtime.choices.scenario),
+            cfg.seed,
+        )
+        for (number, own), cfg in zip(enumerate(job_overrides, first), configs, strict=True)
+    ]
+    for job in jobs:
+        job.find_earlier()
+    sweep.mkdir(parents=True, exist_ok=True)
+    write_manifest(sweep, list(config.hydra.overrides.task), jobs)
+    depths = sorted({str(cfg.strategy.unfreeze_depth) for cfg in configs})
+    depths = depths if len(depths) > 1 else []
+    script = [sys.executable, sys.argv[0], *_hydra_options(sys.argv[1:])]
+
+    def command_of(job: Job) -> list[str]:
+        return command(job, script=script, output_dir=str(config.output_dir), depths=depths)
+
+    with _sigterm_like_ctrl_c(), SweepTable(jobs, console) as table:
+        try:
+            Running(command_of, n_jobs).run(jobs, shown=table.show)
+        except KeyboardInterrupt as stop:
+            setattr(stop, TOLD, True)
+            print("interrupted; the same command with sweep.resume=true goes on", file=sys.stderr)
+            raise
+    return _returned(jobs, configs)
+
+
+def _folder(config: DictConfig, console: Console) -> Path:
+    """Of the sweep: a new one, or with `sweep.resume=true` that of the same sweep's last call."""
+    fresh = Path(str(config.hydra.sweep.dir)).absolute()
+    if not config.sweep.resume:
+        return fresh
+    same = find_same(fresh.parent, list(config.hydra.overrides.task))
+    told = f"going on with {same}" if same else f"no sweep like this one lies in {fresh.parent}; starting it"
+    console.print(f"sweep.resume=true: {told}", highlight=False, soft_wrap=True)
+    if same is None:
+        return fresh
+    with contextlib.suppress(OSError):  # Hydra's sweeper has made a folder already, with its config in it
+        (fresh / "multirun.yaml").unlink()
+        fresh.rmdir()
+    return same
+
+
+def _composed(config: DictConfig, overrides: list[str], number: int, loader: ConfigLoader) -> DictConfig:
+    """The job's config, for its folder's name and to tell bad input before anything runs."""
+    try:
+        found = loader.load_sweep_config(config, overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        error.args = (f"job {number} ({' '.join(overrides)}): {error}", *error.args[1:])
+        raise
+    with open_dict(found):
+        found.hydra.job.id = str(number)
+        found.hydra.job.num = number
+    return found
+
+
+def _returned(jobs: Sequence[Job], configs: Sequence[DictConfig]) -> list[JobReturn]:
+    failed = [job for job in jobs if job.status is not Status.COMPLETED]
+    found = []
+    for job, cfg in zip(jobs, configs, strict=True):
+        task = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+        done = JobReturn(job.overrides, task, cfg, str(Path.cwd()), cfg.hydra.job.name)
+        if job.status is Status.COMPLETED:
+            record = job.record
+            assert record is not None
+            done.status, done.return_value = JobStatus.COMPLETED, record.metrics.get(_OBJECTIVE)
+        else:
+            done = _NotCompleted(done.overrides, task, cfg, done.working_dir, done.task_name, JobStatus.FAILED)
+            done.return_value = JobsFailed(_told(failed, len(jobs)))
+        found.append(done)
+    return found
+
+
+class _NotCompleted(JobReturn):
+    """Raises what it holds where the sweeper asks for the result; Hydra's own prints the overrides before."""
+
+    @property
+    def return_value(self) -> Any:
+        raise self._return_value
+
+    @return_value.setter
+    def return_value(self, value: Any) -> None:
+        self._return_value = value
+
+
+def _told(failed: Sequence[Job], num_jobs: int) -> str:
+    names = ", ".join(job.folder.name for job in failed)
+    return (
+        f"{len(failed)} of {num_jobs} jobs did not complete: {names}; see {OUTPUT} in {failed[0].folder}; "
+        "the same command with sweep.resume=true runs them again"
+    )
+
+
+def _hydra_options(arguments: Sequence[str]) -> list[str]:
+    """Options that say where configs lie; `-m` is the sweep's own."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    names = {"--config-path": "-cp", "--config-name": "-cn", "--config-dir": "-cd"}
+    for long, short in names.items():
+        parser.add_argument(short, long)
+    known: dict[str, Any] = vars(parser.parse_known_args(list(arguments))[0])
+    return [part for long in names if (value := known[long[2:].replace("-", "_")]) for part in (long, value)]
+
+
+@contextlib.contextmanager
+def _sigterm_like_ctrl_c() -> Iterator[None]:
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,97 @@
+"""A sweep in the terminal: a table of its jobs that follows them while they run."""
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from thawline.sweep.job import OUTPUT, Job, Status
+
+_STYLES = {Status.RUNNING: "bold", Status.COMPLETED: "green", Status.FAILED: "red", Status.INTERRUPTED: "yellow"}
+_TAIL_BYTES = 2000  # of a job's output, to find its last line in
+_PER_SECOND = 2
+
+
+class SweepTable:
+    """Shows the jobs: in a terminal as one table that changes, else a line when a job begins and when it ends."""
+
+    def __init__(self, jobs: Sequence[Job], console: Console) -> None:
+        self.jobs = jobs
+        self.console = console
+        self._live = Live(console=console, refresh_per_second=_PER_SECOND) if console.is_terminal else None
+        self._told: dict[int, Status] = {}
+
+    def __enter__(self) -> "SweepTable":
+        if self._live:
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._live:
+            self._live.update(jobs_table(self.jobs))
+            self._live.__exit__(None, None, None)
+
+    def show(self) -> None:
+        """Bring it up to date."""
+        if self._live:
+            self._live.update(jobs_table(self.jobs))
+            return
+        for job in self.jobs:
+            if job.status is not Status.WAITING and self._told.get(job.number) is not job.status:
+                self._told[job.number] = job.status
+                self.console.print(_line(job), highlight=False, markup=False, soft_wrap=True)
+
+
+def jobs_table(jobs: Sequence[Job]) -> Table:
+    """One row per job."""
+    ended = sum(job.status not in (Status.WAITING, Status.RUNNING) for job in jobs)
+    table = Table(title=f"Sweep: {ended} of {len(jobs)} jobs ended", title_justify="left", box=None, pad_edge=False)
+    for name in ("run", "status", "time", "val", "test", ""):
+        table.add_column(name, justify="right" if name in ("time", "val", "test") else "left", no_wrap=True)
+    for job in jobs:
+        val, test = _accuracies(job)
+        told = job.error or (_last_line(job) if job.status is Status.RUNNING else "")
+        table.add_row(
+            job.folder.name, _status(job), _seconds(job), val, test, told, style=_STYLES.get(job.status, "dim")
+        )
+    return table
+
+
+def _line(job: Job) -> str:
+    val, test = _accuracies(job)
+    scores = f", val {val}, test {test}" if val else ""
+    told = f": {job.error}" if job.error else ""
+    took = "" if job.status is Status.RUNNING or job.already else f" after {_seconds(job)}"
+    return f"Run {job.folder.name}: {_status(job)}{took}{scores}{told}"
+
+
+def _status(job: Job) -> str:
+    return "completed before" if job.already else job.status.value
+
+
+def _seconds(job: Job) -> str:
+    if job.status is Status.WAITING or job.already:
+        return ""
+    seconds = time.monotonic() - job.started if job.status is Status.RUNNING else job.seconds
+    return f"{seconds:.0f} s"
+
+
+def _accuracies(job: Job) -> tuple[str, str]:
+    record = job.record if job.status is Status.COMPLETED else None
+    if record is None:
+        return "", ""
+    val, test = (record.metrics.get(f"{split}/accuracy") for split in ("val", "test"))
+    return tuple("" if value is None else f"{value:.3f}" for value in (val, test))  # type: ignore[return-value]
+
+
+def _last_line(job: Job) -> str:
+    """Of what the job has printed; a progress bar rewrites its line."""
+    path = job.folder / OUTPUT
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+        lines = file.read().decode("utf-8", errors="replace").replace("\r", "\n").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -1,0 +1,101 @@
+"""What is grouped, how it is named, what is skipped, and what the tables say."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from made_up import depth_sweep, write_run
+
+from thawline.errors import UserError
+from thawline.report.collect import collect, with_metric
+from thawline.report.comparison import compare
+from thawline.report.comparison_table import csv_text, markdown
+
+
+def test_runs_that_differ_in_the_seed_alone_are_one_group(tmp_path: Path) -> None:
+    runs, skipped = collect([depth_sweep(tmp_path)])
+    assert not skipped
+    found = compare(runs, metric="test/accuracy")
+    assert [row.group.name for row in found.rows] == ["unfreeze_depth=2", "unfreeze_depth=all", "unfreeze_depth=0"]
+    assert [row.group.seeds for row in found.rows] == [[0, 1, 2]] * 3
+    assert [round(row.score.mean, 6) for row in found.rows] == [0.81, 0.76, 0.71]
+    assert [sorted(row.efficient) for row in found.rows] == [
+        ["fit_s", "peak_memory_bytes", "train_flops"],
+        [],
+        ["fit_s"],
+    ]
+    assert compare(runs, metric="test/loss").rows[0].group.name == "unfreeze_depth=2"  # the lowest first
+
+
+def test_names_hold_the_fewest_settings_that_tell_groups_apart(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", depth=2, seed=0, accuracy=0.5)
+    write_run(tmp_path / "b", depth=2, seed=0, accuracy=0.6, settings={"optim.lr": 0.1, "z": 1})
+    write_run(tmp_path / "c", depth=2, seed=0, accuracy=0.7, settings={"optim.lr": 0.1, "z": 2})
+    names = {row.group.name for row in compare(collect([tmp_path])[0], metric="test/accuracy").rows}
+    assert names == {"lr=0.001 z=None", "lr=0.1 z=1", "lr=0.1 z=2"}
+
+
+def test_other_images_are_another_group(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", depth=2, seed=0, accuracy=0.5)
+    write_run(tmp_path / "b", depth=2, seed=1, accuracy=0.6, data={"name": "solar_cells", "fingerprint": "xyz"})
+    assert len(compare(collect([tmp_path])[0], metric="test/accuracy").rows) == 2
+
+
+def test_differences_are_from_the_baselines_group(tmp_path: Path) -> None:
+    runs, _ = collect([depth_sweep(tmp_path)])
+    found = compare(runs, metric="test/accuracy", baseline=tmp_path / "0_1")
+    assert found.baseline == "unfreeze_depth=0"
+    differences = [row.difference.mean for row in found.rows if row.difference]
+    assert differences == [pytest.approx(0.10), pytest.approx(0.05), pytest.approx(0.0)]
+    with pytest.raises(
+        UserError, match=r"--baseline .*nowhere: not among the runs compared; one run of each group: 0_0"
+    ):
+        compare(runs, metric="test/accuracy", baseline=Path("nowhere"))
+
+
+def test_what_cannot_be_compared_is_left_out_with_its_reason(tmp_path: Path) -> None:
+    write_run(tmp_path / "good", depth=0, seed=0, accuracy=0.5)
+    write_run(tmp_path / "going_on", depth=0, seed=1, accuracy=0.5, status="running")
+    write_run(tmp_path / "broken", depth=0, seed=2, accuracy=0.5, status="failed", error="ValueError: no")
+    write_run(tmp_path / "other", depth=0, seed=3, accuracy=0.5, metrics={"val/accuracy": 0.4})
+    for name, content in (("half", '{"schema": 1, "run'), ("future", '{"schema": 99}'), ("list", "[1]")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(content)
+    runs, skipped = collect([tmp_path])
+    runs, lacking = with_metric(runs, "test/accuracy")
+    assert [run.folder.name for run in runs] == ["good"]
+    reasons = {one.path.parent.name: one.reason for one in [*skipped, *lacking]}
+    assert reasons["going_on"] == "still running, or killed"
+    assert reasons["broken"] == "failed (ValueError: no)"
+    assert reasons["other"] == "has no test/accuracy"
+    assert reasons["half"].startswith("not a readable run record")
+    assert reasons["future"] == reasons["list"] == "not a run record of schema 1"
+
+
+@pytest.mark.parametrize(("name", "says"), [("nowhere", "no such file or folder"), ("", "no run.json was found")])
+def test_nothing_to_compare_is_one_line(tmp_path: Path, name: str, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        collect([tmp_path / name])
+
+
+def test_an_unknown_metric_lists_those_present(tmp_path: Path) -> None:
+    runs, _ = collect([depth_sweep(tmp_path)])
+    with pytest.raises(UserError, match=r"--metric f1: no run has it; present are test/accuracy, test/loss, val/acc"):
+        with_metric(runs, "f1")
+
+
+def test_the_markdown_table_has_a_row_per_group(tmp_path: Path) -> None:
+    lines = markdown(compare(collect([depth_sweep(tmp_path)])[0], metric="test/accuracy")).splitlines()
+    assert lines[0].startswith("| runs of | seeds | test/accuracy | trained | time | compute | memory |")
+    assert lines[2].startswith("| unfreeze_depth=2 | 3 | 0.810 (0.800 to 0.820) | 10.0% | 10.0 s | 1 TFLOP | 2.0 GB |")
+    assert len(lines) == 5
+
+
+def test_the_csv_holds_full_numbers(tmp_path: Path) -> None:
+    runs, _ = collect([depth_sweep(tmp_path)])
+    rows = list(csv.DictReader(io.StringIO(csv_text(compare(runs, metric="test/accuracy", baseline=tmp_path / "0_0")))))
+    assert [row["group"] for row in rows] == ["unfreeze_depth=2", "unfreeze_depth=all", "unfreeze_depth=0"]
+    assert float(rows[0]["test/accuracy_mean"]) == pytest.approx(0.81)
+    assert float(rows[0]["difference_mean"]) == pytest.approx(0.1)
+    assert (rows[0]["pareto_fit_s"], rows[1]["pareto_fit_s"]) == ("True", "False")
