@@ -72,7 +72,8 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     events = EventAccumulator(str(folder))
     events.Reload()
     tags = [tag for tag in events.Tags()["scalars"] if not tag.startswith("cost/")]  # times differ
-    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
+    # By step: files of one second, as a killed run and its resumption may write, are read in the order of their names.
+    return {tag: sorted((event.step, event.value) for event in events.Scalars(tag)) for tag in tags}
 
 
 def equal(a: Any, b: Any) -> bool:

@@ -56,13 +56,17 @@ def test_bad_jobs_leave_the_others_and_a_second_call_finishes_them(tmp_path: Pat
     assert [r["status"] for r in records(tmp_path).values()] == ["completed"] * 6
     assert calls(tmp_path) == [1] * 6  # the bad ones anew, the others not again
     assert second.stdout.count("completed before") == 2
+    other = sweep(tmp_path, "seed=0", "sweep.resume=true")
+    assert "no sweep like this one" in other.stdout
+    assert len(list((tmp_path / "multirun").iterdir())) == 2
 
 
-def test_jobs_share_the_cores_and_know_the_sweeps_depths(tmp_path: Path) -> None:
+def test_jobs_share_the_cores_know_the_sweeps_depths_and_tell_their_accuracy(tmp_path: Path) -> None:
     done = sweep(tmp_path, "strategy.unfreeze_depth=0,2,all", "hydra.launcher.n_jobs=3")
     assert done.returncode == 0, done.stderr
     outputs = [path.read_text().splitlines()[0] for path in sorted(tmp_path.rglob("output.log"))]
     assert outputs == [f"threads {max(1, num_cores() // 3)}, depths [0, 2, 'all']"] * 3
+    assert done.stdout.count("val 0.500, test 0.400") == 3
 
 
 def test_bad_input_is_told_before_anything_runs(tmp_path: Path) -> None:
@@ -94,20 +98,3 @@ def test_ctrl_c_ends_the_sweep_in_order_and_it_goes_on(tmp_path: Path) -> None:
     (folder / "mended").touch()
     assert sweep(tmp_path, *arguments, "sweep.resume=true").returncode == 0
     assert [r["status"] for r in records(tmp_path).values()] == ["completed"] * 3
-
-
-def test_another_sweep_is_not_gone_on_with(tmp_path: Path) -> None:
-    assert sweep(tmp_path, "seed=0,1").returncode == 0
-    time.sleep(1.1)  # a sweep's folder is named after the second
-    other = sweep(tmp_path, "seed=0,2", "sweep.resume=true")
-    assert other.returncode == 0
-    assert "no sweep like this one" in other.stdout
-    assert len(list((tmp_path / "multirun").iterdir())) == 2
-
-
-def test_a_sweep_that_searches_is_told_the_validation_accuracy(tmp_path: Path) -> None:
-    """What a sweeper sees of a job is its JobReturn."""
-    done = sweep(tmp_path, "seed=0,3")
-    assert done.returncode == 0
-    lines = [line for line in done.stdout.splitlines() if "completed" in line]
-    assert [line.split(", ")[1] for line in lines] == ["val 0.500", "val 0.800"]

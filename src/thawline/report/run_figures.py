@@ -36,7 +36,8 @@ def confusion_figure(confusion: Sequence[Sequence[int]], class_names: Sequence[s
 def mistakes_figure(images: Sequence[Image.Image], titles: Sequence[str]) -> "Figure":
     """The images, each below its title, in rows of four."""
     rows = -(-len(images) // _COLUMNS)
-    figure = _figure(2.6 * _COLUMNS, 2.9 * rows)
+    figure = _figure(2.6 * _COLUMNS, 2.9 * rows, constrained=False)
+    figure.subplots_adjust(left=0.02, right=0.98, bottom=0.02, top=1 - 0.1 / rows, wspace=0.06, hspace=0.2)
     for axes in figure.subplots(rows, _COLUMNS, squeeze=False).flat:
         axes.axis("off")
     for axes, image, title in zip(figure.axes, images, titles, strict=False):
@@ -62,7 +63,7 @@ def plan_figure(trained: Sequence[Sequence[bool]], stage_names: Sequence[str]) -
     return figure
 
 
-def _figure(width: float, height: float) -> "Figure":
+def _figure(width: float, height: float, *, constrained: bool = True) -> "Figure":
     from matplotlib.figure import Figure  # it loads slowly: only for those who draw
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout="constrained" if constrained else None)
