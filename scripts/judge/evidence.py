@@ -12,7 +12,7 @@ from judge.prepared import IMAGE_SIZE, NUM_SEEDS, Prepared
 from thawline.advisor.distance import Distances
 from thawline.advisor.evidence import evidence_of
 from thawline.advisor.look import MAX_DISTANCE_IMAGES, source_distances
-from thawline.advisor.pilot import MAX_IMAGES, PILOT, Pilot, run_pilot
+from thawline.advisor.pilot import PILOT, run_pilot
 from thawline.advisor.profile import GRIDS, depth_profile, pooled_taps
 from thawline.data.sources.source import IntArray, Split
 from thawline.features.extract import Tap
@@ -39,7 +39,8 @@ def _of_split(prepared: Prepared, backbone: Backbone, split: Mapping[Split, IntA
     names = tuple(stage.name for stage in backbone.stages)
     profile = depth_profile(features, labels, train, stage_names=names, distances=distances)
     looked = time.perf_counter()
-    pilot = _pilot(prepared, backbone, train, split["val"])
+    rows = prepared.stored[Tap(PILOT.num_frozen(backbone.num_stages))][both]
+    pilot = run_pilot(backbone, rows, labels, train, precision=_PRECISION, device=torch.device("cpu"))
     found = evidence_of(profile, pilot, num_train=len(train), num_classes=prepared.num_classes)
     return {
         "evidence": asdict(found), "seconds": looked - start, "pilot_seconds": time.perf_counter() - looked,
@@ -47,14 +48,6 @@ def _of_split(prepared: Prepared, backbone: Backbone, split: Mapping[Split, IntA
         "held_out": {"last": profile.held_out.last.accuracy, "all_stages": profile.held_out.all_stages.accuracy},
         "distance_by_stage": [r.value if r else None for r in distances.stages] if distances else None,
     }  # fmt: skip
-
-
-def _pilot(prepared: Prepared, backbone: Backbone, train: IntArray, val: IntArray) -> Pilot:
-    some = train[np.linspace(0, len(train) - 1, min(len(train), MAX_IMAGES)).astype(np.int64)]
-    both = np.concatenate([some, val])
-    rows = prepared.stored[Tap(PILOT.num_frozen(backbone.num_stages))][both]
-    labels = prepared.labels[both].numpy()
-    return run_pilot(backbone, rows, labels, some, precision=_PRECISION, device=torch.device("cpu"))
 
 
 def _distances(prepared: Prepared, backbone: Backbone, train: IntArray) -> Distances | None:

@@ -177,13 +177,9 @@ def _pilot(
         _log.warning("Note: no pilot: training the last two stages would take %.0f s here.", seconds)
         return None
     _log.info("Pilot: the last two stages, trained for about %.0f s", seconds)
-    part = np.linspace(0, len(seen.sample) - 1, num_images).astype(np.int64)
-    chosen = np.concatenate([part, np.arange(len(seen.sample), len(seen.rows))])
-    indices = np.concatenate([seen.sample, seen.held_out])[chosen]
-    groups = data.source.groups[seen.sample[part]]
-    return run_pilot(
-        backbone, seen.rows[chosen], data.source.labels[indices], groups, precision=precision, device=device
-    )
+    labels = data.source.labels[np.concatenate([seen.sample, seen.held_out])]
+    groups = data.source.groups[seen.sample]
+    return run_pilot(backbone, seen.rows, labels, groups, precision=precision, device=device)
 
 
 def _prices(

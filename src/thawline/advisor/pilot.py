@@ -31,7 +31,12 @@ MAX_SECONDS = 30.0  # chosen: half of the minute that advice may take
 
 @dataclass(frozen=True)
 class Pilot:
-    """Which images were classified right: those of the folds, (N,), bool, and the held-out ones, (V,), bool."""
+    """Which images were classified right.
+
+    Attributes:
+        in_folds: At most `MAX_IMAGES` of the first N images, bool.
+        held_out: The others, (V,), bool.
+    """
 
     in_folds: Tensor
     held_out: Tensor
@@ -55,13 +60,16 @@ def run_pilot(
 ) -> Pilot:
     """Classify each of the first N images by a model fitted on other folds, the V others by one fitted on all N.
 
-    `backbone` stays as it is.
+    Of more than `MAX_IMAGES`, so many of the N are taken, evenly spread. `backbone` stays as it is.
 
     Args:
         rows: Activations at the cut of `PILOT`, (N + V, *row).
         labels: Of the images, (N + V,), int64.
         groups: Of the first N; images of one group are judged together.
     """
+    part = np.linspace(0, len(groups) - 1, min(len(groups), MAX_IMAGES)).astype(np.int64)
+    chosen = np.concatenate([part, np.arange(len(groups), len(labels))])
+    rows, labels, groups = rows[chosen], labels[chosen], groups[part]
     targets = torch.unique(torch.from_numpy(labels), return_inverse=True)[1]
     num_train = len(groups)
     folds = make_folds(labels[:num_train], groups, seed=seed, num_folds=NUM_FOLDS)

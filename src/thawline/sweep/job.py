@@ -10,9 +10,9 @@ from pathlib import Path
 
 from thawline.errors import UserError
 from thawline.report.run_record import FILE_NAME, RunRecord, load_record
+from thawline.resume import CHECKPOINT
 
 OUTPUT = "output.log"  # what the job printed, in its folder
-_CHECKPOINT = Path("checkpoints") / "last.ckpt"
 _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)  # exit codes
 
 
@@ -87,7 +87,7 @@ class Job:
     @property
     def can_go_on(self) -> bool:
         """Whether a checkpoint of an earlier call is there."""
-        return (self.folder / _CHECKPOINT).is_file() and self.record is not None
+        return (self.folder / CHECKPOINT).is_file() and self.record is not None
 
 
 def command(job: Job, *, script: Sequence[str], output_dir: str, depths: Sequence[str]) -> list[str]:
@@ -114,6 +114,5 @@ def _cause(code: int, output: Path) -> str:
     """Of a job that could not say it itself: the signal, or its last line."""
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
-    lines = output.read_text(encoding="utf-8", errors="replace").split() if output.is_file() else []
-    last = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1] if lines else "no output"
-    return f"exit code {code}: {last}"
+    lines = output.read_text(encoding="utf-8", errors="replace").strip().splitlines() if output.is_file() else []
+    return f"exit code {code}: {lines[-1] if lines else 'no output'}"

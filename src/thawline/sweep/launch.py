@@ -22,7 +22,6 @@ from thawline.sweep.manifest import find_same, identity, known_folders, write_ma
 from thawline.sweep.processes import Running
 from thawline.sweep.table import SweepTable
 
-_DEPTH = "strategy.unfreeze_depth"
 _OBJECTIVE = "val/accuracy"  # what a sweeper that searches is told of a job
 
 
