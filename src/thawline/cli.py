@@ -24,6 +24,7 @@ _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXI
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException, OSError)  # perhaps by the user; `explain` decides
 _NEAR = 0.5  # chosen: difflib's similarity above which a name is suggested; `partial` for `partial_fine_tune` has 0.58
 _PATH_KEYS = ("resume", "output_dir", "data.root")  # their values are paths, with no syntax of Hydra's in them
+_EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit", "optuna": "optuna"}
 _MAX_SLUG = 100  # characters; file systems allow 255
 
 
@@ -122,6 +123,8 @@ def _missing_option(error: MissingConfigException) -> str:
     options = list(error.options or [])
     if not group or not options:
         return _one_line(error)
+    if choice in _EXTRAS and group in ("hydra/launcher", "hydra/sweeper"):
+        return f'{group}={choice}: comes with an extra; pip install "thawline[{_EXTRAS[choice]}]"'
     near = difflib.get_close_matches(choice, options, n=1, cutoff=_NEAR)
     hint = f"did you mean {near[0]}? " if near else ""
     more = "; any timm model: model.name=NAME model.weights=hub, none or FILE" if group == "model" else ""

@@ -41,22 +41,21 @@ _MAX_CONFUSION = 200  # chosen: classes up to which run.json holds the matrix; t
 
 
 def fit_and_test(
-    cfg: DictConfig, parts: Parts, record: RunRecord, *, folder: Path, start: float, boundary: Boundary | None
+    cfg: DictConfig, parts: Parts, record: RunRecord, *, folder: Path, cost: CostCallback, boundary: Boundary | None
 ) -> None:
     """Train from `boundary`, or from the start; `record` learns metrics, cost and the state of the freeze.
 
     Args:
-        start: Clock time, as `time.perf_counter` tells it, at which the run began.
+        cost: Since the run began.
     """
     guard = FreezeGuard(parts.bound) if cfg.strategy.guard else None
     best, last = BestCheckpoint(folder / "checkpoints"), LastCheckpoint(folder / "checkpoints")
-    cost, curves, mistakes = CostCallback(), CurvesCallback(), MistakesCallback()
+    curves, mistakes = CurvesCallback(), MistakesCallback()
     logger = EventFileLogger(folder, first_step=boundary.step if boundary else None)
     callbacks = _callbacks(cfg, parts, record, [cost, best, curves, mistakes], folder=folder, guard=guard, last=last)
     trainer = _trainer(cfg, parts, logger, callbacks)
     mixing = parts.model.regularize.wise_ft_shares != [1.0]
     pretrained = {n: t.detach().clone() for n, t in parts.bound.tensors().items()} if mixing else {}
-    begun, per_hour = time.perf_counter(), cost_settings(cfg).per_hour
     try:
         trainer.fit(
             parts.model, datamodule=parts.data, ckpt_path=boundary.checkpoint if boundary else None, weights_only=True
@@ -82,12 +81,10 @@ def fit_and_test(
         raise KeyboardInterrupt from stop
     finally:
         record.freeze = _freeze_record(parts, guard, trainer.current_epoch)
-    ended = time.perf_counter()
-    cost.cost.wall_s, cost.cost.test_s = cost.fit_before_s + ended - start, ended - fitted
-    cost.cost.cache_s = record.cache.get("seconds", 0.0)
-    cost.cost.setup_s = begun - start - cost.cost.cache_s
-    cost.cost.price = None if per_hour is None else per_hour * cost.cost.wall_s / 3600
-    record.cost = asdict(cost.cost)
+    settled = cost.settle(
+        tested_since=fitted, cache_s=record.cache.get("seconds", 0.0), per_hour=cost_settings(cfg).per_hour
+    )
+    record.cost = asdict(settled)
     if guard is not None and is_main():
         after, tested = (digests(body["state_dict"]) for body in (load_checkpoint(last.path), tested_weights))
         ran = parts.bound.until(num_epochs)

@@ -17,10 +17,12 @@ from torch import nn
 from thawline import __version__, auto
 from thawline.announce import announce
 from thawline.caching import cache_frozen_stages
+from thawline.callbacks.cost import CostCallback
 from thawline.config import Settings, flat, resolve, seed_setting, settings_of
 from thawline.conflicts import refuse_conflicts
 from thawline.data.datamodule import ImageDataModule
 from thawline.device import choose_device
+from thawline.energy import EnergyMeter, counters_of
 from thawline.errors import UserError
 from thawline.features.readout import make_readout
 from thawline.fit import fit_and_test
@@ -69,6 +71,7 @@ def train(cfg: DictConfig) -> RunRecord:
         if boundary is None and is_main():
             OmegaConf.save(cfg, folder / CONFIG_NAME)
         device, processes = choose_device(chosen.trainer.accelerator), chosen.trainer.devices
+        cost = CostCallback(start=start, energy=EnergyMeter(counters_of(device)))
         parts = _build(cfg, chosen, record, device=device, step=boundary.step if boundary else 0)
         if boundary is not None:
             boundary.refuse_others(record)
@@ -78,7 +81,7 @@ def train(cfg: DictConfig) -> RunRecord:
         record.cache = asdict(
             cache_frozen_stages(parts, chosen.cache, device=device, processes=processes, depths=chosen.sweep.depths)
         )
-        fit_and_test(cfg, parts, record, folder=folder, start=start, boundary=boundary)
+        fit_and_test(cfg, parts, record, folder=folder, cost=cost, boundary=boundary)
     if is_main():
         shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
         Console().print(summary_panel(record))

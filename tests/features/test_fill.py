@@ -1,6 +1,9 @@
 """A store's key holds all that its numbers depend on; what is there is not computed again."""
 
+import logging
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +199,38 @@ def test_a_pass_that_fails_leaves_nothing(tiny_backbone: Backbone, colours: Sour
     with pytest.raises(OSError, match="unreadable"):
         fill([Wanted(images, 1, random_views=False)], tiny_backbone, cache=cache, taps=[Tap(7)], mode=FP32, device=CPU)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_runs_that_want_the_same_at_once_compute_it_once(
+    tiny_backbone: Backbone, colours: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    caplog.set_level(logging.INFO)
+    passes = count_passes(monkeypatch)
+    tiny_backbone.eval()
+    both_came = threading.Barrier(2, timeout=10)
+    stored = fill_module._stored
+
+    def together(cache: FeatureCache, keys: Any) -> Any:
+        found = stored(cache, keys)
+        if not both_came.broken and len(waited) < 2:
+            waited.append(1)
+            both_came.wait()  # each has seen that nothing is there
+        return found
+
+    waited: list[int] = []
+    monkeypatch.setattr(fill_module, "_stored", together)
+    wanted = [Wanted(dataset(tiny_backbone, colours), 1, random_views=False)]
+
+    def run(_: int) -> Any:
+        cache = FeatureCache(tmp_path, max_bytes=10**9)
+        return fill(wanted, tiny_backbone, cache=cache, taps=[Tap(4), Tap(7)], mode=FP32, device=CPU)
+
+    with ThreadPoolExecutor(2) as pool:
+        (first,), (second,) = pool.map(run, range(2))
+    assert len(passes) == 1
+    assert [array.folder for array in first] == [array.folder for array in second]
+    assert "waiting for it" in caplog.text
+    assert not list(tmp_path.glob("*.lock"))
 
 
 def test_a_smaller_last_batch_is_filled_up_for_compiled_code(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from thawline.energy import EnergyMeter
 from thawline.memory import peak_resident_bytes, start_counting_peak
 from thawline.models.flops import flop_formulas
 from thawline.models.saved_bytes import count_saved_bytes
@@ -31,6 +32,7 @@ class Cost:
     train_flops: int = 0  # forward and backward of all training steps
     forward_flops: float = 0.0  # of one training image, in the last phase of the freeze plan; stored stages cost none
     backward_flops: float = 0.0  # of the same image
+    energy_j: float | None = None  # joules of the whole run, where the hardware counts them
     price: float | None = None  # of `wall_s` at `cost.per_hour`
 
 
@@ -49,10 +51,18 @@ def peak_memory_bytes(device: torch.device) -> int:
 
 class CostCallback(L.Callback):
     """Fills a `Cost`. The first training step of every phase of the freeze plan is counted with its FLOPs and saved
-    activations; the others run free. A resumed run goes on from the numbers in its checkpoint."""
+    activations; the others run free. A resumed run goes on from the numbers in its checkpoint.
 
-    def __init__(self) -> None:
+    Args:
+        start: Clock time, as `time.perf_counter` tells it, at which the run began; None for now.
+        energy: Counting since then.
+    """
+
+    def __init__(self, *, start: float | None = None, energy: EnergyMeter | None = None) -> None:
         self.cost = Cost()
+        self._start = time.perf_counter() if start is None else start
+        self._energy = energy or EnergyMeter([])
+        self._energy_before: float | None = None  # of processes that this run was resumed from
         self._counted: list[str] = []  # names of what trained in the step that was counted last
         self._step_flops = 0
         self._forward_flops = 0
@@ -61,7 +71,7 @@ class CostCallback(L.Callback):
         self._timed_images = 0
         self._counting = False
         self._fit_start = 0.0
-        self.fit_before_s = 0.0  # in processes that this run was resumed from
+        self._fit_before_s = 0.0
         self._counters = contextlib.ExitStack()
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -108,6 +118,7 @@ class CostCallback(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._batch_start = time.perf_counter()
+        self._joules()  # often enough for counters that start over
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         cost = self.cost
@@ -116,18 +127,36 @@ class CostCallback(L.Callback):
         cost.optimizer_state_bytes = sum(optimizer_state_bytes(o) for o in trainer.optimizers)
         cost.peak_memory_bytes = max(cost.peak_memory_bytes, peak_memory_bytes(pl_module.device))
 
+    def settle(self, *, tested_since: float, cache_s: float, per_hour: float | None) -> Cost:
+        """The run has ended: its time in parts, its energy, its price.
+
+        Args:
+            tested_since: Clock time at which the fit had ended.
+        """
+        cost, ended = self.cost, time.perf_counter()
+        cost.wall_s, cost.test_s, cost.cache_s = self._fit_before_s + ended - self._start, ended - tested_since, cache_s
+        cost.setup_s = self._fit_start - self._start - cache_s
+        cost.energy_j = self._joules()
+        cost.price = None if per_hour is None else per_hour * cost.wall_s / 3600
+        return cost
+
+    def _joules(self) -> float | None:
+        now = self._energy.joules()
+        return now if self._energy_before is None or now is None else self._energy_before + now
+
     def _elapsed(self) -> float:
-        return self.fit_before_s + time.perf_counter() - self._fit_start
+        return self._fit_before_s + time.perf_counter() - self._fit_start
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         self._counters.close()
 
     def state_dict(self) -> dict[str, Any]:
         own = ("_counted", "_step_flops", "_train_s", "_timed_images")
-        return {"cost": asdict(self.cost), "elapsed_s": self._elapsed(), **{key: getattr(self, key) for key in own}}
+        so_far = {"cost": asdict(self.cost), "elapsed_s": self._elapsed(), "energy_j": self._joules()}
+        return {**so_far, **{key: getattr(self, key) for key in own}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.cost = Cost(**state_dict["cost"])
-        self.fit_before_s = state_dict["elapsed_s"]
+        self._fit_before_s, self._energy_before = state_dict["elapsed_s"], state_dict["energy_j"]
         for key in ("_counted", "_step_flops", "_train_s", "_timed_images"):
             setattr(self, key, state_dict[key])

@@ -1,11 +1,13 @@
 """The folder of stores: content-keyed, bounded in size; a stale key is a miss."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
+import logging
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ from thawline.settings import CacheSettings
 # Raised whenever what is stored for the same key changes: the order of rows, the arithmetic, the format.
 CODE_VERSION = 2
 _PART = ".part"  # of the folder of a store that is being written
+_LOCK = ".lock"  # of the file that the one who computes a store holds
 _ABANDONED_S = 24 * 3600.0  # chosen: no pass over a set of images that a cache may hold takes longer
+_log = logging.getLogger(__name__)
 
 
 def cache_key(about: Mapping[str, Any]) -> str:
@@ -63,6 +67,23 @@ class FeatureCache:
             shutil.rmtree(folder, ignore_errors=True)
             return None
 
+    @contextlib.contextmanager
+    def alone(self, about: Mapping[str, Any]) -> Iterator[None]:
+        """Compute what `about` describes while no other process does; one that does is waited for.
+
+        The system releases the lock of a process that dies. A file system without locks goes without: two writers of
+        one store are safe, only slow.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{cache_key(about)}{_LOCK}"
+        with path.open("w") as file:
+            with contextlib.suppress(OSError):
+                _wait_for(file.fileno())
+            try:
+                yield
+            finally:  # one who waits holds a file without a name now, and finds the store
+                path.unlink(missing_ok=True)
+
     def writers(
         self, abouts: Sequence[Mapping[str, Any]], specs: Sequence[ArraySpec], *, num_rows: int
     ) -> list[StoreWriter]:
@@ -105,6 +126,14 @@ class FeatureCache:
         free = shutil.disk_usage(self.folder).free
         if num_bytes > free:
             raise OSError(f"{num_bytes / 1e9:.2f} GB are needed in {self.folder}, {free / 1e9:.2f} GB are free")
+
+
+def _wait_for(file: int) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        _log.info("Another run computes the same frozen stages; waiting for it.")
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _entry(folder: Path) -> Entry:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -23,6 +23,7 @@ from thawline.models.fused import FusedPrefix
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
+_OF_A_TAP = ("cut", "grid", "stage", "weights")  # keys in which the stores of one pass differ
 _LIBRARIES = ("torch", "torchvision", "timm", "pillow")  # that decode, transform and compute
 
 
@@ -90,18 +91,24 @@ def fill(
     filled = []
     for split in wanted:
         keys = {tap: about(split, backbone, tap=tap, mode=mode, device=device) for tap in taps}
-        found = {tap: cache.get(key) for tap, key in keys.items()}
-        missing = [tap for tap, array in found.items() if array is None]
-        if missing:
-            if runner is None or runner.taps != tuple(missing):
-                runner = PrefixRunner(backbone, missing, mode, fused=fused)
-            _pass(split, runner, cache, [keys[tap] for tap in missing], device, num_workers)
-            found |= {tap: cache.get(keys[tap]) for tap in missing}
-        arrays = [array for array in found.values() if array is not None]
-        if len(arrays) < len(taps):
+        found = _stored(cache, keys)
+        if len(found) < len(taps):
+            with cache.alone({name: value for name, value in keys[taps[0]].items() if name not in _OF_A_TAP}):
+                found = _stored(cache, keys)  # another run may have computed them meanwhile
+                if missing := [tap for tap in taps if tap not in found]:
+                    if runner is None or runner.taps != tuple(missing):
+                        runner = PrefixRunner(backbone, missing, mode, fused=fused)
+                    _pass(split, runner, cache, [keys[tap] for tap in missing], device, num_workers)
+                    found |= _stored(cache, {tap: keys[tap] for tap in missing})
+        if len(found) < len(taps):
             raise OSError(f"{cache.folder}: a store that was just written is gone")
-        filled.append(arrays)
+        filled.append([found[tap] for tap in taps])
     return filled
+
+
+def _stored(cache: FeatureCache, keys: Mapping[Tap, Mapping[str, Any]]) -> dict[Tap, StoredArray]:
+    """Those that are there."""
+    return {tap: array for tap, key in keys.items() if (array := cache.get(key)) is not None}
 
 
 def _pass(

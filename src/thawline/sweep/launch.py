@@ -12,12 +12,13 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from thawline.errors import TOLD, JobsFailed, UserError
 from thawline.sweep.job import OUTPUT, Job, Status, command
+from thawline.sweep.manifest import FILE_NAME as MANIFEST
 from thawline.sweep.manifest import find_same, identity, known_folders, write_manifest
 from thawline.sweep.processes import Running
 from thawline.sweep.table import SweepTable
@@ -85,7 +86,7 @@ def launch(
 def _folder(config: DictConfig, console: Console) -> Path:
     """Of the sweep: a new one, or with `sweep.resume=true` that of the same sweep's last call."""
     fresh = Path(str(config.hydra.sweep.dir)).absolute()
-    if not config.sweep.resume:
+    if not config.sweep.resume or (fresh / MANIFEST).is_file():  # a search comes with one batch of jobs after another
         return fresh
     same = find_same(fresh.parent, list(config.hydra.overrides.task))
     told = f"going on with {same}" if same else f"no sweep like this one lies in {fresh.parent}; starting it"
@@ -95,6 +96,8 @@ def _folder(config: DictConfig, console: Console) -> Path:
     with contextlib.suppress(OSError):  # Hydra's sweeper has made a folder already, with its config in it
         (fresh / "multirun.yaml").unlink()
         fresh.rmdir()
+    with read_write(config):
+        config.hydra.sweep.dir = str(same)  # where a sweeper that searches writes what it found
     return same
 
 
