@@ -63,6 +63,7 @@ def test_a_run_leaves_record_config_log_checkpoints_and_one_event_file(
     assert set(record["metrics"]) == {"val/accuracy", "test/accuracy", "test/balanced_accuracy", "test/loss"}
     cost = record["cost"]
     assert cost.pop("price") is None
+    assert (cost.pop("energy_j") or 1) > 0  # where the hardware tells
     assert all(cost[key] > 0 for key in cost if key not in ("images_per_s", "cache_s")), cost
     assert cost["setup_s"] + cost["cache_s"] + cost["fit_s"] + cost["test_s"] == pytest.approx(cost["wall_s"], rel=0.1)
     assert record["classes"]["names"] == ["cats", "dogs"]

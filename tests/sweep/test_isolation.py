@@ -41,8 +41,9 @@ def test_a_job_after_another_equals_the_job_alone_bit_by_bit(
 
 
 def test_ten_jobs_take_no_more_memory_than_a_few(run_cli: RunCli, image_folder: Path, tmp_path: Path) -> None:
-    arguments = ("-m", "hydra/launcher=basic", f"seed={','.join(map(str, range(10)))}", "trainer.max_epochs=1")
-    assert run_cli(*TINY, *arguments, f"data.root={image_folder}").code == 0
+    seeds = ",".join(map(str, range(10)))
+    last = (f"seed={seeds}", "trainer.max_epochs=1", f"data.root={image_folder}")
+    assert run_cli("-m", "hydra/launcher=basic", *TINY, *last).code == 0
     runs = sorted((tmp_path / "out" / "multirun").glob("*/*/run.json"), key=lambda path: path.stat().st_mtime)
     peaks = [json.loads(path.read_text())["cost"]["peak_memory_bytes"] for path in runs]
     assert len(peaks) == 10
