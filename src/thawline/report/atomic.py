@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by a file that holds `text`, UTF-8."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace `path` by a file that holds `content`; a string is written as UTF-8."""
     part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
+    part.write_bytes(content.encode() if isinstance(content, str) else content)
     os.replace(part, path)

@@ -1,0 +1,1 @@
+"""The guidelines of the transfer matrix against what a sweep over its cells found."""
