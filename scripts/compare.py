@@ -4,7 +4,8 @@
     python scripts/compare.py outputs/multirun/SWEEP --baseline RUN     # differences from RUN's group, seed by seed
     python scripts/compare.py outputs --metric test/balanced_accuracy --html
 
-Reads run.json files only. Runs that differ in nothing but the seed are one group.
+Reads run.json files only. Runs that differ in nothing but the seed are one group; groups on the same images stand in
+one table.
 """
 
 import argparse
@@ -14,13 +15,14 @@ from datetime import date
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from thawline import __version__
 from thawline.errors import UserError
 from thawline.report.atomic import write_atomically
 from thawline.report.collect import Skipped, collect, with_metric
 from thawline.report.comparison import Comparison, compare
-from thawline.report.comparison_table import csv_text, markdown, terminal_table
+from thawline.report.comparison_table import LEGEND, csv_text, markdown, proof_line, terminal_table
 from thawline.report.page import page
 
 _SHOWN = 5  # records left out that are named in the terminal
@@ -43,12 +45,16 @@ def main() -> int:
     return 0
 
 
-def _write(found: Comparison, skipped: list[Skipped], given: argparse.Namespace) -> None:
-    Console().print(terminal_table(found))
+def _write(found: list[Comparison], skipped: list[Skipped], given: argparse.Namespace) -> None:
+    console = Console(highlight=False)
+    for comparison in found:
+        console.print(f"[bold]{escape(comparison.data)}[/]", terminal_table(comparison), "", sep="\n")
+    said = [LEGEND, proof_line(found)]
     if skipped:
         named = [f"  {one.path}: {one.reason}" for one in skipped[:_SHOWN]]
         more = [f"  and {len(skipped) - _SHOWN} more"] if len(skipped) > _SHOWN else []
-        print("\n".join([f"left out: {len(skipped)} records", *named, *more]))
+        said += [f"left out: {len(skipped)} records", *named, *more]
+    console.print("\n".join(said), markup=False, soft_wrap=True)
     foot = f"thawline {__version__}, {date.today().isoformat()}, from {', '.join(map(str, given.paths))}"
     makers: list[tuple[Path | None, Callable[[], str]]] = [
         (given.html, lambda: page(found, skipped, foot=foot)),
@@ -58,7 +64,7 @@ def _write(found: Comparison, skipped: list[Skipped], given: argparse.Namespace)
     for path, made in makers:
         if path is not None:
             write_atomically(path, made())
-            print(f"wrote  {path}")
+            console.print(f"wrote  {path}", markup=False, soft_wrap=True)
 
 
 def _arguments() -> argparse.Namespace:

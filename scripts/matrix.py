@@ -1,6 +1,6 @@
 """The guidelines on trial: what `sweep=matrix` found, written to docs/matrix.md and docs/matrix.png.
 
-python train.py sweep=matrix hydra.launcher.n_jobs=2      # 60 jobs, about an hour on 2 CPU cores
+python train.py sweep=matrix hydra.launcher.n_jobs=2      # 60 jobs, 80 minutes on 2 CPU cores
 python scripts/matrix.py outputs/multirun/SWEEP
 python scripts/compare.py outputs/multirun/SWEEP --html   # the same runs, one by one
 """

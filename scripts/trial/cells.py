@@ -16,7 +16,7 @@ GUIDELINE = {  # cell -> what the matrix says
     "large_similar": "fine_tune",
     "large_different": "full_fine_tune",
 }
-_METRIC = "test/accuracy"
+TEST, VALIDATION = "test/accuracy", "val/accuracy"
 
 
 class Cell:
@@ -30,22 +30,21 @@ class Cell:
     def guideline(self) -> str:
         return GUIDELINE[self.name]
 
-    @property
-    def best(self) -> str:
-        """The strategy with the best mean test accuracy."""
-        return max(self.runs, key=lambda strategy: self.accuracy(strategy).mean)
+    def best(self, metric: str = TEST) -> str:
+        """The strategy with the best mean."""
+        return max(self.runs, key=lambda strategy: self.accuracy(strategy, metric).mean)
 
     @property
     def any_record(self) -> RunRecord:
         return next(iter(self.runs[self.guideline].values()))
 
-    def accuracy(self, strategy: str) -> Estimate:
-        """On test images, over the seeds."""
-        return estimate(list(self._scores(strategy).values()))
+    def accuracy(self, strategy: str, metric: str = TEST) -> Estimate:
+        """Over the seeds."""
+        return estimate(list(self._scores(strategy, metric).values()))
 
     def behind(self, strategy: str) -> Estimate:
         """Test accuracy of the best strategy less that of `strategy`, seed by seed."""
-        return paired_difference(self._scores(self.best), self._scores(strategy))
+        return paired_difference(self._scores(self.best(), TEST), self._scores(strategy, TEST))
 
     def cost(self, strategy: str, key: str) -> float:
         """Median over the seeds of an entry of run.json's `cost`."""
@@ -56,8 +55,8 @@ class Cell:
         curves = [record.curves["val/accuracy"] for record in self.runs[strategy].values()]
         return [float(step or 0) for step, _ in curves[0]], [[float(value or 0) for _, value in own] for own in curves]
 
-    def _scores(self, strategy: str) -> dict[int, float]:
-        return {seed: record.metrics[_METRIC] for seed, record in self.runs[strategy].items()}
+    def _scores(self, strategy: str, metric: str) -> dict[int, float]:
+        return {seed: record.metrics[metric] for seed, record in self.runs[strategy].items()}
 
 
 def read_cells(paths: Sequence[Path]) -> list[Cell]:

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterable, Sequence
 
-from trial.cells import STRATEGIES, Cell, steps_to
+from trial.cells import STRATEGIES, VALIDATION, Cell, steps_to
 
 _RATIOS = (  # of full fine-tuning over feature extraction
     ("time, and so the price", "wall_s"),
@@ -21,17 +21,20 @@ def verdicts(cells: Sequence[Cell]) -> str:
     for cell in cells:
         own = cell.accuracy(cell.guideline)
         images = f"{cell.any_record.data['num_train']:,} images, {cell.any_record.data['name']}"
-        rows.append([f"`{cell.name}`: {images}", cell.guideline, own.text(), _best(cell), _verdict(cell)])
-    return _table(["cell", "guideline", "its test accuracy", "the best", "the guideline"], rows, right=())
+        rows.append(
+            [f"`{cell.name}`: {images}", cell.guideline, own.text(), _best(cell), _verdict(cell), cell.best(VALIDATION)]
+        )
+    heads = ["cell", "guideline", "its test accuracy", "the best", "the guideline", "best on validation images"]
+    return _table(heads, rows, right=())
 
 
 def _best(cell: Cell) -> str:
-    return "the same" if cell.best == cell.guideline else f"{cell.best}: {cell.accuracy(cell.best).text()}"
+    return "the same" if cell.best() == cell.guideline else f"{cell.best()}: {cell.accuracy(cell.best()).text()}"
 
 
 def _verdict(cell: Cell) -> str:
-    if cell.best == cell.guideline:
-        second = max((s for s in STRATEGIES if s != cell.best), key=lambda s: cell.accuracy(s).mean)
+    if cell.best() == cell.guideline:
+        second = max((s for s in STRATEGIES if s != cell.best()), key=lambda s: cell.accuracy(s).mean)
         ahead = cell.behind(second)
         sure = ahead.low is not None and ahead.low > 0
         return f"wins, {_points(ahead.mean)} ahead of {second}{'' if sure else ', within the spread of the seeds'}"
@@ -45,7 +48,7 @@ def accuracies(cells: Sequence[Cell]) -> str:
     rows = []
     for strategy in STRATEGIES:
         texts = [(cell, cell.accuracy(strategy).text()) for cell in cells]
-        rows.append([f"`{strategy}`", *(f"**{text}**" if cell.best == strategy else text for cell, text in texts)])
+        rows.append([f"`{strategy}`", *(f"**{text}**" if cell.best() == strategy else text for cell, text in texts)])
     return _table(["strategy", *(cell.name for cell in cells)], rows)
 
 

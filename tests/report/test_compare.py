@@ -16,7 +16,7 @@ from thawline.report.comparison_table import csv_text, markdown
 def test_runs_that_differ_in_the_seed_alone_are_one_group(tmp_path: Path) -> None:
     runs, skipped = collect([depth_sweep(tmp_path)])
     assert not skipped
-    found = compare(runs, metric="test/accuracy")
+    (found,) = compare(runs, metric="test/accuracy")
     assert [row.group.name for row in found.rows] == ["unfreeze_depth=2", "unfreeze_depth=all", "unfreeze_depth=0"]
     assert [row.group.seeds for row in found.rows] == [[0, 1, 2]] * 3
     assert [round(row.score.mean, 6) for row in found.rows] == [0.81, 0.76, 0.71]
@@ -25,26 +25,42 @@ def test_runs_that_differ_in_the_seed_alone_are_one_group(tmp_path: Path) -> Non
         [],
         ["fit_s"],
     ]
-    assert compare(runs, metric="test/loss").rows[0].group.name == "unfreeze_depth=2"  # the lowest first
+    assert compare(runs, metric="test/loss")[0].rows[0].group.name == "unfreeze_depth=2"  # the lowest first
 
 
 def test_names_hold_the_fewest_settings_that_tell_groups_apart(tmp_path: Path) -> None:
     write_run(tmp_path / "a", depth=2, seed=0, accuracy=0.5)
     write_run(tmp_path / "b", depth=2, seed=0, accuracy=0.6, settings={"optim.lr": 0.1, "z": 1})
     write_run(tmp_path / "c", depth=2, seed=0, accuracy=0.7, settings={"optim.lr": 0.1, "z": 2})
-    names = {row.group.name for row in compare(collect([tmp_path])[0], metric="test/accuracy").rows}
+    names = {row.group.name for row in compare(collect([tmp_path])[0], metric="test/accuracy")[0].rows}
     assert names == {"lr=0.001 z=None", "lr=0.1 z=1", "lr=0.1 z=2"}
 
 
-def test_other_images_are_another_group(tmp_path: Path) -> None:
+def test_only_runs_on_the_same_images_are_set_side_by_side(tmp_path: Path) -> None:
+    depth_sweep(tmp_path)
+    easy = {"name": "digits", "fingerprint": "xyz", "num_train": 1100}
+    write_run(tmp_path / "easy", depth=0, seed=1, accuracy=0.99, fit_s=50.0, data=easy)
+    runs = collect([tmp_path])[0]
+    hard, other = compare(runs, metric="test/accuracy", baseline=tmp_path / "0_0")
+    assert (hard.data, other.data) == ("solar_cells", "digits: 1,100 training images")
+    assert (len(hard.rows), len(other.rows)) == (3, 1)
+    assert hard.rows[0].efficient  # though another is better on easier images
+    assert (hard.baseline, other.baseline) == ("unfreeze_depth=0", None)
+    assert markdown([hard, other]).count("### ") == 2
+    rows = list(csv.DictReader(io.StringIO(csv_text([hard, other]))))
+    assert [row["data"] for row in rows] == ["solar_cells"] * 3 + ["digits: 1,100 training images"]
+
+
+def test_images_of_one_name_are_told_apart_by_their_fingerprint(tmp_path: Path) -> None:
     write_run(tmp_path / "a", depth=2, seed=0, accuracy=0.5)
     write_run(tmp_path / "b", depth=2, seed=1, accuracy=0.6, data={"name": "solar_cells", "fingerprint": "xyz"})
-    assert len(compare(collect([tmp_path])[0], metric="test/accuracy").rows) == 2
+    found = compare(collect([tmp_path])[0], metric="test/accuracy")
+    assert [one.data for one in found] == ["solar_cells (abc)", "solar_cells (xyz)"]
 
 
 def test_differences_are_from_the_baselines_group(tmp_path: Path) -> None:
     runs, _ = collect([depth_sweep(tmp_path)])
-    found = compare(runs, metric="test/accuracy", baseline=tmp_path / "0_1")
+    (found,) = compare(runs, metric="test/accuracy", baseline=tmp_path / "0_1")
     assert found.baseline == "unfreeze_depth=0"
     differences = [row.difference.mean for row in found.rows if row.difference]
     assert differences == [pytest.approx(0.10), pytest.approx(0.05), pytest.approx(0.0)]
@@ -87,8 +103,10 @@ def test_an_unknown_metric_lists_those_present(tmp_path: Path) -> None:
 
 def test_the_markdown_table_has_a_row_per_group(tmp_path: Path) -> None:
     lines = markdown(compare(collect([depth_sweep(tmp_path)])[0], metric="test/accuracy")).splitlines()
-    assert lines[0].startswith("| runs of | seeds | test/accuracy | trained | time | compute | memory |")
-    assert lines[2].startswith("| unfreeze_depth=2 | 3 | 0.810 (0.800 to 0.820) | 10.0% | 10.0 s | 1 TFLOP | 2.0 GB |")
+    assert lines[0].startswith("| runs of | seeds | test/accuracy | trained | fit, s | TFLOP | GB | frozen |")
+    assert lines[2].startswith(
+        "| unfreeze_depth=2 | 3 | 0.810 (0.800 to 0.820) | 10.0% | 10.0* | 1* | 2.0* | verified |"
+    )
     assert len(lines) == 5
 
 

@@ -25,7 +25,9 @@ def test_every_part_is_there_and_names_are_escaped(tmp_path: Path) -> None:
     advice = {"recommendation": {"strategy": "fine_tune", "unfreeze_depth": 9}, "reasons": ["Because <it> is."]}
     write_run(depth_sweep(tmp_path) / "advised", depth=3, seed=0, accuracy=0.9, advice=advice)
     text = made(tmp_path)
-    for part in ("How deep to thaw", "What it costs", "Learning curves", "Classes", "What was frozen", "Left out"):
+    for part in ("How deep to thaw", "What it costs", "Learning curves", "Classes"):
+        assert f"<h3>{part}</h3>" in text
+    for part in ("solar_cells", "What was frozen", "Left out"):
         assert f"<h2>{part}</h2>" in text
     assert text.count("<svg") == 1 + 3 + 2  # depth; time, compute, memory; train loss, val accuracy
     assert "&lt;bad&gt;" in text
@@ -34,6 +36,22 @@ def test_every_part_is_there_and_names_are_escaped(tmp_path: Path) -> None:
     assert "x/run.json: failed" in text
     assert text.count("<td>verified</td>") == 4 + 10  # groups and runs
     assert "http" not in text.replace("http://www.w3.org", "")
+
+
+def test_each_set_of_images_has_a_part_of_its_own(tmp_path: Path) -> None:
+    write_run(depth_sweep(tmp_path) / "other", depth=0, seed=0, accuracy=0.9, data={"name": "digits"})
+    text = made(tmp_path)
+    assert text.count('<table class="comparison">') == 2
+    assert "<h2>digits</h2>" in text
+    assert "Only runs on the same images are compared" in text
+
+
+def test_each_group_has_its_colour_in_the_plots_of_the_costs(tmp_path: Path) -> None:
+    text = made(depth_sweep(tmp_path)).partition("<h3>What it costs</h3>")[2].partition("<h3>Learning curves</h3>")[0]
+    assert '<i class="c1"></i>unfreeze_depth=all' in text
+    first = text[text.index("<svg") : text.index("</svg>")]
+    assert [first.count(f'<circle class="c{n}"') for n in (0, 1, 2, 7)] == [1, 1, 1, 0]
+    assert first.count('<polyline class="c7"') == 1  # the front
 
 
 def test_confusions_are_summed_over_the_seeds(tmp_path: Path) -> None:

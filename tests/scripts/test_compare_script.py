@@ -1,18 +1,19 @@
 """python scripts/compare.py from the command line."""
 
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from made_up import depth_sweep
+from made_up import depth_sweep, write_run
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object, columns: int = 200) -> int:
     monkeypatch.setattr(sys, "argv", ["compare.py", *map(str, arguments)])
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", str(columns))
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(str(ROOT / "scripts" / "compare.py"), run_name="__main__")
     return int(stop.value.code or 0)
@@ -29,7 +30,34 @@ def test_table_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert "unfreeze_depth=2" in out
     assert "+0.100 (+0.100 to +0.100)" in out
     assert "left out: 1 records" in out
+    assert "frozen: verified in every run" in out
     assert all(path.stat().st_size > 200 for path in files.values())
+
+
+def test_the_table_fits_80_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    depth_sweep(tmp_path)
+    for strategy in ("gradual_unfreezing", "full_fine_tune"):
+        own = {"strategy.name": strategy}
+        broken = {"verified": False, "checks": 3, "frozen_stages": 7}
+        write_run(tmp_path / strategy, depth=0, seed=0, accuracy=0.5, settings=own, freeze=broken)
+    assert run(monkeypatch, tmp_path, columns=80) == 0
+    out = capsys.readouterr().out
+    assert "strategy=gradual_unfreezing" in out  # no word is broken
+    assert "10.0*" in out
+    assert max(map(len, out.splitlines()[:-2])) <= 80  # the last two lines are sentences
+    assert "strategy=full_fine_tune unfreeze_depth=0: BROKEN" in out
+
+
+def test_a_reader_that_has_read_enough_is_no_error(tmp_path: Path) -> None:
+    depth_sweep(tmp_path)
+    command = [sys.executable, str(ROOT / "scripts" / "compare.py"), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def cell_of(sweep: Path, name: str) -> Cell:
 
 def test_a_cell_knows_its_best_and_how_far_its_guideline_is_behind(sweep: Path) -> None:
     cell = cell_of(sweep, "small_similar")
-    assert cell.best == "full_fine_tune"
+    assert cell.best() == "full_fine_tune"
     assert cell.accuracy("feature_extraction").mean == pytest.approx(0.81)
     assert cell.behind("feature_extraction").mean == pytest.approx(0.1)
     assert cell.cost("full_fine_tune", "train_flops") == 12e12
@@ -67,8 +67,8 @@ def test_verdicts(sweep: Path) -> None:
     _, _, *rows = verdicts(read_cells([sweep])).splitlines()
     assert len(rows) == 4
     assert rows[0].startswith("| `small_similar`: 1,560 images, made_up | feature_extraction | 0.810")
-    assert rows[0].endswith("| 10.0 points behind |")
-    assert "| the same | wins, 10.0 points ahead of feature_extraction |" in rows[1]
+    assert rows[0].endswith("| 10.0 points behind | full_fine_tune |")
+    assert "| the same | wins, 10.0 points ahead of feature_extraction | partial_fine_tune |" in rows[1]
 
 
 def test_the_best_of_a_cell_is_in_bold(sweep: Path) -> None:

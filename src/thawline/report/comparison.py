@@ -1,4 +1,7 @@
-"""Groups of runs side by side: how well, at what cost, how much better than a baseline, and who is not dominated."""
+"""Groups of runs side by side: how well, at what cost, how much better than a baseline, and who is not dominated.
+
+Only runs on the same images are set side by side: scores on different test images say nothing about each other.
+"""
 
 import statistics
 from collections.abc import Sequence
@@ -35,47 +38,74 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows, the best score first."""
+    """Rows of runs on the same images, the best score first.
 
+    Attributes:
+        data: What the images are.
+        baseline: Name of the group that the others are compared with.
+    """
+
+    data: str
     metric: str
     rows: list[Row]
     baseline: str | None
 
-    @property
-    def higher_is_better(self) -> bool:
-        return higher_is_better(self.metric)
 
-
-def compare(runs: Sequence[Run], *, metric: str, baseline: Path | None = None) -> Comparison:
-    """Group the runs and set them side by side.
+def compare(runs: Sequence[Run], *, metric: str, baseline: Path | None = None) -> list[Comparison]:
+    """Group the runs and set them side by side: a comparison for each set of images, in the order of the runs.
 
     Args:
         metric: One that every run has.
-        baseline: Folder of a run among them; the others are compared with its group.
+        baseline: Folder of a run among them; the others on its images are compared with its group.
+
+    Raises:
+        UserError: `baseline` is not among the runs.
     """
-    groups = group_runs(runs)
-    reference = _group_of(baseline, groups) if baseline else None
+    by_images: dict[str, list[Run]] = {}
+    for run in runs:
+        by_images.setdefault(f"{run.record.data.get('name')} {run.record.data.get('fingerprint')}", []).append(run)
+    grouped = [group_runs(own) for own in by_images.values()]
+    reference = _group_of(baseline, [group for groups in grouped for group in groups]) if baseline else None
+    names = _data_names([own[0] for own in by_images.values()])
+    return [_compared(name, groups, metric, reference) for name, groups in zip(names, grouped, strict=True)]
+
+
+def _compared(data: str, groups: Sequence[RunGroup], metric: str, reference: RunGroup | None) -> Comparison:
+    """`reference` counts where it is one of the groups."""
+    base = next((group for group in groups if group is reference), None)
     scores = [estimate([run.record.metrics[metric] for run in group.runs]) for group in groups]
     costs = [{name: _median(group, name) for name in COSTS} for group in groups]
+    better = higher_is_better(metric)
     fronts = {
-        name: pareto_front(
-            [own[name] for own in costs], [score.mean for score in scores], higher_is_better=higher_is_better(metric)
-        )
+        name: pareto_front([own[name] for own in costs], [score.mean for score in scores], higher_is_better=better)
         for name in COSTS
     }
     rows = [
         Row(
             group,
             scores[index],
-            _difference(group, reference, metric) if reference else None,
+            _difference(group, base, metric) if base else None,
             costs[index],
             frozenset(name for name in COSTS if fronts[name][index]),
             _verified(group),
         )
         for index, group in enumerate(groups)
     ]
-    rows.sort(key=lambda row: row.score.mean, reverse=higher_is_better(metric))
-    return Comparison(metric, rows, reference.name if reference else None)
+    rows.sort(key=lambda row: row.score.mean, reverse=better)
+    return Comparison(data, metric, rows, base.name if base else None)
+
+
+def _data_names(runs: Sequence[Run]) -> list[str]:
+    """Of one run each; with the fingerprint where the name and the number of images do not tell them apart."""
+    data = [run.record.data for run in runs]
+    plain = [
+        f"{own.get('name')}: {own['num_train']:,} training images" if "num_train" in own else f"{own.get('name')}"
+        for own in data
+    ]
+    return [
+        f"{name} ({str(own.get('fingerprint'))[:8]})" if plain.count(name) > 1 else name
+        for name, own in zip(plain, data, strict=True)
+    ]
 
 
 def higher_is_better(metric: str) -> bool:

@@ -2,34 +2,36 @@
 
 import csv
 import io
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Sequence
 
+from rich.markup import escape
 from rich.table import Table
 
 from thawline.report.comparison import COSTS, Comparison, Row
 
-_SHORT = {"fit_s": "time", "train_flops": "compute", "peak_memory_bytes": "memory"}
-_UNITS: dict[str, Callable[[float], str]] = {
-    "fit_s": lambda value: f"{value:.1f} s",
-    "train_flops": lambda value: f"{value / 1e12:.3g} TFLOP",
-    "peak_memory_bytes": lambda value: f"{value / 1e9:.1f} GB",
+LEGEND = "* no other group is cheaper and as good."
+_PROOF = {True: "verified", False: "BROKEN", None: "not checked"}
+_NAME_WIDTH = 30  # characters; longer names take several lines
+_COSTS: dict[str, tuple[str, Callable[[float], str]]] = {  # heading, and a value below it
+    "fit_s": ("fit, s", lambda value: f"{value:.1f}"),
+    "train_flops": ("TFLOP", lambda value: f"{value / 1e12:.3g}"),
+    "peak_memory_bytes": ("GB", lambda value: f"{value / 1e9:.1f}"),
 }
 
 
 def columns(comparison: Comparison) -> list[str]:
     """Headings."""
     against = [f"against {comparison.baseline}"] if comparison.baseline else []
-    return ["runs of", "seeds", comparison.metric, *against, "trained", *_SHORT.values(), "not dominated in", "frozen"]
+    return ["runs of", "seeds", comparison.metric, *against, "trained", *(_COSTS[name][0] for name in COSTS), "frozen"]
 
 
 def cells(comparison: Comparison, row: Row) -> list[str]:
-    """What a row says, one text per heading."""
+    """What a row says, one text per heading; a cost with a star where the group is on its Pareto front."""
     against = [row.difference.text(signed=True) if row.difference else "-"] if comparison.baseline else []
     params = row.group.runs[0].record.params
     share = f"{params['trainable'] / params['total']:.1%}" if params.get("total") else "-"
-    efficient = ", ".join(_SHORT[name] for name in COSTS if name in row.efficient)
-    proof = {True: "verified", False: "BROKEN", None: "not checked"}[row.verified]
-    costs = [_UNITS[name](row.costs[name]) for name in COSTS]
+    costs = [_COSTS[name][1](row.costs[name]) + ("*" if name in row.efficient else "") for name in COSTS]
     return [
         row.group.name,
         str(len(row.group.runs)),
@@ -37,41 +39,60 @@ def cells(comparison: Comparison, row: Row) -> list[str]:
         *against,
         share,
         *costs,
-        efficient or "-",
-        proof,
+        _PROOF[row.verified],
     ]
 
 
 def terminal_table(comparison: Comparison) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for number, name in enumerate(columns(comparison)):
-        table.add_column(name, overflow="fold", justify="left" if number == 0 else "right")
+    """Without the last column, which `proof_line` sums up, so that it fits 80 columns."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("runs of", no_wrap=True)  # so that the others give way where it is narrow
+    for name in columns(comparison)[1:-1]:
+        table.add_column(name, overflow="fold", justify="right")
     for row in comparison.rows:
-        table.add_row(*cells(comparison, row), style="bold" if row is comparison.rows[0] else "")
+        name, *others = cells(comparison, row)[:-1]
+        style = "bold" if row is comparison.rows[0] else ""
+        table.add_row(escape(textwrap.fill(name, _NAME_WIDTH)), *others, style=style)
     return table
 
 
-def markdown(comparison: Comparison) -> str:
-    """A table of GitHub's Markdown."""
-    heads = columns(comparison)
-    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *(cells(comparison, row) for row in comparison.rows)]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+def proof_line(comparisons: Sequence[Comparison]) -> str:
+    """One line on whether what was to be frozen was frozen, in every run."""
+    rows = [row for comparison in comparisons for row in comparison.rows]
+    told = [f"{row.group.name}: {_PROOF[row.verified]}" for row in rows if row.verified is not True]
+    return f"frozen: {'; '.join(told) or 'verified in every run'}"
 
 
-def csv_text(comparison: Comparison) -> str:
+def markdown(comparisons: Sequence[Comparison]) -> str:
+    """A table of GitHub's Markdown for each; with headings where there are several."""
+    tables = []
+    for comparison in comparisons:
+        heads = columns(comparison)
+        lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *(cells(comparison, row) for row in comparison.rows)]
+        table = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+        tables.append(f"### {comparison.data}\n\n{table}" if len(comparisons) > 1 else table)
+    return "\n".join(tables)
+
+
+def csv_text(comparisons: Sequence[Comparison]) -> str:
     """One line per group, numbers in full and in the units of run.json."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    bounds = ("mean", "low", "high")
+    bounds, metric = ("mean", "low", "high"), comparisons[0].metric
     writer.writerow(
-        ["group", "num_seeds", *(f"{comparison.metric}_{b}" for b in bounds), *(f"difference_{b}" for b in bounds),
+        ["data", "group", "num_seeds", *(f"{metric}_{b}" for b in bounds), *(f"difference_{b}" for b in bounds),
          *COSTS, *(f"pareto_{name}" for name in COSTS), "verified", "folders"]
     )  # fmt: skip
-    for row in comparison.rows:
-        difference = [getattr(row.difference, b) for b in bounds] if row.difference else [None] * 3
-        writer.writerow(
-            [row.group.name, len(row.group.runs), *(getattr(row.score, b) for b in bounds), *difference,
-             *(row.costs[name] for name in COSTS), *(name in row.efficient for name in COSTS), row.verified,
-             " ".join(str(run.folder) for run in row.group.runs)]
-        )  # fmt: skip
+    for comparison in comparisons:
+        writer.writerows(_csv_row(comparison, row) for row in comparison.rows)
     return text.getvalue()
+
+
+def _csv_row(comparison: Comparison, row: Row) -> list[object]:
+    difference, score = row.difference, row.score
+    return [
+        comparison.data, row.group.name, len(row.group.runs), score.mean, score.low, score.high,
+        *([difference.mean, difference.low, difference.high] if difference else [None] * 3),
+        *(row.costs[name] for name in COSTS), *(name in row.efficient for name in COSTS), row.verified,
+        " ".join(str(run.folder) for run in row.group.runs),
+    ]  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 
 from thawline.report.collect import Skipped
 from thawline.report.comparison import Comparison, Row
-from thawline.report.comparison_table import cells, columns
+from thawline.report.comparison_table import LEGEND, cells, columns
 from thawline.report.svg import NUM_COLOURS, Point, Series, chart
 
 _MAX_CURVES = 8  # groups whose curves are drawn, the best first: as many as there are colours
@@ -40,7 +40,7 @@ class Section:
     key: list[tuple[str, int]] = field(default_factory=list)
 
 
-def page(comparison: Comparison, skipped: Sequence[Skipped], *, foot: str) -> str:
+def page(comparisons: Sequence[Comparison], skipped: Sequence[Skipped], *, foot: str) -> str:
     """The page.
 
     Args:
@@ -49,19 +49,29 @@ def page(comparison: Comparison, skipped: Sequence[Skipped], *, foot: str) -> st
     from jinja2 import Environment  # it loads slowly: only for those who write a page
 
     template = (files("thawline.report") / "report.html.jinja").read_text(encoding="utf-8")
-    runs = [run for row in comparison.rows for run in row.group.runs]
+    runs = [run for comparison in comparisons for row in comparison.rows for run in row.group.runs]
     return Environment(autoescape=True, trim_blocks=True).from_string(template).render(
-        comparison=comparison,
-        num_runs=len(runs),
-        columns=columns(comparison),
-        table=[cells(comparison, row) for row in comparison.rows],
-        sections=[s for s in (_depths(comparison), _pareto(comparison), _curves(comparison)) if s],
-        classes=[found for row in comparison.rows if (found := _confusion(row))],
+        metric=comparisons[0].metric,
+        legend=LEGEND,
+        num_groups=sum(len(comparison.rows) for comparison in comparisons),
+        parts=[_part(comparison) for comparison in comparisons],
         runs=[_certificate(run.record) for run in runs],
         advice=[_advice(run.record) for run in runs if run.record.advice],
         skipped=skipped,
         foot=foot,
     )  # fmt: skip
+
+
+def _part(comparison: Comparison) -> dict[str, Any]:
+    """What the page says about one set of images."""
+    return {
+        "data": comparison.data,
+        "baseline": comparison.baseline,
+        "columns": columns(comparison),
+        "table": [cells(comparison, row) for row in comparison.rows],
+        "sections": [s for s in (_depths(comparison), _pareto(comparison), _curves(comparison)) if s],
+        "classes": [found for row in comparison.rows if (found := _confusion(row))],
+    }
 
 
 def _depths(comparison: Comparison) -> Section | None:
@@ -97,20 +107,21 @@ def _point(x: float, row: Row) -> Point:
 
 
 def _pareto(comparison: Comparison) -> Section | None:
+    """The metric against each cost; a colour for each group where there are not too many."""
+    in_colours = len(comparison.rows) <= NUM_COLOURS
     figures = []
     for cost, (label, unit) in _COST_LABELS.items():
         rows = [row for row in comparison.rows if row.costs[cost] > 0]
         if len(rows) < 2:
             continue
+        points = {row.group.name: _point(row.costs[cost] / unit, row) for row in rows}
         on = sorted((row for row in rows if cost in row.efficient), key=lambda row: row.costs[cost])
-        series = [
-            Series("others", [_point(row.costs[cost] / unit, row) for row in rows if row not in on], 7, joined=False),
-            Series("not dominated", [_point(row.costs[cost] / unit, row) for row in on], 0),
-        ]
-        drawn = chart([one for one in series if one.points], x_label=label, y_label=comparison.metric, log_x=True)
-        figures.append(Figure(drawn))
-    note = "Joined: nothing else is cheaper and better. The pointer names a point."
-    return Section("What it costs", figures, note) if figures else None
+        front = Series("not dominated", [points[row.group.name] for row in on], NUM_COLOURS - 1, dotted=False)
+        dots = [Series(name, [point], n if in_colours else 0) for n, (name, point) in enumerate(points.items())]
+        figures.append(Figure(chart([front, *dots], x_label=label, y_label=comparison.metric, log_x=True)))
+    key = [(row.group.name, n) for n, row in enumerate(comparison.rows)] if in_colours else []
+    note = "Joined: no other group is cheaper and as good. The pointer names a point."
+    return Section("What it costs", figures, note, key) if figures else None
 
 
 def _curves(comparison: Comparison) -> Section | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-_WIDTH, _HEIGHT = 640, 320  # of the drawing; the page scales it
+_WIDTH, _HEIGHT = 420, 260  # of the drawing; about what it measures on the page, a phone's included
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 12, 44
 _TICKS = 5
 NUM_COLOURS = 8  # classes c0 to c7 of the style sheet
@@ -25,12 +25,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one colour; joined by a line or not."""
+    """Points of one colour; joined by a line or not, each with a dot or not."""
 
     name: str
     points: Sequence[Point]
     colour: int = 0
     joined: bool = True
+    dotted: bool = True
 
 
 def chart(
@@ -83,7 +84,7 @@ def _drawn(series: Series, at: _Place) -> str:
     if series.joined and len(series.points) > 1:
         places = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(point.x, point.y) for point in series.points))
         parts.append(f'<polyline class="{colour}" points="{places}"/>')
-    for point in series.points:
+    for point in series.points if series.dotted else ():
         x, y = at(point.x, point.y)
         if point.low is not None and point.high is not None:
             low, high = at(point.x, point.low)[1], at(point.x, point.high)[1]
