@@ -1,6 +1,7 @@
 """A data source of four flat-coloured classes and a tiny classifier, shared by the tests."""
 
 import logging
+import os
 import runpy
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,15 @@ from PIL import Image
 
 from thawline.data.sources.source import IntArray, Split
 from thawline.models.backbone import Backbone, build_backbone
+from thawline.processes import num_cores
+
+
+def pytest_configure() -> None:
+    """Share the cores out among the processes that run the tests, and pass their share on to what they start."""
+    share = max(1, num_cores() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    torch.set_num_threads(share)
+    os.environ["OMP_NUM_THREADS"] = str(share)
+
 
 COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200), (180, 180, 40))
 

@@ -164,6 +164,7 @@ def test_auto_lets_nobody_else_choose(run_cli: Run, image_folder: Path, override
         ("budget.minutes=0.0001", "nothing fits; the cheapest, "),
         ("budget.memory_gb=little", "budget.memory_gb: Value 'little'"),
         ("advise.max_images=5", "advise.max_images=5: allowed are 10 to 100000"),
+        ("model.name=hrnet_w18_small", "the backbone HighResolutionNet cannot be cut into stages"),
         ("model.name=resnet17", "model.name=resnet17: timm has no such model"),
         ("data.root=nowhere", "data.root=nowhere: no such folder"),
     ],
