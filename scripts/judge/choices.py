@@ -12,8 +12,9 @@ from thawline.advisor.recommend import Price, cell_of, matrix_choice, recommend
 from thawline.advisor.settings import BudgetSettings
 
 NAMES = [option.name for option in OPTIONS]
-ALWAYS = "full_fine_tune"
+ALWAYS = ("multi_layer_probe", "full_fine_tune")
 SWEEP = "the whole sweep, best on validation"
+OTHER_SEEDS = "best on the test data of the other two seeds"
 _FREE = dict.fromkeys(NAMES, Price(0.0, 0))
 
 
@@ -77,20 +78,28 @@ class Judged:
 
 
 def judge(sweep: Sweep, sweeps: list[Sweep]) -> dict[str, Judged]:
-    """Policy -> what came of it; the advisor learns from the other tasks only."""
+    """Policy -> what came of it; the advisor learns from the other tasks only.
+
+    `OTHER_SEEDS` is no policy that anyone could follow: it says what knowing the task very well would be worth.
+    """
     own = sweep.measured()
     others = [found for other in sweeps if (found := other.measured()).kind != own.kind]
     advice = [recommend(seen, _FREE, measured=others, budget=BudgetSettings()) for seen in sweep.evidence]
     return {
         "advisor": _judged(sweep, [found.best.option.name for found in advice], all(found.sure for found in advice)),
         "matrix": _judged(sweep, [matrix_choice(cell_of(seen)) for seen in sweep.evidence]),
-        "always full_fine_tune": _judged(sweep, [ALWAYS] * len(sweep.evidence)),
+        **{f"always {name}": _judged(sweep, [name] * len(sweep.evidence)) for name in ALWAYS},
         SWEEP: _judged(sweep, [_best_validated(sweep, seed) for seed in range(len(sweep.evidence))]),
+        OTHER_SEEDS: _judged(sweep, [_best_elsewhere(sweep, seed) for seed in range(len(sweep.evidence))]),
     }
 
 
 def _best_validated(sweep: Sweep, seed: int) -> str:
     return max(NAMES, key=lambda name: sweep.vals[name][seed])
+
+
+def _best_elsewhere(sweep: Sweep, seed: int) -> str:
+    return max(NAMES, key=lambda name: sum(sweep.tests[name]) - sweep.tests[name][seed])
 
 
 def _judged(sweep: Sweep, chosen: list[str], sure: bool | None = None) -> Judged:

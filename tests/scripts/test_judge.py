@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from judge.choices import NAMES, SWEEP, judge, load_sweep, measured_json
+from judge.choices import NAMES, OTHER_SEEDS, SWEEP, judge, load_sweep, measured_json
 from judge.sweep import is_complete
 from judge.table import page
 from judge.tasks import TASKS
@@ -70,6 +70,18 @@ def test_regret_is_what_the_best_has_over_the_choice(tmp_path: Path) -> None:
     assert found[SWEEP].chosen == ["feature_extraction"] * 3  # all validate alike: the first
 
 
+def test_the_best_on_other_seeds_is_known_without_the_own_one(tmp_path: Path) -> None:
+    path = write(tmp_path, "solar_cells_200", {})
+    body = json.loads(path.read_text())
+    for name, tests in ((BEST, (0.9, 0.5, 0.8)), ("full_fine_tune", (0.6, 0.9, 0.7))):
+        body["options"][name]["runs"] = [{"val": 0.7, "test": test, "seconds": 1.0} for test in tests]
+    path.write_text(json.dumps(body))
+    sweep = load_sweep(path)
+    found = judge(sweep, [sweep, *(load_sweep(write(tmp_path, f"{kind}_x", {})) for kind in ("digits", "textile"))])
+    assert found[OTHER_SEEDS].chosen == ["full_fine_tune", BEST, "full_fine_tune"]  # 1.3 or 1.6; 1.7 or 1.3; 1.4 or 1.5
+    assert found[OTHER_SEEDS].accuracy == pytest.approx((0.6 + 0.5 + 0.7) / 3)
+
+
 def test_no_sweep_of_the_same_images_reaches_the_advice(tmp_path: Path) -> None:
     own = load_sweep(write(tmp_path, "solar_cells_200", {BEST: 0.2}))
     twin = load_sweep(write(tmp_path, "solar_cells_800", {BEST: 0.2}))
@@ -85,8 +97,9 @@ def test_the_page_names_every_task_and_policy(tmp_path: Path) -> None:
     text = page(sweeps, "a machine")
     for task in kinds:
         assert text.count(f"| {task} | lite0 |") == 2
-    assert "| advisor | 0.00 points | 0.00 | mean at most 0.5, worst at most 2 |" in text
-    assert "| always full_fine_tune | 10.00 points | 10.00 |  |" in text
+    assert "| regret in points, mean (worst) | all 3 | lite0 | goal |" in text
+    assert "| advisor | 0.00 (0.00) | 0.00 (0.00) | 0.5 (2) |" in text
+    assert "| always full_fine_tune | 10.00 (10.00) | 10.00 (10.00) |  |" in text
     assert len(json.loads(measured_json(sweeps))) == 3
 
 

@@ -33,7 +33,9 @@ def test_jobs_of_two_processes_leave_a_folder_each(image_folder: Path, tmp_path:
     assert [r["machine"]["processes"] for r in records] == [2, 2]
 
 
-@pytest.mark.parametrize(("name", "num_jobs"), [("unfreeze_depth", 18), ("learning_rate", 12), ("matrix", 60)])
+@pytest.mark.parametrize(
+    ("name", "num_jobs"), [("unfreeze_depth", 18), ("learning_rate", 12), ("matrix", 60), ("seeds", 5)]
+)
 def test_every_job_of_a_ready_made_sweep_composes(name: str, num_jobs: int) -> None:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         cfg = compose("train", [f"sweep={name}"], return_hydra_config=True)
