@@ -2,18 +2,20 @@
 
 import json
 import statistics
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from thawline.advisor.evidence import Evidence, mean_of
 from thawline.advisor.experience import Measured
 from thawline.advisor.options import OPTIONS
-from thawline.advisor.recommend import Price, cell_of, matrix_choice, recommend
+from thawline.advisor.recommend import Price, Recommendation, cell_of, matrix_choice, recommend
 from thawline.advisor.settings import BudgetSettings
 
 NAMES = [option.name for option in OPTIONS]
 ALWAYS = ("multi_layer_probe", "full_fine_tune")
 SWEEP = "the whole sweep, best on validation"
+BOTH = "the advisor, both options run where it is not sure"
 OTHER_SEEDS = "best on the test data of the other two seeds"
 _FREE = dict.fromkeys(NAMES, Price(0.0, 0))
 
@@ -26,6 +28,7 @@ class Sweep:
         evidence: Per seed.
         vals, tests: Option -> validation and test accuracy per seed.
         seconds: Of the sweep: every fit with its validations, rates tried on the first seed included.
+        run_s: Option -> of one run, the median over the seeds.
         advice_s: Of the advisor's look and pilot, for one seed.
     """
 
@@ -36,6 +39,7 @@ class Sweep:
     tests: dict[str, list[float]]
     rates: dict[str, float | None]
     seconds: float
+    run_s: dict[str, float]
     advice_s: float
 
     def measured(self) -> Measured:
@@ -63,6 +67,7 @@ def load_sweep(path: Path) -> Sweep:
         tests,
         {name: options[name]["rate"] for name in NAMES},
         sum(fits),
+        {name: statistics.median(run["seconds"] for run in options[name]["runs"]) for name in NAMES},
         statistics.median(seen["seconds"] + seen["pilot_seconds"] for seen in body["evidence"]),
     )
 
@@ -87,6 +92,7 @@ def judge(sweep: Sweep, sweeps: list[Sweep]) -> dict[str, Judged]:
     advice = [recommend(seen, _FREE, measured=others, budget=BudgetSettings()) for seen in sweep.evidence]
     return {
         "advisor": _judged(sweep, [found.best.option.name for found in advice], all(found.sure for found in advice)),
+        BOTH: _judged(sweep, [_best_validated(sweep, seed, _advised(found)) for seed, found in enumerate(advice)]),
         "matrix": _judged(sweep, [matrix_choice(cell_of(seen)) for seen in sweep.evidence]),
         **{f"always {name}": _judged(sweep, [name] * len(sweep.evidence)) for name in ALWAYS},
         SWEEP: _judged(sweep, [_best_validated(sweep, seed) for seed in range(len(sweep.evidence))]),
@@ -94,8 +100,14 @@ def judge(sweep: Sweep, sweeps: list[Sweep]) -> dict[str, Judged]:
     }
 
 
-def _best_validated(sweep: Sweep, seed: int) -> str:
-    return max(NAMES, key=lambda name: sweep.vals[name][seed])
+def _advised(found: Recommendation) -> list[str]:
+    """What the advice says to run: one option, or the two that it cannot tell apart."""
+    both = [found.best] if found.sure or found.runner_up is None else [found.best, found.runner_up]
+    return [choice.option.name for choice in both]
+
+
+def _best_validated(sweep: Sweep, seed: int, names: Sequence[str] = NAMES) -> str:
+    return max(names, key=lambda name: sweep.vals[name][seed])
 
 
 def _best_elsewhere(sweep: Sweep, seed: int) -> str:

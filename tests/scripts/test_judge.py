@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from judge.choices import NAMES, OTHER_SEEDS, SWEEP, judge, load_sweep, measured_json
+from judge.choices import BOTH, NAMES, OTHER_SEEDS, SWEEP, judge, load_sweep, measured_json
 from judge.sweep import is_complete
 from judge.table import page
 from judge.tasks import TASKS
@@ -68,6 +68,23 @@ def test_regret_is_what_the_best_has_over_the_choice(tmp_path: Path) -> None:
     assert found["matrix"].regret == pytest.approx(0.04)
     assert found["always full_fine_tune"].regret == pytest.approx(0.1)
     assert found[SWEEP].chosen == ["feature_extraction"] * 3  # all validate alike: the first
+
+
+def test_where_the_advice_is_not_sure_both_are_run_and_validation_chooses(tmp_path: Path) -> None:
+    own = load_sweep(write(tmp_path, "solar_cells_200", {}))
+    own.vals["partial_fine_tune_5"][:] = [0.8, 0.6, 0.8]
+    others = [
+        load_sweep(write(tmp_path, f"{kind}_x", {better: 0.2, worse: 0.19}))
+        for kind, better, worse in (
+            ("digits", BEST, "partial_fine_tune_5"),
+            ("textile", "partial_fine_tune_5", BEST),
+            ("photo", BEST, "partial_fine_tune_5"),
+        )
+    ]
+    found = judge(own, [own, *others])
+    assert found["advisor"].sure is False
+    assert found["advisor"].chosen == [BEST] * 3
+    assert found[BOTH].chosen == ["partial_fine_tune_5", BEST, "partial_fine_tune_5"]
 
 
 def test_the_best_on_other_seeds_is_known_without_the_own_one(tmp_path: Path) -> None:
