@@ -32,6 +32,7 @@ def main() -> int:
     """Compare; returns the exit code."""
     given = _arguments()
     try:
+        _check_files(given)
         runs, skipped = collect(given.paths)
         runs, lacking = with_metric(runs, given.metric)
         found = compare(runs, metric=given.metric, baseline=given.baseline)
@@ -45,6 +46,14 @@ def main() -> int:
     return 0
 
 
+def _check_files(given: argparse.Namespace) -> None:
+    """`--html PATH` takes the path for the file's: say so before anything is read."""
+    for name in ("html", "csv", "markdown"):
+        path = getattr(given, name)
+        if path is not None and path.is_dir():
+            raise UserError(f"--{name} {path}: is a folder; put the PATHs first, or name the file to write")
+
+
 def _write(found: list[Comparison], skipped: list[Skipped], given: argparse.Namespace) -> None:
     console = Console(highlight=False)
     for comparison in found:
@@ -53,7 +62,7 @@ def _write(found: list[Comparison], skipped: list[Skipped], given: argparse.Name
     if skipped:
         named = [f"  {one.path}: {one.reason}" for one in skipped[:_SHOWN]]
         more = [f"  and {len(skipped) - _SHOWN} more"] if len(skipped) > _SHOWN else []
-        said += [f"left out: {len(skipped)} records", *named, *more]
+        said += [f"left out: {len(skipped)}", *named, *more]
     console.print("\n".join(said), markup=False, soft_wrap=True)
     foot = f"thawline {__version__}, {date.today().isoformat()}, from {', '.join(map(str, given.paths))}"
     makers: list[tuple[Path | None, Callable[[], str]]] = [

@@ -1,4 +1,4 @@
-"""The guidelines on trial: what `sweep=matrix` found, written to docs/matrix.md and docs/matrix.png.
+"""The guidelines on trial: what `sweep=matrix` found, written to matrix.md and matrix.png beside its runs.
 
 python train.py sweep=matrix hydra.launcher.n_jobs=2      # 60 jobs, 80 minutes on 2 CPU cores
 python scripts/matrix.py outputs/multirun/SWEEP
@@ -19,23 +19,22 @@ from trial.cells import Cell, read_cells
 from trial.figure import draw
 from trial.tables import accuracies, convergence, savings, verdicts
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
-
 
 def main() -> int:
     """Read the runs and write; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="folder of the sweep")
-    parser.add_argument("--out", type=Path, default=DOCS, help="folder of the page; default docs/")
+    parser.add_argument("--out", type=Path, help="folder of the page; default: the first PATH")
     given = parser.parse_args()
     try:
         cells = read_cells(given.paths)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    given.out.mkdir(parents=True, exist_ok=True)
-    write_atomically(given.out / "matrix.md", page(cells))
-    write_atomically(given.out / "matrix.png", draw(cells, converging=cells[-1]))
+    out = given.out or given.paths[0]
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / "matrix.md", page(cells))
+    write_atomically(out / "matrix.png", draw(cells, converging=cells[-1]))
     print(page(cells))
     return 0
 

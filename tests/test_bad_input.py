@@ -48,6 +48,8 @@ def refused(result: Any) -> str:
         ("+trainer.limit_val_batches=0", "trainer.limit_val_batches=0: allowed are 1 to"),
         ("+trainer.limit_train_batches=1.5", "trainer.limit_train_batches=1.5: a share lies above 0 and up to 1.0"),
         ("+trainer.fast_dev_run=true", "trainer.fast_dev_run=True: it leaves no checkpoint; use trainer.max_steps=2"),
+        ("model.image_size=0", "model.image_size=0: allowed are 8 to 4096"),
+        ("sweep.resume=true", "sweep.resume=true: goes on with a sweep, so add -m; with one run goes on resume=RUN"),
         ("seed=-1", "seed=-1: allowed are whole numbers from 0"),
         ("seed=abc", "seed=abc: allowed are whole numbers from 0"),
         ("optim=sgd", "optim.lr has no value; give one with optim.lr=VALUE"),

@@ -77,13 +77,18 @@ def test_a_run_reads_every_image_once_where_it_may_keep_it(
     assert max(loads.values()) == most
 
 
-def test_a_sweep_over_the_depth_makes_one_pass(run_cli: Run, image_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(  # the first job's prefix may be the shorter one
+    ("depths", "precision"), [("0,1,2,all", "32-true"), ("2,all,0,1", "bf16-mixed")]
+)
+def test_a_sweep_over_the_depth_makes_one_pass(
+    run_cli: Run, image_folder: Path, tmp_path: Path, depths: str, precision: str
+) -> None:
     data = ("data=folder", f"data.root={image_folder}", *TINY, "data.augment=none")
-    swept = ("strategy.unfreeze_depth=0,1,2,all", "sweep.depths=[0,1,2,all]")  # the launcher says the latter
-    result = run_cli("-m", "hydra/launcher=basic", *swept, *data)
+    swept = (f"strategy.unfreeze_depth={depths}", f"sweep.depths=[{depths}]")  # the launcher says the latter
+    result = run_cli("-m", "hydra/launcher=basic", f"trainer.precision={precision}", *swept, *data)
     assert result.code == 0, result.err
     assert result.out.count("Cached ") == 2  # training and validation images, in the first job
-    assert [r["cache"]["used"] for r in records(tmp_path / "out")] == [True, True, True, False]
+    assert [r["cache"]["used"] for r in records(tmp_path / "out")] == [depth != "all" for depth in depths.split(",")]
 
 
 def test_every_store_is_used_again_by_another_seed(run_cli: Run, image_folder: Path) -> None:

@@ -15,6 +15,8 @@ from thawline.features.decide import Decision, Need, decide
 from thawline.features.extract import Tap, choose_mode
 from thawline.features.fill import Wanted, fill
 from thawline.lbfgs import NEEDS_STORED
+from thawline.models.backbone import Backbone
+from thawline.models.fused import FusedPrefix, fuse
 from thawline.parts import Parts
 from thawline.settings import CacheSettings
 
@@ -105,6 +107,7 @@ def _fill(
     mode = choose_mode(num_rows, dtype=dtype, fused=fused is not None, batch_size=batch_size)
     own = _own_taps(parts, need.cut)
     taps = own if parts.model.readout else _with_swept(parts, own[0], depths, room=cache.max_bytes / num_rows)
+    taps, fused = _reachable(backbone, taps, fused)
     training = backbone.training
     backbone.to(device).eval()
     try:
@@ -124,6 +127,19 @@ def _fill(
     data.use_stored(dict(zip(_SPLITS, mine, strict=True)))
     parts.model.entry = need.cut
     return sum(array.num_bytes for of_split in mine for array in of_split)
+
+
+def _reachable(backbone: Backbone, taps: list[Tap], fused: FusedPrefix | None) -> tuple[list[Tap], FusedPrefix | None]:
+    """The taps with a fused prefix up to the last: those of the sweep's other jobs may lie beyond the run's own prefix.
+
+    Where the longer prefix has no fused form, they are left to the jobs themselves.
+    """
+    last = max(tap.cut for tap in taps)
+    if fused is None or fused.cut >= last:
+        return taps, fused
+    if longer := fuse(backbone, last):
+        return taps, longer
+    return [tap for tap in taps if tap.cut <= fused.cut], fused
 
 
 def _own_taps(parts: Parts, cut: int) -> list[Tap]:

@@ -18,7 +18,7 @@ from thawline import __version__, auto
 from thawline.announce import announce
 from thawline.caching import cache_frozen_stages
 from thawline.callbacks.cost import CostCallback
-from thawline.config import Settings, flat, resolve, seed_setting, settings_of
+from thawline.config import Settings, flat, resolve, seed_setting, settings_of, sweep_settings
 from thawline.conflicts import refuse_conflicts
 from thawline.data.datamodule import ImageDataModule
 from thawline.device import choose_device
@@ -91,6 +91,8 @@ def train(cfg: DictConfig) -> RunRecord:
 
 def _fresh_or_resumed(cfg: DictConfig, folder: Path) -> tuple[DictConfig, RunRecord, Boundary | None]:
     hydra = HydraConfig.get()
+    if hydra.mode == RunMode.RUN and sweep_settings(cfg).resume:
+        raise UserError("sweep.resume=true: goes on with a sweep, so add -m; with one run goes on resume=RUN")
     if cfg.resume is None:
         scenario = str(hydra.runtime.choices["scenario"])
         return cfg, RunRecord(run_id=folder.name, scenario=scenario, seed=seed_setting(cfg)), None

@@ -239,7 +239,7 @@ class ModelSettings:
     image_size: int | None = None
 
     def __post_init__(self) -> None:
-        _between("model.image_size", self.image_size or 32, 8, 4096)
+        _between("model.image_size", 32 if self.image_size is None else self.image_size, 8, 4096)
 
 
 def _amount_or_share(key: str, value: int | float) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,9 @@ def test_what_cannot_be_compared_is_left_out_with_its_reason(tmp_path: Path) -> 
     write_run(tmp_path / "going_on", depth=0, seed=1, accuracy=0.5, status="running")
     write_run(tmp_path / "broken", depth=0, seed=2, accuracy=0.5, status="failed", error="ValueError: no")
     write_run(tmp_path / "other", depth=0, seed=3, accuracy=0.5, metrics={"val/accuracy": 0.4})
+    write_run(tmp_path / "text", depth=0, seed=4, accuracy=0.5, metrics={"test/accuracy": "high"})
+    write_run(tmp_path / "diverged", depth=0, seed=5, accuracy=0.5, metrics={"test/accuracy": math.nan})
+    write_run(tmp_path / "costless", depth=0, seed=6, accuracy=0.5, cost=None)
     for name, content in (("half", '{"schema": 1, "run'), ("future", '{"schema": 99}'), ("list", "[1]")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "run.json").write_text(content)
@@ -85,8 +89,21 @@ def test_what_cannot_be_compared_is_left_out_with_its_reason(tmp_path: Path) -> 
     assert reasons["going_on"] == "still running, or killed"
     assert reasons["broken"] == "failed (ValueError: no)"
     assert reasons["other"] == "has no test/accuracy"
+    assert reasons["text"] == reasons["diverged"] == "test/accuracy is no finite number"
+    assert reasons["costless"] == "not a run record (cost: a section is no mapping)"
     assert reasons["half"].startswith("not a readable run record")
     assert reasons["future"] == reasons["list"] == "not a run record of schema 1"
+
+
+def test_a_cost_that_is_not_known_is_not_taken_as_none(tmp_path: Path) -> None:
+    depth_sweep(tmp_path)
+    write_run(tmp_path / "0_3", depth=0, seed=3, accuracy=0.7, cost={})
+    write_run(tmp_path / "4_0", depth=4, seed=0, accuracy=0.9, cost={})
+    (found,) = compare(collect([tmp_path])[0], metric="test/accuracy")
+    rows = {row.group.name: row for row in found.rows}
+    assert rows["unfreeze_depth=0"].costs["fit_s"] == 5.0  # of the three that tell it
+    assert not rows["unfreeze_depth=4"].efficient
+    assert "| unfreeze_depth=4 | 1 | 0.900 | 10.0% | - | - | - |" in markdown([found])
 
 
 @pytest.mark.parametrize(("name", "says"), [("nowhere", "no such file or folder"), ("", "no run.json was found")])

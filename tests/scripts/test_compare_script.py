@@ -29,7 +29,7 @@ def test_table_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     out = capsys.readouterr().out
     assert "unfreeze_depth=2" in out
     assert "+0.100 (+0.100 to +0.100)" in out
-    assert "left out: 1 records" in out
+    assert "left out: 1\n" in out
     assert "frozen: verified in every run" in out
     assert all(path.stat().st_size > 200 for path in files.values())
 
@@ -66,7 +66,8 @@ def test_a_reader_that_has_read_enough_is_no_error(tmp_path: Path) -> None:
         (("nowhere",), "nowhere: no such file or folder"),
         ((".", "--metric", "f1"), "--metric f1: no run has it"),
         ((".", "--baseline", "x"), "--baseline x: not among the runs compared"),
-        ((".", "--html", "missing/report.html"), "cannot write"),
+        ((".", "--html", "missing/report.html"), "cannot write missing/report.html: No such file"),
+        ((".", "--html", "runs"), "--html runs: is a folder; put the PATHs first, or name the file to write"),
     ],
 )
 def test_bad_input_is_one_line(

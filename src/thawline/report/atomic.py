@@ -5,7 +5,16 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replace `path` by a file that holds `content`; a string is written as UTF-8."""
+    """Replace `path` by a file that holds `content`; a string is written as UTF-8.
+
+    Raises:
+        OSError: It cannot be written; `filename` is `path`, and nothing is left behind.
+    """
     part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(part, path)
+    try:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        error.filename = str(path)
+        raise

@@ -1,5 +1,6 @@
 """Run records below some folders: those that can be compared, and those that cannot, with the reason."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,17 +51,25 @@ def collect(paths: Sequence[Path]) -> tuple[list[Run], list[Skipped]]:
 
 
 def with_metric(runs: Sequence[Run], metric: str) -> tuple[list[Run], list[Skipped]]:
-    """Those that have a value of the metric; the others are skipped.
+    """Those that have a finite value of the metric; the others are skipped.
 
     Raises:
-        UserError: None has.
+        UserError: None has one.
     """
-    having = [run for run in runs if metric in run.record.metrics]
-    if not having:
+    if not any(metric in run.record.metrics for run in runs):
         present = sorted({key for run in runs for key in run.record.metrics})
         raise UserError(f"--metric {metric}: no run has it; present are {', '.join(present)}")
-    lacking = [run for run in runs if metric not in run.record.metrics]
-    return having, [Skipped(run.folder / FILE_NAME, f"has no {metric}") for run in lacking]
+    having, lacking = [], []
+    for run in runs:
+        value = run.record.metrics.get(metric, "missing")
+        if isinstance(value, (int, float)) and math.isfinite(value):
+            having.append(run)
+        else:
+            told = f"has no {metric}" if value == "missing" else f"{metric} is no finite number"
+            lacking.append(Skipped(run.folder / FILE_NAME, told))
+    if not having:
+        raise UserError(f"--metric {metric}: no run has a finite number there")
+    return having, lacking
 
 
 def _records_below(paths: Sequence[Path]) -> list[Path]:

@@ -3,6 +3,7 @@
 Only runs on the same images are set side by side: scores on different test images say nothing about each other.
 """
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ class Row:
     Attributes:
         score: The metric over the seeds.
         difference: From the baseline, over common seeds; None where there is no baseline.
-        costs: Name of a cost -> its median over the seeds.
+        costs: Name of a cost -> its median over the seeds; NaN where no run tells it.
         efficient: Names of the costs for which the group is on the Pareto front with its score.
         verified: Whether every run proved what was frozen; None where one did not check.
     """
@@ -127,7 +128,9 @@ def _difference(group: RunGroup, reference: RunGroup, metric: str) -> Estimate:
 
 
 def _median(group: RunGroup, cost: str) -> float:
-    return statistics.median(float(run.record.cost.get(cost, 0.0)) for run in group.runs)
+    """Of the runs that tell it; NaN where none does."""
+    told = [value for run in group.runs if isinstance(value := run.record.cost.get(cost), (int, float))]
+    return statistics.median(told) if told else math.nan
 
 
 def _verified(group: RunGroup) -> bool | None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import textwrap
 from collections.abc import Callable, Sequence
 
@@ -31,7 +32,7 @@ def cells(comparison: Comparison, row: Row) -> list[str]:
     against = [row.difference.text(signed=True) if row.difference else "-"] if comparison.baseline else []
     params = row.group.runs[0].record.params
     share = f"{params['trainable'] / params['total']:.1%}" if params.get("total") else "-"
-    costs = [_COSTS[name][1](row.costs[name]) + ("*" if name in row.efficient else "") for name in COSTS]
+    costs = [_cost(row, name) for name in COSTS]
     return [
         row.group.name,
         str(len(row.group.runs)),
@@ -41,6 +42,11 @@ def cells(comparison: Comparison, row: Row) -> list[str]:
         *costs,
         _PROOF[row.verified],
     ]
+
+
+def _cost(row: Row, name: str) -> str:
+    value = row.costs[name]
+    return "-" if math.isnan(value) else _COSTS[name][1](value) + ("*" if name in row.efficient else "")
 
 
 def terminal_table(comparison: Comparison) -> Table:
@@ -93,6 +99,7 @@ def _csv_row(comparison: Comparison, row: Row) -> list[object]:
     return [
         comparison.data, row.group.name, len(row.group.runs), score.mean, score.low, score.high,
         *([difference.mean, difference.low, difference.high] if difference else [None] * 3),
-        *(row.costs[name] for name in COSTS), *(name in row.efficient for name in COSTS), row.verified,
+        *(None if math.isnan(value) else value for value in row.costs.values()),
+        *(name in row.efficient for name in COSTS), row.verified,
         " ".join(str(run.folder) for run in row.group.runs),
     ]  # fmt: skip

@@ -57,11 +57,11 @@ def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]
 
 
 def pareto_front(costs: Sequence[float], scores: Sequence[float], *, higher_is_better: bool = True) -> list[bool]:
-    """Whether nothing else costs no more and scores no worse, one of the two strictly."""
+    """Whether nothing else costs no more and scores no worse, one of the two strictly; never where the cost is NaN."""
     sign = 1.0 if higher_is_better else -1.0
     points = [(cost, sign * score) for cost, score in zip(costs, scores, strict=True)]
 
     def beaten(cost: float, score: float) -> bool:
         return any(c <= cost and s >= score and (c < cost or s > score) for c, s in points)
 
-    return [not beaten(cost, score) for cost, score in points]
+    return [not math.isnan(cost) and not beaten(cost, score) for cost, score in points]

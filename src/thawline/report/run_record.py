@@ -53,6 +53,9 @@ class RunRecord:
         return path
 
 
+_SECTIONS = [f.name for f in fields(RunRecord) if str(f.type).startswith("dict")]
+
+
 def _finite(value: Any) -> Any:
     """JSON has no NaN and no infinity; the loss of a run that diverged becomes null."""
     if isinstance(value, dict):
@@ -99,5 +102,7 @@ def load_record(path: Path) -> RunRecord:
         record = RunRecord(**{k: v for k, v in body.items() if k in known})
     except TypeError as error:
         raise UserError(f"{path}: incomplete run record ({error})") from error
+    if wrong := [name for name in _SECTIONS if not isinstance(getattr(record, name), dict)]:
+        raise UserError(f"{path}: not a run record ({', '.join(wrong)}: a section is no mapping)")
     record.metrics = {key: math.nan if value is None else value for key, value in record.metrics.items()}
     return record

@@ -99,7 +99,7 @@ def command(job: Job, *, script: Sequence[str], output_dir: str, depths: Sequenc
     """
     if job.can_go_on:
         return [*script, f"resume={quoted(str(job.folder))}", f"output_dir={quoted(output_dir)}"]
-    own = [f"hydra.run.dir={quoted(str(job.folder))}", "hydra.mode=RUN"]
+    own = [f"hydra.run.dir={quoted(str(job.folder))}", "hydra.mode=RUN", "sweep.resume=false"]
     shared = [f"sweep.depths=[{','.join(depths)}]"] if depths else []
     return [*script, *job.overrides, *own, *shared]
 

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
+from thawline.config import sweep_settings
 from thawline.errors import TOLD, JobsFailed, UserError
 from thawline.sweep.job import OUTPUT, Job, Status, command
 from thawline.sweep.manifest import FILE_NAME as MANIFEST
@@ -43,13 +44,14 @@ def launch(
     Raises:
         KeyboardInterrupt: By Ctrl-C or SIGTERM; what was under way has been interrupted.
     """
-    if n_jobs < 1:
-        raise UserError(f"hydra.launcher.n_jobs={n_jobs}: 1 or more")
+    if not isinstance(n_jobs, int) or n_jobs < 1:
+        raise UserError(f"hydra.launcher.n_jobs={n_jobs}: allowed are whole numbers from 1")
+    resuming = sweep_settings(config).resume
     if config.resume is not None:
         raise UserError(f"resume={config.resume}: goes on with one run; leave out -m")
     setup_globals()
     console = Console()
-    sweep = _folder(config, console)
+    sweep = _folder(config, console, resuming=resuming)
     configs = [_composed(config, list(own), number, config_loader) for number, own in enumerate(job_overrides, first)]
     known = known_folders(sweep)
     jobs = [
@@ -80,13 +82,15 @@ def launch(
             setattr(stop, TOLD, True)
             print("interrupted; the same command with sweep.resume=true goes on", file=sys.stderr)
             raise
+    if len(jobs) > 1:  # a search that proposes one job after the other would say it each time
+        console.print(f"sweep    {sweep}\ncompare  python scripts/compare.py {sweep}", highlight=False, soft_wrap=True)
     return _returned(jobs, configs)
 
 
-def _folder(config: DictConfig, console: Console) -> Path:
+def _folder(config: DictConfig, console: Console, *, resuming: bool) -> Path:
     """Of the sweep: a new one, or with `sweep.resume=true` that of the same sweep's last call."""
     fresh = Path(str(config.hydra.sweep.dir)).absolute()
-    if not config.sweep.resume or (fresh / MANIFEST).is_file():  # a search comes with one batch of jobs after another
+    if not resuming or (fresh / MANIFEST).is_file():  # a search comes with one batch of jobs after another
         return fresh
     same = find_same(fresh.parent, list(config.hydra.overrides.task))
     told = f"going on with {same}" if same else f"no sweep like this one lies in {fresh.parent}; starting it"

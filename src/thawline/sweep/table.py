@@ -12,6 +12,7 @@ from thawline.sweep.job import OUTPUT, Job, Status
 _STYLES = {Status.RUNNING: "bold", Status.COMPLETED: "green", Status.FAILED: "red", Status.INTERRUPTED: "yellow"}
 _TAIL_BYTES = 2000  # of a job's output, to find its last line in
 _PER_SECOND = 2
+_NAME_WIDTH = 30  # characters; a longer name is cut, so that 80 columns hold what the job is at
 
 
 class SweepTable:
@@ -47,9 +48,12 @@ class SweepTable:
 def jobs_table(jobs: Sequence[Job]) -> Table:
     """One row per job."""
     ended = sum(job.status not in (Status.WAITING, Status.RUNNING) for job in jobs)
-    table = Table(title=f"Sweep: {ended} of {len(jobs)} jobs ended", title_justify="left", box=None, pad_edge=False)
-    for name in ("run", "status", "time", "val", "test", ""):
-        table.add_column(name, justify="right" if name in ("time", "val", "test") else "left", no_wrap=True)
+    title = f"Sweep: {ended} of {len(jobs)} jobs ended"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, expand=True)
+    table.add_column("run", no_wrap=True, max_width=_NAME_WIDTH)
+    for name in ("status", "time", "val", "test"):
+        table.add_column(name, justify="left" if name == "status" else "right", no_wrap=True)
+    table.add_column("", no_wrap=True, ratio=1)  # takes what the others leave
     for job in jobs:
         val, test = _accuracies(job)
         told = job.error or (_last_line(job) if job.status is Status.RUNNING else "")
