@@ -33,9 +33,10 @@ def main() -> int:
         return 2
     out = given.out or given.paths[0]
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / "matrix.md", page(cells))
+    text = page(cells)
+    write_atomically(out / "matrix.md", text)
     write_atomically(out / "matrix.png", draw(cells, converging=cells[-1]))
-    print(page(cells))
+    print(text)
     return 0
 
 

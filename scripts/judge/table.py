@@ -35,8 +35,8 @@ def _summary(judged: list[tuple[Sweep, dict[str, Judged]]]) -> str:
         f"| regret in points, mean (worst) | all {len(judged)} | {' | '.join(map(_short, backbones))} | goal |",
         f"|---|{'---:|' * (1 + len(backbones))}---|",
     ]
+    parts = [judged, *([pair for pair in judged if pair[0].backbone == backbone] for backbone in backbones)]
     for policy in _POLICIES:
-        parts = [judged, *([pair for pair in judged if pair[0].backbone == backbone] for backbone in backbones)]
         cells = [_mean_and_worst([100 * found[policy].regret for _, found in part]) for part in parts]
         lines.append(f"| {policy} | {' | '.join(cells)} | {'0.5 (2)' if policy == 'advisor' else ''} |")
     shares = [sweep.advice_s / sweep.seconds for sweep, _ in judged]

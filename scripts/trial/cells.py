@@ -30,17 +30,22 @@ class Cell:
     def guideline(self) -> str:
         return GUIDELINE[self.name]
 
+    def ranking(self, metric: str = TEST) -> list[str]:
+        """Strategies, the best mean first."""
+        means = {strategy: statistics.fmean(self._scores(strategy, metric).values()) for strategy in self.runs}
+        return sorted(means, key=lambda strategy: -means[strategy])
+
     def best(self, metric: str = TEST) -> str:
         """The strategy with the best mean."""
-        return max(self.runs, key=lambda strategy: self.accuracy(strategy, metric).mean)
+        return self.ranking(metric)[0]
 
     @property
     def any_record(self) -> RunRecord:
         return next(iter(self.runs[self.guideline].values()))
 
-    def accuracy(self, strategy: str, metric: str = TEST) -> Estimate:
-        """Over the seeds."""
-        return estimate(list(self._scores(strategy, metric).values()))
+    def accuracy(self, strategy: str) -> Estimate:
+        """On test images, over the seeds."""
+        return estimate(list(self._scores(strategy, TEST).values()))
 
     def behind(self, strategy: str) -> Estimate:
         """Test accuracy of the best strategy less that of `strategy`, seed by seed."""

@@ -1,8 +1,9 @@
 """What was found, as Markdown."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from thawline.report.markdown import markdown_table
 from trial.cells import STRATEGIES, VALIDATION, Cell, steps_to
 
 _RATIOS = (  # of full fine-tuning over feature extraction
@@ -25,7 +26,7 @@ def verdicts(cells: Sequence[Cell]) -> str:
             [f"`{cell.name}`: {images}", cell.guideline, own.text(), _best(cell), _verdict(cell), cell.best(VALIDATION)]
         )
     heads = ["cell", "guideline", "its test accuracy", "the best", "the guideline", "best on validation images"]
-    return _table(heads, rows, right=())
+    return markdown_table(heads, rows, numbers=False)
 
 
 def _best(cell: Cell) -> str:
@@ -33,14 +34,12 @@ def _best(cell: Cell) -> str:
 
 
 def _verdict(cell: Cell) -> str:
-    if cell.best() == cell.guideline:
-        second = max((s for s in STRATEGIES if s != cell.best()), key=lambda s: cell.accuracy(s).mean)
-        ahead = cell.behind(second)
-        sure = ahead.low is not None and ahead.low > 0
-        return f"wins, {_points(ahead.mean)} ahead of {second}{'' if sure else ', within the spread of the seeds'}"
-    behind = cell.behind(cell.guideline)
-    sure = behind.low is not None and behind.low > 0
-    return f"{_points(behind.mean)} behind{'' if sure else ', within the spread of the seeds'}"
+    best, second, *_ = cell.ranking()
+    wins = best == cell.guideline
+    lead = cell.behind(second if wins else cell.guideline)
+    unsure = "" if lead.low is not None and lead.low > 0 else ", within the spread of the seeds"
+    points = f"{100 * lead.mean:.1f} points"
+    return f"wins, {points} ahead of {second}{unsure}" if wins else f"{points} behind{unsure}"
 
 
 def accuracies(cells: Sequence[Cell]) -> str:
@@ -49,7 +48,7 @@ def accuracies(cells: Sequence[Cell]) -> str:
     for strategy in STRATEGIES:
         texts = [(cell, cell.accuracy(strategy).text()) for cell in cells]
         rows.append([f"`{strategy}`", *(f"**{text}**" if cell.best() == strategy else text for cell, text in texts)])
-    return _table(["strategy", *(cell.name for cell in cells)], rows)
+    return markdown_table(["strategy", *(cell.name for cell in cells)], rows)
 
 
 def savings(cells: Sequence[Cell]) -> str:
@@ -58,7 +57,7 @@ def savings(cells: Sequence[Cell]) -> str:
     for label, key in _RATIOS:
         ratios = [cell.cost("full_fine_tune", key) / cell.cost("feature_extraction", key) for cell in cells]
         rows.append([label, *(f"{ratio:,.0f}x" if ratio >= 10 else f"{ratio:.1f}x" for ratio in ratios)])
-    return _table(["full fine-tuning over feature extraction", *(cell.name for cell in cells)], rows)
+    return markdown_table(["full fine-tuning over feature extraction", *(cell.name for cell in cells)], rows)
 
 
 def convergence(cell: Cell) -> str:
@@ -69,19 +68,8 @@ def convergence(cell: Cell) -> str:
         [label, *(f"{statistics.mean(values):.3f}" for values in zip(*curves, strict=True))]
         for label, curves in (("pretrained weights", pretrained), ("random weights", random))
     ]
-    table = _table(["validation accuracy after", *(f"{step:.0f} steps" for step in steps)], rows)
+    table = markdown_table(["validation accuracy after", *(f"{step:.0f} steps" for step in steps)], rows)
     level = statistics.mean(own[-1] for own in random)
     reached = steps_to(steps, pretrained, level)
     when = f"after {reached:.0f} steps or fewer" if reached else "nowhere"
     return f"{table}\n\nWhat random weights reach after {others[-1]:.0f} steps, pretrained ones have reached {when}."
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:.1f} points"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] | None = None) -> str:
-    """Markdown; columns from the second on are right-aligned, or those of `right`."""
-    aligned = range(1, len(head)) if right is None else right
-    rule = ["---:" if index in aligned else "---" for index in range(len(head))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))

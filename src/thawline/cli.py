@@ -124,7 +124,7 @@ def _missing_option(error: MissingConfigException) -> str:
     if not group or not options:
         return _one_line(error)
     if choice in _EXTRAS and group in ("hydra/launcher", "hydra/sweeper"):
-        return f'{group}={choice}: comes with an extra; pip install -e ".[{_EXTRAS[choice]}]"'
+        return f'{group}={choice}: comes with an extra; pip install "thawline[{_EXTRAS[choice]}]"'
     near = difflib.get_close_matches(choice, options, n=1, cutoff=_NEAR)
     hint = f"did you mean {near[0]}? " if near else ""
     more = "; any timm model: model.name=NAME model.weights=hub, none or FILE" if group == "model" else ""

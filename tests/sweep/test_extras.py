@@ -43,7 +43,7 @@ def test_another_launcher_runs_the_same_jobs(launcher: str, module: str, tmp_pat
 def test_a_search_goes_on_where_it_was_ended(tmp_path: Path) -> None:
     arguments = ("sweep=optuna", "hydra.sweeper.n_trials=3", "+bad_0=raise")
     if find_spec("hydra_plugins.hydra_optuna_sweeper") is None:
-        assert 'pip install -e ".[optuna]"' in run(tmp_path, *arguments).stderr
+        assert 'pip install "thawline[optuna]"' in run(tmp_path, *arguments).stderr
         return
     first = run(tmp_path, *arguments)
     assert first.returncode == 1

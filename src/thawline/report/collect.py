@@ -61,11 +61,11 @@ def with_metric(runs: Sequence[Run], metric: str) -> tuple[list[Run], list[Skipp
         raise UserError(f"--metric {metric}: no run has it; present are {', '.join(present)}")
     having, lacking = [], []
     for run in runs:
-        value = run.record.metrics.get(metric, "missing")
+        value = run.record.metrics.get(metric)
         if isinstance(value, (int, float)) and math.isfinite(value):
             having.append(run)
         else:
-            told = f"has no {metric}" if value == "missing" else f"{metric} is no finite number"
+            told = f"{metric} is no finite number" if metric in run.record.metrics else f"has no {metric}"
             lacking.append(Skipped(run.folder / FILE_NAME, told))
     if not having:
         raise UserError(f"--metric {metric}: no run has a finite number there")

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from thawline.report.comparison import COSTS, Comparison, Row
+from thawline.report.markdown import markdown_table
 
 LEGEND = "* no other group is cheaper and as good."
 _PROOF = {True: "verified", False: "BROKEN", None: "not checked"}
@@ -73,10 +74,8 @@ def markdown(comparisons: Sequence[Comparison]) -> str:
     """A table of GitHub's Markdown for each; with headings where there are several."""
     tables = []
     for comparison in comparisons:
-        heads = columns(comparison)
-        lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *(cells(comparison, row) for row in comparison.rows)]
-        table = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
-        tables.append(f"### {comparison.data}\n\n{table}" if len(comparisons) > 1 else table)
+        table = markdown_table(columns(comparison), [cells(comparison, row) for row in comparison.rows])
+        tables.append(f"### {comparison.data}\n\n{table}\n" if len(comparisons) > 1 else f"{table}\n")
     return "\n".join(tables)
 
 

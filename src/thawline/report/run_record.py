@@ -53,7 +53,7 @@ class RunRecord:
         return path
 
 
-_SECTIONS = [f.name for f in fields(RunRecord) if str(f.type).startswith("dict")]
+_SECTIONS = [f.name for f in fields(RunRecord) if f.default_factory is dict]
 
 
 def _finite(value: Any) -> Any:

@@ -69,9 +69,8 @@ def chart(
         *(_across(at(tick, ys[0])[0], name) for tick, name in x_ticks),
         *(_up(at(points[0].x, tick)[1], _number(tick)) for tick in _ticks(*ys)),
         *(_drawn(one, at) for one in series),
-        f'<text class="label" x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 6}" text-anchor="middle">'
-        f"{escape(x_label)}</text>",
-        f'<text class="label" x="12" y="{_HEIGHT / 2}" text-anchor="middle" '
+        f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(x_label)}</text>',
+        f'<text x="12" y="{_HEIGHT / 2}" text-anchor="middle" '
         f'transform="rotate(-90 12 {_HEIGHT / 2})">{escape(y_label)}</text>',
     ]
     title = escape(f"{y_label} against {x_label}")
