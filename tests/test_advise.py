@@ -1,6 +1,7 @@
 """python scripts/advise.py and scenario=auto, on real files."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,12 +125,19 @@ def test_one_class_is_told(run_cli: Run, tmp_path: Path) -> None:
     assert "holds one class ('cats'); at least two class folders are needed" in line
 
 
-def test_a_pilot_that_takes_long_is_left_out_and_told(
-    run_cli: Run, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("bound", "says"),
+    [
+        ("advise.pilot_seconds=0", r"\d+ s here, and advise.pilot_seconds is 0."),
+        ("budget.memory_gb=0.001", "more memory than budget.memory_gb."),
+    ],
+)
+def test_a_pilot_beyond_the_bounds_is_left_out_and_told(
+    run_cli: Run, image_folder: Path, tmp_path: Path, bound: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("thawline.advise.MAX_SECONDS", 0.0)
-    result = run_cli("data=folder", f"data.root={image_folder}", *TINY, script=ADVISE)
-    assert "Note: no pilot: training the last two stages would take " in result.out + result.err
+    monkeypatch.setattr("thawline.advise.peak_resident_bytes", lambda: 0)  # so that what is solved for fits in
+    result = run_cli("data=folder", f"data.root={image_folder}", *TINY, bound, script=ADVISE)
+    assert re.search(f"Note: no pilot: training the last two stages would take {says}", result.out + result.err)
     assert advice_in(tmp_path / "out")["pilot"] is None
 
 
@@ -164,6 +172,10 @@ def test_auto_lets_nobody_else_choose(run_cli: Run, image_folder: Path, override
         ("budget.minutes=0.0001", "nothing fits; the cheapest, "),
         ("budget.memory_gb=little", "budget.memory_gb: Value 'little'"),
         ("advise.max_images=5", "advise.max_images=5: allowed are 10 to 100000"),
+        (
+            "advise.pilot_seconds=-1",
+            "advise.pilot_seconds=-1.0: allowed are finite numbers from 0 on; 0 makes no pilot",
+        ),
         ("model.name=hrnet_w18_small", "the backbone HighResolutionNet cannot be cut into stages"),
         ("model.name=resnet17", "model.name=resnet17: timm has no such model"),
         ("data.root=nowhere", "data.root=nowhere: no such folder"),

@@ -87,9 +87,7 @@ def judge(sweep: Sweep, sweeps: list[Sweep]) -> dict[str, Judged]:
 
     `OTHER_SEEDS` is no policy that anyone could follow: it says what knowing the task very well would be worth.
     """
-    own = sweep.measured()
-    others = [found for other in sweeps if (found := other.measured()).kind != own.kind]
-    advice = [recommend(seen, _FREE, measured=others, budget=BudgetSettings()) for seen in sweep.evidence]
+    advice = _advice(sweep, sweeps)
     return {
         "advisor": _judged(sweep, [found.best.option.name for found in advice], all(found.sure for found in advice)),
         BOTH: _judged(sweep, [_best_validated(sweep, seed, _advised(found)) for seed, found in enumerate(advice)]),
@@ -98,6 +96,31 @@ def judge(sweep: Sweep, sweeps: list[Sweep]) -> dict[str, Judged]:
         SWEEP: _judged(sweep, [_best_validated(sweep, seed) for seed in range(len(sweep.evidence))]),
         OTHER_SEEDS: _judged(sweep, [_best_elsewhere(sweep, seed) for seed in range(len(sweep.evidence))]),
     }
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """The accuracy that the advice foretold for its first option: how much too high, and whether its bounds held."""
+
+    error: float
+    held: bool
+
+
+def foretold(sweep: Sweep, sweeps: list[Sweep]) -> list[Foretold]:
+    """Per seed."""
+    told = []
+    for seed, found in enumerate(_advice(sweep, sweeps)):
+        expected, tested = found.best.expected, sweep.tests[found.best.option.name][seed]
+        low, high = expected.interval()
+        told.append(Foretold(expected.accuracy - tested, low <= tested <= high))
+    return told
+
+
+def _advice(sweep: Sweep, sweeps: list[Sweep]) -> list[Recommendation]:
+    """Per seed, from sweeps of other kinds of tasks."""
+    own = sweep.measured()
+    others = [found for other in sweeps if (found := other.measured()).kind != own.kind]
+    return [recommend(seen, _FREE, measured=others, budget=BudgetSettings()) for seen in sweep.evidence]
 
 
 def _advised(found: Recommendation) -> list[str]:

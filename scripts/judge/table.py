@@ -2,7 +2,7 @@
 
 import statistics
 
-from judge.choices import ALWAYS, BOTH, NAMES, OTHER_SEEDS, SWEEP, Judged, Sweep, judge
+from judge.choices import ALWAYS, BOTH, NAMES, OTHER_SEEDS, SWEEP, Foretold, Judged, Sweep, foretold, judge
 
 _POLICIES = ("advisor", BOTH, "matrix", *(f"always {name}" for name in ALWAYS), SWEEP, OTHER_SEEDS)
 _EVERYTHING = "always full_fine_tune"
@@ -11,7 +11,9 @@ _EVERYTHING = "always full_fine_tune"
 def page(sweeps: list[Sweep], machine: str) -> str:
     """The whole page as Markdown."""
     judged = [(sweep, judge(sweep, sweeps)) for sweep in sweeps]
-    parts = ["# Is the advice right?", _INTRODUCTION, _summary(judged), _choices(judged), _accuracies(sweeps)]
+    told = [one for sweep in sweeps for one in foretold(sweep, sweeps)]
+    summary = f"{_summary(judged)}\n\n{_foretold(told)}"
+    parts = ["# Is the advice right?", _INTRODUCTION, summary, _choices(judged), _accuracies(sweeps)]
     return "\n\n".join([*parts, f"Measured on {machine}."]) + "\n"
 
 
@@ -49,6 +51,16 @@ def _summary(judged: list[tuple[Sweep, dict[str, Judged]]]) -> str:
         "Some of these sweeps ran beside other work on the same cores, so the share is rough."
     )
     return "\n".join(lines)
+
+
+def _foretold(told: list[Foretold]) -> str:
+    off, high = (100 * statistics.mean(errors) for errors in ([abs(f.error) for f in told], [f.error for f in told]))
+    held = sum(one.held for one in told)
+    return (
+        f"The test accuracy that the advisor foretold for its first option was off by {off:.1f} points in the mean, "
+        f"and too high by {high:.1f}: what looks best among seven has often been lucky. Its bounds held in {held} of "
+        f"{len(told)} cases."
+    )
 
 
 def _mean_and_worst(regrets: list[float]) -> str:

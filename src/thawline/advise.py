@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from thawline.advisor.evidence import evidence_of
 from thawline.advisor.experience import load_measured
 from thawline.advisor.look import Look, draw_sample, look
 from thawline.advisor.options import BATCH_SIZE, OPTIONS, epochs_of
-from thawline.advisor.pilot import LEAST_IMAGES, MAX_IMAGES, MAX_SECONDS, PILOT, Pilot, pilot_seconds, run_pilot
+from thawline.advisor.pilot import LEAST_IMAGES, MAX_IMAGES, PILOT, Pilot, pilot_seconds, run_pilot
 from thawline.advisor.reasons import reasons
 from thawline.advisor.recommend import Price, Recommendation, recommend
 from thawline.callbacks.tensorboard import add_picture
@@ -53,6 +54,7 @@ from thawline.report.profile_figure import profile_figure, save_figure
 _log = logging.getLogger(__name__)
 _TRAIN_PER_VAL = 4  # training images that are looked at for a validation image; chosen: about as they are split
 _VALIDATION = 1 / 3  # of a training step's time: forward without backward
+_NO_PILOT = "Note: no pilot: training the last two stages would take"
 _SOLVE_S = 3.0  # seconds; chosen: a path of penalties over 1,000 rows took 0.4 and 1.7 s
 
 
@@ -90,7 +92,7 @@ def shown_advice(advice: Advice, console: Console) -> None:
 def measured_advice(cfg: DictConfig, folder: Path) -> Advice:
     """The advice for a resolved config, written to `folder`."""
     model, seed, budget = model_settings(cfg), seed_setting(cfg), budget_settings(cfg)
-    max_images = advise_settings(cfg).max_images
+    settings = advise_settings(cfg)
     device = choose_device(cfg.trainer.accelerator)
     if device.type == "cpu":
         keep_freed_memory()
@@ -102,11 +104,15 @@ def measured_advice(cfg: DictConfig, folder: Path) -> Advice:
     )  # fmt: skip
     precision, resident = choose_precision("auto", device), peak_resident_bytes()
     seen = _seen(
-        data, backbone, FeatureCache.of(cache_settings(cfg)), num_images=max_images, device=device, precision=precision,
-        has_source=model.weights != "none",
+        data, backbone, FeatureCache.of(cache_settings(cfg)), num_images=settings.max_images, device=device,
+        precision=precision, has_source=model.weights != "none",
     )  # fmt: skip
-    costs = _step_costs(backbone, seen, data.num_classes, precision)
-    pilot = _pilot(backbone, seen, data, costs, device=device, precision=precision)
+    allowed = math.inf if budget.memory_gb is None else 1e9 * budget.memory_gb - resident
+    costs = _step_costs(backbone, seen, data.num_classes, precision, max_bytes=allowed)
+    pilot = _pilot(
+        backbone, seen, data, costs, max_seconds=settings.pilot_seconds, max_bytes=allowed, device=device,
+        precision=precision,
+    )  # fmt: skip
     evidence = evidence_of(seen.profile, pilot, num_train=_num_distinct(data), num_classes=data.num_classes)
     prices = _prices(backbone.num_stages, seen, data, costs, resident=resident)
     found = recommend(evidence, prices, measured=load_measured(), budget=budget)
@@ -150,10 +156,14 @@ def _num_distinct(data: ImageDataModule) -> int:
     return len(set(data.source.groups[data.splits["train"]].tolist()))
 
 
-def _step_costs(backbone: Backbone, seen: Look, num_classes: int, precision: Precision) -> dict[str, StepCost]:
+def _step_costs(
+    backbone: Backbone, seen: Look, num_classes: int, precision: Precision, *, max_bytes: float
+) -> dict[str, StepCost]:
     """Of every option that the backbone has and that trains."""
     return {
-        option.name: step_cost(backbone, option, seen.images, num_classes=num_classes, precision=precision)
+        option.name: step_cost(
+            backbone, option, seen.images, num_classes=num_classes, precision=precision, max_bytes=max_bytes
+        )
         for option in OPTIONS
         if option.fits(backbone.num_stages) and not option.solved
     }
@@ -165,16 +175,21 @@ def _pilot(
     data: ImageDataModule,
     costs: Mapping[str, StepCost],
     *,
+    max_seconds: float,
+    max_bytes: float,
     device: torch.device,
     precision: Precision,
 ) -> Pilot | None:
-    """None where it cannot be made in a short time."""
+    """None where it cannot be made in that time and memory."""
     num_images = min(len(seen.sample), MAX_IMAGES)
     if seen.rows is None or num_images < LEAST_IMAGES:
         return None
-    seconds = pilot_seconds(num_images, step_s=BATCH_SIZE / len(seen.images) * costs[PILOT.name].seconds)
-    if seconds > MAX_SECONDS:
-        _log.warning("Note: no pilot: training the last two stages would take %.0f s here.", seconds)
+    if costs[PILOT.name].memory_bytes(BATCH_SIZE) > max_bytes:
+        _log.warning("%s more memory than budget.memory_gb.", _NO_PILOT)
+        return None
+    seconds = pilot_seconds(num_images, step_s=BATCH_SIZE * costs[PILOT.name].image_s)
+    if seconds > max_seconds:
+        _log.warning("%s %.0f s here, and advise.pilot_seconds is %g.", _NO_PILOT, seconds, max_seconds)
         return None
     _log.info("Pilot: the last two stages, trained for about %.0f s", seconds)
     labels = data.source.labels[np.concatenate([seen.sample, seen.held_out])]
@@ -199,9 +214,9 @@ def _prices(
             prices[option.name] = Price(once + _SOLVE_S, resident)
             continue
         cost = costs[option.name]
-        image_s = cost.seconds / len(seen.images)
-        per_epoch = image_s * (num_train + _VALIDATION * num_val)
-        prices[option.name] = Price(once + epochs * per_epoch, resident + cost.memory_bytes)
+        per_epoch = cost.image_s * (num_train + _VALIDATION * num_val)
+        memory = resident + cost.memory_bytes(min(BATCH_SIZE, num_train))
+        prices[option.name] = Price(once + epochs * per_epoch, memory)
     return prices
 
 

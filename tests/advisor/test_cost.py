@@ -31,8 +31,25 @@ def test_what_trains_is_counted(tiny_backbone: Backbone) -> None:
     assert top.trained_bytes == trained(6)
     assert everything.trained_bytes == trained(*range(7))
     assert 0 < top.saved_bytes < everything.saved_bytes
-    assert top.memory_bytes == 2 * top.saved_bytes + 3 * top.trained_bytes
-    assert top.seconds > 0
+    assert top.memory_bytes(8) == 2 * 8 * top.saved_bytes + 3 * top.trained_bytes
+    assert top.image_s > 0
+
+
+def test_a_batch_beyond_the_bound_is_not_tried(tiny_backbone: Backbone) -> None:
+    sizes: set[int] = set()
+    stage = tiny_backbone.model.get_submodule(tiny_backbone.stages[-1].modules[0])
+    stage.register_forward_hook(lambda *args: sizes.add(len(args[1][0])))
+    everything = Option("full_fine_tune", None)
+    images = torch.cat([IMAGES] * 4)
+    found = step_cost(tiny_backbone, everything, images, num_classes=5, precision=FP32)
+    assert sizes == {4, 16}
+    sizes.clear()
+    bounded = step_cost(
+        tiny_backbone, everything, images, num_classes=5, precision=FP32, max_bytes=found.memory_bytes(16) - 1
+    )
+    assert sizes == {4}
+    assert bounded.memory_bytes(16) == found.memory_bytes(16)
+    assert bounded.image_s > 0
 
 
 def test_the_backbone_stays_as_it_was(tiny_backbone: Backbone) -> None:

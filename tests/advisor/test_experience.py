@@ -66,12 +66,12 @@ def test_without_a_pilot_the_usual_distance_from_the_last_stage_is_taken() -> No
     assert found.logit == pytest.approx(logit(0.9) - 0.4 + 0.3)
 
 
-def test_bounds_are_those_of_four_errors_in_five() -> None:
-    """Eleven residuals 0.0, 0.1 to 1.0: the 10 % and 90 % quantiles are 0.1 and 0.9; but the middle lies between."""
-    low, high = Expected("some", 0.0, np.arange(11) / 10 - 0.5).interval()
-    assert (logit(low), logit(high)) == (pytest.approx(-0.4), pytest.approx(0.4))
-    low, high = Expected("some", 0.0, np.arange(11) / 10).interval()
-    assert (low, logit(high)) == (0.5, pytest.approx(0.9))
+def test_bounds_leave_a_fortieth_of_the_errors_on_each_side() -> None:
+    """Residuals 0.0, 0.1 to 4.0: those quantiles are 0.1 and 3.9; but the middle lies between."""
+    low, high = Expected("some", 0.0, np.arange(41) / 10 - 2.0).interval()
+    assert (logit(low), logit(high)) == (pytest.approx(-1.9), pytest.approx(1.9))
+    low, high = Expected("some", 0.0, np.arange(41) / 10).interval()
+    assert (low, logit(high)) == (0.5, pytest.approx(3.9))
 
 
 def test_residuals_come_from_kinds_left_out() -> None:

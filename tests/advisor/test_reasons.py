@@ -28,7 +28,7 @@ def found(
         named.append(choice("partial_fine_tune_2", seconds=seconds, logit=0.0))
     first, *rest = named
     runner_up = rest.pop(0) if other else None
-    return Recommendation("small_different", 0.5, first, runner_up, sure, rest, num_tasks=8)
+    return Recommendation("small_different", 0.5, first, runner_up, sure, rest, num_tasks=8, most_images=1000)
 
 
 def test_every_number_is_told() -> None:
@@ -45,6 +45,14 @@ def test_every_number_is_told() -> None:
         "Sure that full_fine_tune is no worse than partial_fine_tune_3: it stays ahead with the errors made on most "
         "other tasks.",
     ]
+
+
+def test_many_more_images_than_swept_before_are_told() -> None:
+    many = replace(EVIDENCE, num_train=2001)
+    assert reasons(many, found("multi_layer_probe", sure=False), budget=NO_BOUND)[-1] == (
+        "Not sure: the tasks swept before had 1,000 training images at the most, and more images may favour what "
+        "trains more; sweep multi_layer_probe and full_fine_tune."
+    )
 
 
 def test_what_is_not_known_is_not_told() -> None:

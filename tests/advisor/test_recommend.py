@@ -85,6 +85,15 @@ def test_what_changes_from_task_to_task_is_not_sure() -> None:
     assert not found.sure
 
 
+def test_far_beyond_what_was_swept_nothing_is_sure() -> None:
+    def sure(num_train: int) -> bool:
+        return advice({"full_fine_tune": 1.0}, evidence=replace(EVIDENCE, num_train=num_train)).sure
+
+    most = advice({}).most_images
+    assert sure(2 * most)
+    assert not sure(2 * most + 1)
+
+
 def test_the_budget_bounds_time_and_memory() -> None:
     prices = dict.fromkeys(NAMES, CHEAP) | {"full_fine_tune": Price(700.0, 5 * 10**9)}
     gains = {"full_fine_tune": 1.0, "partial_fine_tune_2": 0.5}

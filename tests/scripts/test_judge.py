@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from judge.choices import BOTH, NAMES, OTHER_SEEDS, SWEEP, judge, load_sweep, measured_json
+from judge.choices import BOTH, NAMES, OTHER_SEEDS, SWEEP, foretold, judge, load_sweep, measured_json
 from judge.sweep import is_complete
 from judge.table import page
 from judge.tasks import TASKS
@@ -87,6 +87,15 @@ def test_where_the_advice_is_not_sure_both_are_run_and_validation_chooses(tmp_pa
     assert found[BOTH].chosen == ["partial_fine_tune_5", BEST, "partial_fine_tune_5"]
 
 
+def test_what_was_foretold_is_compared_with_the_test_of_the_choice(tmp_path: Path) -> None:
+    """Elsewhere the best option tests at 0.8 on average, always from the same evidence: that is foretold, for sure."""
+    own = load_sweep(write(tmp_path, "solar_cells_200", {BEST: 0.09}))  # tests at 0.79, 0.80, 0.81
+    others = [load_sweep(write(tmp_path, f"{kind}_x", {BEST: 0.09})) for kind in ("digits", "textile", "photo")]
+    told = foretold(own, [own, *others])
+    assert [one.error for one in told] == pytest.approx([0.01, 0.0, -0.01], abs=1e-6)
+    assert [one.held for one in told][::2] == [False, False]
+
+
 def test_the_best_on_other_seeds_is_known_without_the_own_one(tmp_path: Path) -> None:
     path = write(tmp_path, "solar_cells_200", {})
     body = json.loads(path.read_text())
@@ -117,6 +126,7 @@ def test_the_page_names_every_task_and_policy(tmp_path: Path) -> None:
     assert "| regret in points, mean (worst) | all 3 | lite0 | goal |" in text
     assert "| advisor | 0.00 (0.00) | 0.00 (0.00) | 0.5 (2) |" in text
     assert "| always full_fine_tune | 10.00 (10.00) | 10.00 (10.00) |  |" in text
+    assert "off by 0.7 points in the mean, and too high by 0.0:" in text
     assert len(json.loads(measured_json(sweeps))) == 3
 
 

@@ -1,8 +1,10 @@
 """What an option would cost on this machine: one training step of it, timed; its memory, counted."""
 
 import copy
+import math
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +19,10 @@ from thawline.models.saved_bytes import count_saved_bytes
 from thawline.precision import Precision
 from thawline.settings import StrategySettings
 
-_TIMED_STEPS = 1  # chosen, not measured: after one that is not timed
+# Images on which memory is counted before a full batch is risked. Chosen, not measured.
+_FEW = 4
+_MAX_TIMED = 5  # steps; chosen, with the next: a small fraction of the minute that advice may take
+_TIMED_S = 0.5  # no further step after so much
 # Peak memory over what is kept for the backward pass. Measured: full fine-tuning of EfficientNet-Lite0 at 224 keeps
 # 1.28 GB and peaks 2.7 GB above what the process held before: gradients of activations, copies in another type.
 _PER_SAVED = 2
@@ -26,28 +31,37 @@ _ADAM_MOMENTS = 2  # numbers that AdamW keeps for each parameter
 
 @dataclass(frozen=True)
 class StepCost:
-    """Of one training step on a batch whose frozen prefix is stored.
+    """Of one training step on images whose frozen prefix is stored.
 
     Attributes:
-        seconds: Forward and backward.
-        saved_bytes: Kept for the backward pass.
+        image_s: Seconds for each image, forward and backward.
+        saved_bytes: Kept for the backward pass, for each image.
         trained_bytes: Of the parameters that train.
     """
 
-    seconds: float
+    image_s: float
     saved_bytes: int
     trained_bytes: int
 
-    @property
-    def memory_bytes(self) -> int:
+    def memory_bytes(self, batch_size: int) -> int:
         """On top of the model: what is kept for the backward pass and its gradients, the optimizer's moments."""
-        return _PER_SAVED * self.saved_bytes + (1 + _ADAM_MOMENTS) * self.trained_bytes
+        return _PER_SAVED * self.saved_bytes * batch_size + (1 + _ADAM_MOMENTS) * self.trained_bytes
 
 
 def step_cost(
-    backbone: Backbone, option: Option, images: Tensor, *, num_classes: int, precision: Precision
+    backbone: Backbone,
+    option: Option,
+    images: Tensor,
+    *,
+    num_classes: int,
+    precision: Precision,
+    max_bytes: float = math.inf,
 ) -> StepCost:
-    """Time a step of `option` on images (B, 3, S, S), uint8, on the backbone's device; nothing of it is kept."""
+    """Time a step of `option` on images (B, 3, S, S), uint8, on the backbone's device; nothing of it is kept.
+
+    Args:
+        max_bytes: Of `StepCost.memory_bytes`; beyond it a few images are timed, not the batch.
+    """
     backbone = copy.deepcopy(backbone)
     cut = option.num_frozen(backbone.num_stages)
     strategy = StrategySettings(option.strategy, unfreeze_depth=backbone.num_stages - cut)
@@ -57,21 +71,31 @@ def step_cost(
     backbone.train()
     with torch.no_grad():
         x = backbone.prefix(backbone.normalize(images), cut)
-    labels = torch.zeros(len(images), dtype=torch.int64, device=images.device)
     low = precision.trainer != "32-true"
 
-    def step() -> None:
+    def step(rows: Tensor) -> None:
         with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=low), Fp32DepthwiseBackward():
-            features = backbone.suffix(x, cut)
+            features = backbone.suffix(rows, cut)
+        labels = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
         F.cross_entropy(head(features.float()), labels).backward()  # type: ignore[no-untyped-call]
         if images.device.type == "cuda":
             torch.cuda.synchronize()
 
+    few = x[:_FEW]
     with count_saved_bytes((*backbone.parameters(), *head.parameters())) as saved:
-        step()
-    start = time.perf_counter()
-    for _ in range(_TIMED_STEPS):
-        step()
-    seconds = (time.perf_counter() - start) / _TIMED_STEPS
+        step(few)
     trained = sum(p.numel() * p.element_size() for p in bound.ever_trainable().values())
-    return StepCost(seconds, saved[0], trained)
+    cost = StepCost(math.nan, saved[0] // len(few), trained)
+    timed = x if cost.memory_bytes(len(x)) <= max_bytes else few
+    step(timed)  # not timed: the first one of a size takes longer
+    return replace(cost, image_s=_shortest(lambda: step(timed)) / len(timed))
+
+
+def _shortest(step: Callable[[], None]) -> float:
+    """Seconds of the fastest of a few steps: what slows one down for a moment is not the step's own."""
+    seconds: list[float] = []
+    while len(seconds) < _MAX_TIMED and sum(seconds) < _TIMED_S:
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)

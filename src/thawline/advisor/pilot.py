@@ -26,7 +26,6 @@ NUM_FOLDS = 2  # chosen: the fewest with which every image is judged; each fit h
 RATE = 3e-4  # conf/strategy/partial_fine_tune.yaml
 LEAST_IMAGES = 10  # chosen: of fewer, the share that is classified right says nothing
 MAX_IMAGES = 500  # chosen: the share is then known to two points, and the pilot stays a fraction of a minute
-MAX_SECONDS = 30.0  # chosen: half of the minute that advice may take
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
 """The advice in sentences: what was measured, what the matrix says, what overrules it, and how sure that is."""
 
 from thawline.advisor.evidence import Evidence
-from thawline.advisor.recommend import SIMILAR, Recommendation, allows, matrix_choice
+from thawline.advisor.recommend import BEYOND, SIMILAR, Recommendation, allows, matrix_choice
 from thawline.advisor.settings import BudgetSettings
 from thawline.sizes import LARGE, SMALL
 
 
 def reasons(evidence: Evidence, found: Recommendation, *, budget: BudgetSettings) -> list[str]:
     """Why `found` was recommended, one sentence or two each."""
-    return [*_seen(evidence, found), _against_the_matrix(found, budget), _how_sure(found)]
+    return [*_seen(evidence, found), _against_the_matrix(found, budget), _how_sure(evidence, found)]
 
 
 def _seen(evidence: Evidence, found: Recommendation) -> list[str]:
@@ -56,10 +56,15 @@ def _against_the_matrix(found: Recommendation, budget: BudgetSettings) -> str:
     )
 
 
-def _how_sure(found: Recommendation) -> str:
+def _how_sure(evidence: Evidence, found: Recommendation) -> str:
     if found.runner_up is None:
         return "Nothing else is within the budget."
     best, other = found.best.option.name, found.runner_up.option.name
     if found.sure:
         return f"Sure that {best} is no worse than {other}: it stays ahead with the errors made on most other tasks."
+    if evidence.num_train > BEYOND * found.most_images:
+        return (
+            f"Not sure: the tasks swept before had {found.most_images:,} training images at the most, and more images "
+            f"may favour what trains more; sweep {best} and {other}."
+        )
     return f"Not sure: {best} and {other} are too close to tell apart; sweep these two."

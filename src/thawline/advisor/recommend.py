@@ -18,6 +18,8 @@ SIMILAR = 0.25
 # Share of the tasks swept before on which the choice would have to beat the runner-up, for the advice to be sure.
 # Chosen: three out of four.
 SURE = 0.75
+# Times as many training images as any task swept before had, from which on its advice is never sure. Chosen.
+BEYOND = 2
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Recommendation:
         sure: Whether the evidence separates the two; where not, both are worth a run.
         others: The remaining options, the most promising first, those beyond the budget too.
         num_tasks: Other tasks whose sweeps it rests on.
+        most_images: Training images of the largest of them.
     """
 
     cell: str
@@ -59,6 +62,7 @@ class Recommendation:
     sure: bool
     others: list[Choice]
     num_tasks: int
+    most_images: int
 
     @property
     def choices(self) -> list[Choice]:
@@ -113,11 +117,13 @@ def recommend(
         )
     best, *rest = allowed
     runner_up = rest[0] if rest else None
-    sure = runner_up is None or _confidence(best.expected, runner_up.expected) >= SURE
+    most_images = max(row.evidence.num_train for row in measured)
+    known = evidence.num_train <= BEYOND * most_images
+    sure = runner_up is None or (known and _confidence(best.expected, runner_up.expected) >= SURE)
     others = [choice for choice in choices if choice is not best and choice is not runner_up]
     similarity = None if evidence.distance is None else min(max(1 - evidence.distance, 0.0), 1.0)
     num_tasks = len({row.task for row in measured})
-    return Recommendation(cell_of(evidence), similarity, best, runner_up, sure, others, num_tasks)
+    return Recommendation(cell_of(evidence), similarity, best, runner_up, sure, others, num_tasks, most_images)
 
 
 def allows(budget: BudgetSettings, price: Price) -> bool:

@@ -1,5 +1,6 @@
 """Settings of the advisor, checked."""
 
+import math
 from dataclasses import dataclass
 
 from thawline.errors import UserError
@@ -24,7 +25,12 @@ class AdviseSettings:
     """How much is looked at."""
 
     max_images: int = 1000
+    pilot_seconds: float = 30.0  # chosen: half of the minute that advice may take
 
     def __post_init__(self) -> None:
+        if not 0 <= self.pilot_seconds < math.inf:
+            raise UserError(
+                f"advise.pilot_seconds={self.pilot_seconds}: allowed are finite numbers from 0 on; 0 makes no pilot"
+            )
         if not 10 <= self.max_images <= 100_000:
             raise UserError(f"advise.max_images={self.max_images}: allowed are 10 to 100000")

@@ -9,7 +9,7 @@ from thawline.advisor.options import overrides
 from thawline.advisor.recommend import Choice, Recommendation
 
 _HOW_TO_READ = (
-    "Expected test accuracy, with bounds that held on four of five tasks swept before: the probes', moved by what each "
+    "Expected test accuracy, with bounds that held in four of five cases on new tasks: the probes', moved by what each "
     "option gained there; it may lie below a probe. Rate: of the stages that train; - is solved for."
 )
 
