@@ -19,14 +19,15 @@ from torch.utils.tensorboard import SummaryWriter
 
 from thawline import __version__
 from thawline.advisor.caveats import caveats, check_sample
-from thawline.advisor.cost import StepCost, step_cost
+from thawline.advisor.cost import StepCost
 from thawline.advisor.evidence import evidence_of
 from thawline.advisor.experience import load_measured
 from thawline.advisor.look import Look, draw_sample, look
-from thawline.advisor.options import BATCH_SIZE, OPTIONS, epochs_of
+from thawline.advisor.options import BATCH_SIZE
 from thawline.advisor.pilot import LEAST_IMAGES, MAX_IMAGES, PILOT, Pilot, pilot_seconds, run_pilot
+from thawline.advisor.prices import prices_of_runs, step_costs
 from thawline.advisor.reasons import reasons
-from thawline.advisor.recommend import Price, Recommendation, recommend
+from thawline.advisor.recommend import Recommendation, recommend
 from thawline.callbacks.tensorboard import add_picture
 from thawline.config import (
     advise_settings,
@@ -53,9 +54,7 @@ from thawline.report.profile_figure import profile_figure, save_figure
 
 _log = logging.getLogger(__name__)
 _TRAIN_PER_VAL = 4  # training images that are looked at for a validation image; chosen: about as they are split
-_VALIDATION = 1 / 3  # of a training step's time: forward without backward
 _NO_PILOT = "Note: no pilot: training the last two stages would take"
-_SOLVE_S = 3.0  # seconds; chosen: a path of penalties over 1,000 rows took 0.4 and 1.7 s
 
 
 @dataclass(frozen=True)
@@ -108,13 +107,17 @@ def measured_advice(cfg: DictConfig, folder: Path) -> Advice:
         precision=precision, has_source=model.weights != "none",
     )  # fmt: skip
     allowed = math.inf if budget.memory_gb is None else 1e9 * budget.memory_gb - resident
-    costs = _step_costs(backbone, seen, data.num_classes, precision, max_bytes=allowed)
+    costs = step_costs(backbone, seen.images, num_classes=data.num_classes, precision=precision, max_bytes=allowed)
     pilot = _pilot(
         backbone, seen, data, costs, max_seconds=settings.pilot_seconds, max_bytes=allowed, device=device,
         precision=precision,
     )  # fmt: skip
     evidence = evidence_of(seen.profile, pilot, num_train=_num_distinct(data), num_classes=data.num_classes)
-    prices = _prices(backbone.num_stages, seen, data, costs, resident=resident)
+    num_train, num_val = len(data.splits["train"]), len(data.splits["val"])
+    prices = prices_of_runs(
+        costs, num_stages=backbone.num_stages, num_train=num_train, num_val=num_val, image_s=seen.image_s,
+        resident=resident,
+    )  # fmt: skip
     found = recommend(evidence, prices, measured=load_measured(), budget=budget)
     why = [*reasons(evidence, found, budget=budget), *caveats(data.source, seen.sample, backbone)]
     about = _about(data, backbone, model.weights)
@@ -156,19 +159,6 @@ def _num_distinct(data: ImageDataModule) -> int:
     return len(set(data.source.groups[data.splits["train"]].tolist()))
 
 
-def _step_costs(
-    backbone: Backbone, seen: Look, num_classes: int, precision: Precision, *, max_bytes: float
-) -> dict[str, StepCost]:
-    """Of every option that the backbone has and that trains."""
-    return {
-        option.name: step_cost(
-            backbone, option, seen.images, num_classes=num_classes, precision=precision, max_bytes=max_bytes
-        )
-        for option in OPTIONS
-        if option.fits(backbone.num_stages) and not option.solved
-    }
-
-
 def _pilot(
     backbone: Backbone,
     seen: Look,
@@ -195,29 +185,6 @@ def _pilot(
     labels = data.source.labels[np.concatenate([seen.sample, seen.held_out])]
     groups = data.source.groups[seen.sample]
     return run_pilot(backbone, seen.rows, labels, groups, precision=precision, device=device)
-
-
-def _prices(
-    num_stages: int, seen: Look, data: ImageDataModule, costs: Mapping[str, StepCost], *, resident: int
-) -> dict[str, Price]:
-    """Of every option that the backbone has, from one step of each.
-
-    Args:
-        resident: Bytes that the process held before it looked at anything: libraries, the model, the list of images.
-    """
-    num_train, num_val = len(data.splits["train"]), len(data.splits["val"])
-    once = (num_train + num_val) * seen.image_s
-    prices = {}
-    for option in (option for option in OPTIONS if option.fits(num_stages)):
-        epochs = epochs_of(option, num_train)
-        if epochs is None:
-            prices[option.name] = Price(once + _SOLVE_S, resident)
-            continue
-        cost = costs[option.name]
-        per_epoch = cost.image_s * (num_train + _VALIDATION * num_val)
-        memory = resident + cost.memory_bytes(min(BATCH_SIZE, num_train))
-        prices[option.name] = Price(once + epochs * per_epoch, memory)
-    return prices
 
 
 def _about(data: ImageDataModule, backbone: Backbone, weights: str) -> dict[str, Any]:

@@ -1,0 +1,52 @@
+"""What a run of every option would cost on this machine, from one step of each."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from thawline.advisor.cost import StepCost, step_cost
+from thawline.advisor.options import BATCH_SIZE, OPTIONS, epochs_of
+from thawline.advisor.recommend import Price
+from thawline.models.backbone import Backbone
+from thawline.precision import Precision
+
+_VALIDATION = 1 / 3  # of a training step's time: forward without backward
+_SOLVE_S = 3.0  # seconds; chosen: a path of penalties over 1,000 rows took 0.4 and 1.7 s
+
+
+def step_costs(
+    backbone: Backbone, images: Tensor, *, num_classes: int, precision: Precision, max_bytes: float
+) -> dict[str, StepCost]:
+    """Of every option that the backbone has and that trains, by name; arguments as for `step_cost`."""
+    return {
+        option.name: step_cost(
+            backbone, option, images, num_classes=num_classes, precision=precision, max_bytes=max_bytes
+        )
+        for option in OPTIONS
+        if option.fits(backbone.num_stages) and not option.solved
+    }
+
+
+def prices_of_runs(
+    costs: Mapping[str, StepCost], *, num_stages: int, num_train: int, num_val: int, image_s: float, resident: int
+) -> dict[str, Price]:
+    """Of every option that a backbone of so many stages has, by name.
+
+    Args:
+        costs: Of those that train.
+        num_train, num_val: Images of the whole target.
+        image_s: Seconds of an image from the source through the backbone, once.
+        resident: Bytes that the process holds before: libraries, the model, the list of images.
+    """
+    once = (num_train + num_val) * image_s
+    prices = {}
+    for option in (option for option in OPTIONS if option.fits(num_stages)):
+        epochs = epochs_of(option, num_train)
+        if epochs is None:
+            prices[option.name] = Price(once + _SOLVE_S, resident)
+            continue
+        cost = costs[option.name]
+        per_epoch = cost.image_s * (num_train + _VALIDATION * num_val)
+        memory = resident + cost.memory_bytes(min(BATCH_SIZE, num_train))
+        prices[option.name] = Price(once + epochs * per_epoch, memory)
+    return prices
