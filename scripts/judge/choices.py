@@ -9,7 +9,7 @@ from pathlib import Path
 from thawline.advisor.evidence import Evidence, mean_of
 from thawline.advisor.experience import Measured
 from thawline.advisor.options import OPTIONS
-from thawline.advisor.recommend import Price, Recommendation, cell_of, matrix_choice, recommend
+from thawline.advisor.recommend import Choice, Price, Recommendation, cell_of, matrix_choice, recommend
 from thawline.advisor.settings import BudgetSettings
 
 NAMES = [option.name for option in OPTIONS]
@@ -18,6 +18,14 @@ SWEEP = "the whole sweep, best on validation"
 BOTH = "the advisor, both options run where it is not sure"
 OTHER_SEEDS = "best on the test data of the other two seeds"
 _FREE = dict.fromkeys(NAMES, Price(0.0, 0))
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Validation and test accuracies of an option at one rate, per seed."""
+
+    vals: list[float]
+    tests: list[float]
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,7 @@ class Sweep:
         seconds: Of the sweep: every fit with its validations, rates tried on the first seed included.
         run_s: Option -> of one run, the median over the seeds.
         advice_s: Of the advisor's look and pilot, for one seed.
+        named: Option -> rate that the advisor named -> its runs, where that is not the one that validated best.
     """
 
     task: str
@@ -41,6 +50,13 @@ class Sweep:
     seconds: float
     run_s: dict[str, float]
     advice_s: float
+    named: dict[str, dict[float, Runs]]
+
+    def at(self, name: str, rate: float | None) -> Runs | None:
+        """Runs of an option at a rate; None where there are none."""
+        if rate == self.rates[name]:
+            return Runs(self.vals[name], self.tests[name])
+        return None if rate is None else self.named.get(name, {}).get(rate)
 
     def measured(self) -> Measured:
         means = {name: round(statistics.mean(tests), 4) for name, tests in self.tests.items()}
@@ -69,6 +85,13 @@ def load_sweep(path: Path) -> Sweep:
         sum(fits),
         {name: statistics.median(run["seconds"] for run in options[name]["runs"]) for name in NAMES},
         statistics.median(seen["seconds"] + seen["pilot_seconds"] for seen in body["evidence"]),
+        {
+            name: {
+                float(rate): Runs([run["val"] for run in runs], [run["test"] for run in runs])
+                for rate, runs in found.get("named", {}).items()
+            }
+            for name, found in options.items()
+        },
     )
 
 
@@ -89,8 +112,8 @@ def judge(sweep: Sweep, sweeps: list[Sweep]) -> dict[str, Judged]:
     """
     advice = _advice(sweep, sweeps)
     return {
-        "advisor": _judged(sweep, [found.best.option.name for found in advice], all(found.sure for found in advice)),
-        BOTH: _judged(sweep, [_best_validated(sweep, seed, _advised(found)) for seed, found in enumerate(advice)]),
+        "advisor": _as_named(sweep, [[found.best] for found in advice], sure=all(found.sure for found in advice)),
+        BOTH: _as_named(sweep, [_advised(found) for found in advice]),
         "matrix": _judged(sweep, [matrix_choice(cell_of(seen)) for seen in sweep.evidence]),
         **{f"always {name}": _judged(sweep, [name] * len(sweep.evidence)) for name in ALWAYS},
         SWEEP: _judged(sweep, [_best_validated(sweep, seed) for seed in range(len(sweep.evidence))]),
@@ -110,7 +133,7 @@ def foretold(sweep: Sweep, sweeps: list[Sweep]) -> list[Foretold]:
     """Per seed."""
     told = []
     for seed, found in enumerate(_advice(sweep, sweeps)):
-        expected, tested = found.best.expected, sweep.tests[found.best.option.name][seed]
+        expected, tested = found.best.expected, _runs(sweep, found.best).tests[seed]
         low, high = expected.interval()
         told.append(Foretold(expected.accuracy - tested, low <= tested <= high))
     return told
@@ -123,14 +146,41 @@ def _advice(sweep: Sweep, sweeps: list[Sweep]) -> list[Recommendation]:
     return [recommend(seen, _FREE, measured=others, budget=BudgetSettings()) for seen in sweep.evidence]
 
 
-def _advised(found: Recommendation) -> list[str]:
+def _advised(found: Recommendation) -> list[Choice]:
     """What the advice says to run: one option, or the two that it cannot tell apart."""
-    both = [found.best] if found.sure or found.runner_up is None else [found.best, found.runner_up]
-    return [choice.option.name for choice in both]
+    return [found.best] if found.sure or found.runner_up is None else [found.best, found.runner_up]
 
 
-def _best_validated(sweep: Sweep, seed: int, names: Sequence[str] = NAMES) -> str:
-    return max(names, key=lambda name: sweep.vals[name][seed])
+def named_rates(sweep: Sweep, sweeps: list[Sweep]) -> dict[str, list[float]]:
+    """Option -> rates at which the advice says to run it, on some seed, and of which there are no runs."""
+    missing: dict[str, list[float]] = {}
+    for choice in (choice for found in _advice(sweep, sweeps) for choice in _advised(found)):
+        rates = missing.setdefault(choice.option.name, [])
+        if choice.rate is not None and choice.rate not in rates and sweep.at(choice.option.name, choice.rate) is None:
+            rates.append(choice.rate)
+    return {name: rates for name, rates in missing.items() if rates}
+
+
+def _as_named(sweep: Sweep, advised: Sequence[Sequence[Choice]], *, sure: bool | None = None) -> Judged:
+    """Per seed the one of the choices that validates best, each at the rate that the advice names."""
+    chosen, tests = [], []
+    for seed, choices in enumerate(advised):
+        runs = {choice.option.name: _runs(sweep, choice) for choice in choices}
+        name = max(runs, key=lambda name: runs[name].vals[seed])
+        chosen.append(name)
+        tests.append(runs[name].tests[seed])
+    accuracy = statistics.mean(tests)
+    return Judged(chosen, accuracy, sweep.best[1] - accuracy, sure)
+
+
+def _runs(sweep: Sweep, choice: Choice) -> Runs:
+    runs = sweep.at(choice.option.name, choice.rate)
+    assert runs is not None, f"{sweep.task} {sweep.backbone}: no runs of {choice.option.name} at {choice.rate}"
+    return runs
+
+
+def _best_validated(sweep: Sweep, seed: int) -> str:
+    return max(NAMES, key=lambda name: sweep.vals[name][seed])
 
 
 def _best_elsewhere(sweep: Sweep, seed: int) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from judge.tasks import Task
 from thawline.advisor.options import OPTIONS, RATES, Option
 from thawline.report.atomic import write_atomically
 
-Results = dict[str, Any]  # "prepare_s", "evidence" per seed, "options": name -> {"rate", "tried", "runs" per seed}
+Results = dict[
+    str, Any
+]  # "prepare_s", "evidence" per seed, "options": name -> {"rate", "tried", "runs" per seed, "named"}
 _NUM_STAGES = 9  # of both backbones
 
 
@@ -36,6 +38,22 @@ def measure(task: Task, backbone: str, folder: Path) -> Results:
         tested = " ".join(f"{run['test']:.3f}" for run in found["runs"])
         print(f"{task.name} {backbone} {option.name}: test {tested}, rate {found['rate']}", flush=True)
     return body
+
+
+def measure_named(task: Task, backbone: str, folder: Path, named: Mapping[str, Sequence[float]]) -> None:
+    """Add runs of options at rates that the advisor names, over all seeds, to the results in `folder`."""
+    path = folder / f"{task.name}_{backbone}.json"
+    body: Results = json.loads(path.read_text(encoding="utf-8"))
+    options = [option for option in OPTIONS if option.name in named]
+    prepared = prepare(task, backbone, cuts=[option.num_frozen(_NUM_STAGES) for option in options if option.depth])
+    for option in options:
+        for rate in named[option.name]:
+            fits = [fit(option, prepared, seed=seed, rate=rate) for seed in range(NUM_SEEDS)]
+            runs = [{"val": run.val, "test": run.test(), "seconds": run.seconds} for run in fits]
+            body["options"][option.name].setdefault("named", {})[str(rate)] = runs
+            write_atomically(path, json.dumps(body, indent=1) + "\n")
+            tested = " ".join(f"{run['test']:.3f}" for run in runs)
+            print(f"{task.name} {backbone} {option.name}: test {tested}, rate {rate} as named", flush=True)
 
 
 def is_complete(path: Path, options: Sequence[str]) -> bool:

@@ -18,9 +18,10 @@ def page(sweeps: list[Sweep], machine: str) -> str:
 
 
 _INTRODUCTION = """Each task and backbone was swept in full: every option below, the learning rate of each chosen on
-validation data among three, over three seeds that draw other training, validation and test images. The advisor saw the
-training images of a seed only, and learned from sweeps of other tasks only (all tasks made of the same images are left
-out together).
+validation data among three, over three seeds that draw other training, validation and test images, at 112 pixels (so
+distances differ from [those at 224](distance.md)). The advisor saw the training and validation images of a seed only,
+and learned from sweeps of other tasks only (all tasks made of the same images are left out together). Its options ran
+at the rate that it names, the middle of what validated best elsewhere; nothing was tuned for them.
 Regret is what the best option of the sweep, known only afterwards from the test data, has over the choice. The best of
 seven is in part luck: a policy that always chose the truly best option would have a regret above 0 too. So has the
 sweep itself, where validation data choose its best, at the full price. The last row is nobody's choice, but measures

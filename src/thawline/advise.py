@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from thawline.advisor.pilot import LEAST_IMAGES, MAX_IMAGES, PILOT, Pilot, pilot
 from thawline.advisor.prices import prices_of_runs, step_costs
 from thawline.advisor.reasons import reasons
 from thawline.advisor.recommend import Recommendation, recommend
+from thawline.advisor.settings import BudgetSettings
 from thawline.callbacks.tensorboard import add_picture
 from thawline.config import (
     advise_settings,
@@ -54,6 +56,7 @@ from thawline.report.profile_figure import profile_figure, save_figure
 
 _log = logging.getLogger(__name__)
 _TRAIN_PER_VAL = 4  # training images that are looked at for a validation image; chosen: about as they are split
+_OWN = re.compile(r"\+*(advise|budget)\.")  # overrides of the look, which a run has no use for
 _NO_PILOT = "Note: no pilot: training the last two stages would take"
 
 
@@ -64,6 +67,7 @@ class Advice:
     look: Look
     recommendation: Recommendation
     reasons: list[str]
+    budget: BudgetSettings
 
 
 def advise(cfg: DictConfig) -> Advice:
@@ -75,7 +79,7 @@ def advise(cfg: DictConfig) -> Advice:
     with SummaryWriter(str(folder)) as writer:
         add_picture(writer, "depth_profile", folder / FIGURE_NAME)
     shown_advice(advice, Console())
-    print(next_command(advice.recommendation, " ".join(HydraConfig.get().overrides.task)))
+    print(next_command(advice.recommendation, [o for o in HydraConfig.get().overrides.task if not _OWN.match(o)]))
     print(f"advice  {folder}")
     _log.info("Looked at %d images in %.0f s.", advice.look.profile.num_images, time.perf_counter() - start)
     return advice
@@ -85,7 +89,7 @@ def shown_advice(advice: Advice, console: Console) -> None:
     """Print the profile and the recommendation."""
     frozen = advice.recommendation.best.option.num_frozen(len(advice.look.profile.stage_names))
     console.print(profile_chart(advice.look.profile, freeze_line=frozen))
-    console.print(advice_panel(advice.recommendation, advice.reasons))
+    console.print(advice_panel(advice.recommendation, advice.reasons, budget=advice.budget))
 
 
 def measured_advice(cfg: DictConfig, folder: Path) -> Advice:
@@ -119,14 +123,15 @@ def measured_advice(cfg: DictConfig, folder: Path) -> Advice:
         resident=resident,
     )  # fmt: skip
     found = recommend(evidence, prices, measured=load_measured(), budget=budget)
-    why = [*reasons(evidence, found, budget=budget), *caveats(data.source, seen.sample, backbone)]
+    told = caveats(data.source, seen.sample, backbone, has_source=model.weights != "none")
+    why = [*reasons(evidence, found, budget=budget), *told]
     about = _about(data, backbone, model.weights)
     body = advice_body(seen.profile, evidence, found, why, num_stages=backbone.num_stages, about=about)
     write_atomically(folder / FILE_NAME, json.dumps(body, indent=1) + "\n")
     frozen = found.best.option.num_frozen(backbone.num_stages)
     title = f"{data.source.name}, {backbone.name}"
     save_figure(profile_figure(seen.profile, freeze_line=frozen, title=title), folder / FIGURE_NAME)
-    return Advice(seen, found, why)
+    return Advice(seen, found, why, budget)
 
 
 def _seen(

@@ -66,12 +66,48 @@ def test_without_a_pilot_the_usual_distance_from_the_last_stage_is_taken() -> No
     assert found.logit == pytest.approx(logit(0.9) - 0.4 + 0.3)
 
 
-def test_bounds_leave_a_fortieth_of_the_errors_on_each_side() -> None:
-    """Residuals 0.0, 0.1 to 4.0: those quantiles are 0.1 and 3.9; but the middle lies between."""
-    low, high = Expected("some", 0.0, np.arange(41) / 10 - 2.0).interval()
-    assert (logit(low), logit(high)) == (pytest.approx(-1.9), pytest.approx(1.9))
-    low, high = Expected("some", 0.0, np.arange(41) / 10).interval()
-    assert (low, logit(high)) == (0.5, pytest.approx(3.9))
+def made(logit: float, residuals: list[float], *, start: str = "pilot", sampling_error: float = 0.0) -> Expected:
+    return Expected("some", logit, start, sampling_error, np.array(residuals))
+
+
+def test_bounds_leave_a_thirteenth_of_the_errors_on_each_side() -> None:
+    """Residuals 0.0, 0.1 to 4.0: the 7.5 % and 92.5 % quantiles are 0.3 and 3.7; but the middle lies between."""
+    errors = [number / 10 for number in range(41)]
+    low, high = made(0.0, [error - 2.0 for error in errors]).interval()
+    assert (logit(low), logit(high)) == (pytest.approx(-1.7), pytest.approx(1.7))
+    low, high = made(0.0, errors).interval()
+    assert (low, logit(high)) == (0.5, pytest.approx(3.7))
+
+
+def test_few_images_widen_the_bounds() -> None:
+    """Errors of 0.3 elsewhere, and 1.4395 standard errors of 0.4 / 1.4395 here: their root sum of squares is 0.5."""
+    low, high = made(0.0, [-0.3, 0.3] * 20, sampling_error=0.4 / 1.4395).interval()
+    assert (logit(low), logit(high)) == (pytest.approx(-0.5, abs=1e-4), pytest.approx(0.5, abs=1e-4))
+
+
+def test_the_sampling_error_is_that_of_a_share() -> None:
+    """0.8 of 600 images: 1 / sqrt(600 * 0.8 * 0.2); none of them wrong counts as half of one."""
+    seen = evidence(last=0.8)
+    found = {one.option: one for one in expect(seen, NAMES, made_up())}
+    assert found["feature_extraction"].start == "last"
+    assert found["feature_extraction"].sampling_error == pytest.approx(1 / math.sqrt(seen.num_probed * 0.8 * 0.2))
+    assert found["multi_layer_probe"].start == "all_stages"
+    assert found[NAMES[-1]].start == "pilot"
+    (perfect, *_) = expect(evidence(last=1.0), NAMES, made_up())
+    half = 0.5 / seen.num_probed
+    assert perfect.sampling_error == pytest.approx(1 / math.sqrt(seen.num_probed * half * (1 - half)))
+
+
+def test_confidence_is_the_share_of_errors_that_leave_it_ahead() -> None:
+    better, other = made(1.0, [0.0, 0.0, -0.5, 0.0]), made(0.6, [0.0, 0.1, 0.0, 0.5])
+    assert better.confidence_over(other) == 0.5  # leads 0.4, 0.3, -0.1, -0.1
+
+
+def test_few_images_lower_the_confidence_where_the_starts_differ() -> None:
+    """A lead of 0.5 at a standard error of hypot(0.3, 0.4) = 0.5: the normal distribution's 84.13 %."""
+    better, other = made(1.0, [0.0, 0.0], sampling_error=0.3), made(0.5, [0.0, 0.0], sampling_error=0.4, start="last")
+    assert better.confidence_over(other) == pytest.approx(0.8413, abs=1e-4)
+    assert better.confidence_over(made(0.5, [0.0, 0.0], sampling_error=0.4)) == 1.0
 
 
 def test_residuals_come_from_kinds_left_out() -> None:

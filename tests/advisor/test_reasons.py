@@ -17,7 +17,7 @@ NO_BOUND = BudgetSettings()
 
 def choice(name: str, *, seconds: float = 10.0, logit: float = 1.0) -> Choice:
     (option,) = (option for option in OPTIONS if option.name == name)
-    return Choice(option, 3e-4, 8, Expected(name, logit, np.zeros(8)), Price(seconds, 10**9))
+    return Choice(option, 3e-4, 8, Expected(name, logit, "pilot", 0.1, np.zeros(8)), Price(seconds, 10**9))
 
 
 def found(
@@ -68,12 +68,27 @@ def test_validation_images_that_differ_are_told() -> None:
 
 def test_where_the_matrix_is_right_it_is_said() -> None:
     told = reasons(EVIDENCE, found("partial_fine_tune_2"), budget=NO_BOUND)
-    assert "The matrix says partial_fine_tune_2 here, and sweeps on 8 other tasks agree." in told
+    assert "The matrix says partial_fine_tune_2 here; sweeps on 8 tasks agree." in told
+
+
+def test_between_its_sizes_the_matrix_is_silent() -> None:
+    medium = replace(found("full_fine_tune"), cell="medium_different")
+    told = reasons(replace(EVIDENCE, num_train=1000), medium, budget=NO_BOUND)
+    assert any(
+        sentence.startswith(
+            "The matrix is silent between its sizes, and says partial_fine_tune_2 for fewer images; overruled: on 8 "
+        )
+        for sentence in told
+    )
 
 
 def test_a_budget_overrules_the_matrix() -> None:
     told = reasons(EVIDENCE, found("partial_fine_tune_1", seconds=601.0), budget=BudgetSettings(minutes=10.0))
     assert "The matrix says partial_fine_tune_2 here; overruled: it is beyond the budget." in told
+    assert "Beyond budget.minutes=10: partial_fine_tune_2." in told
+    assert not any(
+        "Beyond" in sentence for sentence in reasons(EVIDENCE, found("partial_fine_tune_1"), budget=NO_BOUND)
+    )
 
 
 def test_too_few_stages_overrule_the_matrix() -> None:

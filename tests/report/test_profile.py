@@ -82,6 +82,14 @@ def test_the_figure_shows_both_curves_and_the_line(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["figure.png"]
 
 
+@pytest.mark.parametrize(
+    ("freeze_line", "texts"), [(0, ["frozen ", " trains"]), (3, ["frozen; only the head trains ", ""])]
+)
+def test_the_figure_says_what_trains(freeze_line: int, texts: list[str]) -> None:
+    axes = profile_figure(profile(), freeze_line=freeze_line, title="tiny").axes[0]
+    assert [text.get_text() for text in axes.texts] == texts
+
+
 def test_without_distances_there_is_one_axis() -> None:
     assert len(profile_figure(profile(distances=False), freeze_line=None, title="tiny").axes) == 1
     assert all("0.20" not in line for line in shown(profile(distances=False), None))

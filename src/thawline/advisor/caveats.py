@@ -28,12 +28,21 @@ def check_sample(labels: IntArray, *, name: str) -> None:
         )
 
 
-def caveats(source: ImageSource, sample: IntArray, backbone: Backbone) -> list[str]:
-    """Sentences, none where there is nothing to say."""
+def caveats(source: ImageSource, sample: IntArray, backbone: Backbone, *, has_source: bool) -> list[str]:
+    """Sentences, none where there is nothing to say.
+
+    Args:
+        has_source: Whether the backbone's weights were learned.
+    """
     told = []
+    if not has_source:
+        told.append("The weights are random: what stays frozen was never learned. Compare with strategy=from_scratch.")
     counts = np.bincount(source.labels[sample], minlength=len(source.class_names))
     if len(sample) < TRUSTED_FROM:
-        told.append(f"With {len(sample)} images the distance is not to be trusted; {TRUSTED_FROM} are needed.")
+        told.append(
+            f"With {len(sample)} images the distance is not to be trusted: it may be off by 0.1; {TRUSTED_FROM} are "
+            "needed."
+        )
     if counts.min() < FEW_PER_CLASS:
         name = source.class_names[int(counts.argmin())]
         told.append(f"Class {name!r} has {counts.min()} of the images looked at: the accuracies here are rough.")

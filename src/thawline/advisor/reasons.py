@@ -8,7 +8,8 @@ from thawline.sizes import LARGE, SMALL
 
 def reasons(evidence: Evidence, found: Recommendation, *, budget: BudgetSettings) -> list[str]:
     """Why `found` was recommended, one sentence or two each."""
-    return [*_seen(evidence, found), _against_the_matrix(found, budget), _how_sure(evidence, found)]
+    told = [*_seen(evidence, found), _against_the_matrix(found, budget), *_beyond(found, budget)]
+    return [*told, _how_sure(evidence, found)]
 
 
 def _seen(evidence: Evidence, found: Recommendation) -> list[str]:
@@ -44,16 +45,26 @@ def _seen(evidence: Evidence, found: Recommendation) -> list[str]:
 def _against_the_matrix(found: Recommendation, budget: BudgetSettings) -> str:
     own, best = matrix_choice(found.cell), found.best
     theirs = next((choice for choice in found.choices if choice.option.name == own), None)
+    says = f"The matrix says {own} here"
+    if found.cell.startswith("medium"):
+        says = f"The matrix is silent between its sizes, and says {own} for fewer images"
     if own == best.option.name:
-        return f"The matrix says {own} here, and sweeps on {found.num_tasks} other tasks agree."
+        return f"{says}; sweeps on {found.num_tasks} tasks agree."
     if theirs is None:
-        return f"The matrix says {own} here, for which this backbone has too few stages."
+        return f"{says}, for which this backbone has too few stages."
     if not allows(budget, theirs.price):
-        return f"The matrix says {own} here; overruled: it is beyond the budget."
+        return f"{says}; overruled: it is beyond the budget."
     return (
-        f"The matrix says {own} here; overruled: on {found.num_tasks} tasks swept before, evidence like this went with "
+        f"{says}; overruled: on {found.num_tasks} tasks swept before, evidence like this went with "
         f"{best.expected.accuracy:.3f} for {best.option.name} and {theirs.expected.accuracy:.3f} for {own}."
     )
+
+
+def _beyond(found: Recommendation, budget: BudgetSettings) -> list[str]:
+    names = [choice.option.name for choice in found.choices if not allows(budget, choice.price)]
+    bounds = {"budget.minutes": budget.minutes, "budget.memory_gb": budget.memory_gb}
+    given = " and ".join(f"{key}={bound:g}" for key, bound in bounds.items() if bound is not None)
+    return [f"Beyond {given}: {', '.join(names)}."] if names else []
 
 
 def _how_sure(evidence: Evidence, found: Recommendation) -> str:

@@ -15,8 +15,7 @@ from thawline.sizes import LARGE, SMALL
 # (docs/distance.md): photographs lie at 0.04 to 0.06, crops of them, inverted ones too, at 0.16 to 0.23; the next,
 # crops at a low resolution, at 0.31 to 0.43.
 SIMILAR = 0.25
-# Share of the tasks swept before on which the choice would have to beat the runner-up, for the advice to be sure.
-# Chosen: three out of four.
+# Probability with which the choice has to beat the runner-up, for the advice to be sure. Chosen: three out of four.
 SURE = 0.75
 # Times as many training images as any task swept before had, from which on its advice is never sure. Chosen.
 BEYOND = 2
@@ -119,7 +118,7 @@ def recommend(
     runner_up = rest[0] if rest else None
     most_images = max(row.evidence.num_train for row in measured)
     known = evidence.num_train <= BEYOND * most_images
-    sure = runner_up is None or (known and _confidence(best.expected, runner_up.expected) >= SURE)
+    sure = runner_up is None or (known and best.expected.confidence_over(runner_up.expected) >= SURE)
     others = [choice for choice in choices if choice is not best and choice is not runner_up]
     similarity = None if evidence.distance is None else min(max(1 - evidence.distance, 0.0), 1.0)
     num_tasks = len({row.task for row in measured})
@@ -147,9 +146,3 @@ def _rate(option: Option, measured: Sequence[Measured]) -> float | None:
     found = [rate for row in measured if (rate := row.rate[option.name]) is not None]
     mean = sum(math.log(rate) for rate in found) / len(found)
     return min(RATES, key=lambda rate: abs(math.log(rate) - mean))
-
-
-def _confidence(better: Expected, other: Expected) -> float:
-    """Share of the tasks swept before whose errors, made again here, would leave `better` ahead."""
-    lead = better.logit - other.logit + better.residuals - other.residuals
-    return float((lead > 0).mean())

@@ -1,20 +1,25 @@
 """The advice in the terminal: what to run, what to expect of it, and why."""
 
+import shlex
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from thawline.advisor.options import overrides
-from thawline.advisor.recommend import Choice, Recommendation
+from thawline.advisor.recommend import Choice, Recommendation, allows
+from thawline.advisor.settings import BudgetSettings
 
 _HOW_TO_READ = (
-    "Expected test accuracy, with bounds that held in four of five cases on new tasks: the probes', moved by what each "
-    "option gained there; it may lie below a probe. Rate: of the stages that train; - is solved for."
+    "Expected accuracy on many test images, with bounds that held in about four of five cases on new tasks: the "
+    "probes', moved by what each option gained there; it may lie below a probe. Rate: of the stages that train; - is "
+    "solved for."
 )
 
 
-def advice_panel(found: Recommendation, reasons: list[str]) -> Panel:
+def advice_panel(found: Recommendation, reasons: list[str], *, budget: BudgetSettings) -> Panel:
     """One screen: the choices as a table, then the reasons."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
@@ -25,14 +30,14 @@ def advice_panel(found: Recommendation, reasons: list[str]) -> Panel:
     if found.runner_up is not None:
         table.add_row("next" if found.sure else "or", *_cells(found.runner_up))
     for choice in found.others:
-        table.add_row("", *_cells(choice), style="dim")
+        table.add_row("" if allows(budget, choice.price) else "over", *_cells(choice), style="dim")
     title = f"Advice; cell of the matrix: {found.cell}"
     told = [Text(f"- {reason}") for reason in reasons]
     parts: list[RenderableType] = [table, Text(), Text(_HOW_TO_READ, style="dim"), Text(), *told]
     return Panel(Group(*parts), title=title, title_align="left", expand=False, width=100)
 
 
-def next_command(found: Recommendation, data: str) -> str:
+def next_command(found: Recommendation, data: Sequence[str]) -> str:
     """What to type: plain lines that can be copied, however long.
 
     Args:
@@ -41,13 +46,13 @@ def next_command(found: Recommendation, data: str) -> str:
     lines = [_command(found.best, data)]
     if found.runner_up is not None and not found.sure:
         lines.append(_command(found.runner_up, data))
+        lines.append("compare python scripts/compare.py outputs   # and keep the one with the higher val/accuracy")
     return "\n".join(lines)
 
 
-def _command(choice: Choice, data: str) -> str:
-    return " ".join(
-        ["run     python train.py", data, *overrides(choice.option, rate=choice.rate, epochs=choice.epochs)]
-    )
+def _command(choice: Choice, data: Sequence[str]) -> str:
+    chosen = overrides(choice.option, rate=choice.rate, epochs=choice.epochs)
+    return " ".join(["run     python train.py", *(shlex.quote(override) for override in data), *chosen])
 
 
 def _cells(choice: Choice) -> tuple[str, ...]:

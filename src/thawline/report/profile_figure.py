@@ -37,15 +37,17 @@ def profile_figure(profile: DepthProfile, *, freeze_line: int | None, title: str
     _draw_distances(axes, profile)
     if freeze_line is not None:
         axes.axvline(freeze_line + 0.5, color=_LINE, lw=2)
-        axes.annotate(
-            " trains" if freeze_line < len(stages) else " head trains",
-            (freeze_line + 0.5, 1.0), xycoords=("data", "axes fraction"), va="top", ha="left", color=_LINE,
-        )  # fmt: skip
-        axes.annotate(
-            "frozen ", (freeze_line + 0.5, 1.0), xycoords=("data", "axes fraction"), va="top", ha="right", color=_LINE
-        )
-    axes.legend(loc="lower right", fontsize="small")
+        _annotate(axes, freeze_line, num_stages=len(stages))
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
     return figure
+
+
+def _annotate(axes: Any, freeze_line: int, *, num_stages: int) -> None:
+    """Say what lies to each side of the line."""
+    left, right = ("frozen ", " trains") if freeze_line < num_stages else ("frozen; only the head trains ", "")
+    for text, side in ((left, "right"), (right, "left")):
+        place = (freeze_line + 0.5, 1.0)
+        axes.annotate(text, place, xycoords=("data", "axes fraction"), va="top", ha=side, color=_LINE)
 
 
 def _draw_probes(axes: Any, profile: DepthProfile, grid: int, stages: range) -> None:
