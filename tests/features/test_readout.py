@@ -50,9 +50,9 @@ def test_stages_go_by_number_and_name_from_the_images_up(tiny_backbone: Backbone
     ("stages", "says"),
     [
         ([], "name one stage at least"),
-        (["head", -1], "and not the head"),
-        ([99], "strategy.feature_stages=99: test_resnet has no such stage; allowed are head, all, conv1.0"),
-        (2, "strategy.feature_stages=2: not a list"),
+        (["head", -1], "strategy.feature_stages=head: test_resnet has no such stage; allowed are all, conv1.0"),
+        ([99], "strategy.feature_stages=99: test_resnet has no such stage; allowed are all, conv1.0"),
+        (2, r"strategy.feature_stages=2: not a list; write for instance \[-1, -2\]"),
     ],
 )
 def test_what_is_no_stage_is_refused(tiny_backbone: Backbone, stages: object, says: str) -> None:

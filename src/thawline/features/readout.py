@@ -51,7 +51,7 @@ def make_readout(strategy: StrategySettings, backbone: Backbone) -> Readout | No
     if strategy.feature_stages is None:
         return None
     key, names = "strategy.feature_stages", [stage.name for stage in backbone.stages]
-    stages, head = resolve_stages(strategy.feature_stages, names, key=key, model_name=backbone.name)
-    if head or not stages:
-        raise UserError(f"{key}={strategy.feature_stages}: name one stage at least, and not the head; or all")
+    stages, _ = resolve_stages(strategy.feature_stages, names, key=key, model_name=backbone.name, with_head=False)
+    if not stages:
+        raise UserError(f"{key}={strategy.feature_stages}: name one stage at least, or all")
     return Readout(tuple(sorted(stages)), strategy.feature_grid)

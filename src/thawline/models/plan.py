@@ -148,17 +148,22 @@ def _listed_phases(listed: Any, names: tuple[str, ...], model_name: str) -> tupl
     return tuple(phases)
 
 
-def resolve_stages(wanted: Any, names: Sequence[str], *, key: str, model_name: str) -> tuple[frozenset[int], bool]:
+def resolve_stages(
+    wanted: Any, names: Sequence[str], *, key: str, model_name: str, with_head: bool = True
+) -> tuple[frozenset[int], bool]:
     """What a setting means by a list of numbers and names: (stage indices, whether the head is among them).
 
     Negative numbers count from the top; `all` is every stage.
+
+    Args:
+        with_head: Whether the head may be in the list.
 
     Raises:
         UserError: There is no such stage; the line names `key`.
     """
     entries = [wanted] if isinstance(wanted, str) else wanted
     if not isinstance(entries, list):
-        raise UserError(f"{key}={wanted}: not a list; write for instance [head, -1, -2]")
+        raise UserError(f"{key}={wanted}: not a list; write for instance [{'head, ' if with_head else ''}-1, -2]")
     stages: set[int] = set()
     for entry in entries:
         if entry == "all":
@@ -167,9 +172,10 @@ def resolve_stages(wanted: Any, names: Sequence[str], *, key: str, model_name: s
             stages.add(list(names).index(entry))
         elif isinstance(entry, int) and not isinstance(entry, bool) and -len(names) <= entry < len(names):
             stages.add(entry % len(names))
-        elif entry != HEAD:
+        elif entry != HEAD or not with_head:
             raise UserError(
-                f"{key}={entry}: {model_name} has no such stage; allowed are head, all, {', '.join(names)}, "
+                f"{key}={entry}: {model_name} has no such stage; allowed are "
+                f"{'head, ' if with_head else ''}all, {', '.join(names)}, "
                 f"or a number from {-len(names)} to {len(names) - 1}"
             )
     return frozenset(stages), HEAD in entries
