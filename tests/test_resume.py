@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from thawline.callbacks.tensorboard import EventFileLogger
 
 Run = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,8 +75,7 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     events = EventAccumulator(str(folder))
     events.Reload()
     tags = [tag for tag in events.Tags()["scalars"] if not tag.startswith("cost/")]  # times differ
-    # By step: files of one second, as a killed run and its resumption may write, are read in the order of their names.
-    return {tag: sorted((event.step, event.value) for event in events.Scalars(tag)) for tag in tags}
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
 
 
 def equal(a: Any, b: Any) -> bool:
@@ -117,6 +119,20 @@ def test_a_killed_run_ends_as_the_uninterrupted_one(
     assert records[0]["cost"]["train_flops"] == records[1]["cost"]["train_flops"]
     proofs = [json.loads((f / "freeze.json").read_text())["stages"] for f in (killed, whole)]
     assert proofs[0] == proofs[1]
+
+
+def test_what_a_resumed_run_logs_replaces_even_what_was_written_in_the_same_second(tmp_path: Path) -> None:
+    logged = {None: [(0, 1.0), (1, 2.0), (2, 3.0)], 1: [(1, 20.0)]}
+    time.sleep(1 - time.time() % 1)
+    for first_step, values in logged.items():
+        logger = EventFileLogger(tmp_path, first_step=first_step)
+        for step, value in values:
+            logger.log_metrics({"val/loss": value}, step=step)
+        logger.close()
+        if first_step is None:  # a process whose number comes later in the order of names
+            (file,) = tmp_path.iterdir()
+            file.rename(file.with_name(file.name.replace(f".{os.getpid()}.", ".999999999.")))
+    assert scalars(tmp_path) == {"val/loss": [(0, 1.0), (1, 20.0)]}
 
 
 @pytest.mark.parametrize("strategy", ["feature_extraction", "multi_layer_probe"])

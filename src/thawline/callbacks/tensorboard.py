@@ -1,5 +1,6 @@
 """One event file per run: learning rates, model status, config, and hyperparameters with the final metrics."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,8 @@ class EventFileLogger(TensorBoardLogger):
 
     def __init__(self, folder: Path, *, first_step: int | None = None) -> None:
         super().__init__(folder, name="", version="", default_hp_metric=False, purge_step=first_step)
+        if first_step is not None:
+            _pass_the_second_of_an_earlier_file(folder)
 
     def save(self) -> None:
         self.experiment.flush()
@@ -84,6 +87,15 @@ class EventFileLogger(TensorBoardLogger):
 
     def close(self) -> None:
         self.experiment.close()
+
+
+def _pass_the_second_of_an_earlier_file(folder: Path) -> None:
+    """Event files are read in the order of their names, `events.out.tfevents.<second>.<host>.<process>`.
+
+    With the second of an earlier one, a resumed run's file could be read first and would then replace nothing.
+    """
+    if int(time.time()) in [int(file.name.split(".")[3]) for file in folder.glob("events.out.tfevents.*")]:
+        time.sleep(1 - time.time() % 1)
 
 
 def log_finals(
