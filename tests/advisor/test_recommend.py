@@ -64,6 +64,30 @@ def test_the_matrix(num_train: int, distance: float | None, cell: str, choice: s
     assert advice({}, evidence=evidence).cell == cell
 
 
+@pytest.mark.parametrize(
+    ("distance", "rate", "why"),
+    [
+        (0.6, 1e-3, "the geometric mean of 1e-3, 1e-3 and 3e-4 is 6.7e-4"),
+        (0.05, 3e-4, "that of 1e-4, 3e-4 and 3e-4 is 2.1e-4"),
+        (None, 1e-3, "a backbone that does not tell counts as a different one"),
+    ],
+)
+def test_the_rate_is_that_of_tasks_as_similar_to_the_source(distance: float | None, rate: float, why: str) -> None:
+    validated = [(0.5, 1e-3), (0.5, 1e-3), (0.5, 3e-4), (0.1, 1e-4), (0.1, 3e-4), (0.1, 3e-4)]
+    rows = [
+        replace(row, rate={**row.rate, "full_fine_tune": best}, evidence=replace(EVIDENCE, distance=elsewhere))
+        for row, (elsewhere, best) in zip(sweeps({"full_fine_tune": 1.0}), validated, strict=False)
+    ]
+    evidence = replace(EVIDENCE, distance=distance)
+    prices = dict.fromkeys(NAMES, CHEAP)
+    assert recommend(evidence, prices, measured=rows, budget=BudgetSettings(None, None)).best.rate == rate, why
+
+
+def test_where_no_similar_task_was_swept_the_rate_is_low_as_the_guidelines_say() -> None:
+    found = advice({"full_fine_tune": 1.0}, evidence=replace(EVIDENCE, distance=0.05))
+    assert found.best.rate == 1e-4
+
+
 def test_what_did_best_elsewhere_is_recommended() -> None:
     found = advice({"full_fine_tune": 1.0, "partial_fine_tune_3": 0.5})
     assert found.best.option.name == "full_fine_tune"

@@ -97,7 +97,7 @@ def recommend(
     choices = [
         Choice(
             option,
-            _rate(option, measured),
+            _rate(option, evidence, measured),
             epochs_of(option, evidence.num_train),
             expected[option.name],
             prices[option.name],
@@ -139,10 +139,14 @@ def _is_similar(evidence: Evidence) -> bool:
     return evidence.distance is not None and evidence.distance < SIMILAR
 
 
-def _rate(option: Option, measured: Sequence[Measured]) -> float | None:
-    """The tried rate that is nearest to the geometric mean of those that validated best on other tasks."""
+def _rate(option: Option, evidence: Evidence, measured: Sequence[Measured]) -> float | None:
+    """The tried rate nearest to the geometric mean of those that validated best on tasks as similar to the source.
+
+    Where none of these was swept, the lowest: what the guidelines say for similar images.
+    """
     if option.solved:
         return None
-    found = [rate for row in measured if (rate := row.rate[option.name]) is not None]
+    alike = [row.rate[option.name] for row in measured if _is_similar(row.evidence) == _is_similar(evidence)]
+    found = [rate for rate in alike if rate is not None] or [min(RATES)]
     mean = sum(math.log(rate) for rate in found) / len(found)
     return min(RATES, key=lambda rate: abs(math.log(rate) - mean))
