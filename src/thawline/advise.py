@@ -122,8 +122,10 @@ def measured_advice(cfg: DictConfig, folder: Path) -> Advice:
         costs, num_stages=backbone.num_stages, num_train=num_train, num_val=num_val, image_s=seen.image_s,
         resident=resident,
     )  # fmt: skip
-    found = recommend(evidence, prices, measured=load_measured(), budget=budget)
-    told = caveats(data.source, seen.sample, backbone, has_source=model.weights != "none")
+    measured = load_measured()
+    found = recommend(evidence, prices, measured=measured, budget=budget)
+    swept_with = sorted({row.backbone for row in measured})
+    told = caveats(data.source, seen.sample, backbone, has_source=model.weights != "none", swept_with=swept_with)
     why = [*reasons(evidence, found, budget=budget), *told]
     about = _about(data, backbone, model.weights)
     body = advice_body(seen.profile, evidence, found, why, num_stages=backbone.num_stages, about=about)

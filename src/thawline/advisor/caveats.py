@@ -1,4 +1,6 @@
-"""What to keep in mind when reading the advice: too few images, small ones, a backbone with one stage."""
+"""What to keep in mind when reading the advice: few or small images, a backbone never swept or of one stage."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -28,15 +30,20 @@ def check_sample(labels: IntArray, *, name: str) -> None:
         )
 
 
-def caveats(source: ImageSource, sample: IntArray, backbone: Backbone, *, has_source: bool) -> list[str]:
+def caveats(
+    source: ImageSource, sample: IntArray, backbone: Backbone, *, has_source: bool, swept_with: Sequence[str]
+) -> list[str]:
     """Sentences, none where there is nothing to say.
 
     Args:
         has_source: Whether the backbone's weights were learned.
+        swept_with: Names of the backbones that the sweeps on other tasks were made with.
     """
     told = []
     if not has_source:
         told.append("The weights are random: what stays frozen was never learned. Compare with strategy=from_scratch.")
+    if backbone.name not in swept_with:
+        told.append(f"The sweeps behind this were made with {' and '.join(swept_with)}, none with {backbone.name}.")
     counts = np.bincount(source.labels[sample], minlength=len(source.class_names))
     if len(sample) < TRUSTED_FROM:
         told.append(
