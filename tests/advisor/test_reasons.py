@@ -35,10 +35,10 @@ def test_every_number_is_told() -> None:
     told = reasons(EVIDENCE, found("full_fine_tune", "partial_fine_tune_3"), budget=NO_BOUND)
     assert told == [
         "500 training images in 4 classes: small (the matrix calls fewer than 1,000 small, more than 100,000 large).",
-        "Domain distance 0.50 (0 is the source, 1 is noise): different to what the backbone was trained on "
+        "Domain distance 0.50 (0 is the source, 1 is noise): different from what the backbone was trained on "
         "(below 0.25 counts as similar).",
-        "A linear probe gets 0.800 from the last stage and 0.810 from all stages together; calling everything the "
-        "largest class, 0.400.",
+        "On folds of the training images and the validation images a linear probe gets 0.800 from the last stage and "
+        "0.810 from all stages together; calling everything the largest class, 0.400.",
         "In the pilot, the last two stages, trained for seconds, get 0.830 of images right that they have not seen.",
         "The matrix says partial_fine_tune_2 here; overruled: on 8 tasks swept before, evidence like this went with "
         "0.731 for full_fine_tune and 0.500 for partial_fine_tune_2.",
@@ -63,7 +63,8 @@ def test_what_is_not_known_is_not_told() -> None:
 
 def test_validation_images_that_differ_are_told() -> None:
     told = reasons(replace(EVIDENCE, shifted=True), found("full_fine_tune"), budget=NO_BOUND)
-    assert any(sentence.endswith("the accuracies are of the validation images alone.") for sentence in told)
+    assert any(sentence.endswith("the validation images alone judge.") for sentence in told)
+    assert any(sentence.startswith("On the validation images a linear probe gets 0.800") for sentence in told)
 
 
 def test_where_the_matrix_is_right_it_is_said() -> None:

@@ -22,12 +22,14 @@ def _seen(evidence: Evidence, found: Recommendation) -> list[str]:
         told.append("This backbone carries no statistics of its source: the domain distance is not known.")
     else:
         told.append(
-            f"Domain distance {evidence.distance:.2f} (0 is the source, 1 is noise): {side} to what the backbone was "
-            f"trained on (below {SIMILAR:g} counts as similar)."
+            f"Domain distance {evidence.distance:.2f} (0 is the source, 1 is noise): "
+            f"{'similar to' if side == 'similar' else 'different from'} what the backbone was trained on (below "
+            f"{SIMILAR:g} counts as similar)."
         )
+    judged = "the validation images" if evidence.shifted else "folds of the training images and the validation images"
     told.append(
-        f"A linear probe gets {evidence.last:.3f} from the last stage and {evidence.all_stages:.3f} from all stages "
-        f"together; calling everything the largest class, {evidence.majority:.3f}."
+        f"On {judged} a linear probe gets {evidence.last:.3f} from the last stage and {evidence.all_stages:.3f} from "
+        f"all stages together; calling everything the largest class, {evidence.majority:.3f}."
     )
     if evidence.pilot is not None:
         told.append(
@@ -36,8 +38,8 @@ def _seen(evidence: Evidence, found: Recommendation) -> list[str]:
         )
     if evidence.shifted:
         told.append(
-            "Probes do otherwise on the validation images than on folds of the training images, by more than chance: "
-            "the accuracies are of the validation images alone."
+            "Probes do otherwise on the validation images than on folds of the training images (the table), by more "
+            "than chance: the validation images alone judge."
         )
     return told
 

@@ -22,7 +22,12 @@ def profile_chart(profile: DepthProfile, *, freeze_line: int | None) -> Table:
     Args:
         freeze_line: Number of leading stages that stay frozen; None draws no line.
     """
-    table = Table(title="Depth profile", title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title="Depth profile; probes judged on folds of the training images",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
     table.add_column("stage", no_wrap=True)
     table.add_column("probe accuracy (95 %)", no_wrap=True)
     table.add_column("", width=_WIDTH)
