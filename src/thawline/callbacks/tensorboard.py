@@ -94,7 +94,7 @@ def _pass_the_second_of_an_earlier_file(folder: Path) -> None:
 
     With the second of an earlier one, a resumed run's file could be read first and would then replace nothing.
     """
-    if int(time.time()) in [int(file.name.split(".")[3]) for file in folder.glob("events.out.tfevents.*")]:
+    if any(folder.glob(f"events.out.tfevents.{int(time.time()):010d}.*")):
         time.sleep(1 - time.time() % 1)
 
 
