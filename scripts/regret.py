@@ -15,8 +15,8 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from judge.choices import NAMES, Sweep, load_sweep, measured_json, named_rates
-from judge.sweep import is_complete, measure, measure_named
+from judge.choices import Sweep, load_sweep, measured_json
+from judge.sweep import is_complete, measure
 from judge.table import page
 from judge.tasks import BACKBONES, TASKS
 from thawline.memory import keep_freed_memory
@@ -46,14 +46,6 @@ def main() -> None:
                 measure(TASKS[name], backbone, given.out)
             print(f"{name} {backbone}: {time.perf_counter() - start:.0f} s", flush=True)
     sweeps = load_sweeps(given.out)
-    for sweep in sweeps:
-        named = named_rates(sweep, sweeps)
-        if named and not given.render and sweep.task in given.tasks and sweep.backbone in given.backbones:
-            with quiet():
-                measure_named(TASKS[sweep.task], sweep.backbone, given.out, named)
-    sweeps = load_sweeps(given.out)
-    if missing := [f"{sweep.task} {sweep.backbone}" for sweep in sweeps if named_rates(sweep, sweeps)]:
-        parser.error(f"not run yet at the rates that the advisor names: {', '.join(missing)}; no page is written")
     write_atomically(MEASURED, measured_json(sweeps))
     write_atomically(PAGE, page(sweeps, machine()))
     print(PAGE.read_text(encoding="utf-8"))
@@ -62,7 +54,7 @@ def main() -> None:
 def load_sweeps(folder: Path) -> list[Sweep]:
     """Those that are complete, by backbone, in the order of the tasks."""
     paths = [folder / f"{task}_{backbone}.json" for backbone in BACKBONES for task in TASKS]
-    return [load_sweep(path) for path in paths if is_complete(path, NAMES)]
+    return [load_sweep(path) for path in paths if is_complete(path)]
 
 
 def machine() -> str:

@@ -2,14 +2,14 @@
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from thawline.advisor.evidence import Evidence, mean_of
 from thawline.advisor.experience import Measured
 from thawline.advisor.options import OPTIONS
-from thawline.advisor.recommend import Choice, Price, Recommendation, cell_of, matrix_choice, recommend
+from thawline.advisor.recommend import Price, Recommendation, cell_of, matrix_choice, recommend
 from thawline.advisor.settings import BudgetSettings
 
 NAMES = [option.name for option in OPTIONS]
@@ -22,7 +22,7 @@ _FREE = dict.fromkeys(NAMES, Price(0.0, 0))
 
 @dataclass(frozen=True)
 class Runs:
-    """Validation and test accuracies of an option at one rate, per seed."""
+    """Validation and test accuracies of an option, per seed."""
 
     vals: list[float]
     tests: list[float]
@@ -34,39 +34,32 @@ class Sweep:
 
     Attributes:
         evidence: Per seed.
-        vals, tests: Option -> validation and test accuracy per seed.
+        tuned: Option -> runs at the rate that validated best on the first seed.
+        named: Option -> runs at the rate that the advice names.
         seconds: Of the sweep: every fit with its validations, rates tried on the first seed included.
         run_s: Option -> of one run, the median over the seeds.
         advice_s: Of the advisor's look and pilot, for one seed.
-        named: Option -> rate that the advisor named -> its runs, where that is not the one that validated best.
     """
 
     task: str
     backbone: str
     evidence: list[Evidence]
-    vals: dict[str, list[float]]
-    tests: dict[str, list[float]]
-    rates: dict[str, float | None]
+    tuned: dict[str, Runs]
+    named: dict[str, Runs]
     seconds: float
     run_s: dict[str, float]
     advice_s: float
-    named: dict[str, dict[float, Runs]]
-
-    def at(self, name: str, rate: float | None) -> Runs | None:
-        """Runs of an option at a rate; None where there are none."""
-        if rate == self.rates[name]:
-            return Runs(self.vals[name], self.tests[name])
-        return None if rate is None else self.named.get(name, {}).get(rate)
 
     def measured(self) -> Measured:
-        means = {name: round(statistics.mean(tests), 4) for name, tests in self.tests.items()}
-        return Measured(self.task, self.backbone, mean_of(self.evidence), means, self.rates)
+        means = {name: round(statistics.mean(runs.tests), 4) for name, runs in self.named.items()}
+        return Measured(self.task, self.backbone, mean_of(self.evidence), means)
 
     @property
     def best(self) -> tuple[str, float]:
-        """The option with the highest mean test accuracy, and that accuracy."""
-        name = max(self.tests, key=lambda n: statistics.mean(self.tests[n]))
-        return name, statistics.mean(self.tests[name])
+        """The option with the highest mean test accuracy at its tuned rate, and that accuracy."""
+        means = {name: statistics.mean(runs.tests) for name, runs in self.tuned.items()}
+        name = max(means, key=lambda n: means[n])
+        return name, means[name]
 
 
 def load_sweep(path: Path) -> Sweep:
@@ -74,25 +67,20 @@ def load_sweep(path: Path) -> Sweep:
     task, _, backbone = path.stem.partition("_tf_")
     options = body["options"]
     fits = [fit["seconds"] for found in options.values() for fit in [*found["tried"].values(), *found["runs"][1:]]]
-    vals, tests = ({name: [run[part] for run in options[name]["runs"]] for name in NAMES} for part in ("val", "test"))
     return Sweep(
         task,
         f"tf_{backbone}",
         [Evidence(**seen["evidence"]) for seen in body["evidence"]],
-        vals,
-        tests,
-        {name: options[name]["rate"] for name in NAMES},
+        {name: _runs(options[name]["runs"]) for name in NAMES},
+        {name: _runs(options[name]["named"]) for name in NAMES},
         sum(fits),
-        {name: statistics.median(run["seconds"] for run in options[name]["runs"]) for name in NAMES},
+        {name: statistics.median(run["seconds"] for run in options[name]["named"]) for name in NAMES},
         statistics.median(seen["seconds"] + seen["pilot_seconds"] for seen in body["evidence"]),
-        {
-            name: {
-                float(rate): Runs([run["val"] for run in runs], [run["test"] for run in runs])
-                for rate, runs in found.get("named", {}).items()
-            }
-            for name, found in options.items()
-        },
     )
+
+
+def _runs(per_seed: list[dict[str, float]]) -> Runs:
+    return Runs([run["val"] for run in per_seed], [run["test"] for run in per_seed])
 
 
 @dataclass(frozen=True)
@@ -111,13 +99,16 @@ def judge(sweep: Sweep, sweeps: list[Sweep]) -> dict[str, Judged]:
     `OTHER_SEEDS` is no policy that anyone could follow: it says what knowing the task very well would be worth.
     """
     advice = _advice(sweep, sweeps)
+    named, tuned, seeds = sweep.named, sweep.tuned, range(len(sweep.evidence))
     return {
-        "advisor": _as_named(sweep, [[found.best] for found in advice], sure=all(found.sure for found in advice)),
-        BOTH: _as_named(sweep, [_advised(found) for found in advice]),
-        "matrix": _judged(sweep, [matrix_choice(cell_of(seen)) for seen in sweep.evidence]),
-        **{f"always {name}": _judged(sweep, [name] * len(sweep.evidence)) for name in ALWAYS},
-        SWEEP: _judged(sweep, [_best_validated(sweep, seed) for seed in range(len(sweep.evidence))]),
-        OTHER_SEEDS: _judged(sweep, [_best_elsewhere(sweep, seed) for seed in range(len(sweep.evidence))]),
+        "advisor": _judged(
+            sweep, named, [found.best.option.name for found in advice], sure=all(found.sure for found in advice)
+        ),
+        BOTH: _judged(sweep, named, [_best_validated(named, _advised(advice[seed]), seed) for seed in seeds]),
+        "matrix": _judged(sweep, named, [matrix_choice(cell_of(seen)) for seen in sweep.evidence]),
+        **{f"always {name}": _judged(sweep, named, [name] * len(seeds)) for name in ALWAYS},
+        SWEEP: _judged(sweep, tuned, [_best_validated(tuned, NAMES, seed) for seed in seeds]),
+        OTHER_SEEDS: _judged(sweep, tuned, [_best_elsewhere(tuned, seed) for seed in seeds]),
     }
 
 
@@ -133,7 +124,7 @@ def foretold(sweep: Sweep, sweeps: list[Sweep]) -> list[Foretold]:
     """Per seed."""
     told = []
     for seed, found in enumerate(_advice(sweep, sweeps)):
-        expected, tested = found.best.expected, _runs(sweep, found.best).tests[seed]
+        expected, tested = found.best.expected, sweep.named[found.best.option.name].tests[seed]
         low, high = expected.interval()
         told.append(Foretold(expected.accuracy - tested, low <= tested <= high))
     return told
@@ -146,49 +137,22 @@ def _advice(sweep: Sweep, sweeps: list[Sweep]) -> list[Recommendation]:
     return [recommend(seen, _FREE, measured=others, budget=BudgetSettings()) for seen in sweep.evidence]
 
 
-def _advised(found: Recommendation) -> list[Choice]:
+def _advised(found: Recommendation) -> list[str]:
     """What the advice says to run: one option, or the two that it cannot tell apart."""
-    return [found.best] if found.sure or found.runner_up is None else [found.best, found.runner_up]
+    choices = [found.best] if found.sure or found.runner_up is None else [found.best, found.runner_up]
+    return [choice.option.name for choice in choices]
 
 
-def named_rates(sweep: Sweep, sweeps: list[Sweep]) -> dict[str, list[float]]:
-    """Option -> rates at which the advice says to run it, on some seed, and of which there are no runs."""
-    missing: dict[str, list[float]] = {}
-    for choice in (choice for found in _advice(sweep, sweeps) for choice in _advised(found)):
-        rates = missing.setdefault(choice.option.name, [])
-        if choice.rate is not None and choice.rate not in rates and sweep.at(choice.option.name, choice.rate) is None:
-            rates.append(choice.rate)
-    return {name: rates for name, rates in missing.items() if rates}
+def _best_validated(runs: Mapping[str, Runs], names: Sequence[str], seed: int) -> str:
+    return max(names, key=lambda name: runs[name].vals[seed])
 
 
-def _as_named(sweep: Sweep, advised: Sequence[Sequence[Choice]], *, sure: bool | None = None) -> Judged:
-    """Per seed the one of the choices that validates best, each at the rate that the advice names."""
-    chosen, tests = [], []
-    for seed, choices in enumerate(advised):
-        runs = {choice.option.name: _runs(sweep, choice) for choice in choices}
-        name = max(runs, key=lambda name: runs[name].vals[seed])
-        chosen.append(name)
-        tests.append(runs[name].tests[seed])
-    accuracy = statistics.mean(tests)
-    return Judged(chosen, accuracy, sweep.best[1] - accuracy, sure)
+def _best_elsewhere(runs: Mapping[str, Runs], seed: int) -> str:
+    return max(NAMES, key=lambda name: sum(runs[name].tests) - runs[name].tests[seed])
 
 
-def _runs(sweep: Sweep, choice: Choice) -> Runs:
-    runs = sweep.at(choice.option.name, choice.rate)
-    assert runs is not None, f"{sweep.task} {sweep.backbone}: no runs of {choice.option.name} at {choice.rate}"
-    return runs
-
-
-def _best_validated(sweep: Sweep, seed: int) -> str:
-    return max(NAMES, key=lambda name: sweep.vals[name][seed])
-
-
-def _best_elsewhere(sweep: Sweep, seed: int) -> str:
-    return max(NAMES, key=lambda name: sum(sweep.tests[name]) - sweep.tests[name][seed])
-
-
-def _judged(sweep: Sweep, chosen: list[str], sure: bool | None = None) -> Judged:
-    accuracy = statistics.mean(sweep.tests[name][seed] for seed, name in enumerate(chosen))
+def _judged(sweep: Sweep, runs: Mapping[str, Runs], chosen: list[str], *, sure: bool | None = None) -> Judged:
+    accuracy = statistics.mean(runs[name].tests[seed] for seed, name in enumerate(chosen))
     return Judged(chosen, accuracy, sweep.best[1] - accuracy, sure)
 
 

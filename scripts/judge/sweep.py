@@ -2,28 +2,30 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from judge.evidence import evidence
-from judge.fits import fit
+from judge.fits import Fit, fit
 from judge.prepared import NUM_SEEDS, Prepared, prepare
 from judge.tasks import Task
-from thawline.advisor.options import OPTIONS, RATES, Option
+from thawline.advisor.evidence import Evidence
+from thawline.advisor.options import OPTIONS, Option, rate_of
+from thawline.advisor.recommend import is_similar
 from thawline.report.atomic import write_atomically
 
-Results = dict[
-    str, Any
-]  # "prepare_s", "evidence" per seed, "options": name -> {"rate", "tried", "runs" per seed, "named"}
+# "prepare_s", "evidence" per seed, "options": name -> {"rate", "tried", "runs" per seed, "named" per seed}
+Results = dict[str, Any]
 _NUM_STAGES = 9  # of both backbones
+_RATES = (1e-4, 3e-4, 1e-3)  # tried for every option: the two that the advice names, and a higher one
 
 
 def measure(task: Task, backbone: str, folder: Path) -> Results:
     """The results in `folder`, with what was missing measured; each option is written as soon as it is done."""
     path = folder / f"{task.name}_{backbone}.json"
     body: Results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    missing = [option for option in OPTIONS if option.name not in body.get("options", {})]
+    missing = [option for option in OPTIONS if not _is_done(option, body)]
     if _has_evidence(body) and not missing:
         return body
     start = time.perf_counter()
@@ -32,49 +34,53 @@ def measure(task: Task, backbone: str, folder: Path) -> Results:
     if not _has_evidence(body):
         body["evidence"] = evidence(prepared)
         write_atomically(path, json.dumps(body, indent=1) + "\n")
+    seen = [Evidence(**one["evidence"]) for one in body["evidence"]]
     for option in missing:
-        body.setdefault("options", {})[option.name] = found = _swept(option, prepared)
+        body.setdefault("options", {})[option.name] = found = swept(option, prepared, seen)
         write_atomically(path, json.dumps(body, indent=1) + "\n")
         tested = " ".join(f"{run['test']:.3f}" for run in found["runs"])
         print(f"{task.name} {backbone} {option.name}: test {tested}, rate {found['rate']}", flush=True)
     return body
 
 
-def measure_named(task: Task, backbone: str, folder: Path, named: Mapping[str, Sequence[float]]) -> None:
-    """Add runs of options at rates that the advisor names, over all seeds, to the results in `folder`."""
-    path = folder / f"{task.name}_{backbone}.json"
-    body: Results = json.loads(path.read_text(encoding="utf-8"))
-    options = [option for option in OPTIONS if option.name in named]
-    prepared = prepare(task, backbone, cuts=[option.num_frozen(_NUM_STAGES) for option in options if option.depth])
-    for option in options:
-        for rate in named[option.name]:
-            fits = [fit(option, prepared, seed=seed, rate=rate) for seed in range(NUM_SEEDS)]
-            runs = [{"val": run.val, "test": run.test(), "seconds": run.seconds} for run in fits]
-            body["options"][option.name].setdefault("named", {})[str(rate)] = runs
-            write_atomically(path, json.dumps(body, indent=1) + "\n")
-            tested = " ".join(f"{run['test']:.3f}" for run in runs)
-            print(f"{task.name} {backbone} {option.name}: test {tested}, rate {rate} as named", flush=True)
-
-
-def is_complete(path: Path, options: Sequence[str]) -> bool:
-    """Whether the file is there with all of these options."""
+def is_complete(path: Path) -> bool:
+    """Whether the file is there, with everything."""
     if not path.is_file():
         return False
     body: Results = json.loads(path.read_text(encoding="utf-8"))
-    return _has_evidence(body) and set(options) <= set(body.get("options", {}))
+    return _has_evidence(body) and all(_is_done(option, body) for option in OPTIONS)
+
+
+def _is_done(option: Option, body: Results) -> bool:
+    return "named" in body.get("options", {}).get(option.name, {})
 
 
 def _has_evidence(body: Results) -> bool:
     return all("evidence" in seen for seen in body.get("evidence", [{}]))
 
 
-def _swept(option: Option, prepared: Prepared) -> dict[str, Any]:
-    """On the first seed every rate is tried; the one that validates best, the lower of equals, serves all seeds."""
-    tried = {rate: fit(option, prepared, seed=0, rate=rate) for rate in ((None,) if option.solved else RATES)}
-    rate = max(tried, key=lambda r: tried[r].val)
-    runs = [tried[rate], *(fit(option, prepared, seed=seed, rate=rate) for seed in range(1, NUM_SEEDS))]
+def swept(option: Option, prepared: Prepared, seen: Sequence[Evidence]) -> dict[str, Any]:
+    """On the first seed every rate is tried; the one that validates best, the lower of equals, serves all seeds.
+
+    Besides, every seed has a run at the rate that the advice names for its evidence.
+    """
+    fits: dict[tuple[int, float | None], Fit] = {}
+
+    def fitted(seed: int, rate: float | None) -> Fit:
+        if (seed, rate) not in fits:
+            fits[seed, rate] = fit(option, prepared, seed=seed, rate=rate)
+        return fits[seed, rate]
+
+    tried = {rate: fitted(0, rate) for rate in ((None,) if option.solved else _RATES)}
+    best = max(tried, key=lambda rate: tried[rate].val)
+    named = [rate_of(option, similar=is_similar(evidence)) for evidence in seen]
     return {
-        "rate": rate,
-        "tried": {str(r): {"val": found.val, "seconds": found.seconds} for r, found in tried.items()},
-        "runs": [{"val": run.val, "test": run.test(), "seconds": run.seconds} for run in runs],
+        "rate": best,
+        "tried": {str(rate): {"val": found.val, "seconds": found.seconds} for rate, found in tried.items()},
+        "runs": [_run(fitted(seed, best)) for seed in range(NUM_SEEDS)],
+        "named": [{"rate": rate, **_run(fitted(seed, rate))} for seed, rate in enumerate(named)],
     }
+
+
+def _run(found: Fit) -> dict[str, float]:
+    return {"val": found.val, "test": found.test(), "seconds": found.seconds}

@@ -2,7 +2,7 @@
 
 import statistics
 
-from judge.choices import ALWAYS, BOTH, NAMES, OTHER_SEEDS, SWEEP, Foretold, Judged, Sweep, foretold, judge
+from judge.choices import ALWAYS, BOTH, NAMES, OTHER_SEEDS, SWEEP, Foretold, Judged, Runs, Sweep, foretold, judge
 
 _POLICIES = ("advisor", BOTH, "matrix", *(f"always {name}" for name in ALWAYS), SWEEP, OTHER_SEEDS)
 _EVERYTHING = "always full_fine_tune"
@@ -20,8 +20,8 @@ def page(sweeps: list[Sweep], machine: str) -> str:
 _INTRODUCTION = """Each task and backbone was swept in full: every option below, the learning rate of each chosen on
 validation data among three, over three seeds that draw other training, validation and test images, at 112 pixels (so
 distances differ from [those at 224](distance.md)). The advisor saw the training and validation images of a seed only,
-and learned from sweeps of other tasks only (all tasks made of the same images are left out together). Its options ran
-at the rate that it names, which comes from the other tasks; nothing was tuned for them.
+and learned from sweeps of other tasks only (all tasks made of the same images are left out together). What
+it chooses ran at the learning rate that it names, and so did what the matrix and the constant choices say.
 Regret is what the best option of the sweep, known only afterwards from the test data, has over the choice. The best of
 seven is in part luck: a policy that always chose the truly best option would have a regret above 0 too. So has the
 sweep itself, where validation data choose its best, at the full price. The last row is nobody's choice, but measures
@@ -29,8 +29,8 @@ that luck: the option that is best on the test data of the other two seeds, each
 
 How the advisor decides was settled with these sweeps at hand: its form (what an option starts from, and that nothing is
 extrapolated), not its numbers, which come from the other kinds of tasks every time. That form was settled on Lite0;
-Lite1 was swept afterwards, and is the fairer judge. But for the rate: that similar images take the guidelines' low one
-was settled after the middle of all tasks' rates had done badly on the photographs of both."""
+Lite1 was swept afterwards, and is the fairer judge, but for the rates (that of `conf/strategy`, a third of it for
+similar images): they replaced rates learned from the other tasks, which had done worse on both."""
 
 
 def _summary(judged: list[tuple[Sweep, dict[str, Judged]]]) -> str:
@@ -43,6 +43,12 @@ def _summary(judged: list[tuple[Sweep, dict[str, Judged]]]) -> str:
     for policy in _POLICIES:
         cells = [_mean_and_worst([100 * found[policy].regret for _, found in part]) for part in parts]
         lines.append(f"| {policy} | {' | '.join(cells)} | {'0.5 (2)' if policy == 'advisor' else ''} |")
+    sure = [100 * found["advisor"].regret for _, found in judged if found["advisor"].sure]
+    if sure:
+        lines.append(
+            f"\nWhere the advisor was sure, in {len(sure)} of {len(judged)} sweeps, the regret of its choice was "
+            f"{_mean_and_worst(sure)}."
+        )
     shares = [sweep.advice_s / sweep.seconds for sweep, _ in judged]
     runs = [sum(sorted(sweep.run_s.values())[-2:]) / sweep.seconds for sweep, _ in judged]
     lines.append("")
@@ -96,9 +102,16 @@ def _named(judged: Judged) -> str:
 
 
 def _accuracies(sweeps: list[Sweep]) -> str:
-    lines = ["Test accuracy, mean and standard deviation over the seeds:", ""]
-    lines += [f"| task | backbone | {' | '.join(NAMES)} |", f"|---|---|{'---:|' * len(NAMES)}"]
-    for sweep in sweeps:
-        cells = [f"{statistics.mean(t):.3f} ± {statistics.stdev(t):.3f}" for t in (sweep.tests[n] for n in NAMES)]
+    told = "Test accuracy, mean and standard deviation over the seeds, at the rate that"
+    tuned = _accuracy_table([(sweep, sweep.tuned) for sweep in sweeps])
+    named = _accuracy_table([(sweep, sweep.named) for sweep in sweeps])
+    return f"{told} validated best:\n\n{tuned}\n\n{told} the advisor names:\n\n{named}"
+
+
+def _accuracy_table(rows: list[tuple[Sweep, dict[str, Runs]]]) -> str:
+    lines = [f"| task | backbone | {' | '.join(NAMES)} |", f"|---|---|{'---:|' * len(NAMES)}"]
+    for sweep, runs in rows:
+        tests = [runs[name].tests for name in NAMES]
+        cells = [f"{statistics.mean(per_seed):.3f} ± {statistics.stdev(per_seed):.3f}" for per_seed in tests]
         lines.append(f"| {sweep.task} | {_short(sweep.backbone)} | {' | '.join(cells)} |")
     return "\n".join(lines)

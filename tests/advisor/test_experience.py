@@ -29,8 +29,7 @@ def made_up(gain: float = 0.0, *, catching_up: float = 0.0) -> list[Measured]:
         pilot = logit(0.8) - lead
         reached = accuracy_at(pilot + gain + catching_up * (lead - 0.4))
         accuracy = {"feature_extraction": 0.8, "multi_layer_probe": 0.8, "partial_fine_tune_3": reached}
-        rate = {name: 1e-4 if "tune" in name else None for name in NAMES}
-        rows.append(Measured(f"kind{number}_x", "some", evidence(pilot=accuracy_at(pilot)), accuracy, rate))
+        rows.append(Measured(f"kind{number}_x", "some", evidence(pilot=accuracy_at(pilot)), accuracy))
     return rows
 
 
@@ -115,7 +114,7 @@ def test_residuals_come_from_kinds_left_out() -> None:
     rows = made_up()
     odd = accuracy_at(logit(0.8) - 0.4 + 3.0)
     twins = [
-        Measured(task, "some", rows[4].evidence, {**rows[4].accuracy, "partial_fine_tune_3": odd}, rows[4].rate)
+        Measured(task, "some", rows[4].evidence, {**rows[4].accuracy, "partial_fine_tune_3": odd})
         for task in ("kind4_a", "kind4_b")
     ]
     (found,) = expect(evidence(), NAMES[2:], [*rows[:4], *rows[5:], *twins])
@@ -143,6 +142,5 @@ def test_the_sweeps_that_ship_hold_every_option() -> None:
     rows = load_measured()
     assert len({row.task for row in rows}) > 1
     for row in rows:
-        assert set(row.accuracy) == set(row.rate) == {option.name for option in OPTIONS}
+        assert set(row.accuracy) == {option.name for option in OPTIONS}
         assert all(0.0 <= accuracy <= 1.0 for accuracy in row.accuracy.values())
-        assert all((row.rate[option.name] is None) == option.solved for option in OPTIONS)

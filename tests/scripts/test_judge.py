@@ -2,16 +2,20 @@
 
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from judge.choices import BOTH, NAMES, OTHER_SEEDS, SWEEP, foretold, judge, load_sweep, measured_json, named_rates
-from judge.sweep import is_complete
+from judge.choices import BOTH, NAMES, OTHER_SEEDS, SWEEP, foretold, judge, load_sweep, measured_json
+from judge.fits import Fit
+from judge.sweep import is_complete, swept
 from judge.table import page
 from judge.tasks import TASKS
+from thawline.advisor.evidence import Evidence
+from thawline.advisor.options import Option
 from thawline.data.sources.source import ImageSource
 
 BEST = "partial_fine_tune_3"
@@ -28,7 +32,9 @@ def results(gains: dict[str, float]) -> dict[str, Any]:
         solved = name in ("feature_extraction", "multi_layer_probe")
         runs = [{"val": 0.7, "test": 0.7 + gains.get(name, 0.0) + 0.01 * seed, "seconds": 10.0} for seed in range(3)]
         tried = {"None": runs[0]} if solved else dict.fromkeys(("0.0001", "0.0003", "0.001"), runs[0])
-        options[name] = {"rate": None if solved else 3e-4, "tried": tried, "runs": runs}
+        rate = None if solved else 3e-4
+        named = [{"rate": rate, **run} for run in runs]
+        options[name] = {"rate": rate, "tried": tried, "runs": runs, "named": named}
     return {"prepare_s": 5.0, "evidence": [seen] * 3, "options": options}
 
 
@@ -51,11 +57,11 @@ def test_a_sweep_is_read_from_its_file(tmp_path: Path) -> None:
 
 def test_a_sweep_without_evidence_is_not_complete(tmp_path: Path) -> None:
     path = write(tmp_path, "solar_cells_200", {})
-    assert is_complete(path, NAMES)
+    assert is_complete(path)
     body = json.loads(path.read_text())
     del body["evidence"][0]["evidence"]
     path.write_text(json.dumps(body))
-    assert not is_complete(path, NAMES)
+    assert not is_complete(path)
 
 
 def test_regret_is_what_the_best_has_over_the_choice(tmp_path: Path) -> None:
@@ -70,29 +76,43 @@ def test_regret_is_what_the_best_has_over_the_choice(tmp_path: Path) -> None:
     assert found[SWEEP].chosen == ["feature_extraction"] * 3  # all validate alike: the first
 
 
-def test_the_choice_is_judged_at_the_rate_that_is_named(tmp_path: Path) -> None:
-    """Tuned, it has the best rate of three; the advisor names what was best elsewhere."""
+def test_choices_are_judged_at_the_rate_that_is_named_and_the_best_at_the_one_that_validated_best(
+    tmp_path: Path,
+) -> None:
     path = write(tmp_path, "solar_cells_200", {BEST: 0.1})
     body = json.loads(path.read_text())
-    body["options"][BEST]["rate"] = 1e-3
+    body["options"][BEST]["named"] = [{"rate": 3e-4, "val": 0.7, "test": 0.75, "seconds": 1.0}] * 3
     path.write_text(json.dumps(body))
     others = [load_sweep(write(tmp_path, f"{kind}_x", {BEST: 0.2})) for kind in ("digits", "textile", "photo")]
     own = load_sweep(path)
-    assert named_rates(own, [own, *others]) == {BEST: [3e-4]}
-    with pytest.raises(AssertionError, match=f"no runs of {BEST} at 0.0003"):
-        judge(own, [own, *others])
-    body["options"][BEST]["named"] = {"0.0003": [{"val": 0.7, "test": 0.75, "seconds": 1.0}] * 3}
-    path.write_text(json.dumps(body))
-    own = load_sweep(path)
-    assert named_rates(own, [own, *others]) == {}
+    assert own.best == (BEST, pytest.approx(0.81))
+    assert own.measured().accuracy[BEST] == 0.75
     found = judge(own, [own, *others])
     assert found["advisor"].accuracy == pytest.approx(0.75)
     assert found["advisor"].regret == pytest.approx(0.81 - 0.75)
 
 
+def test_a_sweep_has_runs_at_the_best_rate_and_at_the_named_one_and_none_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three rates on the first seed, of which 1e-3 validates best; the last seed's images are similar."""
+    made: list[tuple[int, float]] = []
+
+    def fit(option: Option, prepared: Any, *, seed: int, rate: float) -> Fit:
+        made.append((seed, rate))
+        return Fit(val=rate, seconds=1.0, test=lambda: seed + rate)
+
+    monkeypatch.setattr("judge.sweep.fit", fit)
+    seen = [Evidence(**results({})["evidence"][0]["evidence"])] * 2
+    seen.append(replace(seen[0], distance=0.1))
+    found = swept(Option("full_fine_tune", None), None, seen)  # type: ignore[arg-type]
+    assert made == [(0, 1e-4), (0, 3e-4), (0, 1e-3), (1, 1e-3), (2, 1e-3), (1, 3e-4), (2, 1e-4)]
+    assert found["rate"] == 1e-3
+    assert [run["test"] for run in found["runs"]] == [0 + 1e-3, 1 + 1e-3, 2 + 1e-3]
+    assert [(run["rate"], run["test"]) for run in found["named"]] == [(3e-4, 3e-4), (3e-4, 1 + 3e-4), (1e-4, 2 + 1e-4)]
+
+
 def test_where_the_advice_is_not_sure_both_are_run_and_validation_chooses(tmp_path: Path) -> None:
     own = load_sweep(write(tmp_path, "solar_cells_200", {}))
-    own.vals["partial_fine_tune_5"][:] = [0.8, 0.6, 0.8]
+    own.named["partial_fine_tune_5"].vals[:] = [0.8, 0.6, 0.8]
     others = [
         load_sweep(write(tmp_path, f"{kind}_x", {better: 0.2, worse: 0.19}))
         for kind, better, worse in (
@@ -110,7 +130,7 @@ def test_where_the_advice_is_not_sure_both_are_run_and_validation_chooses(tmp_pa
 def test_what_was_foretold_is_compared_with_the_test_of_the_choice(tmp_path: Path) -> None:
     """Elsewhere the best option tests at 0.8 on average, always from the same evidence: that is foretold."""
     own = load_sweep(write(tmp_path, "solar_cells_200", {BEST: 0.09}))
-    own.tests[BEST][:] = [0.79, 0.8, 0.9]
+    own.named[BEST].tests[:] = [0.79, 0.8, 0.9]
     others = [load_sweep(write(tmp_path, f"{kind}_x", {BEST: 0.09})) for kind in ("digits", "textile", "photo")]
     told = foretold(own, [own, *others])
     assert [one.error for one in told] == pytest.approx([0.01, 0.0, -0.1], abs=1e-6)
@@ -143,9 +163,10 @@ def test_the_page_names_every_task_and_policy(tmp_path: Path) -> None:
     sweeps = [load_sweep(write(tmp_path, task, {BEST: 0.1})) for task in kinds]
     text = page(sweeps, "a machine")
     for task in kinds:
-        assert text.count(f"| {task} | lite0 |") == 2
+        assert text.count(f"| {task} | lite0 |") == 3
     assert "| regret in points, mean (worst) | all 3 | lite0 | goal |" in text
     assert "| advisor | 0.00 (0.00) | 0.00 (0.00) | 0.5 (2) |" in text
+    assert "Where the advisor was sure, in 3 of 3 sweeps, the regret of its choice was 0.00 (0.00)." in text
     assert "| always full_fine_tune | 10.00 (10.00) | 10.00 (10.00) |  |" in text
     assert "off by 0.7 points in the mean, and too high by 0.0:" in text
     assert len(json.loads(measured_json(sweeps))) == 3

@@ -35,8 +35,7 @@ class Measured:
     task: str
     backbone: str
     evidence: Evidence
-    accuracy: dict[str, float]  # option -> mean test accuracy over the seeds
-    rate: dict[str, float | None]  # option -> the learning rate that validated best
+    accuracy: dict[str, float]  # option -> mean test accuracy over the seeds, at the rate that the advice names
 
     @property
     def kind(self) -> str:

@@ -44,7 +44,8 @@ _LEAST_STEPS = 128
 _STEPS_ENOUGH = 3000
 _LEAST_EPOCHS = 2
 HEAD_LR = 1e-3  # conf/strategy/partial_fine_tune.yaml, full_fine_tune.yaml
-RATES = (1e-4, 3e-4, 1e-3)  # of the backbone: conf/strategy's 3e-4, and a factor of three to either side
+_USUAL_RATE = 3e-4  # of the stages that train: conf/strategy/partial_fine_tune.yaml, full_fine_tune.yaml
+_LOW_RATE = 1e-4  # the guidelines' "low learning rate" for similar images; chosen: a third of the usual one
 OPTIONS = (
     Option("feature_extraction"),
     Option("multi_layer_probe"),
@@ -54,6 +55,16 @@ OPTIONS = (
     Option("partial_fine_tune", 5),
     Option("full_fine_tune", None),
 )
+
+
+def rate_of(option: Option, *, similar: bool) -> float | None:
+    """Learning rate of the stages that train: the usual one, or a low one where the images are similar to the source.
+
+    None where the head is solved for.
+    """
+    if option.solved:
+        return None
+    return _LOW_RATE if similar else _USUAL_RATE
 
 
 def epochs_of(option: Option, num_train: int) -> int | None:

@@ -1,12 +1,11 @@
 """Evidence -> recommendation: the guidelines' matrix first, then what measurements on other tasks say against it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from thawline.advisor.evidence import Evidence
 from thawline.advisor.experience import Expected, Measured, expect
-from thawline.advisor.options import OPTIONS, RATES, Option, epochs_of
+from thawline.advisor.options import OPTIONS, Option, epochs_of, rate_of
 from thawline.advisor.settings import BudgetSettings
 from thawline.errors import UserError
 from thawline.sizes import LARGE, SMALL
@@ -71,7 +70,12 @@ class Recommendation:
 
 def cell_of(evidence: Evidence) -> str:
     """The cell of the guidelines' matrix; a backbone that does not tell the distance is taken as a different one."""
-    return f"{_size(evidence.num_train)}_{'similar' if _is_similar(evidence) else 'different'}"
+    return f"{_size(evidence.num_train)}_{'similar' if is_similar(evidence) else 'different'}"
+
+
+def is_similar(evidence: Evidence) -> bool:
+    """Whether the images are near to those that the backbone was trained on; unknown counts as not."""
+    return evidence.distance is not None and evidence.distance < SIMILAR
 
 
 def matrix_choice(cell: str) -> str:
@@ -97,7 +101,7 @@ def recommend(
     choices = [
         Choice(
             option,
-            _rate(option, evidence, measured),
+            rate_of(option, similar=is_similar(evidence)),
             epochs_of(option, evidence.num_train),
             expected[option.name],
             prices[option.name],
@@ -133,20 +137,3 @@ def allows(budget: BudgetSettings, price: Price) -> bool:
 
 def _size(num_train: int) -> str:
     return "small" if num_train < SMALL else "large" if num_train > LARGE else "medium"
-
-
-def _is_similar(evidence: Evidence) -> bool:
-    return evidence.distance is not None and evidence.distance < SIMILAR
-
-
-def _rate(option: Option, evidence: Evidence, measured: Sequence[Measured]) -> float | None:
-    """The tried rate nearest to the geometric mean of those that validated best on tasks as similar to the source.
-
-    Where none of these was swept, the lowest: what the guidelines say for similar images.
-    """
-    if option.solved:
-        return None
-    alike = [row.rate[option.name] for row in measured if _is_similar(row.evidence) == _is_similar(evidence)]
-    found = [rate for rate in alike if rate is not None] or [min(RATES)]
-    mean = sum(math.log(rate) for rate in found) / len(found)
-    return min(RATES, key=lambda rate: abs(math.log(rate) - mean))
