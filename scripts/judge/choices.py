@@ -99,12 +99,14 @@ def judge(sweep: Sweep, sweeps: list[Sweep]) -> dict[str, Judged]:
     `OTHER_SEEDS` is no policy that anyone could follow: it says what knowing the task very well would be worth.
     """
     advice = _advice(sweep, sweeps)
-    named, tuned, seeds = sweep.named, sweep.tuned, range(len(sweep.evidence))
+    named, tuned, seeds = sweep.named, sweep.tuned, range(len(advice))
     return {
         "advisor": _judged(
             sweep, named, [found.best.option.name for found in advice], sure=all(found.sure for found in advice)
         ),
-        BOTH: _judged(sweep, named, [_best_validated(named, _advised(advice[seed]), seed) for seed in seeds]),
+        BOTH: _judged(
+            sweep, named, [_best_validated(named, _advised(found), seed) for seed, found in enumerate(advice)]
+        ),
         "matrix": _judged(sweep, named, [matrix_choice(cell_of(seen)) for seen in sweep.evidence]),
         **{f"always {name}": _judged(sweep, named, [name] * len(seeds)) for name in ALWAYS},
         SWEEP: _judged(sweep, tuned, [_best_validated(tuned, NAMES, seed) for seed in seeds]),

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,14 @@ from judge.fits import Fit, fit
 from judge.prepared import NUM_SEEDS, Prepared, prepare
 from judge.tasks import Task
 from thawline.advisor.evidence import Evidence
-from thawline.advisor.options import OPTIONS, Option, rate_of
+from thawline.advisor.options import LOW_RATE, OPTIONS, USUAL_RATE, Option, rate_of
 from thawline.advisor.recommend import is_similar
 from thawline.report.atomic import write_atomically
 
 # "prepare_s", "evidence" per seed, "options": name -> {"rate", "tried", "runs" per seed, "named" per seed}
 Results = dict[str, Any]
 _NUM_STAGES = 9  # of both backbones
-_RATES = (1e-4, 3e-4, 1e-3)  # tried for every option: the two that the advice names, and a higher one
+_RATES = (LOW_RATE, USUAL_RATE, 1e-3)  # tried for every option: the two that the advice names, and a higher one
 
 
 def measure(task: Task, backbone: str, folder: Path) -> Results:
@@ -64,12 +65,15 @@ def swept(option: Option, prepared: Prepared, seen: Sequence[Evidence]) -> dict[
 
     Besides, every seed has a run at the rate that the advice names for its evidence.
     """
-    fits: dict[tuple[int, float | None], Fit] = {}
 
+    @cache
     def fitted(seed: int, rate: float | None) -> Fit:
-        if (seed, rate) not in fits:
-            fits[seed, rate] = fit(option, prepared, seed=seed, rate=rate)
-        return fits[seed, rate]
+        return fit(option, prepared, seed=seed, rate=rate)
+
+    @cache
+    def run(seed: int, rate: float | None) -> dict[str, float]:
+        found = fitted(seed, rate)
+        return {"val": found.val, "test": found.test(), "seconds": found.seconds}
 
     tried = {rate: fitted(0, rate) for rate in ((None,) if option.solved else _RATES)}
     best = max(tried, key=lambda rate: tried[rate].val)
@@ -77,10 +81,6 @@ def swept(option: Option, prepared: Prepared, seen: Sequence[Evidence]) -> dict[
     return {
         "rate": best,
         "tried": {str(rate): {"val": found.val, "seconds": found.seconds} for rate, found in tried.items()},
-        "runs": [_run(fitted(seed, best)) for seed in range(NUM_SEEDS)],
-        "named": [{"rate": rate, **_run(fitted(seed, rate))} for seed, rate in enumerate(named)],
+        "runs": [run(seed, best) for seed in range(NUM_SEEDS)],
+        "named": [{"rate": rate, **run(seed, rate)} for seed, rate in enumerate(named)],
     }
-
-
-def _run(found: Fit) -> dict[str, float]:
-    return {"val": found.val, "test": found.test(), "seconds": found.seconds}

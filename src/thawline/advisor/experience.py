@@ -23,8 +23,8 @@ _Array = NDArray[np.float64]
 _RIDGE = 4.0
 _LEAST_ERROR = 0.5  # images; an accuracy of 1 on N of them is taken as 1 - 0.5 / N, so that its logit is finite
 _KNOWN_TO = 1e-3  # accuracy; the same for measured ones
-# Share of the errors beyond each bound. Measured on kinds of tasks that were left out: the bounds held in 77 % of cases
-# for the first option (docs/regret.md) and in 82 % for all; with a share of 0.1 in 76 and 77 %.
+# Share of the errors beyond each bound. Measured on kinds of tasks that were left out: the bounds held in 76 % of cases
+# for the first option (docs/regret.md) and in 83 % for all; with a share of 0.1 in 74 and 77 %.
 _BEYOND_BOUND = 0.075
 
 

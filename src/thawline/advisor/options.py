@@ -44,8 +44,8 @@ _LEAST_STEPS = 128
 _STEPS_ENOUGH = 3000
 _LEAST_EPOCHS = 2
 HEAD_LR = 1e-3  # conf/strategy/partial_fine_tune.yaml, full_fine_tune.yaml
-_USUAL_RATE = 3e-4  # of the stages that train: conf/strategy/partial_fine_tune.yaml, full_fine_tune.yaml
-_LOW_RATE = 1e-4  # the guidelines' "low learning rate" for similar images; chosen: a third of the usual one
+USUAL_RATE = 3e-4  # of the stages that train: conf/strategy/partial_fine_tune.yaml, full_fine_tune.yaml
+LOW_RATE = 1e-4  # the guidelines' "low learning rate" for similar images; chosen: a third of the usual one
 OPTIONS = (
     Option("feature_extraction"),
     Option("multi_layer_probe"),
@@ -64,7 +64,7 @@ def rate_of(option: Option, *, similar: bool) -> float | None:
     """
     if option.solved:
         return None
-    return _LOW_RATE if similar else _USUAL_RATE
+    return LOW_RATE if similar else USUAL_RATE
 
 
 def epochs_of(option: Option, num_train: int) -> int | None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from thawline.advisor.on_rows import batches_of_rows, classifier_on_rows
-from thawline.advisor.options import BATCH_SIZE, Option, epochs_of
+from thawline.advisor.options import BATCH_SIZE, USUAL_RATE, Option, epochs_of
 from thawline.data.sources.source import IntArray
 from thawline.features.ridge import make_folds
 from thawline.models.backbone import Backbone
@@ -23,7 +23,6 @@ from thawline.precision import Precision
 
 PILOT = Option("partial_fine_tune", 2)
 NUM_FOLDS = 2  # chosen: the fewest with which every image is judged; each fit has a least number of steps
-RATE = 3e-4  # conf/strategy/partial_fine_tune.yaml
 LEAST_IMAGES = 10  # chosen: of fewer, the share that is classified right says nothing
 MAX_IMAGES = 500  # chosen: the share is then known to two points, and the pilot stays a fraction of a minute
 
@@ -79,7 +78,7 @@ def run_pilot(
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = classifier_on_rows(
-                PILOT, copy.deepcopy(backbone), num_rows=len(seen), num_classes=int(targets.max()) + 1, rate=RATE
+                PILOT, copy.deepcopy(backbone), num_rows=len(seen), num_classes=int(targets.max()) + 1, rate=USUAL_RATE
             )
             _train(model, rows[seen], targets[seen], precision=precision, device=device, seed=seed)
             return _right(model.to(device), rows[unseen], targets[unseen], precision=precision)
