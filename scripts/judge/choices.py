@@ -93,12 +93,14 @@ class Judged:
     sure: bool | None = None
 
 
-def judge(sweep: Sweep, sweeps: list[Sweep]) -> dict[str, Judged]:
-    """Policy -> what came of it; the advisor learns from the other tasks only.
+def judge(sweep: Sweep, advice: Sequence[Recommendation]) -> dict[str, Judged]:
+    """Policy -> what came of it.
+
+    Args:
+        advice: Per seed.
 
     `OTHER_SEEDS` is no policy that anyone could follow: it says what knowing the task very well would be worth.
     """
-    advice = _advice(sweep, sweeps)
     named, tuned, seeds = sweep.named, sweep.tuned, range(len(advice))
     return {
         "advisor": _judged(
@@ -122,27 +124,31 @@ class Foretold:
     held: bool
 
 
-def foretold(sweep: Sweep, sweeps: list[Sweep]) -> list[Foretold]:
+def foretold(sweep: Sweep, advice: Sequence[Recommendation]) -> list[Foretold]:
     """Per seed."""
     told = []
-    for seed, found in enumerate(_advice(sweep, sweeps)):
+    for seed, found in enumerate(advice):
         expected, tested = found.best.expected, sweep.named[found.best.option.name].tests[seed]
         low, high = expected.interval()
         told.append(Foretold(expected.accuracy - tested, low <= tested <= high))
     return told
 
 
-def _advice(sweep: Sweep, sweeps: list[Sweep]) -> list[Recommendation]:
-    """Per seed, from sweeps of other kinds of tasks."""
+def advise(sweep: Sweep, sweeps: Sequence[Sweep]) -> list[Recommendation]:
+    """The advice per seed, from sweeps of other kinds of tasks."""
     own = sweep.measured()
     others = [found for other in sweeps if (found := other.measured()).kind != own.kind]
     return [recommend(seen, _FREE, measured=others, budget=BudgetSettings()) for seen in sweep.evidence]
 
 
 def _advised(found: Recommendation) -> list[str]:
-    """What the advice says to run: one option, or the two that it cannot tell apart."""
-    choices = [found.best] if found.sure or found.runner_up is None else [found.best, found.runner_up]
-    return [choice.option.name for choice in choices]
+    """What the advice says to run: one option, or two where it is not sure."""
+    return [choice.option.name for choice in (found.best, found.second) if choice]
+
+
+def running_share(sweep: Sweep, advice: Sequence[Recommendation]) -> float:
+    """Time of what the advice says to run, the mean over the seeds, as a share of the sweep's."""
+    return statistics.mean(sum(sweep.run_s[name] for name in _advised(found)) for found in advice) / sweep.seconds
 
 
 def _best_validated(runs: Mapping[str, Runs], names: Sequence[str], seed: int) -> str:

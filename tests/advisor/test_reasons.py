@@ -28,7 +28,8 @@ def found(
         named.append(choice("partial_fine_tune_2", seconds=seconds, logit=0.0))
     first, *rest = named
     runner_up = rest.pop(0) if other else None
-    return Recommendation("small_different", 0.5, first, runner_up, sure, rest, num_tasks=8, most_images=1000)
+    second = None if sure else runner_up
+    return Recommendation("small_different", 0.5, first, runner_up, sure, second, rest, num_tasks=8, most_images=1000)
 
 
 def test_every_number_is_told() -> None:
@@ -51,7 +52,7 @@ def test_many_more_images_than_swept_before_are_told() -> None:
     many = replace(EVIDENCE, num_train=2001)
     assert reasons(many, found("multi_layer_probe", sure=False), budget=NO_BOUND)[-1] == (
         "Not sure: the tasks swept before had 1,000 training images at the most, and more images may favour what "
-        "trains more; sweep multi_layer_probe and full_fine_tune."
+        "trains more; run multi_layer_probe and full_fine_tune."
     )
 
 
@@ -100,9 +101,14 @@ def test_too_few_stages_overrule_the_matrix() -> None:
 
 
 def test_what_cannot_be_told_apart_is_to_be_swept() -> None:
-    told = reasons(EVIDENCE, found("full_fine_tune", "partial_fine_tune_3", sure=False), budget=NO_BOUND)
-    assert told[-1] == (
+    unsure = found("full_fine_tune", "partial_fine_tune_3", sure=False)
+    assert reasons(EVIDENCE, unsure, budget=NO_BOUND)[-1] == (
         "Not sure: full_fine_tune and partial_fine_tune_3 are too close to tell apart; sweep these two."
+    )
+    quick = replace(unsure, second=choice("multi_layer_probe", seconds=4.0))
+    assert reasons(EVIDENCE, quick, budget=NO_BOUND)[-1] == (
+        "Not sure: full_fine_tune and partial_fine_tune_3 are too close to tell apart; sweep full_fine_tune and "
+        "multi_layer_probe, which takes 4 s."
     )
     alone = reasons(EVIDENCE, found("full_fine_tune", None), budget=NO_BOUND)
     assert alone[-1] == "Nothing else is within the budget."

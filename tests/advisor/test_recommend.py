@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from thawline.advisor.evidence import Evidence
 from thawline.advisor.experience import Measured
 from thawline.advisor.options import HEAD_LR, OPTIONS, Option, rate_of
-from thawline.advisor.recommend import Price, Recommendation, cell_of, matrix_choice, recommend
+from thawline.advisor.recommend import Choice, Price, Recommendation, cell_of, matrix_choice, recommend
 from thawline.advisor.settings import BudgetSettings
 from thawline.errors import UserError
 
@@ -99,6 +99,23 @@ def test_what_changes_from_task_to_task_is_not_sure() -> None:
     found = advice({"full_fine_tune": 1.0}, odd=3)
     assert found.best.option.name == "full_fine_tune"
     assert not found.sure
+
+
+def name_of(choice: Choice | None) -> str | None:
+    return choice.option.name if choice else None
+
+
+def test_where_it_is_not_sure_the_second_to_run_is_the_quick_one() -> None:
+    assert advice({"full_fine_tune": 1.0}).second is None
+    gains = {"full_fine_tune": 1.0, "partial_fine_tune_3": 0.9}
+    found = advice(gains, odd=3)
+    assert (name_of(found.runner_up), name_of(found.second)) == ("partial_fine_tune_3", "multi_layer_probe")
+    over = dict.fromkeys(NAMES, CHEAP) | {"multi_layer_probe": Price(601.0, 1)}
+    assert name_of(advice(gains, odd=3, prices=over, minutes=10.0).second) == "partial_fine_tune_3"
+    itself = advice({"multi_layer_probe": 1.0, "partial_fine_tune_3": 0.9}, odd=3)
+    assert (name_of(itself.best), name_of(itself.second)) == ("multi_layer_probe", "partial_fine_tune_3")
+    many = replace(EVIDENCE, num_train=2 * found.most_images + 1)
+    assert name_of(advice(gains, odd=3, evidence=many).second) == "partial_fine_tune_3"
 
 
 def test_far_beyond_what_was_swept_nothing_is_sure() -> None:

@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from judge.choices import BOTH, NAMES, OTHER_SEEDS, SWEEP, foretold, judge, load_sweep, measured_json
+from judge.choices import (
+    BOTH,
+    NAMES,
+    OTHER_SEEDS,
+    SWEEP,
+    advise,
+    foretold,
+    judge,
+    load_sweep,
+    measured_json,
+    running_share,
+)
 from judge.fits import Fit
 from judge.sweep import is_complete, swept
 from judge.table import page
@@ -67,7 +78,7 @@ def test_a_sweep_without_evidence_is_not_complete(tmp_path: Path) -> None:
 def test_regret_is_what_the_best_has_over_the_choice(tmp_path: Path) -> None:
     own = load_sweep(write(tmp_path, "solar_cells_200", {BEST: 0.1, "partial_fine_tune_2": 0.06}))
     others = [load_sweep(write(tmp_path, f"{kind}_x", {BEST: 0.2})) for kind in ("digits", "textile", "photo")]
-    found = judge(own, [own, *others])
+    found = judge(own, advise(own, [own, *others]))
     assert found["advisor"].chosen == [BEST] * 3
     assert found["advisor"].regret == pytest.approx(0.0)
     assert found["matrix"].chosen == ["partial_fine_tune_2"] * 3
@@ -87,7 +98,7 @@ def test_choices_are_judged_at_the_rate_that_is_named_and_the_best_at_the_one_th
     own = load_sweep(path)
     assert own.best == (BEST, pytest.approx(0.81))
     assert own.measured().accuracy[BEST] == 0.75
-    found = judge(own, [own, *others])
+    found = judge(own, advise(own, [own, *others]))
     assert found["advisor"].accuracy == pytest.approx(0.75)
     assert found["advisor"].regret == pytest.approx(0.81 - 0.75)
 
@@ -110,9 +121,11 @@ def test_a_sweep_has_runs_at_the_best_rate_and_at_the_named_one_and_none_twice(m
     assert [(run["rate"], run["test"]) for run in found["named"]] == [(3e-4, 3e-4), (3e-4, 1 + 3e-4), (1e-4, 2 + 1e-4)]
 
 
-def test_where_the_advice_is_not_sure_both_are_run_and_validation_chooses(tmp_path: Path) -> None:
+def test_where_the_advice_is_not_sure_two_are_run_and_validation_chooses(tmp_path: Path) -> None:
     own = load_sweep(write(tmp_path, "solar_cells_200", {}))
-    own.named["partial_fine_tune_5"].vals[:] = [0.8, 0.6, 0.8]
+    own.named["multi_layer_probe"].vals[:] = [0.8, 0.6, 0.8]
+    own.named["partial_fine_tune_5"].vals[:] = [0.9, 0.9, 0.9]
+    own.run_s["multi_layer_probe"] = 1.0
     others = [
         load_sweep(write(tmp_path, f"{kind}_x", {better: 0.2, worse: 0.19}))
         for kind, better, worse in (
@@ -121,10 +134,12 @@ def test_where_the_advice_is_not_sure_both_are_run_and_validation_chooses(tmp_pa
             ("photo", BEST, "partial_fine_tune_5"),
         )
     ]
-    found = judge(own, [own, *others])
+    advice = advise(own, [own, *others])
+    found = judge(own, advice)
     assert found["advisor"].sure is False
     assert found["advisor"].chosen == [BEST] * 3
-    assert found[BOTH].chosen == ["partial_fine_tune_5", BEST, "partial_fine_tune_5"]
+    assert found[BOTH].chosen == ["multi_layer_probe", BEST, "multi_layer_probe"]
+    assert running_share(own, advice) == pytest.approx((10.0 + 1.0) / own.seconds)
 
 
 def test_what_was_foretold_is_compared_with_the_test_of_the_choice(tmp_path: Path) -> None:
@@ -132,7 +147,7 @@ def test_what_was_foretold_is_compared_with_the_test_of_the_choice(tmp_path: Pat
     own = load_sweep(write(tmp_path, "solar_cells_200", {BEST: 0.09}))
     own.named[BEST].tests[:] = [0.79, 0.8, 0.9]
     others = [load_sweep(write(tmp_path, f"{kind}_x", {BEST: 0.09})) for kind in ("digits", "textile", "photo")]
-    told = foretold(own, [own, *others])
+    told = foretold(own, advise(own, [own, *others]))
     assert [one.error for one in told] == pytest.approx([0.01, 0.0, -0.1], abs=1e-6)
     assert [one.held for one in told] == [True, True, False]  # 600 images: about two points to either side
 
@@ -144,7 +159,8 @@ def test_the_best_on_other_seeds_is_known_without_the_own_one(tmp_path: Path) ->
         body["options"][name]["runs"] = [{"val": 0.7, "test": test, "seconds": 1.0} for test in tests]
     path.write_text(json.dumps(body))
     sweep = load_sweep(path)
-    found = judge(sweep, [sweep, *(load_sweep(write(tmp_path, f"{kind}_x", {})) for kind in ("digits", "textile"))])
+    others = [load_sweep(write(tmp_path, f"{kind}_x", {})) for kind in ("digits", "textile")]
+    found = judge(sweep, advise(sweep, [sweep, *others]))
     assert found[OTHER_SEEDS].chosen == ["full_fine_tune", BEST, "full_fine_tune"]  # 1.3 or 1.6; 1.7 or 1.3; 1.4 or 1.5
     assert found[OTHER_SEEDS].accuracy == pytest.approx((0.6 + 0.5 + 0.7) / 3)
 
@@ -153,7 +169,7 @@ def test_no_sweep_of_the_same_images_reaches_the_advice(tmp_path: Path) -> None:
     own = load_sweep(write(tmp_path, "solar_cells_200", {BEST: 0.2}))
     twin = load_sweep(write(tmp_path, "solar_cells_800", {BEST: 0.2}))
     others = [load_sweep(write(tmp_path, f"{kind}_x", {"full_fine_tune": 0.2})) for kind in ("digits", "textile")]
-    found = judge(own, [own, twin, *others])
+    found = judge(own, advise(own, [own, twin, *others]))
     assert found["advisor"].chosen == ["full_fine_tune"] * 3
     assert found["advisor"].regret == pytest.approx(0.2)
 

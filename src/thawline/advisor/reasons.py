@@ -75,9 +75,14 @@ def _how_sure(evidence: Evidence, found: Recommendation) -> str:
     best, other = found.best.option.name, found.runner_up.option.name
     if found.sure:
         return f"Sure that {best} is no worse than {other}: it stays ahead with the errors made on most other tasks."
+    assert found.second is not None, "where it is not sure, there is something else to run"
+    second = found.second.option.name
     if evidence.num_train > BEYOND * found.most_images:
         return (
             f"Not sure: the tasks swept before had {found.most_images:,} training images at the most, and more images "
-            f"may favour what trains more; sweep {best} and {other}."
+            f"may favour what trains more; run {best} and {second}."
         )
-    return f"Not sure: {best} and {other} are too close to tell apart; sweep these two."
+    unsure = f"Not sure: {best} and {other} are too close to tell apart; sweep"
+    if found.second is found.runner_up:
+        return f"{unsure} these two."
+    return f"{unsure} {best} and {second}, which takes {found.second.price.seconds:.0f} s."

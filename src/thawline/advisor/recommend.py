@@ -16,6 +16,9 @@ from thawline.sizes import LARGE, SMALL
 SIMILAR = 0.25
 # Probability with which the choice has to beat the runner-up, for the advice to be sure. Chosen: three out of four.
 SURE = 0.75
+# What to run beside the best option where the advice is not sure. Chosen after measuring (docs/advice.md): it takes
+# seconds, is fitted in another way, and with the validation images choosing it did better than the runner-up.
+SECOND_OPINION = "multi_layer_probe"
 # Times as many training images as any task swept before had, from which on its advice is never sure. Chosen.
 BEYOND = 2
 
@@ -47,7 +50,8 @@ class Recommendation:
         cell: Of the guidelines' matrix, such as `small_different`; `medium_...` lies between its two sizes.
         similarity: 1 like the source, 0 like noise; None where the backbone does not tell.
         best, runner_up: The choices with the highest expected accuracy that the budget allows.
-        sure: Whether the evidence separates the two; where not, both are worth a run.
+        sure: Whether the evidence separates the two.
+        second: What to run besides where it does not; None where it does.
         others: The remaining options, the most promising first, those beyond the budget too.
         num_tasks: Other tasks whose sweeps it rests on.
         most_images: Training images of the largest of them.
@@ -58,6 +62,7 @@ class Recommendation:
     best: Choice
     runner_up: Choice | None
     sure: bool
+    second: Choice | None
     others: list[Choice]
     num_tasks: int
     most_images: int
@@ -123,10 +128,13 @@ def recommend(
     most_images = max(row.evidence.num_train for row in measured)
     known = evidence.num_train <= BEYOND * most_images
     sure = runner_up is None or (known and best.expected.confidence_over(runner_up.expected) >= SURE)
+    quick = next((choice for choice in rest if choice.option.name == SECOND_OPINION), runner_up)
+    second = None if sure else quick if known else runner_up
     others = [choice for choice in choices if choice is not best and choice is not runner_up]
     similarity = None if evidence.distance is None else min(max(1 - evidence.distance, 0.0), 1.0)
     num_tasks = len({row.task for row in measured})
-    return Recommendation(cell_of(evidence), similarity, best, runner_up, sure, others, num_tasks, most_images)
+    cell = cell_of(evidence)
+    return Recommendation(cell, similarity, best, runner_up, sure, second, others, num_tasks, most_images)
 
 
 def allows(budget: BudgetSettings, price: Price) -> bool:

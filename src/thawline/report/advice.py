@@ -54,6 +54,7 @@ def advice_body(
         "predicted": _predicted(found.best),
         "sure": found.sure,
         "runner_up": choice_body(found.runner_up, num_stages=num_stages) if found.runner_up else None,
+        "second": choice_body(found.second, num_stages=num_stages) if found.second else None,
         "alternatives": [
             {**choice_body(choice, num_stages=num_stages), "predicted": _predicted(choice)}
             for choice in found.choices[1:]

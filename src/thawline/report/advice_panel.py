@@ -27,10 +27,9 @@ def advice_panel(found: Recommendation, reasons: list[str], *, budget: BudgetSet
     for name in ("rate", "epochs", "expected accuracy", "time", "memory"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_row("best", *_cells(found.best), style="bold")
-    if found.runner_up is not None:
-        table.add_row("next" if found.sure else "or", *_cells(found.runner_up))
-    for choice in found.others:
-        table.add_row("" if allows(budget, choice.price) else "over", *_cells(choice), style="dim")
+    for choice in found.choices[1:]:
+        role = _role(choice, found, budget)
+        table.add_row(role, *_cells(choice), style="" if role in ("next", "or") else "dim")
     title = f"Advice; cell of the matrix: {found.cell}"
     told = [Text(f"- {reason}") for reason in reasons]
     parts: list[RenderableType] = [table, Text(), Text(_HOW_TO_READ, style="dim"), Text(), *told]
@@ -44,10 +43,18 @@ def next_command(found: Recommendation, data: Sequence[str]) -> str:
         data: The overrides that choose data and model.
     """
     lines = [_command(found.best, data)]
-    if found.runner_up is not None and not found.sure:
-        lines.append(_command(found.runner_up, data))
+    if found.second is not None:
+        lines.append(_command(found.second, data))
         lines.append("compare python scripts/compare.py outputs   # and keep the one with the higher val/accuracy")
     return "\n".join(lines)
+
+
+def _role(choice: Choice, found: Recommendation, budget: BudgetSettings) -> str:
+    if choice is found.second:
+        return "or"
+    if choice is found.runner_up:
+        return "next"
+    return "" if allows(budget, choice.price) else "over"
 
 
 def _command(choice: Choice, data: Sequence[str]) -> str:
