@@ -81,7 +81,7 @@ def advise(cfg: DictConfig) -> Advice:
     shown_advice(advice, Console())
     print(next_command(advice.recommendation, [o for o in HydraConfig.get().overrides.task if not _OWN.match(o)]))
     print(f"advice  {folder}")
-    _log.info("Looked at %d images in %.0f s.", advice.look.profile.num_images, time.perf_counter() - start)
+    _log.info(f"Looked at {advice.look.profile.num_images:,} images in {time.perf_counter() - start:.0f} s.")
     return advice
 
 

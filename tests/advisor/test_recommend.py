@@ -114,6 +114,8 @@ def test_where_it_is_not_sure_the_second_to_run_is_the_quick_one() -> None:
     assert name_of(advice(gains, odd=3, prices=over, minutes=10.0).second) == "partial_fine_tune_3"
     itself = advice({"multi_layer_probe": 1.0, "partial_fine_tune_3": 0.9}, odd=3)
     assert (name_of(itself.best), name_of(itself.second)) == ("multi_layer_probe", "partial_fine_tune_3")
+    worse = replace(EVIDENCE, all_stages=0.3)
+    assert name_of(advice(gains, odd=3, evidence=worse).second) == "partial_fine_tune_3"
     many = replace(EVIDENCE, num_train=2 * found.most_images + 1)
     assert name_of(advice(gains, odd=3, evidence=many).second) == "partial_fine_tune_3"
 
@@ -139,7 +141,10 @@ def test_the_budget_bounds_time_and_memory() -> None:
 
 def test_a_budget_that_nothing_fits_names_the_cheapest() -> None:
     prices = dict.fromkeys(NAMES, Price(600.0, 10**9)) | {"feature_extraction": Price(90.0, 2 * 10**9)}
-    with pytest.raises(UserError, match=r"the cheapest, feature_extraction, needs 1.5 minutes and 2.0 GB"):
+    with pytest.raises(
+        UserError,
+        match=r"^budget.minutes=1: .* cheapest, feature_extraction, needs 1.5 minutes and 2.0 GB",
+    ):
         advice({}, prices=prices, minutes=1.0)
 
 

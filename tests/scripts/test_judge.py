@@ -127,7 +127,7 @@ def test_where_the_advice_is_not_sure_two_are_run_and_validation_chooses(tmp_pat
     own.named["partial_fine_tune_5"].vals[:] = [0.9, 0.9, 0.9]
     own.run_s["multi_layer_probe"] = 1.0
     others = [
-        load_sweep(write(tmp_path, f"{kind}_x", {better: 0.2, worse: 0.19}))
+        load_sweep(write(tmp_path, f"{kind}_x", {better: 0.2, worse: 0.19, "multi_layer_probe": 0.18}))
         for kind, better, worse in (
             ("digits", BEST, "partial_fine_tune_5"),
             ("textile", "partial_fine_tune_5", BEST),

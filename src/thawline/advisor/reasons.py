@@ -64,9 +64,7 @@ def _against_the_matrix(found: Recommendation, budget: BudgetSettings) -> str:
 
 def _beyond(found: Recommendation, budget: BudgetSettings) -> list[str]:
     names = [choice.option.name for choice in found.choices if not allows(budget, choice.price)]
-    bounds = {"budget.minutes": budget.minutes, "budget.memory_gb": budget.memory_gb}
-    given = " and ".join(f"{key}={bound:g}" for key, bound in bounds.items() if bound is not None)
-    return [f"Beyond {given}: {', '.join(names)}."] if names else []
+    return [f"Beyond {budget}: {', '.join(names)}."] if names else []
 
 
 def _how_sure(evidence: Evidence, found: Recommendation) -> str:
@@ -82,7 +80,10 @@ def _how_sure(evidence: Evidence, found: Recommendation) -> str:
             f"Not sure: the tasks swept before had {found.most_images:,} training images at the most, and more images "
             f"may favour what trains more; run {best} and {second}."
         )
-    unsure = f"Not sure: {best} and {other} are too close to tell apart; sweep"
+    unsure = f"Not sure: {best} and {other} are too close to tell apart"
     if found.second is found.runner_up:
-        return f"{unsure} these two."
-    return f"{unsure} {best} and {second}, which takes {found.second.price.seconds:.0f} s."
+        return f"{unsure}; sweep these two."
+    return (
+        f"{unsure}; run {best} and {second}, which takes {found.second.price.seconds:.0f} s: on other tasks, the one "
+        "of these that validated better did about as well as a sweep of everything."
+    )

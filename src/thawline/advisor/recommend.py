@@ -19,6 +19,8 @@ SURE = 0.75
 # What to run beside the best option where the advice is not sure. Chosen after measuring (docs/advice.md): it takes
 # seconds, is fitted in another way, and with the validation images choosing it did better than the runner-up.
 SECOND_OPINION = "multi_layer_probe"
+# Probability of being worse than the best option, from which on it is not. Chosen: nine out of ten.
+WORSE = 0.9
 # Times as many training images as any task swept before had, from which on its advice is never sure. Chosen.
 BEYOND = 2
 
@@ -119,22 +121,28 @@ def recommend(
     if not allowed:
         cheapest = min(choices, key=lambda choice: choice.price.seconds)
         raise UserError(
-            f"budget.minutes={budget.minutes}, budget.memory_gb={budget.memory_gb}: nothing fits; the cheapest, "
-            f"{cheapest.option.name}, needs {cheapest.price.seconds / 60:.1f} minutes and "
-            f"{cheapest.price.memory_bytes / 1e9:.1f} GB"
+            f"{budget}: nothing fits; the cheapest, {cheapest.option.name}, needs "
+            f"{cheapest.price.seconds / 60:.1f} minutes and {cheapest.price.memory_bytes / 1e9:.1f} GB"
         )
     best, *rest = allowed
     runner_up = rest[0] if rest else None
     most_images = max(row.evidence.num_train for row in measured)
     known = evidence.num_train <= BEYOND * most_images
     sure = runner_up is None or (known and best.expected.confidence_over(runner_up.expected) >= SURE)
-    quick = next((choice for choice in rest if choice.option.name == SECOND_OPINION), runner_up)
-    second = None if sure else quick if known else runner_up
+    second = None if sure else _second(best, rest) if known else runner_up
     others = [choice for choice in choices if choice is not best and choice is not runner_up]
     similarity = None if evidence.distance is None else min(max(1 - evidence.distance, 0.0), 1.0)
     num_tasks = len({row.task for row in measured})
     cell = cell_of(evidence)
     return Recommendation(cell, similarity, best, runner_up, sure, second, others, num_tasks, most_images)
+
+
+def _second(best: Choice, rest: Sequence[Choice]) -> Choice:
+    """What to run beside the best choice; `rest` holds the others that the budget allows, the most promising first."""
+    for choice in rest:
+        if choice.option.name == SECOND_OPINION and best.expected.confidence_over(choice.expected) < WORSE:
+            return choice
+    return rest[0]
 
 
 def allows(budget: BudgetSettings, price: Price) -> bool:

@@ -19,6 +19,11 @@ class BudgetSettings:
             if value is not None and not value > 0:
                 raise UserError(f"budget.{key}={value}: a number above 0, or null for no bound")
 
+    def __str__(self) -> str:
+        """The bounds that are given, as they are typed."""
+        bounds = {"budget.minutes": self.minutes, "budget.memory_gb": self.memory_gb}
+        return " and ".join(f"{key}={bound:g}" for key, bound in bounds.items() if bound is not None)
+
 
 @dataclass
 class AdviseSettings:
