@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
 from thawline.errors import UserError
+from thawline.features.readout import Readout
 from thawline.models.backbone import Backbone
 from thawline.models.classifier import TransferClassifier
 from thawline.models.freezing import bind
@@ -24,13 +25,15 @@ def classifier(
     regularize: RegularizeSettings | None = None,
     per_epoch: int = 10,
     epochs: int = 1,
+    readout: Readout | None = None,
     **strategy: Any,
 ) -> TransferClassifier:
-    bound = bind(StrategySettings("test", **strategy), backbone, LinearHead(backbone.num_features, 4))
+    num_features = readout.num_features(backbone) if readout else backbone.num_features
+    bound = bind(StrategySettings("test", **strategy), backbone, LinearHead(num_features, 4))
     bound.apply(0)
     steps = Steps(per_epoch, per_epoch, per_epoch * epochs, epochs, 1.0)
     settings = optim or OptimSettings(lr=0.1, backbone_lr=0.01)
-    return TransferClassifier(bound, num_classes=4, optim=settings, steps=steps, regularize=regularize)
+    return TransferClassifier(bound, num_classes=4, optim=settings, steps=steps, regularize=regularize, readout=readout)
 
 
 def made_of(model: TransferClassifier) -> tuple[torch.optim.Optimizer, Any]:
@@ -186,3 +189,13 @@ def test_the_fused_form_runs_the_stages_that_never_train(tiny_backbone: Backbone
     model.fused.between = spying  # type: ignore[method-assign]
     torch.testing.assert_close(model(images), plain, atol=0.05, rtol=0.05)
     assert seen == [(0, 5)]
+
+
+@pytest.mark.parametrize("readout", [None, Readout((0, 3, 6), 2)], ids=["last_stage", "several_stages"])
+def test_it_is_exported_for_any_number_of_images(tiny_backbone: Backbone, readout: Readout | None) -> None:
+    model = classifier(tiny_backbone, readout=readout, unfreeze_depth=0).eval()
+    images = torch.randint(256, (5, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    batch = torch.export.Dim("batch", min=1, max=64)
+    exported = torch.export.export(model, (images[:2],), dynamic_shapes=({0: batch},), strict=False).module()
+    for num_images in (1, 5):
+        torch.testing.assert_close(exported(images[:num_images]), model(images[:num_images]))

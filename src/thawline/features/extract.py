@@ -89,7 +89,7 @@ class PrefixRunner:
         self._pass: _Run = Compiled(self._run, fold_weights=True) if mode.style == "compiled" else self._run
 
     def __call__(self, images: Tensor) -> list[Tensor]:
-        num_images = len(images)
+        num_images = images.shape[0]  # len() would fix the size of a batch where the model is exported
         if self.mode.style == "compiled" or self.mode.dtype == torch.float32:
             # Outside inference mode, or what is made would be compiled for anew.
             images = _filled_up(images, self.mode.batch_size)
@@ -113,5 +113,5 @@ class PrefixRunner:
 
 def _filled_up(images: Tensor, size: int) -> Tensor:
     """A smaller, last batch as large as the others: compiled code takes no other size, and it rounds as they do."""
-    missing = size - len(images)
+    missing = size - images.shape[0]
     return torch.cat([images, images[-1:].expand(missing, -1, -1, -1)]) if missing > 0 else images

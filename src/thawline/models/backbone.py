@@ -163,7 +163,7 @@ class Backbone(nn.Module):
         placed = x[:, int(getattr(self.model, "num_prefix_tokens", 0)) :]
         side = math.isqrt(placed.shape[1])
         height = side if side * side == placed.shape[1] else 1
-        return placed.transpose(1, 2).reshape(len(x), x.shape[2], height, -1)
+        return placed.transpose(1, 2).reshape(x.shape[0], x.shape[2], height, -1)
 
 
 def _pool_cells(x: Tensor, grid: int) -> Tensor:
