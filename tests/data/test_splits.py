@@ -66,6 +66,13 @@ def test_a_class_with_too_few_images_is_named(count: int) -> None:
         split(labels)
 
 
+def test_a_class_without_an_image_of_its_own_is_named() -> None:
+    labels = np.array([0] * 10 + [1] * 4)
+    groups = np.array([*range(10), 0, 1, 2, 3])
+    with pytest.raises(UserError, match="every image of class 'c1' stands under another class too; leave it in one"):
+        split(labels, groups)
+
+
 def test_a_class_with_three_images_has_one_in_each_split() -> None:
     labels = np.array([0] * 40 + [1] * 3)
     splits = split(labels)

@@ -49,6 +49,10 @@ def _check_enough(
     leaders = _group_leaders(pool, groups)
     counts = np.bincount(labels[leaders], minlength=len(class_names))  # (K,)
     smallest = int(counts.argmin())
+    if counts[smallest] == 0:
+        raise UserError(
+            f"every image of class '{class_names[smallest]}' stands under another class too; leave it in one of them"
+        )
     if counts[smallest] < num_splits:
         raise UserError(
             f"class '{class_names[smallest]}' has {counts[smallest]} distinct images; at least {num_splits} are needed "
