@@ -53,8 +53,15 @@ def test_advice_is_printed_and_written(run_cli: Run, image_folder: Path, tmp_pat
     (figure,) = (tmp_path / "out").rglob("depth_profile.png")
     assert Image.open(figure).size[0] > 500
     assert pictures(figure.parent) == ["depth_profile"]
+    events = EventAccumulator(str(figure.parent))
+    events.Reload()
+    probes = [body["probe_by_stage"][stage]["grid_2"]["accuracy"] for stage in body["probe_by_stage"]]
+    curve = [(point.step, point.value) for point in events.Scalars("profile/probe_grid_2")]
+    assert curve == [(number, pytest.approx(value, abs=1e-4)) for number, value in enumerate(probes, start=1)]
+    assert "advice/text_summary" in events.Tags()["tensors"]
     command = next(line for line in result.out.splitlines() if line.startswith("run "))
-    assert f"python train.py data=folder data.root={image_folder}" in command
+    assert f"python train.py scenario=small_different data=folder data.root={image_folder}" in command
+    assert command == f"run     {body['commands'][0]}"
     assert f"strategy={body['recommendation']['strategy']}" in command
 
 

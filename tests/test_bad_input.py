@@ -125,6 +125,14 @@ def test_one_class_only_is_named(run_cli: Run, image_folder: Path) -> None:
     assert "two class" in line
 
 
+def test_what_is_no_override_or_no_group_is_told(run_cli: Run, image_folder: Path) -> None:
+    told = refused(run_cli(str(image_folder)))
+    assert f"{image_folder}: write key=value; for a folder of images, data=folder data.root={image_folder}" in told
+    assert "else: write key=value; see --help" in refused(run_cli("else"))
+    advised = run_cli("data=digits", "strategy=fine_tune", script="scripts/advise.py")
+    assert "strategy: no such group for this command; its groups: --help" in refused(advised)
+
+
 def test_a_class_with_too_few_images_is_named(run_cli: Run, image_folder: Path) -> None:
     for image in sorted((image_folder / "dogs").iterdir())[2:]:
         image.unlink()

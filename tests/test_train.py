@@ -205,6 +205,6 @@ def test_a_bounded_run_says_so_and_names_the_way_out(
     result = run_cli("scenario=large_similar", "data=folder", f"data.root={image_folder}", *BACKBONE, *tiny_run)
     assert result.code == 0, result.err
     assert "Bounded: training stops after 2 steps (1.0 epochs). Lift the bound with trainer=default." in result.out
-    assert "Note: large_similar is meant for more than 100,000 images, this dataset has 24." in result.out
+    assert "Note: large_similar is meant for more than 100,000 training images, here are 16." in result.out
     result = run_cli("data=folder", f"data.root={image_folder}", *BACKBONE, *tiny_run)
     assert "Lift the bound with trainer.max_steps=-1." in result.out

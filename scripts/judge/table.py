@@ -19,7 +19,6 @@ from judge.choices import (
 )
 
 _POLICIES = ("advisor", BOTH, "matrix", *(f"always {name}" for name in ALWAYS), SWEEP, OTHER_SEEDS)
-_EVERYTHING = "always full_fine_tune"
 
 
 def page(sweeps: list[Sweep], machine: str) -> str:
@@ -61,11 +60,15 @@ def _summary(judged: list[tuple[Sweep, dict[str, Judged]]]) -> str:
     for policy in _POLICIES:
         cells = [_mean_and_worst([100 * found[policy].regret for _, found in part]) for part in parts]
         lines.append(f"| {policy} | {' | '.join(cells)} | {'0.5 (2)' if policy == 'advisor' else ''} |")
-    sure = [100 * found["advisor"].regret for _, found in judged if found["advisor"].sure]
+    sure = [(sweep.task, found["advisor"]) for sweep, found in judged if found["advisor"].sure]
     if sure:
+        tasks, chosen = (
+            ", ".join(dict.fromkeys(names))
+            for names in ([task for task, _ in sure], [name for _, found in sure for name in found.chosen])
+        )
         lines.append(
-            f"\nWhere the advisor was sure, in {len(sure)} of {len(judged)} sweeps, the regret of its choice was "
-            f"{_mean_and_worst(sure)}."
+            f"\nWhere the advisor was sure, in {len(sure)} of {len(judged)} sweeps ({tasks}; it chose {chosen}), the "
+            f"regret of its choice was {_mean_and_worst([100 * found.regret for _, found in sure])}."
         )
     return "\n".join(lines)
 
@@ -100,17 +103,21 @@ def _short(backbone: str) -> str:
 
 def _choices(judged: list[tuple[Sweep, dict[str, Judged]]]) -> str:
     lines = [
-        "| task | backbone | distance | best of the sweep | advisor | regret | matrix | regret | all | regret |",
-        "|---|---|---:|---|---|---:|---|---:|---:|---:|",
+        "Regrets of what the advisor chooses first, of this with the second option that it names where it is not sure, "
+        "of what the matrix says, and of the constant choices:\n",
+        "| task | backbone | distance | best of the sweep | advisor | regret | with the second | matrix | regret "
+        "| always multi_layer_probe | always full_fine_tune |",
+        "|---|---|---:|---|---|---:|---:|---|---:|---:|---:|",
     ]
     for sweep, found in judged:
         name, accuracy = sweep.best
-        advisor, matrix, everything = (found[policy] for policy in ("advisor", "matrix", _EVERYTHING))
+        advisor, matrix = found["advisor"], found["matrix"]
+        both, *always = (100 * found[policy].regret for policy in (BOTH, *(f"always {name}" for name in ALWAYS)))
         lines.append(
             f"| {sweep.task} | {_short(sweep.backbone)} | {sweep.measured().evidence.distance:.2f} "
             f"| {name} {accuracy:.3f} | {_named(advisor)} {advisor.accuracy:.3f} | {100 * advisor.regret:.1f} "
-            f"| {_named(matrix)} {matrix.accuracy:.3f} | {100 * matrix.regret:.1f} "
-            f"| {everything.accuracy:.3f} | {100 * everything.regret:.1f} |"
+            f"| {both:.1f} | {_named(matrix)} {matrix.accuracy:.3f} | {100 * matrix.regret:.1f} "
+            f"| {' | '.join(f'{regret:.1f}' for regret in always)} |"
         )
     return "\n".join(lines)
 

@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from thawline.advisor.prices import prices_of_runs, step_costs
 from thawline.advisor.reasons import reasons
 from thawline.advisor.recommend import Recommendation, recommend
 from thawline.advisor.settings import BudgetSettings
-from thawline.callbacks.tensorboard import add_picture
+from thawline.callbacks.tensorboard import add_picture, add_profile
 from thawline.config import (
     advise_settings,
     budget_settings,
@@ -49,25 +48,25 @@ from thawline.models.backbone import Backbone, build_backbone
 from thawline.precision import Precision, choose_precision
 from thawline.quiet import quiet
 from thawline.report.advice import FIGURE_NAME, FILE_NAME, advice_body
-from thawline.report.advice_panel import advice_panel, next_command
+from thawline.report.advice_panel import advice_panel, commands, next_steps
 from thawline.report.atomic import write_atomically
 from thawline.report.profile_chart import profile_chart
 from thawline.report.profile_figure import profile_figure, save_figure
 
 _log = logging.getLogger(__name__)
 _TRAIN_PER_VAL = 4  # training images that are looked at for a validation image; chosen: about as they are split
-_OWN = re.compile(r"\+*(advise|budget)\.")  # overrides of the look, which a run has no use for
 _NO_PILOT = "Note: no pilot: training the last two stages would take"
 
 
 @dataclass(frozen=True)
 class Advice:
-    """What was seen, what is recommended, and why."""
+    """What was seen, what is recommended, why, and what to type."""
 
     look: Look
     recommendation: Recommendation
     reasons: list[str]
     budget: BudgetSettings
+    commands: list[str]
 
 
 def advise(cfg: DictConfig) -> Advice:
@@ -78,8 +77,11 @@ def advise(cfg: DictConfig) -> Advice:
         advice = measured_advice(resolve(cfg), folder)
     with SummaryWriter(str(folder)) as writer:
         add_picture(writer, "depth_profile", folder / FIGURE_NAME)
+        add_profile(writer, advice.look.profile)
+        typed = [f"`{command}`" for command in advice.commands]
+        writer.add_text("advice", "\n".join(f"- {line}" for line in [*advice.reasons, *typed]))
     shown_advice(advice, Console())
-    print(next_command(advice.recommendation, [o for o in HydraConfig.get().overrides.task if not _OWN.match(o)]))
+    print(next_steps(advice.commands))
     print(f"advice  {folder}")
     _log.info(f"Looked at {advice.look.profile.num_images:,} images in {time.perf_counter() - start:.0f} s.")
     return advice
@@ -128,12 +130,20 @@ def measured_advice(cfg: DictConfig, folder: Path) -> Advice:
     told = caveats(data.source, seen.sample, backbone, has_source=model.weights != "none", swept_with=swept_with)
     why = [*reasons(evidence, found, budget=budget), *told]
     about = _about(data, backbone, model.weights)
-    body = advice_body(seen.profile, evidence, found, why, num_stages=backbone.num_stages, about=about)
+    typed = commands(found, _given())
+    body = advice_body(seen.profile, evidence, found, why, num_stages=backbone.num_stages, commands=typed, about=about)
     write_atomically(folder / FILE_NAME, json.dumps(body, indent=1) + "\n")
     frozen = found.best.option.num_frozen(backbone.num_stages)
     title = f"{data.source.name}, {backbone.name}"
     save_figure(profile_figure(seen.profile, freeze_line=frozen, title=title), folder / FIGURE_NAME)
-    return Advice(seen, found, why, budget)
+    return Advice(seen, found, why, budget, typed)
+
+
+def _given() -> list[str]:
+    """The command line's overrides, with the data that was looked at where they do not choose it."""
+    given, choice = list(HydraConfig.get().overrides.task), HydraConfig.get().runtime.choices["data"]
+    chosen = any(override.startswith("data=") for override in given)
+    return given if chosen else [f"data={choice}", *given]
 
 
 def _seen(

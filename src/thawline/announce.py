@@ -35,7 +35,7 @@ def announce(cfg: DictConfig, parts: Parts, record: RunRecord, *, resuming: bool
             penalties[0],
             penalties[-1],
         )
-    for note in _notes(cfg, parts, record, num_images):
+    for note in _notes(cfg, parts, record, counts["train"]):
         _log.warning("Note: %s.", note)
     if _bounded(cfg, parts):
         share = parts.steps.total / parts.steps.per_epoch
@@ -55,9 +55,9 @@ def _bounded(cfg: DictConfig, parts: Parts) -> bool:
     return bool(epochs > 0 and parts.steps.total < epochs * parts.steps.per_epoch)
 
 
-def _notes(cfg: DictConfig, parts: Parts, record: RunRecord, num_images: int) -> list[str]:
+def _notes(cfg: DictConfig, parts: Parts, record: RunRecord, num_train: int) -> list[str]:
     found = [
-        size_note(record.scenario, num_images),
+        size_note(record.scenario, num_train),
         _random_frozen(parts, record),
         _small_batches(parts),
         _unreached(cfg, parts),

@@ -10,7 +10,6 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from thawline.advise import measured_advice, shown_advice
-from thawline.advisor.options import overrides
 from thawline.config import resolve
 from thawline.errors import UserError
 from thawline.processes import is_main
@@ -44,9 +43,9 @@ def advised(cfg: DictConfig, folder: Path) -> tuple[DictConfig, dict[str, Any]]:
     if is_main():
         shown_advice(advice, Console())
     best = advice.recommendation.best
-    chosen = overrides(best.option, rate=best.rate, epochs=best.epochs)
+    chosen = best.overrides
     body = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
-    told = {key: body[key] for key in ("cell", "recommendation", "predicted", "sure", "reasons")}
+    told = {key: body[key] for key in ("cell", "recommendation", "predicted", "sure", "commands", "reasons")}
     return compose("train", [*given, *(override for override in chosen if not _is_given(override, given))]), told
 
 

@@ -9,7 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -25,6 +30,7 @@ _MENDABLE = (UserError, HydraException, OmegaConfBaseException, OSError)  # perh
 _NEAR = 0.5  # chosen: difflib's similarity above which a name is suggested; `partial` for `partial_fine_tune` has 0.58
 _PATH_KEYS = ("resume", "output_dir", "data.root")  # their values are paths, with no syntax of Hydra's in them
 _EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit", "optuna": "optuna"}
+_NO_GROUP = re.compile(r"Could not override '([^']+)'\.\s*No match in the defaults list")  # Hydra's words
 _MAX_SLUG = 100  # characters; file systems allow 255
 
 
@@ -105,6 +111,10 @@ def explain(error: BaseException) -> str | None:
         return _one_line(_from_worker(str(error)))
     if isinstance(error, MissingConfigException):
         return _missing_option(error)
+    if isinstance(error, OverrideParseException) and "=" not in error.override:
+        return f"{error.override}: write key=value{_folder_hint(error.override)}; see --help"
+    if isinstance(error, ConfigCompositionException) and (found := _NO_GROUP.match(str(error))):
+        return f"{found[1]}: no such group for this command; its groups: --help"
     if isinstance(error, HydraException):
         cause = error.__cause__
         if isinstance(cause, OmegaConfBaseException) and cause.full_key is not None:
@@ -116,6 +126,10 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in _UNWRITABLE:
         return f"cannot write {error.filename}: {error.strerror}; choose another folder with output_dir=DIR"
     return None
+
+
+def _folder_hint(argument: str) -> str:
+    return f"; for a folder of images, data=folder data.root={argument}" if os.path.isdir(argument) else ""
 
 
 def _missing_option(error: MissingConfigException) -> str:

@@ -85,7 +85,7 @@ def train(cfg: DictConfig) -> RunRecord:
     if is_main():
         shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
         Console().print(summary_panel(record))
-        print(next_steps(shown, Path(cfg.output_dir)))
+        print(next_steps(shown, Path(cfg.output_dir), record.advice))
     return record
 
 
@@ -100,7 +100,7 @@ def _fresh_or_resumed(cfg: DictConfig, folder: Path) -> tuple[DictConfig, RunRec
         raise UserError(f"resume={cfg.resume}: goes on with one run; leave out -m")
     step = int(load_checkpoint(folder / CHECKPOINT)["global_step"])
     cfg, before = resumed(cfg, folder=folder, overrides=list(hydra.overrides.task))
-    record = RunRecord(run_id=before.run_id, scenario=before.scenario, seed=before.seed)
+    record = RunRecord(run_id=before.run_id, scenario=before.scenario, seed=before.seed, advice=before.advice)
     return cfg, record, Boundary(folder / CHECKPOINT, step, before)
 
 

@@ -105,6 +105,23 @@ def name_of(choice: Choice | None) -> str | None:
     return choice.option.name if choice else None
 
 
+def test_it_is_sure_only_if_it_is_ahead_of_every_other_option() -> None:
+    """Of the runner-up always, by little; of the third, which once gains and once loses much, only mostly."""
+    close = {"full_fine_tune": 1.0, "partial_fine_tune_3": 0.9}
+    steady = sweeps(close)
+    prices = dict.fromkeys(NAMES, CHEAP)
+    wild = [
+        replace(row, accuracy={**row.accuracy, "partial_fine_tune_1": 0.99 if number < 3 else 0.3})
+        for number, row in enumerate(steady)
+    ]
+    for measured, sure, rival in ((steady, True, None), (wild, False, "partial_fine_tune_1")):
+        found = recommend(EVIDENCE, prices, measured=measured, budget=BudgetSettings())
+        assert name_of(found.runner_up) == "partial_fine_tune_3"
+        assert found.sure is sure
+        assert (found.confidence > 0.99) is sure
+        assert rival is None or name_of(found.rival) == rival
+
+
 def test_where_it_is_not_sure_the_second_to_run_is_the_quick_one() -> None:
     assert advice({"full_fine_tune": 1.0}).second is None
     gains = {"full_fine_tune": 1.0, "partial_fine_tune_3": 0.9}

@@ -2,15 +2,17 @@
 
 import re
 import shlex
+from dataclasses import replace
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 from thawline.advisor.experience import Expected
 from thawline.advisor.options import OPTIONS
 from thawline.advisor.recommend import Choice, Price, Recommendation
 from thawline.advisor.settings import BudgetSettings
-from thawline.report.advice_panel import advice_panel, next_command
+from thawline.report.advice_panel import advice_panel, commands, next_steps
 
 
 def choice(name: str, *, seconds: float = 10.0) -> Choice:
@@ -25,7 +27,9 @@ def found(*, sure: bool) -> Recommendation:
     best, other, quick = choice("partial_fine_tune_5"), choice("partial_fine_tune_3"), choice("multi_layer_probe")
     others = [quick, choice("full_fine_tune", seconds=600.0)]
     second = None if sure else quick
-    return Recommendation("small_different", 0.5, best, other, sure, second, others, num_tasks=8, most_images=1000)
+    return Recommendation(
+        "small_different", 0.5, best, other, other, 0.6, sure, second, others, num_tasks=8, most_images=1000
+    )
 
 
 def roles(*, sure: bool, minutes: float | None = None) -> dict[str, str]:
@@ -53,9 +57,27 @@ def test_what_is_beyond_the_budget_is_marked() -> None:
 
 
 def test_commands_can_be_pasted_and_compared() -> None:
+    """They choose the scenario of the cell, and leave out what only the look has a use for."""
     data = ["data=folder", "data.root=/some/my photos"]
-    first, second, compare = next_command(found(sure=False), data).splitlines()
-    assert shlex.split(first)[1:6] == ["python", "train.py", *data, "strategy=partial_fine_tune"]
-    assert shlex.split(second)[1:] == ["python", "train.py", *data, "strategy=multi_layer_probe"]
-    assert compare.startswith("compare python scripts/compare.py outputs")
-    assert len(next_command(found(sure=True), data).splitlines()) == 1
+    given = [*data, "budget.minutes=5", "+advise.max_images=99", "scenario=auto"]
+    first, second = (shlex.split(command) for command in commands(found(sure=False), given))
+    assert first[:6] == ["python", "train.py", "scenario=small_different", *data, "strategy=partial_fine_tune"]
+    assert second == ["python", "train.py", "scenario=small_different", *data, "strategy=multi_layer_probe"]
+    assert len(commands(found(sure=True), data)) == 1
+    assert next_steps(["a", "b"]).splitlines() == [
+        "run     a",
+        "run     b",
+        "compare python scripts/compare.py outputs --metric val/accuracy   # keep the better",
+    ]
+    assert next_steps(["a"]) == "run     a"
+
+
+@pytest.mark.parametrize(
+    ("cell", "scenario"),
+    [("medium_similar", ["scenario=small_similar"]), ("large_similar", ["scenario=large_similar", "trainer=default"])],
+)
+def test_the_scenario_is_that_of_the_cell(cell: str, scenario: list[str]) -> None:
+    """Between the sizes the smaller one's; the large ones stop early, so their trainer is replaced."""
+    (command,) = commands(replace(found(sure=True), cell=cell), ["data=digits"])
+    assert command.split()[2:].index("data=digits") == len(scenario)
+    assert command.split()[2 : 2 + len(scenario)] == scenario

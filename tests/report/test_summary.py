@@ -107,7 +107,17 @@ def test_plan_as_table_and_as_markdown() -> None:
 
 def test_the_path_of_the_run_stands_on_a_line_of_its_own() -> None:
     long = Path("outputs") / ("a" * 200)
-    assert next_steps(long, Path("outputs")).splitlines() == [
+    assert next_steps(long, Path("outputs"), {}).splitlines() == [
         f"run      {long}",
+        "compare  tensorboard --logdir outputs",
+    ]
+
+
+def test_what_else_an_unsure_advice_would_run_is_named() -> None:
+    advice = {"commands": ["python train.py a", "python train.py b"]}
+    assert next_steps(Path("r"), Path("outputs"), advice).splitlines() == [
+        "run      r",
+        "next     python train.py b   # the advice is not sure",
+        "compare  python scripts/compare.py outputs --metric val/accuracy   # keep the better",
         "compare  tensorboard --logdir outputs",
     ]

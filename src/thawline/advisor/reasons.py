@@ -1,7 +1,7 @@
 """The advice in sentences: what was measured, what the matrix says, what overrules it, and how sure that is."""
 
 from thawline.advisor.evidence import Evidence
-from thawline.advisor.recommend import BEYOND, SIMILAR, Recommendation, allows, matrix_choice
+from thawline.advisor.recommend import BEYOND, SECOND_OPINION, SIMILAR, Recommendation, allows, matrix_choice
 from thawline.advisor.settings import BudgetSettings
 from thawline.sizes import LARGE, SMALL
 
@@ -51,14 +51,14 @@ def _against_the_matrix(found: Recommendation, budget: BudgetSettings) -> str:
     if found.cell.startswith("medium"):
         says = f"The matrix is silent between its sizes, and says {own} for fewer images"
     if own == best.option.name:
-        return f"{says}; sweeps on {found.num_tasks} tasks agree."
+        return f"{says}; so does what the {found.num_tasks} tasks swept before foretell from this evidence."
     if theirs is None:
         return f"{says}, for which this backbone has too few stages."
     if not allows(budget, theirs.price):
         return f"{says}; overruled: it is beyond the budget."
     return (
-        f"{says}; overruled: on {found.num_tasks} tasks swept before, evidence like this went with "
-        f"{best.expected.accuracy:.3f} for {best.option.name} and {theirs.expected.accuracy:.3f} for {own}."
+        f"{says}; overruled: {found.num_tasks} tasks swept before foretell {best.expected.accuracy:.3f} for "
+        f"{best.option.name} here, and {theirs.expected.accuracy:.3f} for {own}."
     )
 
 
@@ -68,22 +68,22 @@ def _beyond(found: Recommendation, budget: BudgetSettings) -> list[str]:
 
 
 def _how_sure(evidence: Evidence, found: Recommendation) -> str:
-    if found.runner_up is None:
+    if found.rival is None:
         return "Nothing else is within the budget."
-    best, other = found.best.option.name, found.runner_up.option.name
+    best, ahead = found.best.option.name, f"{found.confidence:.0%}"
     if found.sure:
-        return f"Sure that {best} is no worse than {other}: it stays ahead with the errors made on most other tasks."
+        return f"Sure: {best} is ahead of every other option with a probability of {ahead} at least."
     assert found.second is not None, "where it is not sure, there is something else to run"
-    second = found.second.option.name
+    second = f"{found.second.option.name} ({found.second.price.seconds:.0f} s)"
     if evidence.num_train > BEYOND * found.most_images:
         return (
             f"Not sure: the tasks swept before had {found.most_images:,} training images at the most, and more images "
-            f"may favour what trains more; run {best} and {second}."
+            f"may favour what trains more. Run {best} and {second}."
         )
-    unsure = f"Not sure: {best} and {other} are too close to tell apart"
-    if found.second is found.runner_up:
-        return f"{unsure}; sweep these two."
+    unsure = f"Not sure: {best} is ahead of {found.rival.option.name} with a probability of {ahead} only. Run {best}"
+    if found.second.option.name != SECOND_OPINION:
+        return f"{unsure} and {second}."
     return (
-        f"{unsure}; run {best} and {second}, which takes {found.second.price.seconds:.0f} s: on other tasks, the one "
-        "of these that validated better did about as well as a sweep of everything."
+        f"{unsure} and {second}: on other tasks, the one of these that validated better did about as well as a sweep "
+        "of everything."
     )

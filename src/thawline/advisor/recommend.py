@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from thawline.advisor.evidence import Evidence
 from thawline.advisor.experience import Expected, Measured, expect
-from thawline.advisor.options import OPTIONS, Option, epochs_of, rate_of
+from thawline.advisor.options import OPTIONS, Option, epochs_of, overrides, rate_of
 from thawline.advisor.settings import BudgetSettings
 from thawline.errors import UserError
 from thawline.sizes import LARGE, SMALL
@@ -14,7 +14,7 @@ from thawline.sizes import LARGE, SMALL
 # (docs/distance.md): photographs lie at 0.04 to 0.06, crops of them, inverted ones too, at 0.16 to 0.23; the next,
 # crops at a low resolution, at 0.31 to 0.43.
 SIMILAR = 0.25
-# Probability with which the choice has to beat the runner-up, for the advice to be sure. Chosen: three out of four.
+# Probability with which the choice has to beat every other, for the advice to be sure. Chosen: three out of four.
 SURE = 0.75
 # What to run beside the best option where the advice is not sure. Chosen after measuring (docs/advice.md): it takes
 # seconds, is fitted in another way, and with the validation images choosing it did better than the runner-up.
@@ -43,6 +43,11 @@ class Choice:
     expected: Expected
     price: Price
 
+    @property
+    def overrides(self) -> list[str]:
+        """What `python train.py` takes to run it."""
+        return overrides(self.option, rate=self.rate, epochs=self.epochs)
+
 
 @dataclass(frozen=True)
 class Recommendation:
@@ -52,7 +57,9 @@ class Recommendation:
         cell: Of the guidelines' matrix, such as `small_different`; `medium_...` lies between its two sizes.
         similarity: 1 like the source, 0 like noise; None where the backbone does not tell.
         best, runner_up: The choices with the highest expected accuracy that the budget allows.
-        sure: Whether the evidence separates the two.
+        rival: The choice that the best one is hardest to tell from, within the budget; None where nothing else is.
+        confidence: Probability that the best one is ahead of it; 1 without one.
+        sure: Whether the evidence separates the best one from every other.
         second: What to run besides where it does not; None where it does.
         others: The remaining options, the most promising first, those beyond the budget too.
         num_tasks: Other tasks whose sweeps it rests on.
@@ -63,6 +70,8 @@ class Recommendation:
     similarity: float | None
     best: Choice
     runner_up: Choice | None
+    rival: Choice | None
+    confidence: float
     sure: bool
     second: Choice | None
     others: list[Choice]
@@ -128,13 +137,17 @@ def recommend(
     runner_up = rest[0] if rest else None
     most_images = max(row.evidence.num_train for row in measured)
     known = evidence.num_train <= BEYOND * most_images
-    sure = runner_up is None or (known and best.expected.confidence_over(runner_up.expected) >= SURE)
+    leads = {choice.option: best.expected.confidence_over(choice.expected) for choice in rest}
+    rival = min(rest, key=lambda choice: leads[choice.option]) if rest else None
+    confidence = leads[rival.option] if rival else 1.0
+    sure = rival is None or (known and confidence >= SURE)
     second = None if sure else _second(best, rest) if known else runner_up
     others = [choice for choice in choices if choice is not best and choice is not runner_up]
     similarity = None if evidence.distance is None else min(max(1 - evidence.distance, 0.0), 1.0)
     num_tasks = len({row.task for row in measured})
-    cell = cell_of(evidence)
-    return Recommendation(cell, similarity, best, runner_up, sure, second, others, num_tasks, most_images)
+    return Recommendation(
+        cell_of(evidence), similarity, best, runner_up, rival, confidence, sure, second, others, num_tasks, most_images
+    )
 
 
 def _second(best: Choice, rest: Sequence[Choice]) -> Choice:

@@ -1,10 +1,10 @@
 """advice.json: what the advisor measured and recommends."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from thawline.advisor.distance import Reading
 from thawline.advisor.evidence import Evidence
-from thawline.advisor.options import overrides
 from thawline.advisor.profile import DepthProfile
 from thawline.advisor.recommend import Choice, Recommendation
 from thawline.features.ridge import ProbeScore
@@ -21,11 +21,13 @@ def advice_body(
     reasons: list[str],
     *,
     num_stages: int,
+    commands: Sequence[str],
     about: dict[str, Any],
 ) -> dict[str, Any]:
     """Everything, as JSON holds it.
 
     Args:
+        commands: What to type to run it.
         about: What was looked at: data, model, machine.
     """
     size, _ = found.cell.split("_")
@@ -35,7 +37,7 @@ def advice_body(
         **about,
         "cell": found.cell,
         "size": size,
-        "similarity": found.similarity,
+        "similarity": None if found.similarity is None else round(found.similarity, 4),
         "distance": _reading(distances.overall) if distances else None,
         "distance_by_stage": {
             name: _reading(reading) if reading else None
@@ -46,13 +48,15 @@ def advice_body(
             for index, name in enumerate(profile.stage_names)
         },
         "probe_all_stages": _score(profile.all_stages),
-        "pilot": evidence.pilot,
-        "majority": profile.majority,
+        "pilot": None if evidence.pilot is None else round(evidence.pilot, 4),
+        "majority": round(profile.majority, 4),
         "num_probed": profile.num_images,
         "num_train": evidence.num_train,
         "recommendation": choice_body(found.best, num_stages=num_stages),
         "predicted": _predicted(found.best),
         "sure": found.sure,
+        "confidence": round(found.confidence, 4),
+        "commands": list(commands),
         "runner_up": choice_body(found.runner_up, num_stages=num_stages) if found.runner_up else None,
         "second": choice_body(found.second, num_stages=num_stages) if found.second else None,
         "alternatives": [
@@ -71,7 +75,7 @@ def choice_body(choice: Choice, *, num_stages: int) -> dict[str, Any]:
         "lr": choice.rate,
         "epochs": choice.epochs,
         "regularizer": "L2 penalty chosen on validation data" if choice.option.solved else "weight decay 0.05",
-        "overrides": overrides(choice.option, rate=choice.rate, epochs=choice.epochs),
+        "overrides": choice.overrides,
     }
 
 

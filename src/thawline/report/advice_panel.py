@@ -1,5 +1,6 @@
 """The advice in the terminal: what to run, what to expect of it, and why."""
 
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -8,15 +9,16 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from thawline.advisor.options import overrides
 from thawline.advisor.recommend import Choice, Recommendation, allows
 from thawline.advisor.settings import BudgetSettings
 
 _HOW_TO_READ = (
-    "Expected accuracy on many test images, with bounds that held in about four of five cases on new tasks: the "
-    "probes', moved by what each option gained there; it may lie below a probe. Rate: of the stages that train; - is "
-    "solved for."
+    "Expected accuracy: what the probes and the pilot get here, changed as each option changed it on the tasks swept "
+    "before. The bounds held in about three of four new tasks for the best option. Rate: of the stages that train; "
+    "- is solved for. next: the second highest; or: run this too; over: beyond the budget."
 )
+# Overrides that a run has no use for: of the look, and the scenario, which the advice chooses.
+_OWN = re.compile(r"\+*(advise|budget)\.|scenario=")
 
 
 def advice_panel(found: Recommendation, reasons: list[str], *, budget: BudgetSettings) -> Panel:
@@ -36,16 +38,27 @@ def advice_panel(found: Recommendation, reasons: list[str], *, budget: BudgetSet
     return Panel(Group(*parts), title=title, title_align="left", expand=False, width=100)
 
 
-def next_command(found: Recommendation, data: Sequence[str]) -> str:
-    """What to type: plain lines that can be copied, however long.
+def commands(found: Recommendation, given: Sequence[str]) -> list[str]:
+    """What to type to run the recommended option, and the second one where the advice is not sure.
 
     Args:
-        data: The overrides that choose data and model.
+        given: Overrides of the command line that asked for the advice; they choose data and model.
     """
-    lines = [_command(found.best, data)]
-    if found.second is not None:
-        lines.append(_command(found.second, data))
-        lines.append("compare python scripts/compare.py outputs   # and keep the one with the higher val/accuracy")
+    size, side = found.cell.split("_")
+    scenario = [f"scenario=large_{side}", "trainer=default"] if size == "large" else [f"scenario=small_{side}"]
+    kept = [override for override in given if not _OWN.match(override)]
+    return [
+        " ".join(["python train.py", *scenario, *(shlex.quote(override) for override in kept), *choice.overrides])
+        for choice in (found.best, found.second)
+        if choice is not None
+    ]
+
+
+def next_steps(commands: Sequence[str]) -> str:
+    """`commands` as plain lines that can be copied, however long, and how to choose between several."""
+    lines = [f"run     {command}" for command in commands]
+    if len(lines) > 1:
+        lines.append("compare python scripts/compare.py outputs --metric val/accuracy   # keep the better")
     return "\n".join(lines)
 
 
@@ -55,11 +68,6 @@ def _role(choice: Choice, found: Recommendation, budget: BudgetSettings) -> str:
     if choice is found.runner_up:
         return "next"
     return "" if allows(budget, choice.price) else "over"
-
-
-def _command(choice: Choice, data: Sequence[str]) -> str:
-    chosen = overrides(choice.option, rate=choice.rate, epochs=choice.epochs)
-    return " ".join(["run     python train.py", *(shlex.quote(override) for override in data), *chosen])
 
 
 def _cells(choice: Choice) -> tuple[str, ...]:

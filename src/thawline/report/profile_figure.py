@@ -31,14 +31,14 @@ def profile_figure(profile: DepthProfile, *, freeze_line: int | None, title: str
         profile.all_stages.accuracy, color=_ACCURACY[GRIDS[-1]], ls="--", lw=1, label="probe on all stages together"
     )
     axes.axhline(profile.majority, color="grey", ls=":", lw=1, label="largest class")
-    axes.set(xticks=list(stages), ylabel="accuracy of a linear probe", title=title, xlim=(0.5, len(stages) + 0.5))
+    axes.set(xticks=list(stages), ylabel="accuracy of a linear probe", title=title, xlim=(0.5, len(stages) + 0.6))
     axes.set_xticklabels(profile.stage_names, rotation=30, ha="right")
     axes.set_ylim(top=1.0)
     _draw_distances(axes, profile)
     if freeze_line is not None:
         axes.axvline(freeze_line + 0.5, color=_LINE, lw=2)
         _annotate(axes, freeze_line, num_stages=len(stages))
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small")
     return figure
 
 
@@ -56,7 +56,7 @@ def _draw_probes(axes: Any, profile: DepthProfile, grid: int, stages: range) -> 
     cells = "the whole image" if grid == 1 else f"{grid} x {grid} cells"
     axes.plot(stages, [s.accuracy for s in scores], "o-", color=_ACCURACY[grid], label=f"probe, averages over {cells}")
     low, high = zip(*bounds, strict=True)
-    axes.fill_between(stages, low, high, color=_ACCURACY[grid], alpha=0.15, lw=0)
+    axes.fill_between(stages, low, high, color=_ACCURACY[grid], alpha=0.15, lw=0)  # 95 %
 
 
 def _draw_distances(axes: Any, profile: DepthProfile) -> None:
@@ -66,12 +66,13 @@ def _draw_distances(axes: Any, profile: DepthProfile) -> None:
     found = [(number, reading) for number, reading in enumerate(profile.distances.stages, start=1) if reading]
     places = [number for number, _ in found]
     values = [reading.value for _, reading in found]
-    other.bar(places, values, width=0.5, color=_DISTANCE, alpha=0.25, zorder=0)
+    other.bar(places, values, width=0.5, color=_DISTANCE, alpha=0.25, zorder=0, label="domain distance (right)")
+    other.axhline(1.0, color=_DISTANCE, ls=":", lw=1, label="noise (right)")
     spread = [[r.value - r.low for _, r in found], [r.high - r.value for _, r in found]]
     other.errorbar(places, values, yerr=[[max(0.0, v) for v in side] for side in spread], fmt="none", ecolor=_DISTANCE)
     other.set_ylabel("domain distance (0 source, 1 noise)", color=_DISTANCE)
     other.tick_params(axis="y", colors=_DISTANCE)
-    other.set_ylim(0, max(1.0, 1.1 * max(values)))
+    other.set_ylim(0, 1.1 * max(1.0, *(reading.high for _, reading in found)))
     axes.set_zorder(other.get_zorder() + 1)
     axes.patch.set_visible(False)
 

@@ -1,6 +1,8 @@
 """The screen at the end of a run: what ran, how well, at what cost, and where it lies."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.panel import Panel
 from rich.table import Table
@@ -19,9 +21,17 @@ def summary_panel(record: RunRecord) -> Panel:
     return Panel(table, title=f"Thawline: {record.scenario}", title_align="left", expand=False)
 
 
-def next_steps(folder: Path, log_root: Path) -> str:
-    """Where the run lies and how to look at it: plain lines that can be copied, however long."""
-    return f"run      {folder}\ncompare  tensorboard --logdir {log_root}"
+def next_steps(folder: Path, log_root: Path, advice: Mapping[str, Any]) -> str:
+    """Where the run lies and how to look at it: plain lines that can be copied, however long.
+
+    Args:
+        advice: That of `RunRecord`; names what else is to run where it is not sure.
+    """
+    others = advice.get("commands", [])[1:]
+    lines = [f"run      {folder}", *(f"next     {command}   # the advice is not sure" for command in others)]
+    if others:
+        lines.append(f"compare  python scripts/compare.py {log_root} --metric val/accuracy   # keep the better")
+    return "\n".join([*lines, f"compare  tensorboard --logdir {log_root}"])
 
 
 def _rows(record: RunRecord) -> list[tuple[str, str]]:
