@@ -48,6 +48,10 @@ class Choice:
         """What `python train.py` takes to run it."""
         return overrides(self.option, rate=self.rate, epochs=self.epochs)
 
+    def confidence_over(self, other: "Choice") -> float:
+        """Probability that this one does better."""
+        return self.expected.confidence_over(other.expected)
+
 
 @dataclass(frozen=True)
 class Recommendation:
@@ -112,20 +116,7 @@ def recommend(
     Raises:
         UserError: The budget allows none.
     """
-    names = [option.name for option in OPTIONS if option.name in prices]
-    expected = {found.option: found for found in expect(evidence, names, measured)}
-    choices = [
-        Choice(
-            option,
-            rate_of(option, similar=is_similar(evidence)),
-            epochs_of(option, evidence.num_train),
-            expected[option.name],
-            prices[option.name],
-        )
-        for option in OPTIONS
-        if option.name in prices
-    ]
-    choices.sort(key=lambda choice: -choice.expected.logit)
+    choices = _choices(evidence, prices, measured)
     allowed = [choice for choice in choices if allows(budget, choice.price)]
     if not allowed:
         cheapest = min(choices, key=lambda choice: choice.price.seconds)
@@ -137,9 +128,8 @@ def recommend(
     runner_up = rest[0] if rest else None
     most_images = max(row.evidence.num_train for row in measured)
     known = evidence.num_train <= BEYOND * most_images
-    leads = {choice.option: best.expected.confidence_over(choice.expected) for choice in rest}
-    rival = min(rest, key=lambda choice: leads[choice.option]) if rest else None
-    confidence = leads[rival.option] if rival else 1.0
+    rival = min(rest, key=best.confidence_over, default=None)
+    confidence = best.confidence_over(rival) if rival else 1.0
     sure = rival is None or (known and confidence >= SURE)
     second = None if sure else _second(best, rest) if known else runner_up
     others = [choice for choice in choices if choice is not best and choice is not runner_up]
@@ -150,10 +140,27 @@ def recommend(
     )
 
 
+def _choices(evidence: Evidence, prices: Mapping[str, Price], measured: Sequence[Measured]) -> list[Choice]:
+    """Every option that has a price, the most promising first."""
+    options = [option for option in OPTIONS if option.name in prices]
+    found = expect(evidence, [option.name for option in options], measured)
+    choices = [
+        Choice(
+            option,
+            rate_of(option, similar=is_similar(evidence)),
+            epochs_of(option, evidence.num_train),
+            expected,
+            prices[option.name],
+        )
+        for option, expected in zip(options, found, strict=True)
+    ]
+    return sorted(choices, key=lambda choice: -choice.expected.logit)
+
+
 def _second(best: Choice, rest: Sequence[Choice]) -> Choice:
     """What to run beside the best choice; `rest` holds the others that the budget allows, the most promising first."""
     for choice in rest:
-        if choice.option.name == SECOND_OPINION and best.expected.confidence_over(choice.expected) < WORSE:
+        if choice.option.name == SECOND_OPINION and best.confidence_over(choice) < WORSE:
             return choice
     return rest[0]
 
