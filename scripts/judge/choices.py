@@ -96,10 +96,10 @@ class Judged:
 def judge(sweep: Sweep, advice: Sequence[Recommendation]) -> dict[str, Judged]:
     """Policy -> what came of it.
 
+    `OTHER_SEEDS` is no policy that anyone could follow: it says what knowing the task very well would be worth.
+
     Args:
         advice: Per seed.
-
-    `OTHER_SEEDS` is no policy that anyone could follow: it says what knowing the task very well would be worth.
     """
     named, tuned, seeds = sweep.named, sweep.tuned, range(len(advice))
     return {

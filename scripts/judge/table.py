@@ -27,8 +27,8 @@ def page(sweeps: list[Sweep], machine: str) -> str:
     judged = [(sweep, judge(sweep, advice)) for sweep, advice in advised]
     times = _times(sweeps, [running_share(sweep, advice) for sweep, advice in advised])
     told = _foretold([one for sweep, advice in advised for one in foretold(sweep, advice)])
-    summary = f"{_summary(judged)}\n\n{times}\n\n{told}"
-    parts = ["# Is the advice right?", _INTRODUCTION, summary, _choices(judged), _accuracies(sweeps)]
+    summary = [_summary(judged), _where_sure(judged), times, told]
+    parts = ["# Is the advice right?", _INTRODUCTION, *summary, _choices(judged), _accuracies(sweeps)]
     return "\n\n".join([*parts, f"Measured on {machine}."]) + "\n"
 
 
@@ -46,8 +46,8 @@ How the advisor decides was settled with these sweeps at hand: its form (what an
 extrapolated), not its numbers, which come from the other kinds of tasks every time. That form was settled on Lite0;
 Lite1 was swept afterwards, and is the fairer judge, but for two things that were changed after both. The rates (that of
 `conf/strategy`, a third of it for similar images) replaced rates learned from the other tasks, which had done worse on
-both. And where the advice is not sure, `multi_layer_probe` runs besides; with the runner-up, as before, it was 1.60
-(0.91 on Lite0, 2.29 on Lite1), at more time."""
+both. And where the advice is not sure, `multi_layer_probe` runs besides, in place of the runner-up, which had done
+worse in the mean ([what was tried](advice.md#how-right-it-is-and-what-was-tried))."""
 
 
 def _summary(judged: list[tuple[Sweep, dict[str, Judged]]]) -> str:
@@ -60,17 +60,19 @@ def _summary(judged: list[tuple[Sweep, dict[str, Judged]]]) -> str:
     for policy in _POLICIES:
         cells = [_mean_and_worst([100 * found[policy].regret for _, found in part]) for part in parts]
         lines.append(f"| {policy} | {' | '.join(cells)} | {'0.5 (2)' if policy == 'advisor' else ''} |")
-    sure = [(sweep.task, found["advisor"]) for sweep, found in judged if found["advisor"].sure]
-    if sure:
-        tasks, chosen = (
-            ", ".join(dict.fromkeys(names))
-            for names in ([task for task, _ in sure], [name for _, found in sure for name in found.chosen])
-        )
-        lines.append(
-            f"\nWhere the advisor was sure, in {len(sure)} of {len(judged)} sweeps ({tasks}; it chose {chosen}), the "
-            f"regret of its choice was {_mean_and_worst([100 * found.regret for _, found in sure])}."
-        )
     return "\n".join(lines)
+
+
+def _where_sure(judged: list[tuple[Sweep, dict[str, Judged]]]) -> str:
+    sure = [(sweep.task, found["advisor"]) for sweep, found in judged if found["advisor"].sure]
+    if not sure:
+        return "The advisor was sure in none of the sweeps."
+    tasks = ", ".join(dict.fromkeys(task for task, _ in sure))
+    chosen = ", ".join(dict.fromkeys(name for _, found in sure for name in found.chosen))
+    return (
+        f"Where the advisor was sure, in {len(sure)} of {len(judged)} sweeps ({tasks}; it chose {chosen}), the regret "
+        f"of its choice was {_mean_and_worst([100 * found.regret for _, found in sure])}."
+    )
 
 
 def _times(sweeps: list[Sweep], running: list[float]) -> str:

@@ -81,7 +81,7 @@ def advise(cfg: DictConfig) -> Advice:
         typed = [f"`{command}`" for command in advice.commands]
         writer.add_text("advice", "\n".join(f"- {line}" for line in [*advice.reasons, *typed]))
     shown_advice(advice, Console())
-    print(next_steps(advice.commands))
+    print(next_steps(advice.commands, Path(cfg.output_dir)))
     print(f"advice  {folder}")
     _log.info(f"Looked at {advice.look.profile.num_images:,} images in {time.perf_counter() - start:.0f} s.")
     return advice

@@ -42,8 +42,7 @@ def advised(cfg: DictConfig, folder: Path) -> tuple[DictConfig, dict[str, Any]]:
     advice = measured_advice(resolve(cfg), folder)
     if is_main():
         shown_advice(advice, Console())
-    best = advice.recommendation.best
-    chosen = best.overrides
+    chosen = advice.recommendation.best.overrides
     body = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
     told = {key: body[key] for key in ("cell", "recommendation", "predicted", "sure", "commands", "reasons")}
     return compose("train", [*given, *(override for override in chosen if not _is_given(override, given))]), told

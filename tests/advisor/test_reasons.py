@@ -30,7 +30,7 @@ def found(
     runner_up = rest.pop(0) if other else None
     second = None if sure else runner_up
     return Recommendation(
-        "small_different", 0.5, first, runner_up, runner_up, 0.6, sure, second, rest, num_tasks=8, most_images=1000
+        "small_different", 0.5, first, runner_up, runner_up, 0.6, second, rest, num_tasks=8, most_images=1000
     )
 
 

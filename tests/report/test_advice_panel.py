@@ -3,6 +3,7 @@
 import re
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def found(*, sure: bool) -> Recommendation:
     others = [quick, choice("full_fine_tune", seconds=600.0)]
     second = None if sure else quick
     return Recommendation(
-        "small_different", 0.5, best, other, other, 0.6, sure, second, others, num_tasks=8, most_images=1000
+        "small_different", 0.5, best, other, other, 0.6, second, others, num_tasks=8, most_images=1000
     )
 
 
@@ -64,12 +65,12 @@ def test_commands_can_be_pasted_and_compared() -> None:
     assert first[:6] == ["python", "train.py", "scenario=small_different", *data, "strategy=partial_fine_tune"]
     assert second == ["python", "train.py", "scenario=small_different", *data, "strategy=multi_layer_probe"]
     assert len(commands(found(sure=True), data)) == 1
-    assert next_steps(["a", "b"]).splitlines() == [
+    assert next_steps(["a", "b"], Path("outputs")).splitlines() == [
         "run     a",
         "run     b",
         "compare python scripts/compare.py outputs --metric val/accuracy   # keep the better",
     ]
-    assert next_steps(["a"]) == "run     a"
+    assert next_steps(["a"], Path("outputs")) == "run     a"
 
 
 @pytest.mark.parametrize(

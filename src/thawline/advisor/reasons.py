@@ -71,9 +71,8 @@ def _how_sure(evidence: Evidence, found: Recommendation) -> str:
     if found.rival is None:
         return "Nothing else is within the budget."
     best, ahead = found.best.option.name, f"{found.confidence:.0%}"
-    if found.sure:
+    if found.second is None:
         return f"Sure: {best} is ahead of every other option with a probability of {ahead} at least."
-    assert found.second is not None, "where it is not sure, there is something else to run"
     second = f"{found.second.option.name} ({found.second.price.seconds:.0f} s)"
     if evidence.num_train > BEYOND * found.most_images:
         return (

@@ -63,8 +63,7 @@ class Recommendation:
         best, runner_up: The choices with the highest expected accuracy that the budget allows.
         rival: The choice that the best one is hardest to tell from, within the budget; None where nothing else is.
         confidence: Probability that the best one is ahead of it; 1 without one.
-        sure: Whether the evidence separates the best one from every other.
-        second: What to run besides where it does not; None where it does.
+        second: What to run besides where the evidence does not separate the best one from every other; else None.
         others: The remaining options, the most promising first, those beyond the budget too.
         num_tasks: Other tasks whose sweeps it rests on.
         most_images: Training images of the largest of them.
@@ -76,11 +75,15 @@ class Recommendation:
     runner_up: Choice | None
     rival: Choice | None
     confidence: float
-    sure: bool
     second: Choice | None
     others: list[Choice]
     num_tasks: int
     most_images: int
+
+    @property
+    def sure(self) -> bool:
+        """Whether the evidence separates the best choice from every other."""
+        return self.second is None
 
     @property
     def choices(self) -> list[Choice]:
@@ -136,7 +139,7 @@ def recommend(
     similarity = None if evidence.distance is None else min(max(1 - evidence.distance, 0.0), 1.0)
     num_tasks = len({row.task for row in measured})
     return Recommendation(
-        cell_of(evidence), similarity, best, runner_up, rival, confidence, sure, second, others, num_tasks, most_images
+        cell_of(evidence), similarity, best, runner_up, rival, confidence, second, others, num_tasks, most_images
     )
 
 

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from thawline.advisor.recommend import Choice, Recommendation, allows
 from thawline.advisor.settings import BudgetSettings
+from thawline.report.summary import comparison
 
 _HOW_TO_READ = (
     "Expected accuracy: what the probes and the pilot get here, changed as each option changed it on the tasks swept "
@@ -54,11 +56,11 @@ def commands(found: Recommendation, given: Sequence[str]) -> list[str]:
     ]
 
 
-def next_steps(commands: Sequence[str]) -> str:
+def next_steps(commands: Sequence[str], log_root: Path) -> str:
     """`commands` as plain lines that can be copied, however long, and how to choose between several."""
     lines = [f"run     {command}" for command in commands]
     if len(lines) > 1:
-        lines.append("compare python scripts/compare.py outputs --metric val/accuracy   # keep the better")
+        lines.append(f"compare {comparison(log_root)}")
     return "\n".join(lines)
 
 

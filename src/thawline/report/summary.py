@@ -21,6 +21,11 @@ def summary_panel(record: RunRecord) -> Panel:
     return Panel(table, title=f"Thawline: {record.scenario}", title_align="left", expand=False)
 
 
+def comparison(log_root: Path) -> str:
+    """What to type to choose between runs of several commands."""
+    return f"python scripts/compare.py {log_root} --metric val/accuracy   # keep the better"
+
+
 def next_steps(folder: Path, log_root: Path, advice: Mapping[str, Any]) -> str:
     """Where the run lies and how to look at it: plain lines that can be copied, however long.
 
@@ -30,7 +35,7 @@ def next_steps(folder: Path, log_root: Path, advice: Mapping[str, Any]) -> str:
     others = advice.get("commands", [])[1:]
     lines = [f"run      {folder}", *(f"next     {command}   # the advice is not sure" for command in others)]
     if others:
-        lines.append(f"compare  python scripts/compare.py {log_root} --metric val/accuracy   # keep the better")
+        lines.append(f"compare  {comparison(log_root)}")
     return "\n".join([*lines, f"compare  tensorboard --logdir {log_root}"])
 
 
