@@ -3,12 +3,12 @@
 import hydra
 from omegaconf import DictConfig
 
-from thawline.cli import one_line_errors, run_main
+from thawline.commands.command_line import one_line_errors, run_main
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="advise")
 def main(cfg: DictConfig) -> None:
-    from thawline.advise import advise  # imports torch; --help and --cfg do without
+    from thawline.runs.advice import advise  # imports torch; --help and --cfg do without
 
     with one_line_errors():
         advise(cfg)

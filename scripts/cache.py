@@ -13,8 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from thawline.features.cache import Entry, FeatureCache
-from thawline.settings import CacheSettings
+from thawline.features.feature_cache import Entry, FeatureCache
+from thawline.settings.cache_settings import CacheSettings
 
 _DAY_S = 86_400
 

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from thawline import __version__
+from thawline.atomic import write_atomically
 from thawline.errors import UserError
-from thawline.report.atomic import write_atomically
 from thawline.report.collect import Skipped, collect, with_metric
 from thawline.report.comparison import Comparison, compare
 from thawline.report.comparison_table import LEGEND, csv_text, markdown, proof_line, terminal_table

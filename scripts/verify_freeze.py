@@ -22,7 +22,7 @@ def main() -> int:
     run: Path = parser.parse_args().run
 
     from thawline.errors import UserError  # imports torch; --help does without
-    from thawline.report.verify import StageCheck, verify
+    from thawline.freezing.verify import StageCheck, verify
 
     def table(checks: list[StageCheck]) -> Table:
         made = Table(box=None, pad_edge=False)

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from thawline.data.sources.source import IntArray, Split
+from thawline.machine.processes import num_cores
 from thawline.models.backbone import Backbone, build_backbone
-from thawline.processes import num_cores
 
 
 def pytest_configure() -> None:

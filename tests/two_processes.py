@@ -16,14 +16,16 @@ from conftest import ColourSource
 
 from thawline.callbacks.freeze import FreezeCallback
 from thawline.callbacks.guard import FreezeGuard
-from thawline.callbacks.seeding import SeedEachStep
-from thawline.data.datamodule import ImageDataModule
+from thawline.callbacks.seed_each_step import SeedEachStep
+from thawline.freezing.bound_plan import bind
 from thawline.models.backbone import build_backbone
-from thawline.models.classifier import TransferClassifier
-from thawline.models.freezing import bind
 from thawline.models.heads import LinearHead
-from thawline.settings import LoaderSettings, OptimSettings, StrategySettings
-from thawline.steps import Steps
+from thawline.settings.data_settings import LoaderSettings
+from thawline.settings.optim_settings import OptimSettings
+from thawline.settings.strategy_settings import StrategySettings
+from thawline.training.classifier import TransferClassifier
+from thawline.training.datamodule import ImageDataModule
+from thawline.training.steps import Steps
 
 PLANS: dict[str, dict[str, Any]] = {
     "constant": {"unfreeze_depth": 2},

@@ -14,7 +14,13 @@ from thawline.advisor.distance import (
     photo_reference,
     wasserstein2,
 )
-from thawline.advisor.moments import Moments, batchnorm_moments, batchnorm_names, noise_images, stage_moments
+from thawline.advisor.moments import (
+    Moments,
+    batchnorm_moments,
+    batchnorm_names,
+    noise_images,
+    stage_moments,
+)
 from thawline.models.backbone import Backbone, build_backbone
 
 

@@ -10,7 +10,7 @@ from thawline.advisor.look import draw_sample, look
 from thawline.advisor.pilot import PILOT
 from thawline.advisor.profile import GRIDS
 from thawline.data.sources.source import ImageSource
-from thawline.features.cache import FeatureCache
+from thawline.features.feature_cache import FeatureCache
 from thawline.models.backbone import Backbone
 
 

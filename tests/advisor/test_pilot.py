@@ -7,9 +7,9 @@ from torch import Tensor
 
 from thawline.advisor.pilot import NUM_FOLDS, PILOT, Pilot, pilot_seconds, run_pilot
 from thawline.data.sources.source import IntArray
+from thawline.machine.precision import Precision
 from thawline.models.backbone import Backbone
 from thawline.models.digests import checksum
-from thawline.precision import Precision
 
 FP32 = Precision(torch.float32, "32-true")
 CPU = torch.device("cpu")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from thawline.advisor.cost import StepCost
 from thawline.advisor.options import OPTIONS
 from thawline.advisor.prices import prices_of_runs
+from thawline.advisor.step_cost import StepCost
 
 COSTS = {option.name: StepCost(image_s=0.25, saved_bytes=100, trained_bytes=10) for option in OPTIONS}
 

@@ -9,7 +9,7 @@ from thawline.advisor.experience import Expected
 from thawline.advisor.options import OPTIONS
 from thawline.advisor.reasons import reasons
 from thawline.advisor.recommend import Choice, Price, Recommendation
-from thawline.advisor.settings import BudgetSettings
+from thawline.settings.advise_settings import BudgetSettings
 
 EVIDENCE = Evidence(500, 4, 0.5, last=0.8, all_stages=0.81, pilot=0.83, majority=0.4, shifted=False, num_probed=500)
 NO_BOUND = BudgetSettings()

@@ -10,9 +10,16 @@ from omegaconf import OmegaConf
 from thawline.advisor.evidence import Evidence
 from thawline.advisor.experience import Measured
 from thawline.advisor.options import HEAD_LR, OPTIONS, Option, rate_of
-from thawline.advisor.recommend import Choice, Price, Recommendation, cell_of, matrix_choice, recommend
-from thawline.advisor.settings import BudgetSettings
+from thawline.advisor.recommend import (
+    Choice,
+    Price,
+    Recommendation,
+    cell_of,
+    matrix_choice,
+    recommend,
+)
 from thawline.errors import UserError
+from thawline.settings.advise_settings import BudgetSettings
 
 NAMES = [option.name for option in OPTIONS]
 CHEAP = Price(10.0, 10**9)

@@ -9,15 +9,18 @@ import pytest
 
 from thawline.callbacks.freeze import FreezeCallback
 from thawline.callbacks.guard import FreezeGuard
-from thawline.callbacks.seeding import SeedEachStep
-from thawline.data.datamodule import ImageDataModule
+from thawline.callbacks.seed_each_step import SeedEachStep
 from thawline.data.sources.source import ImageSource
+from thawline.freezing.bound_plan import bind
 from thawline.models.backbone import Backbone
-from thawline.models.classifier import TransferClassifier
-from thawline.models.freezing import bind
 from thawline.models.heads import LinearHead
-from thawline.settings import LoaderSettings, OptimSettings, RegularizeSettings, StrategySettings
-from thawline.steps import Steps
+from thawline.settings.data_settings import LoaderSettings
+from thawline.settings.optim_settings import OptimSettings
+from thawline.settings.regularize_settings import RegularizeSettings
+from thawline.settings.strategy_settings import StrategySettings
+from thawline.training.classifier import TransferClassifier
+from thawline.training.datamodule import ImageDataModule
+from thawline.training.steps import Steps
 
 
 @dataclass

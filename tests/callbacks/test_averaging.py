@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from thawline.callbacks.averaging import AverageWeights, average_decay, update_average
+from thawline.freezing.bound_plan import bind
 from thawline.models.backbone import Backbone
-from thawline.models.freezing import bind
 from thawline.models.heads import LinearHead
-from thawline.settings import StrategySettings
+from thawline.settings.strategy_settings import StrategySettings
 
 Fit = Callable[..., Any]
 

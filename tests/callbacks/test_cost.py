@@ -10,13 +10,14 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from thawline.callbacks.cost import CostCallback, optimizer_state_bytes, peak_memory_bytes
+from thawline.freezing.bound_plan import bind
 from thawline.models.backbone import Backbone, build_backbone
-from thawline.models.classifier import TransferClassifier
-from thawline.models.freezing import bind
 from thawline.models.heads import LinearHead
 from thawline.models.saved_bytes import count_saved_bytes
-from thawline.settings import OptimSettings, StrategySettings
-from thawline.steps import Steps
+from thawline.settings.optim_settings import OptimSettings
+from thawline.settings.strategy_settings import StrategySettings
+from thawline.training.classifier import TransferClassifier
+from thawline.training.steps import Steps
 
 Fit = Callable[..., Any]
 

@@ -10,10 +10,11 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, StochasticWeightAver
 
 from thawline.callbacks.freeze import refuse_unsafe
 from thawline.errors import UserError
+from thawline.freezing.bound_plan import bind
 from thawline.models.backbone import Backbone
-from thawline.models.freezing import bind
 from thawline.models.heads import LinearHead
-from thawline.settings import OptimSettings, StrategySettings
+from thawline.settings.optim_settings import OptimSettings
+from thawline.settings.strategy_settings import StrategySettings
 
 Fit = Callable[..., Any]
 

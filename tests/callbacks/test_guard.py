@@ -14,10 +14,10 @@ from thawline.callbacks.guard import (
     optimizer_problems,
     requires_grad_problems,
 )
+from thawline.freezing.bound_plan import BoundPlan, bind
 from thawline.models.backbone import Backbone
-from thawline.models.freezing import BoundPlan, bind
 from thawline.models.heads import LinearHead
-from thawline.settings import StrategySettings
+from thawline.settings.strategy_settings import StrategySettings
 
 Fit = Callable[..., Any]
 

@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 
 from thawline.data.dataset import EpochSampler, SplitDataset
+from thawline.data.input_spec import InputSpec
 from thawline.data.keep import KeptImages
 from thawline.data.sources.source import ImageSource
-from thawline.data.transforms import Transform, eval_transform, is_random, train_transform
-from thawline.models.backbone import InputSpec
-from thawline.settings import AugmentSettings
+from thawline.data.transforms import Transform, eval_transform, train_transform
+from thawline.settings.data_settings import AugmentSettings
 
 SPEC = InputSpec(size=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic", crop_pct=0.5)
 AUGMENT = AugmentSettings(min_scale=0.3, hflip=True, vflip=True, color=0.4)
@@ -64,7 +64,7 @@ def views(source: object, augment: AugmentSettings, *, keep: KeptImages | None, 
         np.arange(8, 16),
         transform=train_transform(SPEC, augment),
         seed=0,
-        random_views=is_random(augment),
+        random_views=augment.is_random,
         keep=keep,
     )
     epochs = []
@@ -88,12 +88,12 @@ def test_keeping_saves_loads_and_changes_no_view(
     colours: ImageSource, augment: AugmentSettings, num_kept: float | None, num_loads: int
 ) -> None:
     source = Counting(colours)
-    each = 40 * 40 * 3 if is_random(augment) else 3 * 16 * 16  # bytes: the source's image, or the transformed one
+    each = 40 * 40 * 3 if augment.is_random else 3 * 16 * 16  # bytes: the source's image, or the transformed one
     keep = None if num_kept is None else KeptImages(num_kept * each)
     found = views(source, augment, keep=keep)
     assert torch.equal(found, views(colours, augment, keep=None))
     assert source.num_loads == num_loads
-    assert torch.equal(found[:8], found[8:16]) is not is_random(augment)
+    assert torch.equal(found[:8], found[8:16]) is not augment.is_random
 
 
 def test_changing_a_view_in_place_leaves_what_is_kept(colours: ImageSource) -> None:

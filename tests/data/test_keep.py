@@ -13,7 +13,7 @@ from PIL import Image
 from thawline.data import keep
 from thawline.data.keep import KeptImages, available_memory, kept_images
 from thawline.errors import UserError
-from thawline.settings import LoaderSettings
+from thawline.settings.data_settings import LoaderSettings
 
 GIB = 1024**3
 

@@ -9,18 +9,20 @@ from torch import Tensor
 
 from thawline.callbacks.freeze import FreezeCallback
 from thawline.callbacks.guard import FreezeGuard
-from thawline.callbacks.seeding import SeedEachStep
-from thawline.data.datamodule import ImageDataModule
+from thawline.callbacks.seed_each_step import SeedEachStep
 from thawline.data.sources.source import ImageSource
-from thawline.features.cache import FeatureCache
 from thawline.features.extract import Mode, Tap
+from thawline.features.feature_cache import FeatureCache
 from thawline.features.fill import Wanted, fill
+from thawline.freezing.bound_plan import bind
 from thawline.models.backbone import build_backbone
-from thawline.models.classifier import TransferClassifier
-from thawline.models.freezing import bind
 from thawline.models.heads import LinearHead
-from thawline.settings import AugmentSettings, LoaderSettings, OptimSettings, StrategySettings
-from thawline.steps import Steps
+from thawline.settings.data_settings import AugmentSettings, LoaderSettings
+from thawline.settings.optim_settings import OptimSettings
+from thawline.settings.strategy_settings import StrategySettings
+from thawline.training.classifier import TransferClassifier
+from thawline.training.datamodule import ImageDataModule
+from thawline.training.steps import Steps
 
 EPOCHS = 2
 BATCH = 8

@@ -6,7 +6,7 @@ import pytest
 
 from thawline.errors import UserError
 from thawline.features.decide import Need, decide
-from thawline.settings import CacheSettings
+from thawline.settings.cache_settings import CacheSettings
 
 NEED = Need(
     cut=7,

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from thawline.data.datamodule import ImageDataModule
 from thawline.data.dataset import SplitDataset
-from thawline.features import cache as cache_module
+from thawline.features import feature_cache as cache_module
 from thawline.features import fill as fill_module
-from thawline.features.cache import FeatureCache, cache_key
 from thawline.features.extract import Mode, PrefixRunner, Tap, choose_mode
+from thawline.features.feature_cache import FeatureCache, cache_key
 from thawline.features.fill import Wanted, about, ahead, fill
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.fused import fuse
-from thawline.settings import AugmentSettings, LoaderSettings
+from thawline.settings.data_settings import AugmentSettings, LoaderSettings
+from thawline.training.datamodule import ImageDataModule
 
 CPU = torch.device("cpu")
 FP32 = Mode(torch.float32, batch_size=8)

@@ -8,7 +8,13 @@ import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from thawline.features.probe import ABSENT_LOGIT, GRADIENT_TOLERANCE, Linear, fit_logistic, standardize
+from thawline.features.probe import (
+    ABSENT_LOGIT,
+    GRADIENT_TOLERANCE,
+    Linear,
+    fit_logistic,
+    standardize,
+)
 
 PENALTY = 0.1
 

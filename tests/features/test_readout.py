@@ -8,7 +8,7 @@ from thawline.features.extract import Mode, PrefixRunner, Tap
 from thawline.features.readout import Readout, make_readout
 from thawline.models.backbone import Backbone
 from thawline.models.fused import fuse
-from thawline.settings import StrategySettings
+from thawline.settings.strategy_settings import StrategySettings
 
 IMAGES = torch.randint(256, (3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from thawline.advisor.experience import Expected
 from thawline.advisor.options import OPTIONS
 from thawline.advisor.recommend import Choice, Price, Recommendation
-from thawline.advisor.settings import BudgetSettings
 from thawline.report.advice_panel import advice_panel, commands, next_steps
+from thawline.settings.advise_settings import BudgetSettings
 
 
 def choice(name: str, *, seconds: float = 10.0) -> Choice:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from thawline.models.freezing import StageStatus, trainable_line
+from thawline.freezing.status import StageStatus, trainable_line
+from thawline.freezing.status_table import plan_markdown, plan_table, status_markdown, status_table
 from thawline.report.run_record import RunRecord
-from thawline.report.status_table import plan_markdown, plan_table, status_markdown, status_table
 from thawline.report.summary import next_steps, summary_panel
 
 ROWS = [StageStatus("conv1", 9536, 0, "frozen"), StageStatus("head", 5130, 5130, "train")]

@@ -10,7 +10,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from thawline.cli import one_line_errors, run_main
+from thawline.commands.command_line import one_line_errors, run_main
 from thawline.report.run_record import RunRecord, recorded
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from thawline.models.classifier import TransferClassifier
+from thawline.training.classifier import TransferClassifier
 
 RunCli = Callable[..., Any]
 TINY = ("data=folder", "data.augment=none", "data.num_workers=0", "data.batch_size=8", "model.name=test_resnet")

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from thawline.processes import num_cores
+from thawline.machine.processes import num_cores
 
 APP = Path(__file__).parent / "app.py"
 

@@ -7,7 +7,7 @@ from made_up import write_run
 from rich.console import Console
 
 from thawline.sweep.job import OUTPUT, Job, Status
-from thawline.sweep.table import jobs_table
+from thawline.sweep.sweep_table import jobs_table
 
 
 def shown(jobs: list[Job]) -> list[str]:

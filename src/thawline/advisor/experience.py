@@ -1,8 +1,8 @@
 """What full sweeps on other tasks showed: how accurate each option is likely to be, given the evidence on this one.
 
-`measured.json` holds, for every task and backbone that `scripts/regret.py` swept, the evidence and the test accuracy of
-every option. An option starts from what was measured of it here, by its probe or by the pilot, and gains on top what it
-gained elsewhere; the error of that is known from tasks that were left out.
+`measured.json` holds, for every task and backbone that `scripts/evidence/regret.py` swept, the evidence and the test
+accuracy of every option. An option starts from what was measured of it here, by its probe or by the pilot, and gains
+on top what it gained elsewhere; the error of that is known from tasks that were left out.
 """
 
 import json

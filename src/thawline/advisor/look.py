@@ -12,7 +12,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from thawline.advisor.distance import Distances, batchnorm_reference, domain_distances, photo_reference
+from thawline.advisor.distance import (
+    Distances,
+    batchnorm_reference,
+    domain_distances,
+    photo_reference,
+)
 from thawline.advisor.moments import NUM_NOISE_IMAGES, batchnorm_moments, noise_images, stage_moments
 from thawline.advisor.pilot import PILOT
 from thawline.advisor.profile import DepthProfile, depth_profile, pooled_taps
@@ -22,8 +27,8 @@ from thawline.data.sources.source import ImageSource, IntArray
 from thawline.data.sources.subset import stratified_subset
 from thawline.data.transforms import eval_transform
 from thawline.errors import UserError
-from thawline.features.cache import FeatureCache
 from thawline.features.extract import Tap, choose_mode
+from thawline.features.feature_cache import FeatureCache
 from thawline.features.fill import Wanted, ahead, fill
 from thawline.models.backbone import Backbone
 from thawline.models.fused import fuse_where_faster

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from thawline.machine.precision import autocast
 from thawline.models.backbone import Backbone
-from thawline.precision import autocast
 
 NUM_NOISE_IMAGES = 32  # chosen: over six seeds on EfficientNet-Lite0, noise's own reading varies by 0.8 %
 _NOISE_SEED = 0

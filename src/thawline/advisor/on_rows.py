@@ -8,13 +8,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from thawline.advisor.options import BATCH_SIZE, HEAD_LR, Option, epochs_of
 from thawline.data.dataset import EpochSampler, Key
-from thawline.data.stored import EpochBatches
+from thawline.features.stored_dataset import EpochBatches
+from thawline.freezing.bound_plan import bind
 from thawline.models.backbone import Backbone
-from thawline.models.classifier import TransferClassifier
-from thawline.models.freezing import bind
 from thawline.models.heads import LinearHead
-from thawline.settings import OptimSettings, StrategySettings
-from thawline.steps import Steps
+from thawline.settings.optim_settings import OptimSettings
+from thawline.settings.strategy_settings import StrategySettings
+from thawline.training.classifier import TransferClassifier
+from thawline.training.steps import Steps
 
 _EVAL_BATCH = 128
 

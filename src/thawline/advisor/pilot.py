@@ -17,9 +17,9 @@ from thawline.advisor.on_rows import batches_of_rows, classifier_on_rows
 from thawline.advisor.options import BATCH_SIZE, USUAL_RATE, Option, epochs_of
 from thawline.data.sources.source import IntArray
 from thawline.features.ridge import make_folds
+from thawline.machine.precision import Precision
 from thawline.models.backbone import Backbone
-from thawline.models.classifier import TransferClassifier
-from thawline.precision import Precision
+from thawline.training.classifier import TransferClassifier
 
 PILOT = Option("partial_fine_tune", 2)
 NUM_FOLDS = 2  # chosen: the fewest with which every image is judged; each fit has a least number of steps

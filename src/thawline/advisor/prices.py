@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from thawline.advisor.cost import StepCost, step_cost
 from thawline.advisor.options import BATCH_SIZE, OPTIONS, epochs_of
 from thawline.advisor.recommend import Price
+from thawline.advisor.step_cost import StepCost, step_cost
+from thawline.machine.precision import Precision
 from thawline.models.backbone import Backbone
-from thawline.precision import Precision
 
 _VALIDATION = 1 / 3  # of a training step's time: forward without backward
 _EPOCH_S = 0.2  # seconds; checkpoints and logs. Measured: 128 epochs of 31 images took 52 s, their steps alone 26 s

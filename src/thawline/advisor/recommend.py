@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from thawline.advisor.evidence import Evidence
 from thawline.advisor.experience import Expected, Measured, expect
 from thawline.advisor.options import OPTIONS, Option, epochs_of, overrides, rate_of
-from thawline.advisor.settings import BudgetSettings
+from thawline.advisor.sizes import LARGE, SMALL
 from thawline.errors import UserError
-from thawline.sizes import LARGE, SMALL
+from thawline.settings.advise_settings import BudgetSettings
 
 # Domain distance below which a target counts as similar to the source. Chosen after measuring on three backbones
 # (docs/distance.md): photographs lie at 0.04 to 0.06, crops of them, inverted ones too, at 0.16 to 0.23; the next,

@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-from thawline.models.freezing import BoundPlan
+from thawline.freezing.bound_plan import BoundPlan
 
 _RAW = "raw_weights"  # key in a checkpoint whose state_dict holds the average
 _COUNT = "num_averaged"

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from thawline.energy import EnergyMeter
-from thawline.memory import peak_resident_bytes, start_counting_peak
+from thawline.machine.energy import EnergyMeter
+from thawline.machine.memory import peak_resident_bytes, start_counting_peak
 from thawline.models.flops import flop_formulas
 from thawline.models.saved_bytes import count_saved_bytes
 

@@ -8,8 +8,9 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch.nn.parallel import DistributedDataParallel
 
 from thawline.errors import UserError
-from thawline.models.classifier import TransferClassifier
-from thawline.models.freezing import OUTSIDE, BoundPlan, trainable_line
+from thawline.freezing.bound_plan import OUTSIDE, BoundPlan
+from thawline.freezing.status import trainable_line
+from thawline.training.classifier import TransferClassifier
 
 _log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from thawline.freezing.bound_plan import BoundPlan
 from thawline.models.digests import Digests, combined, differing, digests
-from thawline.models.freezing import BoundPlan
 
 _SHOWN = 3  # names in an error message
 

@@ -9,7 +9,7 @@ import lightning as L
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.trainer.states import TrainerFn
 
-from thawline.steps import Steps
+from thawline.training.steps import Steps
 
 _log = logging.getLogger(__name__)
 

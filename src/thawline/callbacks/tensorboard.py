@@ -11,7 +11,6 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from thawline.advisor.profile import DepthProfile
 from thawline.callbacks.freeze import classifier
 
 _LAYOUT = {
@@ -65,15 +64,6 @@ class TensorBoardCallback(L.Callback):
 def add_picture(writer: SummaryWriter, tag: str, path: Path) -> None:
     """Write an image file under `tag`."""
     writer.add_image(tag, np.asarray(Image.open(path).convert("RGB")), dataformats="HWC")
-
-
-def add_profile(writer: SummaryWriter, profile: DepthProfile) -> None:
-    """Write probe accuracies and domain distances as curves along the depth axis; the step is the stage, from 1."""
-    for number in range(1, len(profile.stage_names) + 1):
-        for grid, scores in profile.probes.items():
-            writer.add_scalar(f"profile/probe_grid_{grid}", scores[number - 1].accuracy, number)
-        if profile.distances and (reading := profile.distances.stages[number - 1]):
-            writer.add_scalar("profile/distance", reading.value, number)
 
 
 class EventFileLogger(TensorBoardLogger):

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from thawline.data.keep import KeptImages
+from thawline.data.mixed_seed import mixed_seed
 from thawline.data.sources.source import ImageSource, IntArray
 from thawline.data.transforms import Transform
-from thawline.seeding import mixed_seed
 
 Key = tuple[int, int]  # (epoch, index into the split)
 

@@ -6,8 +6,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
-from thawline.models.backbone import InputSpec
-from thawline.settings import AugmentSettings
+from thawline.data.input_spec import InputSpec
+from thawline.settings.data_settings import AugmentSettings
 
 Transform = Callable[[Image.Image], Tensor]
 _ASPECT_RATIO = (3 / 4, 4 / 3)  # of random crops; torchvision's and timm's default
@@ -25,15 +25,9 @@ def eval_transform(spec: InputSpec) -> Transform:
     return transform
 
 
-def is_random(augment: AugmentSettings) -> bool:
-    """Whether `augment` shows an image differently every time."""
-    quiet = AugmentSettings(rand_magnitude=augment.rand_magnitude)  # without operations their strength is nothing
-    return augment != quiet
-
-
 def train_transform(spec: InputSpec, augment: AugmentSettings) -> Transform:
     """The random views that `augment` describes; with nothing random in it, the eval transform."""
-    if not is_random(augment):
+    if not augment.is_random:
         return eval_transform(spec)
     steps: list[Callable[[Image.Image], Image.Image]] = []
     if augment.min_scale < 1.0:

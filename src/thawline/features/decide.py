@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from thawline.errors import UserError
-from thawline.settings import CacheSettings
-
-RANDOM_VIEWS = "images look different in every epoch; store N views of each with cache.views=N, or data.augment=none"
+from thawline.settings.cache_settings import RANDOM_VIEWS, CacheSettings
 
 
 @dataclass(frozen=True)

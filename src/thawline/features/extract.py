@@ -7,10 +7,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from thawline.machine.precision import autocast
 from thawline.models.backbone import Backbone
 from thawline.models.compiled import Compiled
 from thawline.models.fused import FusedPrefix
-from thawline.precision import autocast
 
 Style = Literal["eager", "fused", "compiled"]
 # Measured at 224 in bf16 on 2 AVX512-bf16 cores. Fused convolutions leave nothing to a compiler: EfficientNet-Lite0 has

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from thawline.data.dataset import Key, SplitDataset
-from thawline.features.cache import FeatureCache
 from thawline.features.extract import Mode, PrefixRunner, Tap
-from thawline.features.store import ArraySpec, StoredArray, StoreWriter
+from thawline.features.feature_cache import FeatureCache
+from thawline.features.feature_store import ArraySpec, StoredArray, StoreWriter
 from thawline.models.backbone import Backbone
 from thawline.models.digests import checksum
 from thawline.models.fused import FusedPrefix

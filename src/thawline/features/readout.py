@@ -7,10 +7,10 @@ from torch import Tensor
 
 from thawline.errors import UserError
 from thawline.features.extract import Mode, PrefixRunner, Tap
+from thawline.freezing.plan import resolve_stages
 from thawline.models.backbone import Backbone
 from thawline.models.fused import FusedPrefix
-from thawline.models.plan import resolve_stages
-from thawline.settings import StrategySettings
+from thawline.settings.strategy_settings import StrategySettings
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -10,27 +9,10 @@ from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from thawline.data.input_spec import InputSpec
 from thawline.errors import UserError
 from thawline.models.stages import Stage, split_into_stages
 from thawline.models.weights import create_model
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """What the pretrained weights expect of an image.
-
-    Attributes:
-        size: Side in pixels.
-        mean, std: Per channel, for images scaled to [0, 1].
-        interpolation: `bilinear`, `bicubic` or `nearest`.
-        crop_pct: Share of the resized image's side that the centre crop keeps.
-    """
-
-    size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str
-    crop_pct: float
 
 
 class Backbone(nn.Module):

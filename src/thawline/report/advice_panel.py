@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from thawline.advisor.recommend import Choice, Recommendation, allows
-from thawline.advisor.settings import BudgetSettings
 from thawline.report.summary import comparison
+from thawline.settings.advise_settings import BudgetSettings
 
 _HOW_TO_READ = (
     "Expected accuracy: what the probes and the pilot get here, changed as each option changed it on the tasks swept "

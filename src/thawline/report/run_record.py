@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from thawline.atomic import write_atomically
 from thawline.errors import UserError
-from thawline.report.atomic import write_atomically
 
 SCHEMA = 1
 STATUSES = ("running", "completed", "failed", "interrupted")

@@ -7,7 +7,7 @@ from typing import Any
 from rich.panel import Panel
 from rich.table import Table
 
-from thawline.models.freezing import trainable_line
+from thawline.freezing.status import trainable_line
 from thawline.report.run_record import RunRecord
 
 

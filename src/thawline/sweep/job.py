@@ -10,7 +10,7 @@ from pathlib import Path
 
 from thawline.errors import UserError
 from thawline.report.run_record import FILE_NAME, RunRecord, load_record
-from thawline.resume import CHECKPOINT
+from thawline.runs.resume import CHECKPOINT
 
 OUTPUT = "output.log"  # what the job printed, in its folder
 _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)  # exit codes

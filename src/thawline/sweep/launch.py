@@ -16,13 +16,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from thawline.config import sweep_settings
 from thawline.errors import TOLD, JobsFailed, UserError
+from thawline.runs.config import sweep_settings
 from thawline.sweep.job import OUTPUT, Job, Status, command
+from thawline.sweep.job_processes import Running
 from thawline.sweep.manifest import FILE_NAME as MANIFEST
 from thawline.sweep.manifest import find_same, identity, known_folders, write_manifest
-from thawline.sweep.processes import Running
-from thawline.sweep.table import SweepTable
+from thawline.sweep.sweep_table import SweepTable
 
 _OBJECTIVE = "val/accuracy"  # what a sweeper that searches is told of a job
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from thawline.report.atomic import write_atomically
+from thawline.atomic import write_atomically
 from thawline.sweep.job import Job
 
 FILE_NAME = "sweep.json"

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from thawline.data.decode import decode
-from thawline.data.sources.photo_crops import MARGIN, PHOTOS, Box, PhotoCrops, photo_path, random_box, regions
+from thawline.data.sources.photo_crops import (
+    MARGIN,
+    PHOTOS,
+    Box,
+    PhotoCrops,
+    photo_path,
+    random_box,
+    regions,
+)
 from thawline.data.sources.source import SPLITS
 from thawline.errors import UserError
 

@@ -1,0 +1,33 @@
+"""Write the solar cells as an image folder, in the splits that Thawline makes: python -m speed.images DIR NUM."""
+
+import json
+import sys
+from pathlib import Path
+
+from thawline.data.sources.solar_cells import SolarCells
+from thawline.data.splits import complete_splits
+from thawline.settings.data_settings import LoaderSettings
+
+
+def write(folder: Path, num_images: int) -> dict[str, int]:
+    """`folder`/{train,val,test}/CLASS/*.png; returns the number of images per split."""
+    source, loader = SolarCells(num_images=num_images), LoaderSettings()
+    splits = complete_splits(
+        source.splits,
+        labels=source.labels,
+        groups=source.groups,
+        class_names=source.class_names,
+        val_fraction=loader.val_fraction,
+        test_fraction=loader.test_fraction,
+        seed=loader.split_seed,
+    )
+    for split, indices in splits.items():
+        for index in indices:
+            path = folder / split / source.class_names[source.labels[index]] / f"{index:05d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            source.load(int(index)).save(path)
+    return {str(split): len(indices) for split, indices in splits.items()}
+
+
+if __name__ == "__main__":
+    print(json.dumps(write(Path(sys.argv[1]), int(sys.argv[2]))))

@@ -1,1 +1,0 @@
-"""The measurements behind docs/speed.md; `python scripts/benchmark.py` runs them."""

@@ -1,0 +1,101 @@
+"""What an option would cost on this machine: one training step of it, timed; its memory, counted."""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from thawline.advisor.options import Option
+from thawline.freezing.bound_plan import bind
+from thawline.machine.precision import Precision
+from thawline.models.backbone import Backbone
+from thawline.models.depthwise import Fp32DepthwiseBackward
+from thawline.models.heads import LinearHead
+from thawline.models.saved_bytes import count_saved_bytes
+from thawline.settings.strategy_settings import StrategySettings
+
+# Images on which memory is counted before a full batch is risked. Chosen, not measured.
+_FEW = 4
+_MAX_TIMED = 5  # steps; chosen, with the next: a small fraction of the minute that advice may take
+_TIMED_S = 0.5  # no further step after so much
+# Peak memory over what is kept for the backward pass. Measured: full fine-tuning of EfficientNet-Lite0 at 224 keeps
+# 1.28 GB and peaks 2.7 GB above what the process held before: gradients of activations, copies in another type.
+_PER_SAVED = 2
+_ADAM_MOMENTS = 2  # numbers that AdamW keeps for each parameter
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """Of one training step on images whose frozen prefix is stored.
+
+    Attributes:
+        image_s: Seconds for each image, forward and backward.
+        saved_bytes: Kept for the backward pass, for each image.
+        trained_bytes: Of the parameters that train.
+    """
+
+    image_s: float
+    saved_bytes: int
+    trained_bytes: int
+
+    def memory_bytes(self, batch_size: int) -> int:
+        """On top of the model: what is kept for the backward pass and its gradients, the optimizer's moments."""
+        return _PER_SAVED * self.saved_bytes * batch_size + (1 + _ADAM_MOMENTS) * self.trained_bytes
+
+
+def step_cost(
+    backbone: Backbone,
+    option: Option,
+    images: Tensor,
+    *,
+    num_classes: int,
+    precision: Precision,
+    max_bytes: float = math.inf,
+) -> StepCost:
+    """Time a step of `option` on images (B, 3, S, S), uint8, on the backbone's device; nothing of it is kept.
+
+    Args:
+        max_bytes: Of `StepCost.memory_bytes`; beyond it a few images are timed, not the batch.
+    """
+    backbone = copy.deepcopy(backbone)
+    cut = option.num_frozen(backbone.num_stages)
+    strategy = StrategySettings(option.strategy, unfreeze_depth=backbone.num_stages - cut)
+    head = LinearHead(backbone.num_features, num_classes).to(images.device)
+    bound = bind(strategy, backbone, head)
+    bound.apply(0)
+    backbone.train()
+    with torch.no_grad():
+        x = backbone.prefix(backbone.normalize(images), cut)
+    low = precision.trainer != "32-true"
+
+    def step(rows: Tensor) -> None:
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=low), Fp32DepthwiseBackward():
+            features = backbone.suffix(rows, cut)
+        labels = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
+        F.cross_entropy(head(features.float()), labels).backward()  # type: ignore[no-untyped-call]
+        if images.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    few = x[:_FEW]
+    with count_saved_bytes((*backbone.parameters(), *head.parameters())) as saved:
+        step(few)
+    trained = sum(p.numel() * p.element_size() for p in bound.ever_trainable().values())
+    cost = StepCost(math.nan, saved[0] // len(few), trained)
+    timed = x if cost.memory_bytes(len(x)) <= max_bytes else few
+    step(timed)  # not timed: the first one of a size takes longer
+    return replace(cost, image_s=_shortest(lambda: step(timed)) / len(timed))
+
+
+def _shortest(step: Callable[[], None]) -> float:
+    """Seconds of the fastest of a few steps: what slows one down for a moment is not the step's own."""
+    seconds: list[float] = []
+    while len(seconds) < _MAX_TIMED and sum(seconds) < _TIMED_S:
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)

@@ -1,0 +1,21 @@
+"""What pretrained weights expect of an image; known to the data before there is a model."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What the pretrained weights expect of an image.
+
+    Attributes:
+        size: Side in pixels.
+        mean, std: Per channel, for images scaled to [0, 1].
+        interpolation: `bilinear`, `bicubic` or `nearest`.
+        crop_pct: Share of the resized image's side that the centre crop keeps.
+    """
+
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str
+    crop_pct: float

@@ -1,0 +1,149 @@
+"""The folder of stores: content-keyed, bounded in size; a stale key is a miss."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thawline.features.feature_store import META, ArraySpec, CorruptStore, StoredArray, StoreWriter
+from thawline.settings.cache_settings import CacheSettings
+
+# Raised whenever what is stored for the same key changes: the order of rows, the arithmetic, the format.
+CODE_VERSION = 2
+_PART = ".part"  # of the folder of a store that is being written
+_LOCK = ".lock"  # of the file that the one who computes a store holds
+_ABANDONED_S = 24 * 3600.0  # chosen: no pass over a set of images that a cache may hold takes longer
+_log = logging.getLogger(__name__)
+
+
+def cache_key(about: Mapping[str, Any]) -> str:
+    """Name of the store for what `about` describes: 32 hex digits over its JSON and the code's version."""
+    body = json.dumps({**about, "code": CODE_VERSION}, sort_keys=True)
+    return hashlib.sha256(body.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One store as `scripts/cache.py` lists it."""
+
+    folder: Path
+    about: dict[str, Any]
+    num_bytes: int
+    last_used: float  # seconds since the epoch
+
+
+class FeatureCache:
+    """Stores below one folder.
+
+    Args:
+        folder: Made where it is missing.
+        max_bytes: Above this the least recently used stores go first.
+    """
+
+    def __init__(self, folder: Path, *, max_bytes: int) -> None:
+        self.folder = folder
+        self.max_bytes = max_bytes
+
+    @classmethod
+    def of(cls, settings: CacheSettings) -> "FeatureCache":
+        """The one that `cache.dir` and `cache.max_gb` describe."""
+        return cls(Path(settings.dir).expanduser(), max_bytes=int(settings.max_gb * 1e9))
+
+    def get(self, about: Mapping[str, Any]) -> StoredArray | None:
+        """The store for what `about` describes, or None; a corrupt one is removed."""
+        folder = self.folder / cache_key(about)
+        if not folder.is_dir():
+            return None
+        try:
+            return StoredArray(folder)
+        except (CorruptStore, OSError, ValueError):
+            shutil.rmtree(folder, ignore_errors=True)
+            return None
+
+    @contextlib.contextmanager
+    def alone(self, about: Mapping[str, Any]) -> Iterator[None]:
+        """Compute what `about` describes while no other process does; one that does is waited for.
+
+        The system releases the lock of a process that dies. A file system without locks goes without: two writers of
+        one store are safe, only slow.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{cache_key(about)}{_LOCK}"
+        with path.open("w") as file:
+            with contextlib.suppress(OSError):
+                _wait_for(file.fileno())
+            try:
+                yield
+            finally:  # one who waits holds a file without a name now, and finds the store
+                path.unlink(missing_ok=True)
+
+    def writers(
+        self, abouts: Sequence[Mapping[str, Any]], specs: Sequence[ArraySpec], *, num_rows: int
+    ) -> list[StoreWriter]:
+        """Begin stores of `num_rows` rows each, after making room for all of them.
+
+        Raises:
+            OSError: The folder cannot be written, or the disk or the limit has no room.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_room(num_rows * sum(spec.row_bytes for spec in specs))
+        return [
+            StoreWriter(self.folder / cache_key(about), spec, about=about)
+            for about, spec in zip(abouts, specs, strict=True)
+        ]
+
+    def entries(self) -> list[Entry]:
+        """Every store, the least recently used first; what cannot be read is listed without description."""
+        found = []
+        for folder in self.folder.iterdir() if self.folder.is_dir() else ():
+            if folder.is_dir():
+                found.append(_entry(folder))
+        return sorted(found, key=lambda entry: entry.last_used)
+
+    def remove(self, entry: Entry) -> None:
+        shutil.rmtree(entry.folder, ignore_errors=True)
+
+    def _make_room(self, num_bytes: int) -> None:
+        if num_bytes > self.max_bytes:
+            raise OSError(f"{num_bytes / 1e9:.2f} GB are more than cache.max_gb={self.max_bytes / 1e9:g}")
+        entries = self.entries()
+        for entry in [e for e in entries if e.folder.suffix == _PART and time.time() - e.last_used > _ABANDONED_S]:
+            self.remove(entry)
+        held = sum(entry.num_bytes for entry in entries)
+        for entry in entries:
+            if held + num_bytes <= self.max_bytes:
+                break
+            if entry.folder.suffix != _PART:
+                self.remove(entry)
+                held -= entry.num_bytes
+        free = shutil.disk_usage(self.folder).free
+        if num_bytes > free:
+            raise OSError(f"{num_bytes / 1e9:.2f} GB are needed in {self.folder}, {free / 1e9:.2f} GB are free")
+
+
+def _wait_for(file: int) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        _log.info("Another run computes the same frozen stages; waiting for it.")
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _entry(folder: Path) -> Entry:
+    about: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        about = json.loads((folder / META).read_text(encoding="utf-8"))["about"]
+    size, used = 0, 0.0
+    with contextlib.suppress(OSError):  # another process may be removing it
+        used = folder.stat().st_mtime if folder.suffix == _PART else 0.0
+        for path in folder.iterdir():
+            stat = path.stat()
+            size, used = size + stat.st_size, max(used, stat.st_mtime)
+    return Entry(folder, about, size, used)

@@ -1,0 +1,66 @@
+"""Batches of stored activations in the order in which the images would have come."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from thawline.data.dataset import EpochSampler, Key
+from thawline.features.feature_store import StoredArray
+
+
+class StoredDataset(Dataset[tuple[Tensor, Tensor]]):
+    """A list of (epoch, i) -> (activations (B, *row), class indices (B,)); in epoch e view e mod K of every image.
+
+    Args:
+        arrays: Rows of view 0 of all images of the split, then those of view 1, and so on; of several arrays of
+            vectors, the rows are put side by side.
+        labels: Class indices of the split's images, (N,), int64.
+    """
+
+    def __init__(self, arrays: Sequence[StoredArray], labels: Tensor) -> None:
+        assert {len(array) for array in arrays} == {len(arrays[0])}, [len(array) for array in arrays]
+        assert len(arrays[0]) % len(labels) == 0, (len(arrays[0]), len(labels))
+        self.arrays = tuple(arrays)
+        self.labels = labels
+        self.num_views = len(arrays[0]) // len(labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
+        positions = [position for _, position in keys]
+        rows = [(epoch % self.num_views) * len(self.labels) + position for epoch, position in keys]
+        return self._rows(rows), self.labels[torch.tensor(positions)]
+
+    def everything(self) -> tuple[Tensor, Tensor]:
+        """All rows of all K views, (K * N, *row), float32, and their class indices, (K * N,)."""
+        return self._rows(range(len(self.arrays[0]))).float(), self.labels.repeat(self.num_views)
+
+    def _rows(self, indices: Sequence[int]) -> Tensor:
+        parts = [array.rows(indices) for array in self.arrays]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+
+
+class EpochBatches(Sampler[list[Key]]):
+    """An `EpochSampler`'s keys in lists of `batch_size`; Lightning tells it the epoch, and it passes it on."""
+
+    def __init__(self, sampler: EpochSampler, *, batch_size: int, drop_last: bool) -> None:
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+
+    def set_epoch(self, epoch: int) -> None:
+        self.sampler.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        full, rest = divmod(len(self.sampler), self.batch_size)
+        return full + (rest > 0 and not self.drop_last)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        keys = list(self.sampler)
+        for start in range(0, len(keys), self.batch_size):
+            batch = keys[start : start + self.batch_size]
+            if len(batch) == self.batch_size or not self.drop_last:
+                yield batch

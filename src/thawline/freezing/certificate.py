@@ -1,0 +1,93 @@
+"""The freeze certificate: what trained when, and checksums before and after, recomputable from files alone."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from thawline.atomic import write_atomically
+from thawline.errors import UserError
+from thawline.freezing.bound_plan import BoundPlan
+from thawline.models.digests import Digests, combined
+
+SCHEMA = 1
+FILE_NAME = "freeze.json"
+_ABOUT = (
+    "Which stages of the backbone trained in which epochs (spans, from 0), and SHA-256 checksums of their weights and "
+    "buffers before training, after it (last.ckpt), and as tested (best.ckpt). "
+    "Recompute: python scripts/verify_freeze.py RUN"
+)
+
+
+def certificate(
+    bound: BoundPlan, *, before: Digests, after: Digests, tested: Digests, num_epochs: int
+) -> dict[str, Any]:
+    """Per stage the epochs in which it trained, and its checksums before and after.
+
+    Args:
+        before, after, tested: Checksums per tensor, by qualified name: of the pretrained model, of last.ckpt and of
+            best.ckpt. What a checkpoint does not hold (constants that the model makes itself) is left out.
+        num_epochs: Epochs of the run.
+    Returns:
+        A JSON object; `frozen` counts the tensors that no phase trains, `unchanged` says that all of them are
+        bitwise what they were.
+    """
+    never, stage_of = bound.never_training(), bound.stage_of()
+    stages = []
+    for name in dict.fromkeys(stage_of.values()):
+        held = [tensor for tensor, stage in stage_of.items() if stage == name and tensor in after]
+        frozen = [tensor for tensor in held if tensor in never]
+        if not held:
+            continue
+        stages.append(
+            {
+                "name": name,
+                "epochs": epochs_trained(bound, name, num_epochs),
+                "tensors": len(held),
+                "frozen": len(frozen),
+                "before": combined({tensor: before[tensor] for tensor in held}),
+                "after": combined({tensor: after[tensor] for tensor in held}),
+                "tested": combined({tensor: tested[tensor] for tensor in held}),
+                "unchanged": all(before[tensor] == after[tensor] == tested[tensor] for tensor in frozen),
+            }
+        )
+    plan = {"phases": bound.plan.as_list(), "parameters": bound.plan.parameters, "batchnorm": bound.plan.batchnorm}
+    return {"schema": SCHEMA, "about": _ABOUT, "plan": plan, "epochs": num_epochs, "stages": stages}
+
+
+def epochs_trained(bound: BoundPlan, stage: str, num_epochs: int) -> list[list[int]]:
+    """Spans [first, last] of epochs, counted from 0, in which `stage` (or `head`) trained."""
+    names = bound.plan.stage_names
+    spans: list[list[int]] = []
+    for epoch in range(num_epochs):
+        training = {names[index] for index in bound.training_stages(epoch)}
+        if stage in training or (stage == "head" and bound.plan.phase(epoch).head):
+            if spans and spans[-1][1] == epoch - 1:
+                spans[-1][1] = epoch
+            else:
+                spans.append([epoch, epoch])
+    return spans
+
+
+def write_certificate(folder: Path, body: Mapping[str, Any]) -> None:
+    """Write `folder`/freeze.json; a reader sees the old file or the new one."""
+    write_atomically(folder / FILE_NAME, json.dumps(body, indent=2) + "\n")
+
+
+def load_certificate(folder: Path) -> dict[str, Any]:
+    """Read `folder`/freeze.json.
+
+    Raises:
+        UserError: It is missing, not JSON, or of another schema.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        reason = "only a completed run with strategy.guard=true has one" if folder.is_dir() else "no such folder"
+        raise UserError(f"{folder}: holds no freeze certificate ({FILE_NAME}): {reason}")
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: no freeze certificate can be read ({error})") from error
+    if not isinstance(body, dict) or body.get("schema") != SCHEMA:
+        raise UserError(f"{path}: not a freeze certificate of schema {SCHEMA}")
+    return body

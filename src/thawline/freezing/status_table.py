@@ -1,0 +1,41 @@
+"""The model's status before training: per stage its parameters, how many train, and its mode."""
+
+from rich.table import Table
+
+from thawline.freezing.status import StageStatus
+
+
+def status_table(rows: list[StageStatus]) -> Table:
+    """One row per stage, from the images up, the head last."""
+    table = Table(title="Model status", title_justify="left", box=None, pad_edge=False)
+    table.add_column("stage")
+    for name in ("parameters", "trainable"):
+        table.add_column(name, justify="right")
+    table.add_column("mode")
+    for row in rows:
+        style = "bold" if row.num_trainable else "dim"
+        table.add_row(row.name, f"{row.num_params:,}", f"{row.num_trainable:,}", row.mode, style=style)
+    return table
+
+
+def plan_table(rows: list[tuple[str, str, int]]) -> Table:
+    """One row per phase of the freeze plan: epochs, what trains, parameters."""
+    table = Table(title="Freeze plan", title_justify="left", box=None, pad_edge=False)
+    table.add_column("epochs")
+    table.add_column("trains")
+    table.add_column("parameters", justify="right")
+    for epochs, names, count in rows:
+        table.add_row(epochs, names, f"{count:,}")
+    return table
+
+
+def plan_markdown(rows: list[tuple[str, str, int]]) -> str:
+    """The same table as Markdown."""
+    body = [f"| {epochs} | {names} | {count:,} |" for epochs, names, count in rows]
+    return "\n".join(["| epochs | trains | parameters |", "|---|---|---:|", *body])
+
+
+def status_markdown(rows: list[StageStatus], line: str) -> str:
+    """The same table as Markdown, with the `Trainable:` line above it."""
+    body = [f"| {r.name} | {r.num_params:,} | {r.num_trainable:,} | {r.mode} |" for r in rows]
+    return "\n".join([line, "", "| stage | parameters | trainable | mode |", "|---|---:|---:|---|", *body])

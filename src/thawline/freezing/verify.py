@@ -1,0 +1,110 @@
+"""Recompute a freeze certificate from the pretrained weights and the checkpoints alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from thawline.errors import UserError
+from thawline.freezing.bound_plan import BoundPlan, bind
+from thawline.freezing.certificate import FILE_NAME, certificate, epochs_trained, load_certificate
+from thawline.freezing.plan import HEAD
+from thawline.models.backbone import build_backbone
+from thawline.models.digests import Digests, checksum, combined, digests
+from thawline.models.load_checkpoint import load_checkpoint
+from thawline.settings.strategy_settings import StrategySettings
+
+CHECKPOINTS = ("last.ckpt", "best.ckpt")
+_HEAD_START = ("before", "frozen", "unchanged")  # of the head: taken as claimed, a new layer starts from nothing known
+
+
+@dataclass(frozen=True)
+class StageCheck:
+    """What was found of one stage; `problems` is empty where the certificate holds."""
+
+    name: str
+    epochs: list[list[int]]
+    tensors: int
+    frozen: int
+    problems: list[str]
+
+
+def verify(folder: Path) -> list[StageCheck]:
+    """Make the certificate anew from the pretrained model and last.ckpt, and compare it with the one in `folder`.
+
+    Every stage must be there with the same epochs, counts and checksums, in last.ckpt and in best.ckpt; and every
+    tensor that the plan never trains must be bitwise the pretrained one in both. Of the head, which has no pretrained
+    weights, the epochs and the checksums of the two checkpoints are compared.
+
+    Raises:
+        UserError: A file is missing, incomplete or cannot be read, or the pretrained weights are others than the run's.
+    """
+    body = load_certificate(folder)
+    checkpoints = {name: load_checkpoint(folder / "checkpoints" / name) for name in CHECKPOINTS}
+    try:
+        bound, claimed = _pretrained(body, folder), {entry["name"]: entry for entry in body["stages"]}
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{folder / FILE_NAME}: an incomplete certificate ({error})") from error
+    num_epochs = int(checkpoints["last.ckpt"]["epoch"])
+    before = digests(bound.tensors())
+    after = {name: digests(body["state_dict"]) for name, body in checkpoints.items()}
+    last, best = after["last.ckpt"], after["best.ckpt"]
+    if last.keys() != best.keys():
+        raise UserError(f"{folder}: last.ckpt and best.ckpt hold different tensors")
+    made = certificate(bound, before=before, after=last, tested=best, num_epochs=num_epochs)
+    expected = {entry["name"]: entry for entry in made["stages"]}
+    expected[HEAD] = _head(bound, last, best, num_epochs) | {k: claimed.get(HEAD, {}).get(k) for k in _HEAD_START}
+    moved = _moved(bound, before, after)
+    names = dict.fromkeys([*expected, *claimed])
+    return [_check(name, expected.get(name), claimed.get(name), moved.get(name, [])) for name in names]
+
+
+def _pretrained(body: dict[str, Any], folder: Path) -> BoundPlan:
+    model, plan = body["model"], body["plan"]
+    torch.manual_seed(body["seed"])  # random weights are drawn again as they were
+    backbone = build_backbone(model["name"], weights=model["weights"], image_size=model["image_size"])
+    if checksum(backbone.model.state_dict()) != model["weights_sha256"]:
+        raise UserError(
+            f"{folder}: {model['name']} with {model['weights']} weights is not what the run started from; "
+            "the source of the weights, or the library that makes the model, has changed"
+        )
+    strategy = StrategySettings(
+        "verify", phases=plan["phases"], parameters=plan["parameters"], batchnorm=plan["batchnorm"]
+    )
+    stand_in = nn.Linear(1, 1)  # for the head, of which nothing is known here
+    return bind(strategy, backbone, stand_in)
+
+
+def _head(bound: BoundPlan, last: Digests, best: Digests, num_epochs: int) -> dict[str, Any]:
+    held = [tensor for tensor in last if tensor.startswith(f"{HEAD}.")]
+    return {
+        "name": HEAD,
+        "epochs": epochs_trained(bound, HEAD, num_epochs),
+        "tensors": len(held),
+        "after": combined({tensor: last[tensor] for tensor in held}),
+        "tested": combined({tensor: best[tensor] for tensor in held}),
+    }
+
+
+def _moved(bound: BoundPlan, before: Digests, after: dict[str, Digests]) -> dict[str, list[str]]:
+    """Stage -> what the plan never trains and yet differs from the pretrained model."""
+    owners, problems = bound.stage_of(), dict[str, list[str]]()
+    for checkpoint, found in after.items():
+        for tensor in sorted(bound.never_training()):
+            if tensor in found and found[tensor] != before[tensor]:
+                problems.setdefault(owners[tensor], []).append(f"{tensor} is frozen, but differs in {checkpoint}")
+    return problems
+
+
+def _check(name: str, expected: dict[str, Any] | None, claimed: dict[str, Any] | None, moved: list[str]) -> StageCheck:
+    shown = expected or claimed or {}
+    problems = list(moved)
+    if expected is None or claimed is None:
+        problems.append(f"{name}: not in the certificate" if claimed is None else f"{name}: not in the model")
+    else:
+        told = {"before": "the pretrained weights", "after": "last.ckpt", "tested": "best.ckpt", "epochs": "the plan"}
+        wrong = [key for key in expected if expected[key] != claimed.get(key)]
+        problems += [f"{name}: {told.get(key, key)} differs from the certificate" for key in wrong]
+    return StageCheck(name, shown.get("epochs", []), shown.get("tensors", 0), shown.get("frozen", 0), problems)

@@ -1,0 +1,1 @@
+"""What this machine can do: device, number format, memory, energy, processes."""

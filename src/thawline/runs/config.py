@@ -1,0 +1,162 @@
+"""Hydra config -> typed settings: resolved once, then every section checked."""
+
+from typing import Any, TypeVar, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from thawline.errors import UserError
+from thawline.settings.advise_settings import AdviseSettings, BudgetSettings
+from thawline.settings.cache_settings import CacheSettings
+from thawline.settings.cost_settings import CostSettings
+from thawline.settings.data_settings import AugmentSettings, LoaderSettings
+from thawline.settings.model_settings import ModelSettings
+from thawline.settings.optim_settings import OptimSettings
+from thawline.settings.regularize_settings import RegularizeSettings
+from thawline.settings.run_settings import Settings
+from thawline.settings.strategy_settings import StrategySettings
+from thawline.settings.sweep_settings import SweepSettings
+from thawline.settings.trainer_settings import TrainerSettings
+
+_T = TypeVar("_T")
+
+
+# Say where things lie and how a run came about, not what it does.
+WHERE_KEYS = ("resume", "output_dir", "cache.dir", "cache.max_gb", "sweep.resume", "sweep.depths")
+_LARGEST_SEED = 2**32 - 1  # NumPy's
+_REFUSED_TRAINER_KEYS = {
+    **dict.fromkeys(("callbacks", "logger", "default_root_dir", "num_sanity_val_steps"), "Thawline sets it"),
+    **dict.fromkeys(("enable_model_summary", "enable_progress_bar", "enable_checkpointing"), "Thawline sets it"),
+    "fast_dev_run": "it leaves no checkpoint; use trainer.max_steps=2",
+    "use_distributed_sampler": "Thawline gives every process its own batches",
+    "overfit_batches": "it replaces the sampler; use +trainer.limit_train_batches=N data.augment=none",
+    "check_val_every_n_epoch": "every epoch is validated; use trainer.val_check_interval",
+}
+
+
+def resolve(cfg: DictConfig) -> DictConfig:
+    """A copy with every interpolation resolved.
+
+    Raises:
+        UserError: A value is missing.
+        omegaconf.errors.OmegaConfBaseException: An interpolation leads nowhere.
+    """
+    resolved = cast(DictConfig, OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)))
+    missing = sorted(OmegaConf.missing_keys(resolved))
+    if missing:
+        raise UserError(f"{missing[0]} has no value; give one with {missing[0]}=VALUE")
+    return resolved
+
+
+def flat(cfg: DictConfig) -> dict[str, Any]:
+    """Dotted key -> value of every leaf that says what a run does."""
+    leaves: dict[str, Any] = {}
+
+    def visit(node: Any, prefix: str) -> None:
+        if isinstance(node, dict) and node:
+            for key, value in node.items():
+                visit(value, f"{prefix}.{key}" if prefix else str(key))
+        else:
+            leaves[prefix] = node
+
+    visit(OmegaConf.to_container(cfg), "")
+    return {key: value for key, value in leaves.items() if key not in WHERE_KEYS}
+
+
+def settings_of(cfg: DictConfig) -> Settings:
+    """Check every section; the first thing wrong is told."""
+    return Settings(
+        strategy_settings(cfg),
+        optim_settings(cfg),
+        model_settings(cfg),
+        loader_settings(cfg),
+        trainer_settings(cfg),
+        regularize_settings(cfg),
+        cache_settings(cfg),
+        sweep_settings(cfg),
+        cost_settings(cfg),
+        compile_setting(cfg),
+    )
+
+
+def strategy_settings(cfg: DictConfig) -> StrategySettings:
+    return _typed(StrategySettings, cfg.strategy, "strategy")
+
+
+def regularize_settings(cfg: DictConfig) -> RegularizeSettings:
+    return _typed(RegularizeSettings, cfg.regularize, "regularize")
+
+
+def optim_settings(cfg: DictConfig) -> OptimSettings:
+    if cfg.optim.lr is None:
+        raise UserError("optim.lr has no value; give one with optim.lr=VALUE (the strategies' rates are AdamW's)")
+    return _typed(OptimSettings, cfg.optim, "optim")
+
+
+def model_settings(cfg: DictConfig) -> ModelSettings:
+    head = cfg.model.get("head")
+    if not OmegaConf.is_dict(head) or "_target_" not in head:
+        raise UserError(
+            f"model.head={head}: choose a head with model/head=linear, mlp or cosine, or set model.head._target_"
+        )
+    return _typed(ModelSettings, cfg.model, "model")
+
+
+def trainer_settings(cfg: DictConfig) -> TrainerSettings:
+    """The trainer keys that Thawline reads; keys that it sets itself, or that break its promises, are refused."""
+    for key in _REFUSED_TRAINER_KEYS:
+        if key in cfg.trainer:
+            raise UserError(f"trainer.{key}={cfg.trainer[key]}: {_REFUSED_TRAINER_KEYS[key]}; remove it")
+    known = {key: cfg.trainer[key] for key in TrainerSettings.__dataclass_fields__ if key in cfg.trainer}
+    return _typed(TrainerSettings, OmegaConf.create(known), "trainer")
+
+
+def seed_setting(cfg: DictConfig) -> int:
+    seed = cfg.seed
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= _LARGEST_SEED:
+        raise UserError(f"seed={seed}: allowed are whole numbers from 0 to {_LARGEST_SEED}")
+    return seed
+
+
+def compile_setting(cfg: DictConfig) -> Any:
+    if not isinstance(cfg.compile, bool) and cfg.compile != "auto":
+        raise UserError(f"compile={cfg.compile}: allowed are auto, true, false")
+    return cfg.compile
+
+
+def loader_settings(cfg: DictConfig) -> LoaderSettings:
+    """The keys of `data` that every source shares; `data.augment` none or null means the deterministic transform."""
+    shared = {key: cfg.data[key] for key in LoaderSettings.__dataclass_fields__ if key in cfg.data}
+    if shared.get("augment", "none") in (None, "none"):
+        shared["augment"] = OmegaConf.structured(AugmentSettings())
+    elif not OmegaConf.is_dict(shared["augment"]):
+        raise UserError(
+            f"data.augment={shared['augment']}: write data.augment=none, or set data.augment.min_scale and others"
+        )
+    return _typed(LoaderSettings, OmegaConf.create(shared), "data")
+
+
+def advise_settings(cfg: DictConfig) -> AdviseSettings:
+    return _typed(AdviseSettings, cfg.advise, "advise")
+
+
+def budget_settings(cfg: DictConfig) -> BudgetSettings:
+    return _typed(BudgetSettings, cfg.budget, "budget")
+
+
+def cache_settings(cfg: DictConfig) -> CacheSettings:
+    return _typed(CacheSettings, cfg.cache, "cache")
+
+
+def cost_settings(cfg: DictConfig) -> CostSettings:
+    return _typed(CostSettings, cfg.get("cost") or {}, "cost")  # runs of before had none
+
+
+def sweep_settings(cfg: DictConfig) -> SweepSettings:
+    return _typed(SweepSettings, cfg.get("sweep") or {}, "sweep")  # runs of before had none
+
+
+def _typed(kind: type[_T], section: Any, prefix: str) -> _T:
+    """Check the types of a section's values; OmegaConf's error then names the full key and the value given."""
+    schema = OmegaConf.create({prefix: OmegaConf.structured(kind)})
+    merged = OmegaConf.merge(schema, {prefix: section})
+    return cast(_T, OmegaConf.to_object(merged[prefix]))  # type: ignore[index]

@@ -1,0 +1,133 @@
+"""Go on with a run that was cut off: its folder, its config, its checkpoint. A missing one is an error."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from thawline.errors import TOLD, UserError
+from thawline.machine.processes import is_main
+from thawline.report.run_record import FILE_NAME, RunRecord, load_record
+from thawline.runs.config import WHERE_KEYS, flat, resolve
+
+CONFIG_NAME = "config.yaml"
+CHECKPOINT = Path("checkpoints") / "last.ckpt"
+_MISSING = "(absent)"
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """Where a resumed run goes on: the checkpoint of an epoch boundary, the optimizer step, and the record so far."""
+
+    checkpoint: Path
+    step: int
+    record: RunRecord
+
+    def refuse_others(self, record: RunRecord) -> None:
+        """Refuse to go on with other images or weights than the run began with.
+
+        Raises:
+            UserError: The data or the model of `record` is not what the record so far says.
+        """
+        for key in ("data", "model"):
+            was, now = getattr(self.record, key), getattr(record, key)
+            if was and was != now:
+                name = next(name for name in sorted({*was, *now}) if was.get(name) != now.get(name))
+                raise UserError(
+                    f"resume={self.checkpoint.parents[1]}: the run began with {key}.{name} {was.get(name)}, "
+                    f"now it is {now.get(name)}; bring the {key} back, or start a new run"
+                )
+
+
+@contextlib.contextmanager
+def told_how_to_go_on(folder: Path, output_dir: str) -> Iterator[None]:
+    """Where the block is interrupted, say how to go on with the run, if it got far enough for that."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as error:
+        setattr(error, TOLD, True)
+        if is_main():
+            elsewhere = "" if output_dir == "outputs" else f" output_dir={output_dir}"
+            command = f"go on with: python train.py resume={folder}{elsewhere}"
+            far = (folder / CHECKPOINT).is_file()
+            print(f"interrupted; {command if far else 'training had not begun'}", file=sys.stderr)
+        raise
+
+
+def run_dir(resume: str | None, fresh: str) -> str:
+    """The folder of a run: `fresh`, or that of the run to go on with. A Hydra resolver; see conf/train.yaml.
+
+    Raises:
+        UserError: There is no run, no checkpoint, or nothing left to do.
+    """
+    if resume is None:
+        return fresh
+    folder = Path(resume)
+    if folder.suffix == ".ckpt" or folder.name == CHECKPOINT.parent.name:
+        run = folder.parent.parent if folder.suffix == ".ckpt" else folder.parent
+        raise UserError(f"resume={resume}: give the folder of the run, resume={run}")
+    if not (folder / FILE_NAME).is_file():
+        raise UserError(
+            f"resume={resume}: no run lies there (no {FILE_NAME}); give the folder of a run, as its summary shows it"
+        )
+    if not (folder / CHECKPOINT).is_file():
+        raise UserError(
+            f"resume={resume}: the run has no {CHECKPOINT}, so there is nothing to go on from; "
+            "start it anew, without resume"
+        )
+    if load_record(folder / FILE_NAME).status == "completed":
+        raise UserError(f"resume={resume}: the run is completed; start a new one, without resume")
+    return str(folder)
+
+
+def resumed(cfg: DictConfig, *, folder: Path, overrides: list[str]) -> tuple[DictConfig, RunRecord]:
+    """The config and record of the run in `folder`.
+
+    The run's own config.yaml is used: it is trusted only below `output_dir`, because a config names code to run, or
+    where the command composes the same. What the command says besides must be what the config says.
+
+    Args:
+        cfg: What this command composes.
+        overrides: The command's overrides, as given.
+    Raises:
+        UserError: The run lies elsewhere, or was made with another config.
+    """
+    typed = [text.lstrip("+").split("=")[0] for text in overrides]
+    values = {key for key in typed if "." in key or key == "seed"} - set(WHERE_KEYS)
+    groups = set(typed) - values - set(WHERE_KEYS)
+    if not groups and Path(cfg.output_dir).resolve() not in folder.resolve().parents:
+        raise UserError(
+            f"resume={folder}: lies outside output_dir={cfg.output_dir}, so its config is not trusted; "
+            "add output_dir=DIR, the folder that the run was written below"
+        )
+    if not (folder / CONFIG_NAME).is_file():
+        raise UserError(f"resume={folder}: the run has no {CONFIG_NAME}; start it anew, without resume")
+    saved = OmegaConf.load(folder / CONFIG_NAME)
+    assert isinstance(saved, DictConfig)
+    difference = None
+    if groups:
+        difference = _first_difference(flat(saved), flat(resolve(cfg)))
+    elif values:  # with no group chosen, the rest of what the command composes is only the defaults
+        difference = _first_difference(flat(saved), flat(cfg), values)
+    if difference:
+        key, was, now = difference
+        raise UserError(
+            f"resume={folder}: was made with {key}={was}, this command says {now}; a resumed run keeps its config: "
+            "give resume alone, or start a new run"
+        )
+    return saved, load_record(folder / FILE_NAME)
+
+
+def _first_difference(
+    was: dict[str, Any], now: dict[str, Any], keys: set[str] | None = None
+) -> tuple[str, Any, Any] | None:
+    """Among `keys`, or everywhere."""
+    for key in sorted({*was, *now} if keys is None else keys):
+        pair = was.get(key, _MISSING), now.get(key, _MISSING)
+        if pair[0] != pair[1]:
+            return key, *pair
+    return None

@@ -1,0 +1,1 @@
+"""What a config may say: a dataclass per section, checked before anything is loaded."""

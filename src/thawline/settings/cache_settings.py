@@ -1,0 +1,28 @@
+"""Section `cache`: what frozen stages compute, kept."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from thawline.errors import UserError
+from thawline.settings.checks import between
+
+RANDOM_VIEWS = "images look different in every epoch; store N views of each with cache.views=N, or data.augment=none"
+
+
+@dataclass
+class CacheSettings:
+    """Where the output of frozen stages is kept, so that it is computed once."""
+
+    enabled: Any = "auto"  # true, false, or auto: where it saves time
+    dir: str = "~/.cache/thawline"
+    max_gb: float = 10.0  # above it the least recently used stores go first
+    views: Any = "auto"  # random views of each image that are stored and cycled; auto stores none that are random
+
+    def __post_init__(self) -> None:
+        if self.enabled not in (True, False, "auto"):
+            raise UserError(f"cache.enabled={self.enabled}: allowed are auto, true, false")
+        if self.views != "auto" and (isinstance(self.views, bool) or not isinstance(self.views, int)):
+            raise UserError(f"cache.views={self.views}: allowed are auto, or a number from 1")
+        if self.views != "auto":
+            between("cache.views", self.views, 1, 1_000_000)
+        between("cache.max_gb", self.max_gb, 0.0, 1_000_000.0)

@@ -1,0 +1,47 @@
+"""Settings that cannot go with each other; refused before anything is loaded."""
+
+from thawline.errors import UserError
+from thawline.settings.lbfgs_conflicts import refuse_beside_lbfgs
+from thawline.settings.run_settings import Settings
+
+
+def refuse_conflicts(chosen: Settings) -> None:
+    """Tell the first conflict.
+
+    Raises:
+        UserError: There is one.
+    """
+    _refuse_pull_without_weights(chosen)
+    _refuse_beside_feature_stages(chosen)
+    refuse_beside_lbfgs(chosen)
+
+
+def _refuse_pull_without_weights(chosen: Settings) -> None:
+    regularize = chosen.regularize
+    if chosen.strategy.pretrained and chosen.model.weights != "none":
+        return
+    if regularize.l2_sp:
+        given = f"regularize.l2_sp={regularize.l2_sp}"
+        raise UserError(f"{given}: pulls towards pretrained weights, and there are none; set it to 0")
+    if regularize.wise_ft_shares != [1.0]:
+        given = f"regularize.wise_ft={regularize.wise_ft}"
+        raise UserError(f"{given}: mixes with pretrained weights, and there are none; set it to 1")
+
+
+def _refuse_beside_feature_stages(chosen: Settings) -> None:
+    strategy, regularize = chosen.strategy, chosen.regularize
+    if strategy.feature_stages is None:
+        return
+    for key, head_only in (("unfreeze_depth", 0), ("stages", None), ("phases", None)):
+        value = getattr(strategy, key)
+        if value != head_only:
+            raise UserError(
+                f"strategy.{key}={value}: beside strategy.feature_stages the backbone stays frozen; "
+                f"set strategy.{key}={'null' if head_only is None else head_only}, or strategy.feature_stages=null"
+            )
+    for key in ("mixup", "cutmix"):
+        if getattr(regularize, key):
+            raise UserError(
+                f"regularize.{key}={getattr(regularize, key)}: mixes images, and beside strategy.feature_stages the "
+                f"head is trained on features; set it to 0"
+            )

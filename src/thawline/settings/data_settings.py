@@ -1,0 +1,58 @@
+"""Section `data`, as far as every source shares it: splits, batches, random views."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from thawline.errors import UserError
+from thawline.settings.checks import between
+
+
+@dataclass
+class AugmentSettings:
+    """Random views of a training image. The defaults of `min_scale=1` and no flips make the transform deterministic."""
+
+    min_scale: float = 1.0  # smallest share of the image's area that a crop keeps
+    hflip: bool = False
+    vflip: bool = False
+    color: float = 0.0  # largest relative change of brightness, contrast and saturation
+    rand_ops: int = 0  # operations of RandAugment on each image
+    rand_magnitude: int = 9  # of RandAugment, from 0 to 30
+
+    def __post_init__(self) -> None:
+        between("data.augment.rand_ops", self.rand_ops, 0, 16)
+        between("data.augment.rand_magnitude", self.rand_magnitude, 0, 30)
+        between("data.augment.min_scale", self.min_scale, 0.01, 1.0)
+        between("data.augment.color", self.color, 0.0, 1.0)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether an image looks different every time."""
+        quiet = AugmentSettings(rand_magnitude=self.rand_magnitude)  # without operations their strength is nothing
+        return self != quiet
+
+
+@dataclass
+class LoaderSettings:
+    """Splits, batches and workers. `num_workers` None takes one worker per core, or per 4 on a CPU, at most 8."""
+
+    batch_size: int = 32
+    num_workers: int | None = None
+    val_fraction: float = 0.15
+    test_fraction: float = 0.15
+    split_seed: int = 0
+    keep_decoded: Any = "auto"  # true, false, or auto: as many images as fit in a quarter of the available memory
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+
+    def __post_init__(self) -> None:
+        between("data.batch_size", self.batch_size, 1, 65536)
+        between("data.num_workers", self.num_workers or 0, 0, 256)
+        between("data.val_fraction", self.val_fraction, 0.01, 0.9)
+        between("data.test_fraction", self.test_fraction, 0.01, 0.9)
+        between("data.split_seed", self.split_seed, 0, 2**32 - 1)
+        if self.keep_decoded not in (True, False, "auto"):
+            raise UserError(f"data.keep_decoded={self.keep_decoded}: allowed are auto, true, false")
+        if self.val_fraction + self.test_fraction > 0.95:
+            raise UserError(
+                f"data.val_fraction={self.val_fraction} and data.test_fraction={self.test_fraction} "
+                "leave nothing to train on; their sum may be 0.95 at most"
+            )

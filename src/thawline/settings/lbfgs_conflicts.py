@@ -1,0 +1,56 @@
+"""What optim=lbfgs asks of the other settings; anything else is refused before the backbone is loaded."""
+
+from dataclasses import fields
+
+from thawline.errors import UserError
+from thawline.settings.cache_settings import RANDOM_VIEWS
+from thawline.settings.regularize_settings import RegularizeSettings
+from thawline.settings.run_settings import Settings
+
+_HEAD = "thawline.models.heads.LinearHead"
+NEEDS_STORED = "optim=lbfgs: fits the head on stored features, and"
+_IDLE = "has no effect beside optim=lbfgs, which fits the head to all training images at once"
+
+
+def refuse_beside_lbfgs(chosen: Settings) -> None:
+    """Refuse what cannot be solved, and what would have no effect.
+
+    Raises:
+        UserError: optim=lbfgs, and a setting that it cannot go with.
+    """
+    if chosen.optim.name != "lbfgs":
+        return
+    if chosen.model.head["_target_"] != _HEAD:
+        raise UserError(
+            f"model.head._target_={chosen.model.head['_target_']}: optim=lbfgs fits a linear head only; "
+            "use model/head=linear, or optim=adamw"
+        )
+    _refuse_training_stages(chosen)
+    _refuse_idle(chosen)
+    if chosen.cache.enabled is False:
+        raise UserError(f"{NEEDS_STORED} cache.enabled=false; use cache.enabled=auto")
+    if chosen.loader.augment.is_random and chosen.cache.views == "auto":
+        raise UserError(f"{NEEDS_STORED} {RANDOM_VIEWS}")
+
+
+def _refuse_training_stages(chosen: Settings) -> None:
+    strategy = chosen.strategy
+    for key, head_only in (("phases", None), ("stages", None), ("unfreeze_depth", 0)):
+        value = getattr(strategy, key)
+        if value != head_only:
+            raise UserError(
+                f"strategy.{key}={value}: optim=lbfgs fits the head alone, no stage of the backbone; "
+                "use strategy=feature_extraction, or optim=adamw"
+            )
+
+
+def _refuse_idle(chosen: Settings) -> None:
+    plain, given = RegularizeSettings(), chosen.regularize
+    values = {f"regularize.{f.name}": (getattr(given, f.name), getattr(plain, f.name)) for f in fields(plain)}
+    values["trainer.devices"] = chosen.trainer.devices, 1
+    values["trainer.accumulate_grad_batches"] = chosen.trainer.accumulate_grad_batches, 1
+    values["trainer.limit_train_batches"] = chosen.trainer.limit_train_batches, 1.0
+    values["optim.lr"] = chosen.optim.lr, 0.0
+    for key, (value, idle) in values.items():
+        if value != idle:
+            raise UserError(f"{key}={value}: {_IDLE}; leave it at {idle:g}")

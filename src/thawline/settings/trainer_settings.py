@@ -1,0 +1,46 @@
+"""Section `trainer`: the arguments of `lightning.Trainer` that Thawline reads."""
+
+from dataclasses import dataclass
+
+from thawline.errors import UserError
+from thawline.settings.checks import amount_or_share, between, one_of
+
+TRAINER_STRATEGIES = ("auto", "ddp")
+PRECISIONS = ("auto", "32-true", "bf16-mixed")
+
+
+@dataclass
+class TrainerSettings:
+    """The arguments of `lightning.Trainer` that Thawline reads; others pass through unread."""
+
+    accelerator: str = "auto"
+    devices: int = 1
+    strategy: str = "auto"
+    num_nodes: int = 1
+    precision: str = "auto"
+    max_epochs: int = 10  # -1 for no bound, where max_steps gives one
+    max_steps: int = -1  # -1 for no bound
+    val_check_interval: int | float = 1.0  # an int counts training batches, a float is a share of an epoch
+    log_every_n_steps: int = 5
+    accumulate_grad_batches: int = 1
+    limit_train_batches: int | float = 1.0
+    limit_val_batches: int | float = 1.0
+    limit_test_batches: int | float = 1.0
+
+    def __post_init__(self) -> None:
+        between("trainer.devices", self.devices, 1, 1024)
+        if self.num_nodes != 1:
+            raise UserError(f"trainer.num_nodes={self.num_nodes}: this version trains on one machine; allowed is 1")
+        if self.strategy not in TRAINER_STRATEGIES:
+            sharding = self.strategy.startswith(("fsdp", "deepspeed"))
+            why = "it shards frozen and training parameters alike; " if sharding else ""
+            raise UserError(f"trainer.strategy={self.strategy}: {why}allowed are {', '.join(TRAINER_STRATEGIES)}")
+        one_of("trainer.precision", self.precision, PRECISIONS)
+        if self.max_steps != -1:
+            between("trainer.max_steps", self.max_steps, 1, 1_000_000_000)
+        if self.max_epochs != -1 or self.max_steps == -1:
+            between("trainer.max_epochs", self.max_epochs, 1, 1_000_000)
+        between("trainer.log_every_n_steps", self.log_every_n_steps, 1, 1_000_000)
+        between("trainer.accumulate_grad_batches", self.accumulate_grad_batches, 1, 1_000_000)
+        for key in ("val_check_interval", "limit_train_batches", "limit_val_batches", "limit_test_batches"):
+            amount_or_share(f"trainer.{key}", getattr(self, key))

@@ -1,0 +1,89 @@
+"""Run commands in processes of their own, a few at a time, and end them in order."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from thawline.machine.processes import num_cores
+from thawline.sweep.job import OUTPUT, Job, Status
+
+_POLL_S = 0.1
+_GRACE_S = 30.0  # chosen: until a job that was asked to end is killed; it writes its record within seconds
+_ONE_THREAD_EACH = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass
+class Running:
+    """Jobs that are under way."""
+
+    command: Callable[[Job], list[str]]
+    n_jobs: int
+    under_way: dict[int, tuple[Job, subprocess.Popen[bytes]]] = field(default_factory=dict)
+
+    def run(self, jobs: Sequence[Job], *, shown: Callable[[], None]) -> None:
+        """Run those that wait; `shown` is called again and again.
+
+        Raises:
+            KeyboardInterrupt: By Ctrl-C; the jobs under way were told to end, and have ended.
+        """
+        waiting = [job for job in jobs if job.status is Status.WAITING]
+        try:
+            while waiting or self.under_way:
+                while waiting and len(self.under_way) < self.n_jobs:
+                    self._start(waiting.pop(0))
+                self._collect()
+                shown()
+                time.sleep(_POLL_S)
+        except BaseException:
+            self._end()
+            raise
+        finally:
+            shown()
+
+    def _start(self, job: Job) -> None:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        command = self.command(job)
+        with (job.folder / OUTPUT).open("ab") as output:
+            # A session of its own: Ctrl-C reaches this process alone, which passes it on.
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=self._environment(),
+                start_new_session=True,
+            )  # fmt: skip
+        job.begin()
+        self.under_way[job.number] = job, process
+
+    def _environment(self) -> dict[str, str]:
+        if self.n_jobs == 1:
+            return dict(os.environ)
+        share = str(max(1, num_cores() // self.n_jobs))
+        return {**dict.fromkeys(_ONE_THREAD_EACH, share), **os.environ}
+
+    def _collect(self) -> None:
+        for number, (job, process) in list(self.under_way.items()):
+            code = process.poll()
+            if code is not None:
+                job.end(code)
+                del self.under_way[number]
+
+    def _end(self) -> None:
+        """End what is under way in order; kill what does not end. Not by SIGINT: background jobs may ignore it."""
+        for _, process in self.under_way.values():
+            _signal(process, signal.SIGTERM)
+        deadline = time.monotonic() + _GRACE_S
+        while self.under_way and time.monotonic() < deadline:
+            self._collect()
+            time.sleep(_POLL_S)
+        for _, process in self.under_way.values():
+            _signal(process, signal.SIGKILL)
+            process.wait()
+        self._collect()
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    """To the job and all that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)

@@ -1,0 +1,1 @@
+"""What trains: the classifier, its batches, optimizer groups, schedules and metrics."""

@@ -1,0 +1,161 @@
+"""Batches as the classifier expects them."""
+
+import logging
+import multiprocessing
+import shutil
+import sys
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+
+from thawline.data import keep
+from thawline.data.input_spec import InputSpec
+from thawline.data.sources.source import ImageSource
+from thawline.settings.data_settings import AugmentSettings, LoaderSettings
+from thawline.training.datamodule import ImageDataModule
+
+SPEC = InputSpec(size=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bilinear", crop_pct=0.9)
+
+
+def module(source: ImageSource, **loader: object) -> ImageDataModule:
+    settings = LoaderSettings(**{"num_workers": 0, "batch_size": 8, "augment": AugmentSettings(hflip=True), **loader})  # type: ignore[arg-type]
+    return ImageDataModule(source, spec=SPEC, loader=settings, seed=0)
+
+
+def test_training_batches_are_full_and_counted(colours: ImageSource) -> None:
+    data = module(colours)  # 40 images: 28 train, 6 val, 6 test
+    batches = list(data.train_dataloader())
+    assert data.num_train_batches == len(batches) == 3
+    images, labels = batches[0]
+    assert (images.dtype, tuple(images.shape), tuple(labels.shape)) == (torch.uint8, (8, 3, 16, 16), (8,))
+
+
+def test_every_validation_and_test_image_is_seen_once(colours: ImageSource) -> None:
+    data = module(colours)
+    assert sum(len(labels) for _, labels in data.val_dataloader()) == 6
+    assert sum(len(labels) for _, labels in data.test_dataloader()) == 6
+
+
+def test_a_batch_larger_than_the_training_split_shrinks(colours: ImageSource) -> None:
+    data = module(colours, batch_size=500)
+    assert (data.batch_size, data.num_train_batches) == (28, 1)
+
+
+def test_workers_do_not_change_the_batches(colours: ImageSource) -> None:
+    here, there = (list(module(colours, num_workers=n).train_dataloader()) for n in (0, 2))
+    assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(here, there, strict=True))
+
+
+def load_counts(source: ImageSource, monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
+    """Counts, from now on, how often each image is loaded."""
+    counts: Counter[int] = Counter()
+    load = source.load
+
+    def counted(index: int) -> Image.Image:
+        counts[index] += 1
+        return load(index)
+
+    monkeypatch.setattr(source, "load", counted)
+    return counts
+
+
+@pytest.mark.parametrize("augment", [AugmentSettings(hflip=True), AugmentSettings()], ids=["random", "fixed"])
+@pytest.mark.parametrize(("keep_decoded", "most"), [("auto", 1), (True, 1), (False, 3)])
+def test_training_and_validation_images_are_loaded_once_unless_told_otherwise(
+    colours: ImageSource, monkeypatch: pytest.MonkeyPatch, augment: AugmentSettings, keep_decoded: object, most: int
+) -> None:
+    data = module(colours, keep_decoded=keep_decoded, augment=augment, batch_size=28)
+    counts = load_counts(colours, monkeypatch)
+    for _ in range(3):  # loaders made anew share what is kept
+        for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
+            list(loader)
+    seen = {split: {counts[int(index)] for index in indices} for split, indices in data.splits.items()}
+    assert seen == {"train": {most}, "val": {most}, "test": {3}}  # a run reads the test images once
+
+
+@pytest.mark.parametrize(("keep_decoded", "num_kept"), [("auto", 5), (True, 28)])
+def test_auto_keeps_within_its_budget_and_true_without(
+    colours: ImageSource, monkeypatch: pytest.MonkeyPatch, keep_decoded: object, num_kept: int
+) -> None:
+    bytes_of_5_images = 5 * 3 * 16 * 16
+    monkeypatch.setattr(keep, "available_memory", lambda: 4 * bytes_of_5_images)  # a quarter of it is the budget
+    data = module(colours, keep_decoded=keep_decoded, augment=AugmentSettings(), batch_size=28)
+    counts = load_counts(colours, monkeypatch)
+    for _ in range(2):
+        list(data.train_dataloader())
+    assert sorted(counts.values()) == [1] * num_kept + [2] * (28 - num_kept)
+
+
+@pytest.mark.parametrize(("num_workers", "world_size", "processes"), [(0, 1, 1), (0, 2, 2), (2, 1, 4), (3, 2, 12)])
+def test_the_budget_is_divided_among_all_processes_that_load(
+    colours: ImageSource, monkeypatch: pytest.MonkeyPatch, num_workers: int, world_size: int, processes: int
+) -> None:
+    monkeypatch.setattr(keep, "available_memory", lambda: 4 * 1200)
+    settings = LoaderSettings(batch_size=8, num_workers=num_workers)
+    data = ImageDataModule(colours, spec=SPEC, loader=settings, seed=0, world_size=world_size)
+    kept = data.dataset("val", again=True).keep
+    assert kept is not None
+    assert kept.budget == 1200 / processes
+
+
+@pytest.mark.parametrize("augment", [AugmentSettings(hflip=True), AugmentSettings()], ids=["random", "fixed"])
+def test_keeping_changes_no_batch_in_any_process(colours: ImageSource, augment: AugmentSettings) -> None:
+    def epochs(*, keep_decoded: object, num_workers: int) -> list[torch.Tensor]:
+        data = module(colours, keep_decoded=keep_decoded, num_workers=num_workers, augment=augment)
+        train, val = data.train_dataloader(), data.val_dataloader()
+        found = []
+        for epoch in range(3):
+            train.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+            found += [images for loader in (train, val) for images, _ in loader]
+        return found
+
+    expected = epochs(keep_decoded=False, num_workers=0)
+    for num_workers in (0, 2):
+        found = epochs(keep_decoded="auto", num_workers=num_workers)
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts in memory that only a forked process shares")
+def test_workers_keep_images_from_one_epoch_to_the_next(colours: ImageSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = module(colours, keep_decoded="auto", num_workers=1, augment=AugmentSettings(), batch_size=28)
+    loads = multiprocessing.Value("i", 0)
+    load = colours.load
+
+    def counted(index: int) -> Image.Image:
+        with loads.get_lock():
+            loads.value += 1
+        return load(index)
+
+    monkeypatch.setattr(colours, "load", counted)
+    loader = data.train_dataloader()
+    for _ in range(3):
+        list(loader)
+    assert loads.value == 28
+
+
+def test_nothing_is_kept_once_activations_are_stored(colours: ImageSource) -> None:
+    data = module(colours, keep_decoded=True)
+    assert data.dataset("train", again=True).keep is not None
+    data.use_stored({})
+    assert data.dataset("train", again=True).keep is None
+
+
+def test_small_shared_memory_falls_back_to_the_main_process(
+    colours: ImageSource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with caplog.at_level(logging.WARNING):
+        assert module(colours, num_workers=4).num_workers == 0
+    assert "--shm-size" in caplog.text
+
+
+@pytest.mark.parametrize(("cores", "on_cpu", "workers"), [(2, True, 0), (16, True, 4), (2, False, 2), (64, False, 8)])
+def test_workers_leave_the_cores_to_a_model_on_the_cpu(
+    colours: ImageSource, monkeypatch: pytest.MonkeyPatch, cores: int, on_cpu: bool, workers: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+    settings = LoaderSettings(batch_size=8)
+    assert ImageDataModule(colours, spec=SPEC, loader=settings, seed=0, on_cpu=on_cpu).num_workers == workers
