@@ -1,6 +1,7 @@
 """Look at your images once; say where the freeze line belongs: python scripts/advise.py data=folder data.root=DIR."""
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from thawline.commands.command_line import one_line_errors, run_main
@@ -9,9 +10,11 @@ from thawline.commands.command_line import one_line_errors, run_main
 @hydra.main(version_base="1.3", config_path="../conf", config_name="advise")
 def main(cfg: DictConfig) -> None:
     from thawline.runs.advice import advise  # imports torch; --help and --cfg do without
+    from thawline.runs.composed import Composed
+    from thawline.runs.context import context_of
 
     with one_line_errors():
-        advise(cfg)
+        advise(Composed(cfg).read_look(), context_of(HydraConfig.get()))
 
 
 if __name__ == "__main__":

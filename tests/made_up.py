@@ -1,5 +1,6 @@
 """Run records made up for tests of the comparison."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from thawline.report.run_record import RunRecord
 
 
 def write_run(folder: Path, *, depth: int | str, seed: int, accuracy: float, fit_s: float = 10.0, **more: Any) -> Path:
-    """A completed run of a depth sweep; `more` replaces fields of the record."""
+    """A completed run of a depth sweep; `more` replaces sections of its run.json."""
     record = RunRecord(
         run_id=folder.name,
         scenario="small_different",
@@ -24,10 +25,9 @@ def write_run(folder: Path, *, depth: int | str, seed: int, accuracy: float, fit
         freeze={"verified": True, "checks": 3, "frozen_stages": 7},
         settings={"strategy.unfreeze_depth": depth, "strategy.name": "partial_fine_tune", "optim.lr": 0.001},
     )
-    for key, value in more.items():
-        setattr(record, key, value)
     folder.mkdir(parents=True)
-    record.save(folder)
+    path = record.save(folder)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **more}))
     return folder
 
 

@@ -48,7 +48,7 @@ def page(cells: Sequence[Cell]) -> str:
     return f"""# The guidelines on trial
 
 `python train.py sweep=matrix`: in each cell of the matrix every strategy at its own default rates, {seeds} seeds of
-head and order, one split; {model["name"]} at {model["image_size"]} pixels, at most {bound} steps of {batch} images. So
+head and order, one split; {model.name} at {model.image_size} pixels, at most {bound} steps of {batch} images. So
 in the large cells no image is seen twice: they ask what many images are worth, not what many steps are. Mean over the
 seeds with its bootstrap interval of 95 %, which of so few seeds is a rough one; differences are taken seed by seed.
 
@@ -77,7 +77,7 @@ The price is that of the time, at any rate per hour (`cost.per_hour`). {_where(c
 def _where(cells: Sequence[Cell]) -> str:
     record = cells[0].any_record
     named = ", ".join(f"{name} {version}" for name, version in record.versions.items())
-    threads = "a core for each job" if record.machine["cores"] == 1 else f"{record.machine['cores']} cores"
+    threads = "a core for each job" if record.machine.cores == 1 else f"{record.machine.cores} cores"
     return f"{num_cores()} {platform.machine()} CPU cores, {threads}, {named}, {date.today().isoformat()}."
 
 

@@ -57,14 +57,14 @@ def table(runs: dict[str, list[RunRecord]]) -> str:
     for name, records in runs.items():
         first = records[0]
         cells = [
-            f"`{name}`: {first.data['name']}, {first.data['num_classes']} classes",
-            first.strategy["name"],
-            f"{first.data['num_train']:,}",
-            f"{first.params['trainable'] / first.params['total']:.1%}",
+            f"`{name}`: {first.data.name}, {first.data.num_classes} classes",
+            first.strategy.name,
+            f"{first.data.num_train:,}",
+            f"{first.params.trainable / first.params.total:.1%}",
             _spread([r.metrics["test/accuracy"] for r in records]),
             _spread([r.metrics["test/balanced_accuracy"] for r in records]),
             str(len(records)),
-            f"{statistics.median(r.cost['wall_s'] for r in records):.0f} s",
+            f"{statistics.median(r.cost.wall_s for r in records):.0f} s",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from thawline.advisor.look import draw_sample, look
+from thawline.advisor.look import Look, Sample, draw_sample, look
 from thawline.advisor.pilot import PILOT
 from thawline.advisor.profile import GRIDS
 from thawline.data.sources.source import ImageSource
 from thawline.features.feature_cache import FeatureCache
+from thawline.machine.compute import Compute
+from thawline.machine.precision import Precision
 from thawline.models.backbone import Backbone
 
 
@@ -28,11 +30,12 @@ def test_a_sample_holds_one_image_of_each_group_and_every_class_in_proportion() 
     assert drawn.tolist() != draw_sample(labels, groups, pool, num_images=20, seed=1).tolist()
 
 
-def seen(colours: ImageSource, backbone: Backbone, folder: Path, *, has_source: bool = True, max_gb: float = 1.0):  # type: ignore[no-untyped-def]
-    return look(
-        colours, np.arange(24), np.arange(24, 32), backbone, dtype=torch.float32, device=torch.device("cpu"),
-        cache=FeatureCache(folder, max_bytes=int(max_gb * 1e9)), has_source=has_source,
-    )  # fmt: skip
+CPU = Compute(torch.device("cpu"), Precision(torch.float32, "32-true"))
+
+
+def seen(colours: ImageSource, backbone: Backbone, folder: Path, *, max_gb: float = 1.0) -> Look:
+    sample = Sample(colours, np.arange(24), np.arange(24, 32))
+    return look(sample, backbone, CPU, cache=FeatureCache(folder, max_bytes=int(max_gb * 1e9)))
 
 
 def test_every_stage_is_probed_and_measured(colours: ImageSource, tiny_backbone: Backbone, tmp_path: Path) -> None:
@@ -45,7 +48,7 @@ def test_every_stage_is_probed_and_measured(colours: ImageSource, tiny_backbone:
     assert profile.distances is not None
     assert all(reading is not None for reading in profile.distances.stages)
     assert found.images.shape == (24, 3, 32, 32)
-    assert found.sample.tolist() == list(range(24))
+    assert found.sample.train.tolist() == list(range(24))
     assert found.rows is not None
     assert len(found.rows) == 24 + 8
     with torch.no_grad():
@@ -72,4 +75,5 @@ def test_without_room_in_the_cache_it_does_without(
 
 
 def test_random_weights_have_no_source(colours: ImageSource, tiny_backbone: Backbone, tmp_path: Path) -> None:
-    assert seen(colours, tiny_backbone, tmp_path, has_source=False).profile.distances is None
+    tiny_backbone.pretrained = False
+    assert seen(colours, tiny_backbone, tmp_path).profile.distances is None

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from thawline.advisor.pilot import NUM_FOLDS, PILOT, Pilot, pilot_seconds, run_pilot
 from thawline.data.sources.source import IntArray
+from thawline.machine.compute import Compute
 from thawline.machine.precision import Precision
 from thawline.models.backbone import Backbone
 from thawline.models.digests import checksum
@@ -34,7 +35,7 @@ def sample(backbone: Backbone, *, num_images: int = 48, told_apart: bool = True)
 def pilot(backbone: Backbone, rows: Tensor, labels: IntArray, groups: IntArray | None = None) -> Pilot:
     """The last 12 images are held out."""
     groups = np.arange(len(labels)) if groups is None else groups
-    return run_pilot(backbone, rows, labels, groups[:-12], precision=FP32, device=CPU)
+    return run_pilot(backbone, rows, labels, groups[:-12], compute=Compute(CPU, FP32))
 
 
 def share(correct: Tensor) -> float:

@@ -13,9 +13,11 @@ from thawline.callbacks.seed_each_step import SeedEachStep
 from thawline.data.sources.source import ImageSource
 from thawline.features.extract import Mode, Tap
 from thawline.features.feature_cache import FeatureCache
-from thawline.features.fill import Wanted, fill
+from thawline.features.fill import Extraction, Wanted, fill
+from thawline.features.stored_dataset import StoredSplits
 from thawline.freezing.bound_plan import bind
 from thawline.models.backbone import build_backbone
+from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.heads import LinearHead
 from thawline.settings.data_settings import AugmentSettings, LoaderSettings
 from thawline.settings.optim_settings import OptimSettings
@@ -51,7 +53,11 @@ def train(
     per_epoch = data.num_train_batches
     steps = Steps(per_epoch, per_epoch, per_epoch * epochs, epochs, 1.0)
     classifier = TransferClassifier(
-        bound, num_classes=4, optim=OptimSettings(lr=0.01, backbone_lr=1e-3), steps=steps, prefix_dtype=mode.dtype
+        bound,
+        num_classes=4,
+        optim=OptimSettings(lr=0.01, backbone_lr=1e-3),
+        steps=steps,
+        prefix=FrozenPrefix(backbone, dtype=mode.dtype),
     )
     if folder is not None:
         cut = backbone.num_stages - depth
@@ -59,9 +65,8 @@ def train(
         wanted += [Wanted(data.dataset("val"), 1, random_views=False)]
         backbone.eval()
         cache = FeatureCache(folder, max_bytes=10**9)
-        arrays = fill(wanted, backbone, cache=cache, taps=[Tap(cut)], mode=mode, device=torch.device("cpu"))
-        data.use_stored({"train": arrays[0], "val": arrays[1]})
-        classifier.entry = cut
+        arrays = fill(wanted, backbone, [Tap(cut)], Extraction(cache, mode))
+        data.read_from(StoredSplits(cut, {"train": arrays[0], "val": arrays[1]}))
         bound.apply(0)
     classifier.train()
     trainer = L.Trainer(

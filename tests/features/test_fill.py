@@ -16,7 +16,7 @@ from thawline.features import feature_cache as cache_module
 from thawline.features import fill as fill_module
 from thawline.features.extract import Mode, PrefixRunner, Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache, cache_key
-from thawline.features.fill import Wanted, about, ahead, fill
+from thawline.features.fill import Extraction, Wanted, about, ahead, fill
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.fused import fuse
 from thawline.settings.data_settings import AugmentSettings, LoaderSettings
@@ -124,11 +124,11 @@ def test_one_pass_serves_every_cut_and_a_second_call_none(
     tiny_backbone.eval()
     wanted = [Wanted(dataset(tiny_backbone, colours), 1, random_views=False)]
     cache = FeatureCache(tmp_path, max_bytes=10**9)
-    ((first, last),) = fill(wanted, tiny_backbone, cache=cache, taps=[Tap(4), Tap(7)], mode=FP32, device=CPU)
+    ((first, last),) = fill(wanted, tiny_backbone, [Tap(4), Tap(7)], Extraction(cache, FP32))
     assert passes == [(4, 7)]
-    ((again,),) = fill(wanted, tiny_backbone, cache=cache, taps=[Tap(4)], mode=FP32, device=CPU)
+    ((again,),) = fill(wanted, tiny_backbone, [Tap(4)], Extraction(cache, FP32))
     assert passes == [(4, 7)]
-    fill(wanted, tiny_backbone, cache=cache, taps=[Tap(4), Tap(5), Tap(7)], mode=FP32, device=CPU)
+    fill(wanted, tiny_backbone, [Tap(4), Tap(5), Tap(7)], Extraction(cache, FP32))
     assert passes == [(4, 7), (5,)]
     images = torch.stack([wanted[0].dataset[0, i][0] for i in range(len(wanted[0].dataset))])
     with torch.no_grad():
@@ -147,7 +147,7 @@ def test_pooled_features_of_every_stage_come_from_the_same_pass(
     pooled = [Tap(cut, grid=1) for cut in range(1, tiny_backbone.num_stages + 1)]
     cache = FeatureCache(tmp_path, max_bytes=10**9)
     wanted = [Wanted(images, 1, random_views=False)]
-    ((*features, boundary),) = fill(wanted, tiny_backbone, cache=cache, taps=[*pooled, Tap(5)], mode=FP32, device=CPU)
+    ((*features, boundary),) = fill(wanted, tiny_backbone, [*pooled, Tap(5)], Extraction(cache, FP32))
     assert len(passes) == 1
     with torch.no_grad():
         normal = tiny_backbone.normalize(torch.stack([images[0, i][0] for i in range(len(images))]))
@@ -197,7 +197,7 @@ def test_a_pass_that_fails_leaves_nothing(tiny_backbone: Backbone, colours: Sour
     tiny_backbone.eval()
     cache = FeatureCache(tmp_path, max_bytes=10**9)
     with pytest.raises(OSError, match="unreadable"):
-        fill([Wanted(images, 1, random_views=False)], tiny_backbone, cache=cache, taps=[Tap(7)], mode=FP32, device=CPU)
+        fill([Wanted(images, 1, random_views=False)], tiny_backbone, [Tap(7)], Extraction(cache, FP32))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -223,7 +223,7 @@ def test_two_runs_that_want_the_same_at_once_compute_it_once(
 
     def run(_: int) -> Any:
         cache = FeatureCache(tmp_path, max_bytes=10**9)
-        return fill(wanted, tiny_backbone, cache=cache, taps=[Tap(4), Tap(7)], mode=FP32, device=CPU)
+        return fill(wanted, tiny_backbone, [Tap(4), Tap(7)], Extraction(cache, FP32))
 
     with ThreadPoolExecutor(2) as pool:
         (first,), (second,) = pool.map(run, range(2))

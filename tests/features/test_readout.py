@@ -7,6 +7,7 @@ from thawline.errors import UserError
 from thawline.features.extract import Mode, PrefixRunner, Tap
 from thawline.features.readout import Readout, make_readout
 from thawline.models.backbone import Backbone
+from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse
 from thawline.settings.strategy_settings import StrategySettings
 
@@ -19,7 +20,7 @@ def settings(stages: object, grid: int = 2) -> StrategySettings:
 
 def test_features_of_the_stages_stand_side_by_side(tiny_backbone: Backbone) -> None:
     backbone = tiny_backbone.eval()
-    read = Readout((4, 6), 2)(backbone, IMAGES, dtype=torch.float32, fused=None)
+    read = Readout((4, 6), 2)(FrozenPrefix(backbone), IMAGES)
     with torch.no_grad():
         x = backbone.normalize(IMAGES)
         fifth, last = backbone.prefix(x, 5), backbone(x)
@@ -35,7 +36,7 @@ def test_from_images_the_head_reads_what_a_store_holds(tiny_backbone: Backbone, 
     fused = fuse(backbone, 7) if dtype == torch.bfloat16 else None
     mode = Mode(dtype, "eager" if fused is None else "fused", 3)
     stored = torch.cat(PrefixRunner(backbone, readout.taps, mode, fused=fused)(IMAGES), 1)
-    assert torch.equal(readout(backbone, IMAGES, dtype=dtype, fused=fused), stored)
+    assert torch.equal(readout(FrozenPrefix(backbone, dtype=dtype, fused=fused), IMAGES), stored)
 
 
 def test_stages_go_by_number_and_name_from_the_images_up(tiny_backbone: Backbone) -> None:

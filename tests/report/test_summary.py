@@ -1,6 +1,7 @@
 """The last screen holds what the record holds."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from rich.console import Console, RenderableType
 
 from thawline.freezing.status import StageStatus, trainable_line
 from thawline.freezing.status_table import plan_markdown, plan_table, status_markdown, status_table
+from thawline.report.record_sections import AdviceSection, FreezeSection
 from thawline.report.run_record import RunRecord
 from thawline.report.summary import next_steps, summary_panel
 
@@ -82,7 +84,7 @@ def test_status_as_table_and_as_markdown() -> None:
 )
 def test_summary_tells_the_plan(strategy: dict[str, object], says: str) -> None:
     told = record()
-    told.strategy |= strategy
+    told.strategy = replace(told.strategy, **strategy)
     assert says in text(summary_panel(told))
 
 
@@ -95,7 +97,7 @@ def test_summary_tells_the_plan(strategy: dict[str, object], says: str) -> None:
 )
 def test_summary_tells_what_was_checked(freeze: dict[str, object], says: str) -> None:
     told = record()
-    told.freeze = freeze
+    told.freeze = FreezeSection(**freeze)  # type: ignore[arg-type]
     assert says in text(summary_panel(told))
 
 
@@ -107,14 +109,14 @@ def test_plan_as_table_and_as_markdown() -> None:
 
 def test_the_path_of_the_run_stands_on_a_line_of_its_own() -> None:
     long = Path("outputs") / ("a" * 200)
-    assert next_steps(long, Path("outputs"), {}).splitlines() == [
+    assert next_steps(long, Path("outputs"), AdviceSection()).splitlines() == [
         f"run      {long}",
         "compare  tensorboard --logdir outputs",
     ]
 
 
 def test_what_else_an_unsure_advice_would_run_is_named() -> None:
-    advice = {"commands": ["python train.py a", "python train.py b"]}
+    advice = AdviceSection(commands=["python train.py a", "python train.py b"])
     assert next_steps(Path("r"), Path("outputs"), advice).splitlines() == [
         "run      r",
         "next     python train.py b   # the advice is not sure",

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
+from thawline.runs.composed import resolve
 from thawline.runs.config import (
     loader_settings,
     model_settings,
     optim_settings,
-    resolve,
     strategy_settings,
 )
 

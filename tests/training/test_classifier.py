@@ -11,6 +11,7 @@ from thawline.errors import UserError
 from thawline.features.readout import Readout
 from thawline.freezing.bound_plan import bind
 from thawline.models.backbone import Backbone
+from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse
 from thawline.models.heads import LinearHead
 from thawline.settings.optim_settings import OptimSettings
@@ -129,7 +130,7 @@ def test_bf16_in_the_prefix_changes_the_logits_a_little_and_their_type_not(tiny_
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     with torch.no_grad():
         exact = model(images)
-        model.prefix_dtype = torch.bfloat16
+        model.prefix = FrozenPrefix(tiny_backbone, dtype=torch.bfloat16)
         rounded = model(images)
     assert rounded.dtype == torch.float32
     assert 0 < (rounded - exact).abs().max() < 0.05 * exact.abs().max()
@@ -175,20 +176,21 @@ def test_the_head_computes_in_fp32_under_autocast(tiny_backbone: Backbone) -> No
 
 def test_the_fused_form_runs_the_stages_that_never_train(tiny_backbone: Backbone) -> None:
     model = classifier(tiny_backbone, unfreeze_depth=2)
-    model.prefix_dtype = torch.bfloat16
+    model.prefix = FrozenPrefix(tiny_backbone, dtype=torch.bfloat16)
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     model.eval()
     plain = model(images)
-    model.fused = fuse(tiny_backbone, 5)
-    assert model.fused is not None
+    fused = fuse(tiny_backbone, 5)
+    assert fused is not None
+    model.prefix = FrozenPrefix(tiny_backbone, dtype=torch.bfloat16, fused=fused)
     seen: list[tuple[int, int]] = []
-    between = model.fused.between
+    between = fused.between
 
     def spying(x: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         seen.append((start, stop))
         return between(x, start, stop)
 
-    model.fused.between = spying  # type: ignore[method-assign]
+    fused.between = spying  # type: ignore[method-assign]
     torch.testing.assert_close(model(images), plain, atol=0.05, rtol=0.05)
     assert seen == [(0, 5)]
 

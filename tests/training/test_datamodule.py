@@ -14,6 +14,7 @@ from PIL import Image
 from thawline.data import keep
 from thawline.data.input_spec import InputSpec
 from thawline.data.sources.source import ImageSource
+from thawline.features.stored_dataset import StoredSplits
 from thawline.settings.data_settings import AugmentSettings, LoaderSettings
 from thawline.training.datamodule import ImageDataModule
 
@@ -139,7 +140,7 @@ def test_workers_keep_images_from_one_epoch_to_the_next(colours: ImageSource, mo
 def test_nothing_is_kept_once_activations_are_stored(colours: ImageSource) -> None:
     data = module(colours, keep_decoded=True)
     assert data.dataset("train", again=True).keep is not None
-    data.use_stored({})
+    data.read_from(StoredSplits(1, {}))
     assert data.dataset("train", again=True).keep is None
 
 

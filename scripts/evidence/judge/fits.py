@@ -78,12 +78,14 @@ def _fine_tune(option: Option, prepared: Prepared, seed: int, rate: float | None
     split, cut = prepared.splits[seed], option.num_frozen(backbone.num_stages)
     rows = prepared.stored[Tap(cut)] if cut else prepared.images
     loaders = {
-        name: batches_of_rows(rows[split[name]], prepared.labels[split[name]], training=name == "train", seed=seed)
+        name: batches_of_rows(
+            rows[split[name]], prepared.labels[split[name]], cut=cut, training=name == "train", seed=seed
+        )
         for name in split
     }
     model = classifier_on_rows(
         option, backbone, num_rows=len(split["train"]), num_classes=prepared.num_classes, rate=rate,
-        prefix_dtype=torch.bfloat16,
+        dtype=torch.bfloat16,
     )  # fmt: skip
     keep = _KeepBest()
     trainer = L.Trainer(

@@ -16,11 +16,12 @@ from thawline.advisor.pilot import PILOT, run_pilot
 from thawline.advisor.profile import GRIDS, depth_profile, pooled_taps
 from thawline.data.sources.source import IntArray, Split
 from thawline.features.extract import Tap
+from thawline.machine.compute import Compute
 from thawline.machine.precision import Precision
 from thawline.models.backbone import Backbone, build_backbone
 
 _BATCH = 64
-_PRECISION = Precision(torch.bfloat16, "bf16-mixed")  # as judge/fits.py trains
+_COMPUTE = Compute(torch.device("cpu"), Precision(torch.bfloat16, "bf16-mixed"))  # as judge/fits.py trains
 
 
 def evidence(prepared: Prepared) -> list[dict[str, Any]]:
@@ -40,7 +41,7 @@ def _of_split(prepared: Prepared, backbone: Backbone, split: Mapping[Split, IntA
     profile = depth_profile(features, labels, train, stage_names=names, distances=distances)
     looked = time.perf_counter()
     rows = prepared.stored[Tap(PILOT.num_frozen(backbone.num_stages))][both]
-    pilot = run_pilot(backbone, rows, labels, train, precision=_PRECISION, device=torch.device("cpu"))
+    pilot = run_pilot(backbone, rows, labels, train, compute=_COMPUTE)
     found = evidence_of(profile, pilot, num_train=len(train), num_classes=prepared.num_classes)
     return {
         "evidence": asdict(found), "seconds": looked - start, "pilot_seconds": time.perf_counter() - looked,

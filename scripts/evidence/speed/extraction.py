@@ -23,7 +23,7 @@ from thawline.data.sources.source import ImageSource, IntArray, Split
 from thawline.data.transforms import eval_transform
 from thawline.features.extract import Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache
-from thawline.features.fill import Wanted, fill
+from thawline.features.fill import Extraction, Wanted, fill
 from thawline.machine.memory import keep_freed_memory
 from thawline.machine.precision import choose_precision
 from thawline.models.backbone import Backbone, build_backbone
@@ -87,9 +87,7 @@ def pass_s(
     start = time.perf_counter()
     fused = fuse_where_faster(backbone, cut, dtype=dtype, device=device)
     mode = choose_mode(wanted.num_rows, dtype=dtype, fused=fused is not None, batch_size=_BATCH)
-    fill(
-        [wanted], backbone, cache=cache, taps=[Tap(cut)], mode=mode, device=device, fused=fused, num_workers=num_workers
-    )
+    fill([wanted], backbone, [Tap(cut)], Extraction(cache, mode, device, fused, num_workers))
     return time.perf_counter() - start
 
 

@@ -15,6 +15,7 @@ from speed.modes import ALLOCATORS, DEPTHS, MODES
 from thawline.freezing.bound_plan import bind
 from thawline.machine.memory import keep_freed_memory
 from thawline.models.backbone import build_backbone
+from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse
 from thawline.models.heads import LinearHead
 from thawline.settings.optim_settings import OptimSettings
@@ -46,9 +47,10 @@ def measure(*, batch: int, num_steps: int, size: int) -> dict[str, float]:
         model.to(device).train()
         optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=_LR)
         for name, mode in MODES.items():
-            model.prefix_dtype = torch.bfloat16 if mode.bf16_prefix else torch.float32
+            dtype = torch.bfloat16 if mode.bf16_prefix else torch.float32
             fusable = mode.bf16_prefix and device.type == "cpu"
-            model.fused = fuse(backbone, backbone.num_stages - depth) if fusable else None
+            fused = fuse(backbone, backbone.num_stages - depth) if fusable else None
+            model.prefix = FrozenPrefix(backbone, dtype=dtype, fused=fused)
             seconds = [_step_s(model, optimizer, (images, labels), mode.training) for _ in range(num_steps + 1)]
             rates[f"{depth}/{name}"] = round(batch / statistics.median(seconds[1:]), 1)
     return rates
@@ -57,6 +59,7 @@ def measure(*, batch: int, num_steps: int, size: int) -> dict[str, float]:
 def _step_s(model: TransferClassifier, optimizer: torch.optim.Optimizer, batch: Batch, training: str) -> float:
     """Seconds of forward, backward and step."""
     images, labels = batch
+    assert isinstance(images, torch.Tensor)
     start = time.perf_counter()
     with arithmetic(training, images.device):
         loss = F.cross_entropy(model(images).float(), labels)

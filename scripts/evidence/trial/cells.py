@@ -53,7 +53,7 @@ class Cell:
 
     def cost(self, strategy: str, key: str) -> float:
         """Median over the seeds of an entry of run.json's `cost`."""
-        return statistics.median(float(record.cost[key]) for record in self.runs[strategy].values())
+        return statistics.median(float(getattr(record.cost, key)) for record in self.runs[strategy].values())
 
     def curve(self, strategy: str) -> tuple[list[float], list[list[float]]]:
         """Optimizer steps, and per seed the validation accuracy at each."""
@@ -73,8 +73,8 @@ def read_cells(paths: Sequence[Path]) -> list[Cell]:
     found: dict[str, dict[str, dict[int, RunRecord]]] = {name: {} for name in GUIDELINE}
     for run in collect(paths)[0]:
         record = run.record
-        if record.scenario in found and record.strategy["name"] in STRATEGIES:
-            found[record.scenario].setdefault(record.strategy["name"], {})[record.seed] = record
+        if record.scenario in found and record.strategy.name in STRATEGIES:
+            found[record.scenario].setdefault(record.strategy.name, {})[record.seed] = record
     for name, runs in found.items():
         if missing := [strategy for strategy in STRATEGIES if strategy not in runs]:
             raise UserError(f"scenario={name}: no completed run of {', '.join(missing)}; run sweep=matrix to its end")

@@ -21,7 +21,7 @@ def verdicts(cells: Sequence[Cell]) -> str:
     rows = []
     for cell in cells:
         own = cell.accuracy(cell.guideline)
-        images = f"{cell.any_record.data['num_train']:,} images, {cell.any_record.data['name']}"
+        images = f"{cell.any_record.data.num_train:,} images, {cell.any_record.data.name}"
         rows.append(
             [f"`{cell.name}`: {images}", cell.guideline, own.text(), _best(cell), _verdict(cell), cell.best(VALIDATION)]
         )

@@ -30,17 +30,14 @@ def check_sample(labels: IntArray, *, name: str) -> None:
         )
 
 
-def caveats(
-    source: ImageSource, sample: IntArray, backbone: Backbone, *, has_source: bool, swept_with: Sequence[str]
-) -> list[str]:
+def caveats(source: ImageSource, sample: IntArray, backbone: Backbone, *, swept_with: Sequence[str]) -> list[str]:
     """Sentences, none where there is nothing to say.
 
     Args:
-        has_source: Whether the backbone's weights were learned.
         swept_with: Names of the backbones that the sweeps on other tasks were made with.
     """
     told = []
-    if not has_source:
+    if not backbone.pretrained:
         told.append("The weights are random: what stays frozen was never learned. Compare with strategy=from_scratch.")
     if backbone.name not in swept_with:
         told.append(f"The sweeps behind this were made with {' and '.join(swept_with)}, none with {backbone.name}.")

@@ -3,7 +3,7 @@
 import logging
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,13 +23,14 @@ from thawline.advisor.pilot import PILOT
 from thawline.advisor.profile import DepthProfile, depth_profile, pooled_taps
 from thawline.data.dataset import SplitDataset
 from thawline.data.photographs import photographs
-from thawline.data.sources.source import ImageSource, IntArray
+from thawline.data.sources.source import ImageSource, IntArray, Split
 from thawline.data.sources.subset import stratified_subset
 from thawline.data.transforms import eval_transform
 from thawline.errors import UserError
 from thawline.features.extract import Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache
-from thawline.features.fill import Wanted, ahead, fill
+from thawline.features.fill import Extraction, Wanted, ahead, fill
+from thawline.machine.compute import Compute
 from thawline.models.backbone import Backbone
 from thawline.models.fused import fuse_where_faster
 
@@ -37,6 +38,36 @@ _log = logging.getLogger(__name__)
 # Chosen: with 256 images the distance's spread over resamples is 0.01 to 0.05 wide (docs/distance.md).
 MAX_DISTANCE_IMAGES = 256
 _BATCH = 32
+_TRAIN_PER_VAL = 4  # training images that are looked at for a validation image; chosen: about as they are split
+_LOOKED_AT: tuple[Split, Split] = ("train", "val")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Images that are looked at.
+
+    Attributes:
+        train, held_out: Indices of training and of validation images in the source, (N,) and (V,), int64. The folds
+            and the distance are of the training images.
+    """
+
+    source: ImageSource
+    train: IntArray
+    held_out: IntArray
+
+    @property
+    def both(self) -> IntArray:
+        return np.concatenate([self.train, self.held_out])
+
+    @property
+    def labels(self) -> IntArray:
+        """Class indices of both, (N + V,)."""
+        return self.source.labels[self.both]
+
+    @property
+    def groups(self) -> IntArray:
+        """Of the training images, (N,)."""
+        return self.source.groups[self.train]
 
 
 @dataclass(frozen=True)
@@ -44,7 +75,6 @@ class Look:
     """What was seen, and how long it took.
 
     Attributes:
-        sample, held_out: Indices of training and of validation images in the source, (N,) and (V,).
         profile: Distance and probes.
         rows: Activations where the pilot begins, (N + V, *row); None where the backbone has too few stages.
         images: A batch of the sample, uint8, (B, 3, S, S), on the device.
@@ -52,12 +82,21 @@ class Look:
             cache.
     """
 
-    sample: IntArray
-    held_out: IntArray
+    sample: Sample
     profile: DepthProfile
     rows: Tensor | None
     images: Tensor
     image_s: float
+
+
+def draw_both(source: ImageSource, splits: Mapping[Split, IntArray], *, num_images: int, seed: int) -> Sample:
+    """Up to `num_images` training images, and validation images in the proportion in which they are split."""
+    sizes = {"train": num_images, "val": num_images // _TRAIN_PER_VAL}
+    train, held_out = (
+        draw_sample(source.labels, source.groups, splits[split], num_images=sizes[split], seed=seed)
+        for split in _LOOKED_AT
+    )
+    return Sample(source, train, held_out)
 
 
 def draw_sample(labels: IntArray, groups: IntArray, pool: IntArray, *, num_images: int, seed: int) -> IntArray:
@@ -69,68 +108,38 @@ def draw_sample(labels: IntArray, groups: IntArray, pool: IntArray, *, num_image
     return leaders[stratified_subset(labels[leaders], num_images, seed=seed)]
 
 
-def look(
-    source: ImageSource,
-    sample: IntArray,
-    held_out: IntArray,
-    backbone: Backbone,
-    *,
-    dtype: torch.dtype,
-    device: torch.device,
-    cache: FeatureCache,
-    has_source: bool,
-    num_workers: int = 0,
-) -> Look:
-    """Pass images through the frozen backbone, once for the features and, a part of them, once for the distance.
-
-    Args:
-        sample: Indices of training images in `source`: the folds, and what the distance is measured on.
-        held_out: Indices of validation images.
-        dtype: In which the backbone computes.
-        has_source: Whether its weights were learned, so that there is a source to be distant from.
-    """
-    backbone.to(device).eval()
-    both = np.concatenate([sample, held_out])
+def look(sample: Sample, backbone: Backbone, compute: Compute, *, cache: FeatureCache, num_workers: int = 0) -> Look:
+    """Pass images through the frozen backbone, once for the features and, a part of them, once for the distance."""
+    backbone.to(compute.device).eval()
     images, others = (
-        SplitDataset(source, part, transform=eval_transform(backbone.input), seed=0, random_views=False)
-        for part in (sample, held_out)
+        SplitDataset(sample.source, part, transform=eval_transform(backbone.input), seed=0, random_views=False)
+        for part in (sample.train, sample.held_out)
     )
     start = time.perf_counter()
-    features = _features([images, others], backbone, dtype=dtype, device=device, cache=cache, num_workers=num_workers)
-    image_s = (time.perf_counter() - start) / len(both)
-    part = np.unique(np.linspace(0, len(sample) - 1, min(len(sample), MAX_DISTANCE_IMAGES)).astype(np.int64))
-    batches = [batch.to(device) for batch in _batches(images, part)]
-    distances = source_distances(backbone, batches, dtype=dtype) if has_source else None
-    profile = depth_profile(
-        features,
-        source.labels[both],
-        source.groups[sample],
-        stage_names=tuple(stage.name for stage in backbone.stages),
-        distances=distances,
-    )
-    return Look(sample, held_out, profile, features.get(_pilot_tap(backbone)), batches[0], image_s)
+    features = _features([images, others], backbone, compute, cache=cache, num_workers=num_workers)
+    image_s = (time.perf_counter() - start) / len(sample.both)
+    num_train = len(sample.train)
+    part = np.unique(np.linspace(0, num_train - 1, min(num_train, MAX_DISTANCE_IMAGES)).astype(np.int64))
+    batches = [batch.to(compute.device) for batch in _batches(images, part)]
+    distances = source_distances(backbone, batches, dtype=compute.precision.prefix) if backbone.pretrained else None
+    names = tuple(stage.name for stage in backbone.stages)
+    profile = depth_profile(features, sample.labels, sample.groups, stage_names=names, distances=distances)
+    return Look(sample, profile, features.get(_pilot_tap(backbone)), batches[0], image_s)
 
 
 def _features(
-    splits: Sequence[SplitDataset],
-    backbone: Backbone,
-    *,
-    dtype: torch.dtype,
-    device: torch.device,
-    cache: FeatureCache,
-    num_workers: int,
+    splits: Sequence[SplitDataset], backbone: Backbone, compute: Compute, *, cache: FeatureCache, num_workers: int
 ) -> dict[Tap, Tensor]:
     taps = pooled_taps(backbone.num_stages)
     if PILOT.fits(backbone.num_stages):
         taps.append(_pilot_tap(backbone))
+    dtype, device = compute.precision.prefix, compute.device
     fused = fuse_where_faster(backbone, backbone.num_stages, dtype=dtype, device=device)
     mode = choose_mode(sum(map(len, splits)), dtype=dtype, fused=fused is not None, batch_size=_BATCH)
     wanted = [Wanted(images, 1, random_views=False) for images in splits]
 
     def filled(where: FeatureCache) -> dict[Tap, Tensor]:
-        stores = fill(
-            wanted, backbone, cache=where, taps=taps, mode=mode, device=device, fused=fused, num_workers=num_workers
-        )
+        stores = fill(wanted, backbone, taps, Extraction(where, mode, device, fused, num_workers))
         per_tap = zip(taps, zip(*stores, strict=True), strict=True)
         return {tap: torch.cat([array.rows(range(len(array))) for array in arrays]) for tap, arrays in per_tap}
 

@@ -11,12 +11,14 @@ from typing import Any, cast
 import lightning as L
 import numpy as np
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor
 
 from thawline.advisor.on_rows import batches_of_rows, classifier_on_rows
 from thawline.advisor.options import BATCH_SIZE, USUAL_RATE, Option, epochs_of
 from thawline.data.sources.source import IntArray
 from thawline.features.ridge import make_folds
+from thawline.machine.compute import Compute
 from thawline.machine.precision import Precision
 from thawline.models.backbone import Backbone
 from thawline.training.classifier import TransferClassifier
@@ -52,8 +54,7 @@ def run_pilot(
     labels: IntArray,
     groups: IntArray,
     *,
-    precision: Precision,
-    device: torch.device,
+    compute: Compute,
     seed: int = 0,
 ) -> Pilot:
     """Classify each of the first N images by a model fitted on other folds, the V others by one fitted on all N.
@@ -80,8 +81,8 @@ def run_pilot(
             model = classifier_on_rows(
                 PILOT, copy.deepcopy(backbone), num_rows=len(seen), num_classes=int(targets.max()) + 1, rate=USUAL_RATE
             )
-            _train(model, rows[seen], targets[seen], precision=precision, device=device, seed=seed)
-            return _right(model.to(device), rows[unseen], targets[unseen], precision=precision)
+            _train(model, rows[seen], targets[seen], compute=compute, seed=seed)
+            return _right(model.to(compute.device), rows[unseen], targets[unseen], precision=compute.precision)
 
     for fold in np.unique(folds):
         seen, unseen = (torch.from_numpy(rule.nonzero()[0]) for rule in (folds != fold, folds == fold))
@@ -95,20 +96,19 @@ def _num_steps(num_rows: int) -> int:
     return epochs * max(1, num_rows // BATCH_SIZE)
 
 
-def _train(
-    model: TransferClassifier, rows: Tensor, labels: Tensor, *, precision: Precision, device: torch.device, seed: int
-) -> None:
+def _train(model: TransferClassifier, rows: Tensor, labels: Tensor, *, compute: Compute, seed: int) -> None:
     trainer = L.Trainer(
-        accelerator="gpu" if device.type == "cuda" else device.type, devices=1, precision=cast(Any, precision.trainer),
+        accelerator="cpu" if compute.on_cpu else "gpu", devices=1, precision=cast(Any, compute.precision.trainer),
         max_epochs=model.rates.steps.epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0,
     )  # fmt: skip
-    trainer.fit(model, batches_of_rows(rows, labels, training=True, seed=seed))
+    trainer.fit(model, batches_of_rows(rows, labels, cut=model.backbone.frozen_prefix, training=True, seed=seed))
 
 
 def _right(model: TransferClassifier, rows: Tensor, labels: Tensor, *, precision: Precision) -> Tensor:
     model.eval()
     low = precision.trainer != "32-true"
     with torch.no_grad(), torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=low):
-        batches = batches_of_rows(rows, labels, training=False, seed=0)
-        return torch.cat([model(some.to(model.device)).argmax(1).cpu() == targets for some, targets in batches])
+        batches = batches_of_rows(rows, labels, cut=model.backbone.frozen_prefix, training=False)
+        on_device = ((move_data_to_device(some, model.device), targets) for some, targets in batches)
+        return torch.cat([model(some).argmax(1).cpu() == targets for some, targets in on_device])

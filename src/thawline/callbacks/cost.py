@@ -107,12 +107,12 @@ class CostCallback(L.Callback):
             self._counting = False
             counted = self._flops.get_total_flops()
             self._step_flops = counted * trainer.world_size
-            self.cost.forward_flops = self._forward_flops / len(batch[0])
-            self.cost.backward_flops = (counted - self._forward_flops) / len(batch[0])
+            self.cost.forward_flops = self._forward_flops / len(batch[1])
+            self.cost.backward_flops = (counted - self._forward_flops) / len(batch[1])
             self.cost.saved_activation_bytes = max(self.cost.saved_activation_bytes, self._saved[0])
         else:
             self._train_s += now - self._batch_start
-            self._timed_images += len(batch[0]) * trainer.world_size
+            self._timed_images += len(batch[1]) * trainer.world_size
         self.cost.train_flops += self._step_flops
         self._batch_start = now
 

@@ -22,6 +22,7 @@ from thawline.models.digests import checksum
 from thawline.models.fused import FusedPrefix
 
 _T = TypeVar("_T")
+_CPU = torch.device("cpu")
 _log = logging.getLogger(__name__)
 _OF_A_TAP = ("cut", "grid", "stage", "weights")  # keys in which the stores of one pass differ
 _LIBRARIES = ("torch", "torchvision", "timm", "pillow")  # that decode, transform and compute
@@ -65,40 +66,44 @@ def about(wanted: Wanted, backbone: Backbone, *, tap: Tap, mode: Mode, device: t
     }
 
 
-def fill(
-    wanted: Sequence[Wanted],
-    backbone: Backbone,
-    *,
-    cache: FeatureCache,
-    taps: Sequence[Tap],
-    mode: Mode,
-    device: torch.device,
-    fused: FusedPrefix | None = None,
-    num_workers: int = 0,
-) -> list[list[StoredArray]]:
+@dataclass(frozen=True)
+class Extraction:
+    """How a pass over images computes, and where it keeps what it computed.
+
+    Attributes:
+        fused: The prefix in its fused form, for a mode of that style.
+    """
+
+    cache: FeatureCache
+    mode: Mode
+    device: torch.device = _CPU
+    fused: FusedPrefix | None = None
+    num_workers: int = 0
+
+
+def fill(wanted: Sequence[Wanted], backbone: Backbone, taps: Sequence[Tap], how: Extraction) -> list[list[StoredArray]]:
     """The stores of every wanted split at every tap, from the cache or from one pass.
 
-    The backbone, in eval mode, is on `device`.
+    The backbone, in eval mode, is on `how.device`.
 
-    Args:
-        fused: The prefix in its fused form, for a mode of that style.
     Returns:
         Per split, per tap.
     Raises:
         OSError: The cache cannot be written, or has no room.
     """
+    cache = how.cache
     runner: PrefixRunner | None = None
     filled = []
     for split in wanted:
-        keys = {tap: about(split, backbone, tap=tap, mode=mode, device=device) for tap in taps}
+        keys = {tap: about(split, backbone, tap=tap, mode=how.mode, device=how.device) for tap in taps}
         found = _stored(cache, keys)
         if len(found) < len(taps):
             with cache.alone({name: value for name, value in keys[taps[0]].items() if name not in _OF_A_TAP}):
                 found = _stored(cache, keys)  # another run may have computed them meanwhile
                 if missing := [tap for tap in taps if tap not in found]:
                     if runner is None or runner.taps != tuple(missing):
-                        runner = PrefixRunner(backbone, missing, mode, fused=fused)
-                    _pass(split, runner, cache, [keys[tap] for tap in missing], device, num_workers)
+                        runner = PrefixRunner(backbone, missing, how.mode, fused=how.fused)
+                    _pass(split, runner, [keys[tap] for tap in missing], how)
                     found |= _stored(cache, {tap: keys[tap] for tap in missing})
         if len(found) < len(taps):
             raise OSError(f"{cache.folder}: a store that was just written is gone")
@@ -111,21 +116,14 @@ def _stored(cache: FeatureCache, keys: Mapping[Tap, Mapping[str, Any]]) -> dict[
     return {tap: array for tap, key in keys.items() if (array := cache.get(key)) is not None}
 
 
-def _pass(
-    split: Wanted,
-    runner: PrefixRunner,
-    cache: FeatureCache,
-    keys: Sequence[dict[str, Any]],
-    device: torch.device,
-    num_workers: int,
-) -> None:
+def _pass(split: Wanted, runner: PrefixRunner, keys: Sequence[dict[str, Any]], how: Extraction) -> None:
     writers: list[StoreWriter] = []
     start = time.perf_counter()
     try:
-        for images in _batches(split, runner.mode.batch_size, num_workers):
-            found = runner(images.to(device))
+        for images in _batches(split, runner.mode.batch_size, how.num_workers):
+            found = runner(images.to(how.device))
             if not writers:
-                writers = cache.writers(keys, [_spec(rows) for rows in found], num_rows=split.num_rows)
+                writers = how.cache.writers(keys, [_spec(rows) for rows in found], num_rows=split.num_rows)
             for writer, activations in zip(writers, found, strict=True):
                 writer.append(activations)
         for writer in writers:

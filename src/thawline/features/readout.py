@@ -9,7 +9,7 @@ from thawline.errors import UserError
 from thawline.features.extract import Mode, PrefixRunner, Tap
 from thawline.freezing.plan import resolve_stages
 from thawline.models.backbone import Backbone
-from thawline.models.fused import FusedPrefix
+from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.settings.strategy_settings import StrategySettings
 
 
@@ -35,10 +35,10 @@ class Readout:
         """D."""
         return sum(backbone.pooled_width(index + 1, grid=self.grid) for index in self.stages)
 
-    def __call__(self, backbone: Backbone, images: Tensor, *, dtype: torch.dtype, fused: FusedPrefix | None) -> Tensor:
+    def __call__(self, prefix: FrozenPrefix, images: Tensor) -> Tensor:
         """Images (B, 3, S, S), uint8 -> (B, D), float32, without gradients; what `features/fill.py` stores."""
-        mode = Mode(dtype, "eager" if fused is None else "fused", batch_size=1)
-        parts = PrefixRunner(backbone, self.taps, mode, fused=fused)(images)
+        mode = Mode(prefix.dtype, "eager" if prefix.fused is None else "fused", batch_size=1)
+        parts = PrefixRunner(prefix.backbone, self.taps, mode, fused=prefix.fused)(images)
         return torch.cat(parts, 1)  # out of inference mode, so that the head can train on it
 
 

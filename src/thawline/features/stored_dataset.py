@@ -1,38 +1,60 @@
 """Batches of stored activations in the order in which the images would have come."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from thawline.data.dataset import EpochSampler, Key
+from thawline.data.sources.source import Split
+from thawline.features.activations import Activations
 from thawline.features.feature_store import StoredArray
 
 
-class StoredDataset(Dataset[tuple[Tensor, Tensor]]):
+@dataclass(frozen=True)
+class StoredSplits:
+    """What frozen stages computed of some splits.
+
+    Attributes:
+        cut: Stages before it are stored.
+        arrays: Per split as `StoredDataset` takes them.
+    """
+
+    cut: int
+    arrays: Mapping[Split, Sequence[StoredArray]]
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(array.num_bytes for of_split in self.arrays.values() for array in of_split)
+
+
+class StoredDataset(Dataset[tuple[Activations, Tensor]]):
     """A list of (epoch, i) -> (activations (B, *row), class indices (B,)); in epoch e view e mod K of every image.
 
     Args:
         arrays: Rows of view 0 of all images of the split, then those of view 1, and so on; of several arrays of
             vectors, the rows are put side by side.
         labels: Class indices of the split's images, (N,), int64.
+        cut: Where the activations enter the model.
     """
 
-    def __init__(self, arrays: Sequence[StoredArray], labels: Tensor) -> None:
+    def __init__(self, arrays: Sequence[StoredArray], labels: Tensor, *, cut: int) -> None:
         assert {len(array) for array in arrays} == {len(arrays[0])}, [len(array) for array in arrays]
         assert len(arrays[0]) % len(labels) == 0, (len(arrays[0]), len(labels))
         self.arrays = tuple(arrays)
         self.labels = labels
+        self.cut = cut
         self.num_views = len(arrays[0]) // len(labels)
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, keys: Sequence[Key]) -> tuple[Activations, Tensor]:
         positions = [position for _, position in keys]
         rows = [(epoch % self.num_views) * len(self.labels) + position for epoch, position in keys]
-        return self._rows(rows), self.labels[torch.tensor(positions)]
+        return Activations(self._rows(rows), self.cut), self.labels[torch.tensor(positions)]
 
     def everything(self) -> tuple[Tensor, Tensor]:
         """All rows of all K views, (K * N, *row), float32, and their class indices, (K * N,)."""

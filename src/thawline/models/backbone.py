@@ -26,6 +26,7 @@ class Backbone(nn.Module):
         stages: The depth axis, from the images up.
         training_stages: Indices of the stages that train; the others stay in eval mode whatever `train()` says.
         batchnorm_trains: Whether BatchNorm in training stages follows `train()`, or stays in eval mode too.
+        pretrained: Whether its weights were learned; False where they are random.
         num_features: D, width of the features that `forward` returns.
         input: Size and statistics of the images that the weights expect.
     """
@@ -33,7 +34,7 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: nn.Module, *, name: str, image_size: int | None = None) -> None:
+    def __init__(self, model: nn.Module, *, name: str, image_size: int | None = None, pretrained: bool = True) -> None:
         """
         Args:
             model: A timm model with `num_classes=0`, (B, 3, H, W) -> (B, D).
@@ -42,6 +43,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.name = name
         self.model = model
+        self.pretrained = pretrained
         self.input = _input_spec(model, image_size)
         self.stages: tuple[Stage, ...] = split_into_stages(model, input_size=(3, self.input.size, self.input.size))
         self.training_stages = frozenset(range(len(self.stages)))
@@ -156,7 +158,7 @@ def _pool_cells(x: Tensor, grid: int) -> Tensor:
 def build_backbone(name: str, *, weights: str, image_size: int | None = None) -> Backbone:
     """Create the model `name` with its weights (see `create_model`), in channels-last layout, cut into stages."""
     model = create_model(name, weights=weights, image_size=image_size)
-    backbone = Backbone(model, name=name, image_size=image_size)
+    backbone = Backbone(model, name=name, image_size=image_size, pretrained=weights != "none")
     return backbone.to(memory_format=torch.channels_last)
 
 

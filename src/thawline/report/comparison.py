@@ -64,7 +64,7 @@ def compare(runs: Sequence[Run], *, metric: str, baseline: Path | None = None) -
     """
     by_images: dict[str, list[Run]] = {}
     for run in runs:
-        by_images.setdefault(f"{run.record.data.get('name')} {run.record.data.get('fingerprint')}", []).append(run)
+        by_images.setdefault(f"{run.record.data.name} {run.record.data.fingerprint}", []).append(run)
     grouped = [group_runs(own) for own in by_images.values()]
     reference = _group_of(baseline, [group for groups in grouped for group in groups]) if baseline else None
     names = _data_names([own[0] for own in by_images.values()])
@@ -100,12 +100,12 @@ def _data_names(runs: Sequence[Run]) -> list[str]:
     """Of one run each; with the fingerprint where the name and the number of images do not tell them apart."""
     data = [run.record.data for run in runs]
     plain = [
-        f"{own.get('name')}: {own['num_train']:,} training images" if "num_train" in own else f"{own.get('name')}"
-        for own in data
+        f"{section.name}: {section.num_train:,} training images" if section.num_train else section.name
+        for section in data
     ]
     return [
-        f"{name} ({str(own.get('fingerprint'))[:8]})" if plain.count(name) > 1 else name
-        for name, own in zip(plain, data, strict=True)
+        f"{name} ({section.fingerprint[:8]})" if plain.count(name) > 1 else name
+        for name, section in zip(plain, data, strict=True)
     ]
 
 
@@ -129,10 +129,10 @@ def _difference(group: RunGroup, reference: RunGroup, metric: str) -> Estimate:
 
 def _median(group: RunGroup, cost: str) -> float:
     """Of the runs that tell it; NaN where none does."""
-    told = [value for run in group.runs if isinstance(value := run.record.cost.get(cost), (int, float))]
-    return statistics.median(told) if told else math.nan
+    known = [value for run in group.runs if (value := getattr(run.record.cost, cost))]
+    return statistics.median(known) if known else math.nan
 
 
 def _verified(group: RunGroup) -> bool | None:
-    found = [run.record.freeze.get("verified") for run in group.runs]
+    found = [run.record.freeze.verified for run in group.runs]
     return None if None in found else all(found)

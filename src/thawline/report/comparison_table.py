@@ -32,7 +32,7 @@ def cells(comparison: Comparison, row: Row) -> list[str]:
     """What a row says, one text per heading; a cost with a star where the group is on its Pareto front."""
     against = [row.difference.text(signed=True) if row.difference else "-"] if comparison.baseline else []
     params = row.group.runs[0].record.params
-    share = f"{params['trainable'] / params['total']:.1%}" if params.get("total") else "-"
+    share = f"{params.trainable / params.total:.1%}" if params.total else "-"
     costs = [_cost(row, name) for name in COSTS]
     return [
         row.group.name,

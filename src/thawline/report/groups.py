@@ -53,12 +53,12 @@ def settings_of(run: Run) -> dict[str, Any]:
     record = run.record
     own = {
         "scenario": record.scenario,
-        "data.name": record.data.get("name"),
-        "data.fingerprint": record.data.get("fingerprint"),
-        "model.name": record.model.get("name"),
-        "model.weights": record.model.get("weights"),
-        "strategy.name": record.strategy.get("name"),
-        "strategy.unfreeze_depth": record.strategy.get("unfreeze_depth"),
+        "data.name": record.data.name,
+        "data.fingerprint": record.data.fingerprint,
+        "model.name": record.model.name,
+        "model.weights": record.model.weights,
+        "strategy.name": record.strategy.name,
+        "strategy.unfreeze_depth": record.strategy.unfreeze_depth,
     }
     return {**own, **record.settings}
 

@@ -11,6 +11,7 @@ import numpy as np
 from thawline.report.collect import Skipped
 from thawline.report.comparison import Comparison, Row
 from thawline.report.comparison_table import LEGEND, cells, columns
+from thawline.report.run_record import RunRecord
 from thawline.report.svg import NUM_COLOURS, Point, Series, chart
 
 _MAX_CURVES = 8  # groups whose curves are drawn, the best first: as many as there are colours
@@ -56,7 +57,7 @@ def page(comparisons: Sequence[Comparison], skipped: Sequence[Skipped], *, foot:
         num_groups=sum(len(comparison.rows) for comparison in comparisons),
         parts=[_part(comparison) for comparison in comparisons],
         runs=[_certificate(run.record) for run in runs],
-        advice=[_advice(run.record) for run in runs if run.record.advice],
+        advice=[_advice(run.record) for run in runs if run.record.advice.reasons],
         skipped=skipped,
         foot=foot,
     )  # fmt: skip
@@ -156,11 +157,11 @@ def _mean_curve(row: Row, tag: str) -> list[Point]:
 
 
 def _confusion(row: Row) -> dict[str, Any] | None:
-    records = [run.record for run in row.group.runs if "confusion" in run.record.classes]
-    if not records or len(records[0].classes["names"]) > _MAX_CLASSES:
+    records = [run.record for run in row.group.runs if run.record.classes.confusion is not None]
+    if not records or len(records[0].classes.names) > _MAX_CLASSES:
         return None
-    names = records[0].classes["names"]
-    counts = np.sum([record.classes["confusion"] for record in records], axis=0)  # (K, K)
+    names = records[0].classes.names
+    counts = np.sum([np.asarray(record.classes.confusion) for record in records], axis=0)  # (K, K)
     totals = np.maximum(counts.sum(1), 1)
     rows = [
         {
@@ -173,22 +174,22 @@ def _confusion(row: Row) -> dict[str, Any] | None:
     return {"name": row.group.name, "class_names": names, "rows": rows}
 
 
-def _certificate(record: Any) -> dict[str, Any]:
+def _certificate(record: RunRecord) -> dict[str, Any]:
     freeze, params = record.freeze, record.params
-    proof = {True: "verified", False: "BROKEN", None: "not checked"}[freeze.get("verified")]
+    proof = {True: "verified", False: "BROKEN", None: "not checked"}[freeze.verified]
     return {
         "name": record.run_id,
-        "frozen": f"{freeze.get('frozen_stages', '-')} of {record.model.get('num_stages', '-')}",
-        "params": f"{params.get('trainable', 0):,} / {params.get('total', 0):,}",
-        "checks": freeze.get("checks", 0),
+        "frozen": f"{freeze.frozen_stages} of {record.model.num_stages}",
+        "params": f"{params.trainable:,} / {params.total:,}",
+        "checks": freeze.checks,
         "proof": proof,
     }
 
 
-def _advice(record: Any) -> dict[str, Any]:
-    chosen = record.advice["recommendation"]
+def _advice(record: RunRecord) -> dict[str, Any]:
+    chosen = record.advice.recommendation
     return {
         "name": record.run_id,
         "choice": f"{chosen['strategy']}, unfreeze_depth {chosen['unfreeze_depth']}",
-        "reasons": record.advice["reasons"],
+        "reasons": record.advice.reasons,
     }

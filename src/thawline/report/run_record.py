@@ -5,12 +5,28 @@ import json
 import math
 import traceback
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from thawline.atomic import write_atomically
+from thawline.callbacks.cost import Cost
 from thawline.errors import UserError
+from thawline.report.record_sections import (
+    SECTIONS,
+    AdviceSection,
+    CacheSection,
+    ClassesSection,
+    DataSection,
+    FreezeSection,
+    MachineSection,
+    ModelSection,
+    ParamsSection,
+    StrategySection,
+    is_empty,
+    section_body,
+    section_from,
+)
 
 SCHEMA = 1
 STATUSES = ("running", "completed", "failed", "interrupted")
@@ -19,41 +35,51 @@ FILE_NAME = "run.json"
 
 @dataclass
 class RunRecord:
-    """Everything that is known of a run; the sections fill up while it goes on."""
+    """Everything that is known of a run; the sections fill up while it goes on. A section may be given as a mapping."""
 
     run_id: str
     scenario: str
     seed: int
     status: str = "running"
     error: str | None = None
-    data: dict[str, Any] = field(default_factory=dict)
-    model: dict[str, Any] = field(default_factory=dict)
-    strategy: dict[str, Any] = field(default_factory=dict)
-    params: dict[str, int] = field(default_factory=dict)
+    data: DataSection = field(default_factory=DataSection)
+    model: ModelSection = field(default_factory=ModelSection)
+    strategy: StrategySection = field(default_factory=StrategySection)
+    params: ParamsSection = field(default_factory=ParamsSection)
     best_epoch: int | None = None  # counted from 1: the epoch whose weights were tested
     metrics: dict[str, float] = field(default_factory=dict)
     curves: dict[str, list[list[float | None]]] = field(default_factory=dict)  # tag -> [step, value] pairs
-    classes: dict[str, Any] = field(default_factory=dict)  # names; confusion, (K, K): test images by true, predicted
-    cost: dict[str, float] = field(default_factory=dict)
-    freeze: dict[str, Any] = field(default_factory=dict)
-    cache: dict[str, Any] = field(default_factory=dict)
+    classes: ClassesSection = field(default_factory=ClassesSection)
+    cost: Cost = field(default_factory=Cost)
+    freeze: FreezeSection = field(default_factory=FreezeSection)
+    cache: CacheSection = field(default_factory=CacheSection)
     settings: dict[str, Any] = field(default_factory=dict)  # dotted key -> value: all that the run was made with
-    advice: dict[str, Any] = field(default_factory=dict)  # with scenario=auto: what was recommended, and why
+    advice: AdviceSection = field(default_factory=AdviceSection)
     versions: dict[str, str] = field(default_factory=dict)
-    machine: dict[str, Any] = field(default_factory=dict)
+    machine: MachineSection = field(default_factory=MachineSection)
+
+    def __post_init__(self) -> None:
+        for name, kind in SECTIONS.items():
+            if isinstance(given := getattr(self, name), dict):
+                setattr(self, name, section_from(kind, given))
 
     def save(self, folder: Path) -> Path:
         """Write `folder`/run.json; a reader sees the old file or the new one, never half of one."""
         assert self.status in STATUSES, self.status
         path = folder / FILE_NAME
-        body = {"schema": SCHEMA, **asdict(self)}
+        body: dict[str, Any] = {"schema": SCHEMA}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            body[f.name] = self._section(f.name) if f.name in SECTIONS else value
         if self.error is None:
             del body["error"]
         write_atomically(path, json.dumps(_finite(body), indent=2, allow_nan=False) + "\n")
         return path
 
-
-_SECTIONS = [f.name for f in fields(RunRecord) if f.default_factory is dict]
+    def _section(self, name: str) -> dict[str, Any]:
+        section = getattr(self, name)
+        unreached = self.status != "completed" or name == "advice"
+        return {} if unreached and is_empty(section) else section_body(section)
 
 
 def _finite(value: Any) -> Any:
@@ -97,12 +123,13 @@ def load_record(path: Path) -> RunRecord:
         raise UserError(f"{path}: not a readable run record ({error})") from error
     if not isinstance(body, dict) or body.pop("schema", None) != SCHEMA:
         raise UserError(f"{path}: not a run record of schema {SCHEMA}")
-    known = {f.name for f in fields(RunRecord)}
+    known = {f.name: f for f in fields(RunRecord)}
+    mappings = [*SECTIONS, *(name for name, f in known.items() if f.default_factory is dict)]
+    if wrong := [name for name in mappings if not isinstance(body.get(name, {}), dict)]:
+        raise UserError(f"{path}: not a run record ({', '.join(wrong)}: a section is no mapping)")
     try:
-        record = RunRecord(**{k: v for k, v in body.items() if k in known})
+        record = RunRecord(**{key: value for key, value in body.items() if key in known})
     except TypeError as error:
         raise UserError(f"{path}: incomplete run record ({error})") from error
-    if wrong := [name for name in _SECTIONS if not isinstance(getattr(record, name), dict)]:
-        raise UserError(f"{path}: not a run record ({', '.join(wrong)}: a section is no mapping)")
     record.metrics = {key: math.nan if value is None else value for key, value in record.metrics.items()}
     return record

@@ -1,13 +1,12 @@
 """The screen at the end of a run: what ran, how well, at what cost, and where it lies."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.panel import Panel
 from rich.table import Table
 
 from thawline.freezing.status import trainable_line
+from thawline.report.record_sections import AdviceSection
 from thawline.report.run_record import RunRecord
 
 
@@ -26,13 +25,13 @@ def comparison(log_root: Path) -> str:
     return f"python scripts/compare.py {log_root} --metric val/accuracy   # keep the better"
 
 
-def next_steps(folder: Path, log_root: Path, advice: Mapping[str, Any]) -> str:
+def next_steps(folder: Path, log_root: Path, advice: AdviceSection) -> str:
     """Where the run lies and how to look at it: plain lines that can be copied, however long.
 
     Args:
         advice: That of `RunRecord`; names what else is to run where it is not sure.
     """
-    others = advice.get("commands", [])[1:]
+    others = advice.commands[1:]
     lines = [f"run      {folder}", *(f"next     {command}   # the advice is not sure" for command in others)]
     if others:
         lines.append(f"compare  {comparison(log_root)}")
@@ -42,14 +41,14 @@ def next_steps(folder: Path, log_root: Path, advice: Mapping[str, Any]) -> str:
 def _rows(record: RunRecord) -> list[tuple[str, str]]:
     data, model, cost, metrics = record.data, record.model, record.cost, record.metrics
     return [
-        ("strategy", f"{record.strategy['name']}, {_plan(record)}"),
+        ("strategy", f"{record.strategy.name}, {_plan(record)}"),
         (
             "data",
-            f"{data['name']}: {data['num_train']:,} train, {data['num_val']:,} val, {data['num_test']:,} test, "
-            f"{data['num_classes']} classes",
+            f"{data.name}: {data.num_train:,} train, {data.num_val:,} val, {data.num_test:,} test, "
+            f"{data.num_classes} classes",
         ),
-        ("model", f"{model['name']}, {_weights(model['weights'])}, {model['head']} head"),
-        ("", trainable_line(record.params["trainable"], record.params["total"])),
+        ("model", f"{model.name}, {_weights(model.weights)}, {model.head} head"),
+        ("", trainable_line(record.params.trainable, record.params.total)),
         *_solved(record),
         ("frozen", _frozen(record)),
         ("cache", _cache(record)),
@@ -59,18 +58,18 @@ def _rows(record: RunRecord) -> list[tuple[str, str]]:
             f"accuracy {metrics['test/accuracy']:.4f}   balanced {metrics['test/balanced_accuracy']:.4f}   "
             f"loss {metrics['test/loss']:.4f}",
         ),
-        ("time", f"{cost['wall_s']:.0f} s in all, {cost['fit_s']:.0f} s fit, {cost['images_per_s']:.0f} images/s"),
+        ("time", f"{cost.wall_s:.0f} s in all, {cost.fit_s:.0f} s fit, {cost.images_per_s:.0f} images/s"),
         (
             "memory",
-            f"peak {_bytes(cost['peak_memory_bytes'])}, optimizer state {_bytes(cost['optimizer_state_bytes'])}, "
-            f"saved activations {_bytes(cost['saved_activation_bytes'])}",
+            f"peak {_bytes(cost.peak_memory_bytes)}, optimizer state {_bytes(cost.optimizer_state_bytes)}, "
+            f"saved activations {_bytes(cost.saved_activation_bytes)}",
         ),
-        ("compute", f"{cost['train_flops'] / 1e12:.3g} TFLOP of training"),
+        ("compute", f"{cost.train_flops / 1e12:.3g} TFLOP of training"),
     ]
 
 
 def _solved(record: RunRecord) -> list[tuple[str, str]]:
-    penalty = record.strategy.get("penalty")
+    penalty = record.strategy.penalty
     return [] if penalty is None else [("head", f"logistic regression, penalty {penalty:g} chosen on validation")]
 
 
@@ -81,33 +80,33 @@ def _weights(weights: str) -> str:
 
 
 def _cache(record: RunRecord) -> str:
-    cache, stages = record.cache, record.model["num_stages"]
-    if not cache.get("used"):
+    cache, stages = record.cache, record.model.num_stages
+    if not cache.used:
         return "not used"
-    views = f", {cache['views']} views" if cache["views"] > 1 else ""
-    return f"{cache['cut']} of {stages} stages computed once{views}: {_bytes(cache['bytes'])}, {cache['seconds']:.0f} s"
+    views = f", {cache.views} views" if cache.views > 1 else ""
+    return f"{cache.cut} of {stages} stages computed once{views}: {_bytes(cache.bytes)}, {cache.seconds:.0f} s"
 
 
 def _plan(record: RunRecord) -> str:
-    phases, depth, stages = record.strategy["phases"], record.strategy["unfreeze_depth"], record.model["num_stages"]
+    phases, depth, stages = record.strategy.phases, record.strategy.unfreeze_depth, record.model.num_stages
     if len(phases) > 1:
         return f"{len(phases)} phases, at the end {len(phases[-1]['stages'])} parts of {stages + 1} train"
-    if record.strategy.get("planned_phases", 1) > 1:
+    if record.strategy.planned_phases > 1:
         return f"{', '.join(phases[0]['stages'])} only: training ended before the plan's first change"
-    if (read := record.strategy.get("feature_stages")) is not None:
-        grid = record.strategy["feature_grid"]
+    if (read := record.strategy.feature_stages) is not None:
+        grid = record.strategy.feature_grid
         return f"the head reads {len(read)} of {stages} stages, each averaged over {grid} x {grid} cells of the image"
     return f"{', '.join(phases[0]['stages'])} train" if depth is None else f"unfreeze_depth {depth} of {stages} stages"
 
 
 def _frozen(record: RunRecord) -> str:
     freeze = record.freeze
-    if not freeze["frozen_stages"]:
+    if not freeze.frozen_stages:
         return "no stage was frozen throughout"
-    if not freeze["checks"]:
-        return f"{freeze['frozen_stages']} stages, not checked (strategy.guard=false)"
-    assert freeze["verified"], "a breach ends the run"
-    return f"{freeze['frozen_stages']} stages never trained: bitwise unchanged in {freeze['checks']} checks"
+    if not freeze.checks:
+        return f"{freeze.frozen_stages} stages, not checked (strategy.guard=false)"
+    assert freeze.verified, "a breach ends the run"
+    return f"{freeze.frozen_stages} stages never trained: bitwise unchanged in {freeze.checks} checks"
 
 
 def _bytes(count: float) -> str:

@@ -1,55 +1,38 @@
 """scenario=auto: the advisor chooses the strategy, then the run goes on with it."""
 
-import json
-from pathlib import Path
-from typing import Any
-
-from hydra import compose
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
 from rich.console import Console
 
 from thawline.errors import UserError
 from thawline.machine.processes import is_main
-from thawline.report.advice_json import FILE_NAME
+from thawline.report.record_sections import AdviceSection
 from thawline.runs.advice import measured_advice, shown_advice
-from thawline.runs.config import resolve
+from thawline.runs.composed import Composed
+from thawline.runs.context import RunContext
 
 SCENARIO = "auto"
-_CHOSEN = ("strategy", "optim")  # by the advisor
+_OF_THE_ADVISOR = ("strategy", "optim")  # sections that it fills in
 
 
-def advised(cfg: DictConfig, folder: Path) -> tuple[DictConfig, dict[str, Any]]:
+def advised(composed: Composed, context: RunContext) -> tuple[Composed, AdviceSection]:
     """The config with what the advisor recommends, and what run.json says of it.
 
-    advice.json and the figure lie in `folder`.
-
-    What else the command line says stays as it is.
+    What else the command line says stays as it is. advice.json and the figure lie in the context's folder.
 
     Raises:
         UserError: The command line chooses what the advisor is to choose, or several processes train.
     """
-    given = list(HydraConfig.get().overrides.task)
-    for override in given:
+    for override in context.overrides:
         key = override.lstrip("+~").partition("=")[0]
-        if key.partition(".")[0] in _CHOSEN:
+        if key.partition(".")[0] in _OF_THE_ADVISOR:
             raise UserError(f"{override}: scenario=auto chooses it; leave it out, or choose a scenario")
-    if cfg.trainer.devices != 1:
+    settings = composed.read().settings
+    if settings.trainer.devices != 1:
         raise UserError(
-            f"trainer.devices={cfg.trainer.devices}: scenario=auto runs in one process; ask scripts/advise.py first, "
-            "then train with what it recommends"
+            f"trainer.devices={settings.trainer.devices}: scenario=auto runs in one process; ask scripts/advise.py "
+            "first, then train with what it recommends"
         )
-    advice = measured_advice(resolve(cfg), folder)
+    advice = measured_advice(settings, context)
     if is_main():
         shown_advice(advice, Console())
-    chosen = advice.recommendation.best.overrides
-    body = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
-    told = {key: body[key] for key in ("cell", "recommendation", "predicted", "sure", "commands", "reasons")}
-    return compose("train", [*given, *(override for override in chosen if not _is_given(override, given))]), told
-
-
-def _is_given(override: str, given: list[str]) -> bool:
-    """Whether the command line sets the same key, or a part of it."""
-    key = override.partition("=")[0]
-    theirs = [other.lstrip("+~").partition("=")[0] for other in given]
-    return any(other == key or other.startswith(f"{key}.") for other in theirs)
+    section = AdviceSection(**{key: advice.body[key] for key in vars(AdviceSection())})
+    return composed.with_overrides(context.overrides, advice.recommendation.best.overrides), section

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 
@@ -12,155 +12,132 @@ from thawline.errors import UserError
 from thawline.features.decide import Decision, Need, decide
 from thawline.features.extract import Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache
-from thawline.features.fill import Wanted, fill
-from thawline.models.backbone import Backbone
-from thawline.models.fused import FusedPrefix, fuse
+from thawline.features.fill import Extraction, Wanted, fill
+from thawline.features.stored_dataset import StoredSplits
+from thawline.models.fused import fuse
+from thawline.report.record_sections import CacheSection
 from thawline.runs.parts import Parts
-from thawline.settings.cache_settings import CacheSettings
 from thawline.settings.lbfgs_conflicts import NEEDS_STORED
 
 _log = logging.getLogger(__name__)
 _SPLITS: tuple[Split, Split] = ("train", "val")
 
 
-@dataclass
-class CacheRecord:
-    """What run.json says of the cache."""
-
-    used: bool
-    reason: str
-    cut: int = 0
-    views: int = 0
-    bytes: int = 0
-    seconds: float = 0.0
-
-
-def cache_frozen_stages(
-    parts: Parts, settings: CacheSettings, *, device: torch.device, processes: int, depths: Sequence[int | str] = ()
-) -> CacheRecord:
-    """Give the run stored activations in place of images where that saves time.
+def store_frozen_stages(parts: Parts) -> tuple[StoredSplits | None, CacheSection]:
+    """What the frozen stages compute of the run's images, where that saves time; and what run.json says of it.
 
     A cache that cannot be written is a warning; the run then trains from the images.
 
-    Args:
-        depths: Of the sweep that the run belongs to: one pass stores what all its jobs need.
     Raises:
         UserError: The run cannot do without the cache, and it cannot be.
     """
-    need = _need(parts, processes=processes)
-    decision = decide(need, settings)
+    need = _need(parts)
+    decision = decide(need, parts.settings.cache)
     if need.required and not decision.caching:
         raise UserError(f"{NEEDS_STORED} {decision.reason}; raise cache.max_gb, or use optim=adamw")
-    record = CacheRecord(decision.caching, decision.reason)
-    if decision.caching:
-        start = time.perf_counter()
-        _log.info("Cache: %s", _told(parts, need, decision))
-        try:
-            record.bytes = _fill(parts, settings, need, decision.views, device, depths)
-        except OSError as error:
-            if need.required:
-                raise UserError(f"{NEEDS_STORED} they cannot be written ({error}); choose another cache.dir") from error
-            _log.warning("Cache: not used, %s. Training goes on from the images.", error)
-            return CacheRecord(False, f"not written: {error}")
-        record.cut, record.views, record.seconds = need.cut, decision.views, time.perf_counter() - start
-    else:
+    if not decision.caching:
         _log.info("Cache: not used, %s.", decision.reason)
-    return record
+        return None, CacheSection(False, decision.reason)
+    start = time.perf_counter()
+    _log.info("Cache: %s", _sentence(parts, need, decision))
+    try:
+        stored = _store(parts, need, decision.views)
+    except OSError as error:
+        if need.required:
+            raise UserError(f"{NEEDS_STORED} they cannot be written ({error}); choose another cache.dir") from error
+        _log.warning("Cache: not used, %s. Training goes on from the images.", error)
+        return None, CacheSection(False, f"not written: {error}")
+    seconds = time.perf_counter() - start
+    return stored, CacheSection(True, decision.reason, need.cut, decision.views, stored.num_bytes, seconds)
 
 
-def _need(parts: Parts, *, processes: int) -> Need:
-    bound, data, regularize = parts.bound, parts.data, parts.model.regularize
-    cut = min(bound.ever_training(), default=bound.plan.num_stages)
+def _need(parts: Parts) -> Need:
+    data, settings = parts.data, parts.settings
     return Need(
-        cut=cut,
-        row_bytes=sum(_row_bytes(parts, tap) for tap in _own_taps(parts, cut)),
+        cut=parts.cut,
+        row_bytes=sum(_row_bytes(parts, tap) for tap in _run_taps(parts)),
         num_train=len(data.splits["train"]),
         num_val=len(data.splits["val"]),
         seen=parts.steps.total * data.batch_size,
         epochs=parts.steps.epochs,
-        random_views=data.loader.augment.is_random,
-        mixing=regularize.mixup > 0 or regularize.cutmix > 0,
-        processes=processes,
-        required=parts.model.optim.name == "lbfgs",
+        random_views=settings.loader.augment.is_random,
+        mixing=settings.regularize.mixup > 0 or settings.regularize.cutmix > 0,
+        processes=settings.trainer.devices,
+        required=settings.optim.name == "lbfgs",
     )
 
 
-def _told(parts: Parts, need: Need, decision: Decision) -> str:
+def _sentence(parts: Parts, need: Need, decision: Decision) -> str:
     stages = parts.bound.plan.num_stages
     views = "" if not need.random_views else f", {decision.views} random views of each image"
     where = "all stages are" if need.cut == stages else f"the first {need.cut} of {stages} stages are"
     return f"{where} computed once{views}, {decision.num_bytes / 1e6:,.0f} MB; {decision.reason}."
 
 
-def _fill(
-    parts: Parts, settings: CacheSettings, need: Need, views: int, device: torch.device, depths: Sequence[int | str]
-) -> int:
-    backbone, data, fused = parts.bound.backbone, parts.data, parts.model.fused
-    cache = FeatureCache.of(settings)
+def _store(parts: Parts, need: Need, views: int) -> StoredSplits:
+    backbone, data = parts.bound.backbone, parts.data
     wanted = [
         Wanted(data.dataset("train", again=views > 1), views, random_views=need.random_views),
         Wanted(data.dataset("val"), 1, random_views=False),
     ]
-    num_rows, dtype = sum(split.num_rows for split in wanted), parts.precision.prefix
-    batch_size = min(data.batch_size, data.loader.batch_size)  # all images come as one batch to the solver
-    mode = choose_mode(num_rows, dtype=dtype, fused=fused is not None, batch_size=batch_size)
-    own = _own_taps(parts, need.cut)
-    taps = own if parts.model.readout else _with_swept(parts, own[0], depths, room=cache.max_bytes / num_rows)
-    taps, fused = _reachable(backbone, taps, fused)
+    num_rows = sum(split.num_rows for split in wanted)
+    run_taps = _run_taps(parts)
+    how = _extraction(parts, num_rows)
+    room = how.cache.max_bytes / num_rows
+    taps = run_taps if parts.model.readout else _with_swept(parts, run_taps[0], room=room)
+    taps, how = _reachable(parts, taps, how)
     training = backbone.training
-    backbone.to(device).eval()
+    backbone.to(how.device).eval()
     try:
-        arrays = fill(
-            wanted,
-            backbone,
-            cache=cache,
-            taps=taps,
-            mode=mode,
-            device=device,
-            fused=fused,
-            num_workers=data.num_workers,
-        )
+        arrays = fill(wanted, backbone, taps, how)
     finally:
         backbone.train(training)
-    mine = [[per_tap[taps.index(tap)] for tap in own] for per_tap in arrays]
-    data.use_stored(dict(zip(_SPLITS, mine, strict=True)))
-    parts.model.entry = need.cut
-    return sum(array.num_bytes for of_split in mine for array in of_split)
+    of_run = [[per_tap[taps.index(tap)] for tap in run_taps] for per_tap in arrays]
+    return StoredSplits(need.cut, dict(zip(_SPLITS, of_run, strict=True)))
 
 
-def _reachable(backbone: Backbone, taps: list[Tap], fused: FusedPrefix | None) -> tuple[list[Tap], FusedPrefix | None]:
+def _extraction(parts: Parts, num_rows: int) -> Extraction:
+    data, prefix = parts.data, parts.model.prefix
+    batch_size = min(data.batch_size, data.loader.batch_size)  # all images come as one batch to the solver
+    mode = choose_mode(num_rows, dtype=prefix.dtype, fused=prefix.fused is not None, batch_size=batch_size)
+    cache = FeatureCache.of(parts.settings.cache)
+    return Extraction(cache, mode, parts.compute.device, prefix.fused, data.num_workers)
+
+
+def _reachable(parts: Parts, taps: list[Tap], how: Extraction) -> tuple[list[Tap], Extraction]:
     """The taps with a fused prefix up to the last: those of the sweep's other jobs may lie beyond the run's own prefix.
 
     Where the longer prefix has no fused form, they are left to the jobs themselves.
     """
     last = max(tap.cut for tap in taps)
-    if fused is None or fused.cut >= last:
-        return taps, fused
-    if longer := fuse(backbone, last):
-        return taps, longer
-    return [tap for tap in taps if tap.cut <= fused.cut], fused
+    if how.fused is None or how.fused.cut >= last:
+        return taps, how
+    if longer := fuse(parts.bound.backbone, last):
+        return taps, replace(how, fused=longer)
+    return [tap for tap in taps if tap.cut <= how.fused.cut], how
 
 
-def _own_taps(parts: Parts, cut: int) -> list[Tap]:
+def _run_taps(parts: Parts) -> list[Tap]:
     """What this run trains on."""
     if parts.model.readout is not None:
         return parts.model.readout.taps
-    return [Tap(cut)] if cut else []
+    return [Tap(parts.cut)] if parts.cut else []
 
 
-def _with_swept(parts: Parts, own: Tap, depths: Sequence[int | str], *, room: float) -> list[Tap]:
-    """`own`, and those of the sweep's other jobs as far as there is room: one pass serves them all.
+def _with_swept(parts: Parts, first: Tap, *, room: float) -> list[Tap]:
+    """`first`, and those of the sweep's other jobs as far as there is room: one pass serves them all.
 
     Args:
         room: Bytes for each image.
     """
-    chosen, used = [own], _row_bytes(parts, own)
-    others = [Tap(cut) for cut in _swept_cuts(depths, parts.bound.plan.num_stages) - {own.cut}]
+    taps, used = [first], _row_bytes(parts, first)
+    cuts = _swept_cuts(parts.settings.sweep.depths, parts.bound.plan.num_stages)
+    others = [Tap(cut) for cut in cuts - {first.cut}]
     for tap in sorted(others, key=lambda tap: _row_bytes(parts, tap)):
         if used + _row_bytes(parts, tap) <= room:
-            chosen.append(tap)
+            taps.append(tap)
             used += _row_bytes(parts, tap)
-    return sorted(chosen, key=lambda tap: tap.cut)
+    return sorted(taps, key=lambda tap: tap.cut)
 
 
 def _row_bytes(parts: Parts, tap: Tap) -> int:
@@ -169,7 +146,7 @@ def _row_bytes(parts: Parts, tap: Tap) -> int:
     if tap.grid is not None:
         return backbone.pooled_width(tap.cut, grid=tap.grid) * 4
     row = backbone.stages[tap.cut - 1].out_shape
-    return int(torch.Size(row).numel()) * (4 if parts.precision.prefix == torch.float32 else 2)
+    return int(torch.Size(row).numel()) * (4 if parts.compute.precision.prefix == torch.float32 else 2)
 
 
 def _swept_cuts(depths: Sequence[int | str], num_stages: int) -> set[int]:

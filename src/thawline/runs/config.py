@@ -12,7 +12,7 @@ from thawline.settings.data_settings import AugmentSettings, LoaderSettings
 from thawline.settings.model_settings import ModelSettings
 from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.regularize_settings import RegularizeSettings
-from thawline.settings.run_settings import Settings
+from thawline.settings.run_settings import LookSettings, Settings
 from thawline.settings.strategy_settings import StrategySettings
 from thawline.settings.sweep_settings import SweepSettings
 from thawline.settings.trainer_settings import TrainerSettings
@@ -20,8 +20,6 @@ from thawline.settings.trainer_settings import TrainerSettings
 _T = TypeVar("_T")
 
 
-# Say where things lie and how a run came about, not what it does.
-WHERE_KEYS = ("resume", "output_dir", "cache.dir", "cache.max_gb", "sweep.resume", "sweep.depths")
 _LARGEST_SEED = 2**32 - 1  # NumPy's
 _REFUSED_TRAINER_KEYS = {
     **dict.fromkeys(("callbacks", "logger", "default_root_dir", "num_sanity_val_steps"), "Thawline sets it"),
@@ -33,48 +31,32 @@ _REFUSED_TRAINER_KEYS = {
 }
 
 
-def resolve(cfg: DictConfig) -> DictConfig:
-    """A copy with every interpolation resolved.
-
-    Raises:
-        UserError: A value is missing.
-        omegaconf.errors.OmegaConfBaseException: An interpolation leads nowhere.
-    """
-    resolved = cast(DictConfig, OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)))
-    missing = sorted(OmegaConf.missing_keys(resolved))
-    if missing:
-        raise UserError(f"{missing[0]} has no value; give one with {missing[0]}=VALUE")
-    return resolved
-
-
-def flat(cfg: DictConfig) -> dict[str, Any]:
-    """Dotted key -> value of every leaf that says what a run does."""
-    leaves: dict[str, Any] = {}
-
-    def visit(node: Any, prefix: str) -> None:
-        if isinstance(node, dict) and node:
-            for key, value in node.items():
-                visit(value, f"{prefix}.{key}" if prefix else str(key))
-        else:
-            leaves[prefix] = node
-
-    visit(OmegaConf.to_container(cfg), "")
-    return {key: value for key, value in leaves.items() if key not in WHERE_KEYS}
-
-
 def settings_of(cfg: DictConfig) -> Settings:
-    """Check every section; the first thing wrong is told."""
+    """Check every section of a resolved config; the first thing wrong is told."""
     return Settings(
-        strategy_settings(cfg),
-        optim_settings(cfg),
-        model_settings(cfg),
-        loader_settings(cfg),
-        trainer_settings(cfg),
-        regularize_settings(cfg),
-        cache_settings(cfg),
-        sweep_settings(cfg),
-        cost_settings(cfg),
-        compile_setting(cfg),
+        **vars(look_settings(cfg)),
+        strategy=strategy_settings(cfg),
+        optim=optim_settings(cfg),
+        regularize=regularize_settings(cfg),
+        sweep=sweep_settings(cfg),
+        cost=cost_settings(cfg),
+        callbacks={key: node for key, node in _plain(cfg.callbacks).items() if node is not None},
+        compile=compile_setting(cfg),
+    )
+
+
+def look_settings(cfg: DictConfig) -> LookSettings:
+    """Check the sections that conf/advise.yaml has."""
+    return LookSettings(
+        seed=seed_setting(cfg),
+        output_dir=str(cfg.output_dir),
+        source=_plain(cfg.data.source),
+        loader=loader_settings(cfg),
+        model=model_settings(cfg),
+        trainer=trainer_settings(cfg),
+        cache=cache_settings(cfg),
+        advise=advise_settings(cfg),
+        budget=budget_settings(cfg),
     )
 
 
@@ -107,7 +89,9 @@ def trainer_settings(cfg: DictConfig) -> TrainerSettings:
         if key in cfg.trainer:
             raise UserError(f"trainer.{key}={cfg.trainer[key]}: {_REFUSED_TRAINER_KEYS[key]}; remove it")
     known = {key: cfg.trainer[key] for key in TrainerSettings.__dataclass_fields__ if key in cfg.trainer}
-    return _typed(TrainerSettings, OmegaConf.create(known), "trainer")
+    settings = _typed(TrainerSettings, OmegaConf.create(known), "trainer")
+    settings.arguments = _plain(cfg.trainer)
+    return settings
 
 
 def seed_setting(cfg: DictConfig) -> int:
@@ -136,11 +120,11 @@ def loader_settings(cfg: DictConfig) -> LoaderSettings:
 
 
 def advise_settings(cfg: DictConfig) -> AdviseSettings:
-    return _typed(AdviseSettings, cfg.advise, "advise")
+    return _typed(AdviseSettings, cfg.get("advise") or {}, "advise")  # runs of before had none
 
 
 def budget_settings(cfg: DictConfig) -> BudgetSettings:
-    return _typed(BudgetSettings, cfg.budget, "budget")
+    return _typed(BudgetSettings, cfg.get("budget") or {}, "budget")  # runs of before had none
 
 
 def cache_settings(cfg: DictConfig) -> CacheSettings:
@@ -153,6 +137,11 @@ def cost_settings(cfg: DictConfig) -> CostSettings:
 
 def sweep_settings(cfg: DictConfig) -> SweepSettings:
     return _typed(SweepSettings, cfg.get("sweep") or {}, "sweep")  # runs of before had none
+
+
+def _plain(node: Any) -> Any:
+    """A node as dicts and lists."""
+    return OmegaConf.to_container(node)
 
 
 def _typed(kind: type[_T], section: Any, prefix: str) -> _T:

@@ -1,134 +1,110 @@
-"""Fit, choose the weights, test them once, and write down what happened."""
+"""Fit, choose the weights, test them once, prove what stayed frozen, and log the end."""
 
+import contextlib
 import time
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
-from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from thawline.callbacks.averaging import AverageWeights
-from thawline.callbacks.best_and_last import MONITOR, BestCheckpoint, LastCheckpoint
+from thawline.callbacks.best_and_last import MONITOR
 from thawline.callbacks.cost import CostCallback
-from thawline.callbacks.curves import CurvesCallback
-from thawline.callbacks.freeze import FreezeCallback, refuse_unsafe
-from thawline.callbacks.guard import FreezeGuard
-from thawline.callbacks.mistakes import MistakesCallback
-from thawline.callbacks.progress import StopAtStep, progress_callbacks
-from thawline.callbacks.seed_each_step import SeedEachStep
-from thawline.callbacks.tensorboard import EventFileLogger, TensorBoardCallback, log_finals
+from thawline.callbacks.tensorboard import EventFileLogger
 from thawline.errors import UserError
 from thawline.freezing.certificate import certificate, write_certificate
-from thawline.freezing.status_table import plan_markdown, status_markdown
 from thawline.machine.processes import is_main
 from thawline.models.digests import digests
 from thawline.models.load_checkpoint import load_checkpoint
-from thawline.report.advice_json import FIGURE_NAME
-from thawline.report.run_figures import confusion_figure, mistakes_figure, plan_figure
+from thawline.report.record_sections import ClassesSection, FreezeSection
 from thawline.report.run_record import RunRecord
-from thawline.runs.config import cost_settings
+from thawline.runs.finals import log_end
 from thawline.runs.make import make
-from thawline.runs.parts import Parts, hyperparameters
+from thawline.runs.parts import Parts
 from thawline.runs.resume import Boundary
-from thawline.runs.termination import EndBySigterm, Terminated
+from thawline.runs.termination import Terminated
 from thawline.runs.tested_weights import choose
+from thawline.runs.watchers import Watchers, all_callbacks, make_watchers
 
 _MAX_CONFUSION = 200  # chosen: classes up to which run.json holds the matrix; then it has 40,000 numbers
 
 
 def fit_and_test(
-    cfg: DictConfig, parts: Parts, record: RunRecord, *, folder: Path, cost: CostCallback, boundary: Boundary | None
+    parts: Parts,
+    record: RunRecord,
+    *,
+    folder: Path,
+    config_text: str,
+    cost: CostCallback,
+    boundary: Boundary | None,
 ) -> None:
     """Train from `boundary`, or from the start; `record` learns metrics, cost and the state of the freeze.
 
     Args:
+        config_text: YAML, for TensorBoard.
         cost: Since the run began.
     """
-    guard = FreezeGuard(parts.bound) if cfg.strategy.guard else None
-    best, last = BestCheckpoint(folder / "checkpoints"), LastCheckpoint(folder / "checkpoints")
-    curves, mistakes = CurvesCallback(), MistakesCallback()
+    watch = make_watchers(parts, folder=folder, cost=cost)
     logger = EventFileLogger(folder, first_step=boundary.step if boundary else None)
-    callbacks = _callbacks(cfg, parts, record, [cost, best, curves, mistakes], folder=folder, guard=guard, last=last)
-    trainer = _trainer(cfg, parts, logger, callbacks)
-    mixing = parts.model.regularize.wise_ft_shares != [1.0]
-    pretrained = {n: t.detach().clone() for n, t in parts.bound.tensors().items()} if mixing else {}
+    callbacks = all_callbacks(parts, watch, folder=folder, config_text=config_text)
+    trainer = _trainer(parts, logger, callbacks)
+    pretrained = _pretrained(parts)
     try:
-        trainer.fit(
-            parts.model, datamodule=parts.data, ckpt_path=boundary.checkpoint if boundary else None, weights_only=True
-        )
-        fitted = time.perf_counter()
-        final_step, num_epochs = trainer.global_step, trainer.current_epoch
-        last.write_end(trainer)
-        score, share = choose(trainer, parts, best=best, last=last, pretrained=pretrained)
-        record.metrics = {MONITOR: score}
-        if share is not None:
-            record.strategy["wise_ft"] = share
-        tested_weights = load_checkpoint(best.best)
-        record.best_epoch = min(int(tested_weights["epoch"]) + 1, num_epochs)
-        if (penalties := parts.model.optim.penalties) is not None:
-            record.strategy["penalty"] = penalties[record.best_epoch - 1]
-        record.metrics |= _test(trainer, parts, tested_weights["state_dict"])
-        record.curves, record.classes = curves.curves, _classes(parts)
+        with _errors_of_lightning():
+            _fit(trainer, parts, boundary)
+            fit_ended, final_step, num_epochs = time.perf_counter(), trainer.global_step, trainer.current_epoch
+            watch.last.write_end(trainer)
+            tested_weights = _chosen(trainer, parts, watch, record, pretrained)
+            record.best_epoch = min(int(tested_weights["epoch"]) + 1, num_epochs)
+            if (penalties := parts.settings.optim.penalties) is not None:
+                record.strategy.penalty = penalties[record.best_epoch - 1]
+            record.metrics |= _test(trainer, parts, tested_weights["state_dict"])
+            record.curves, record.classes = watch.curves.curves, _classes(parts)
+    finally:
+        record.freeze = _freeze_section(parts, watch, trainer.current_epoch)
+    per_hour = parts.settings.cost.per_hour
+    record.cost = cost.settle(tested_since=fit_ended, cache_s=record.cache.seconds, per_hour=per_hour)
+    if is_main():
+        _prove(parts, watch, record, tested_weights["state_dict"], folder=folder, num_epochs=num_epochs)
+        log_end(logger, parts, record, watch.mistakes, step=final_step)
+    logger.close()
+
+
+@contextlib.contextmanager
+def _errors_of_lightning() -> Iterator[None]:
+    """Lightning's ways to end, as this project's."""
+    try:
+        yield
     except Terminated:
         raise
     except MisconfigurationException as error:  # a limit that leaves no batch, for one
         raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error
     except SystemExit as stop:  # how Lightning ends after Ctrl-C
         raise KeyboardInterrupt from stop
-    finally:
-        record.freeze = _freeze_record(parts, guard, trainer.current_epoch)
-    settled = cost.settle(
-        tested_since=fitted, cache_s=record.cache.get("seconds", 0.0), per_hour=cost_settings(cfg).per_hour
-    )
-    record.cost = asdict(settled)
-    if guard is not None and is_main():
-        after, tested = (digests(body["state_dict"]) for body in (load_checkpoint(last.path), tested_weights))
-        ran = parts.bound.until(num_epochs)
-        proof = certificate(ran, before=guard.before, after=after, tested=tested, num_epochs=num_epochs)
-        write_certificate(folder, {"run_id": record.run_id, "seed": record.seed, "model": record.model, **proof})
-    if is_main():
-        finals = {**record.metrics, **{f"cost/{k}": float(v) for k, v in record.cost.items() if v is not None}}
-        log_finals(logger, hyperparameters(record, parts), finals, step=final_step)
-        _log_figures(logger, parts, record, mistakes, step=final_step)
-    logger.close()
 
 
-def _callbacks(
-    cfg: DictConfig,
-    parts: Parts,
-    record: RunRecord,
-    measuring: list[L.Callback],
-    *,
-    folder: Path,
-    guard: FreezeGuard | None,
-    last: LastCheckpoint,
-) -> list[L.Callback]:
-    """In this order: what saves the epoch boundary, what changes the model, what watches, the user's, the guard."""
-    own = [make(node, f"callbacks.{key}") for key, node in cfg.callbacks.items() if node is not None]
-    refuse_unsafe(own, parts.bound)
-    texts = {
-        "model_status": status_markdown(parts.rows, parts.trainable_line),
-        "freeze_plan": plan_markdown(parts.phase_rows()),
-        "config": f"```yaml\n{OmegaConf.to_yaml(cfg)}\n```",
-    }
-    decay = parts.model.regularize.ema_decay
-    return [
-        last,
-        FreezeCallback(parts.bound),
-        SeedEachStep(record.seed),
-        *([AverageWeights(parts.bound, decay)] if decay else []),
-        StopAtStep(parts.steps),
-        EndBySigterm(),
-        TensorBoardCallback(texts, {"depth_profile": folder / FIGURE_NAME}),  # there with scenario=auto
-        *measuring,
-        *progress_callbacks(parts.steps),
-        *own,
-        *([guard] if guard else []),
-    ]
+def _fit(trainer: L.Trainer, parts: Parts, boundary: Boundary | None) -> None:
+    checkpoint = boundary.checkpoint if boundary else None
+    trainer.fit(parts.model, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
+
+
+def _pretrained(parts: Parts) -> dict[str, Tensor]:
+    """The weights before the fit, where those that are tested are mixed with them; else nothing."""
+    if parts.settings.regularize.wise_ft_shares == [1.0]:
+        return {}
+    return {name: tensor.detach().clone() for name, tensor in parts.bound.tensors().items()}
+
+
+def _chosen(
+    trainer: L.Trainer, parts: Parts, watch: Watchers, record: RunRecord, pretrained: dict[str, Tensor]
+) -> dict[str, Any]:
+    """The checkpoint that is tested; `record` learns how it validates."""
+    score, share = choose(trainer, parts, best=watch.best, last=watch.last, pretrained=pretrained)
+    record.metrics, record.strategy.wise_ft = {MONITOR: score}, share
+    return load_checkpoint(watch.best.best)
 
 
 def _test(trainer: L.Trainer, parts: Parts, weights: dict[str, Tensor]) -> dict[str, float]:
@@ -137,64 +113,54 @@ def _test(trainer: L.Trainer, parts: Parts, weights: dict[str, Tensor]) -> dict[
     return {key: float(value) for key, value in tested.items()}
 
 
-def _log_figures(
-    logger: EventFileLogger, parts: Parts, record: RunRecord, mistakes: MistakesCallback, *, step: int
-) -> None:
-    figures = {"freeze_plan": plan_figure(*_planned(parts))}
-    if "confusion" in record.classes:
-        figures["test/confusion"] = confusion_figure(record.classes["confusion"], record.classes["names"])
-    source, worst = parts.data.source, mistakes.worst()
-    if worst and record.machine["processes"] == 1:  # each of several sees a part of the images
-        test, names = parts.data.splits["test"], source.class_names
-        titles = [f"{names[m.truth]}, not {names[m.predicted]} ({m.confidence:.0%})" for m in worst]
-        figures["test/worst_mistakes"] = mistakes_figure([source.load(int(test[m.position])) for m in worst], titles)
-    for tag, figure in figures.items():
-        logger.experiment.add_figure(tag, figure, step)
-
-
-def _planned(parts: Parts) -> tuple[list[list[bool]], list[str]]:
-    """Per epoch and stage, the head last, whether it trains; and the stages' names."""
-    plan, names = parts.bound.plan, [stage.name for stage in parts.model.backbone.stages]
-    trained = [
-        [*(index in parts.bound.training_stages(epoch) for index in range(len(names))), plan.phase(epoch).head]
-        for epoch in range(parts.steps.epochs)
-    ]
-    return trained, [*names, "head"]
-
-
-def _classes(parts: Parts) -> dict[str, Any]:
+def _classes(parts: Parts) -> ClassesSection:
     """Names, and the confusion matrix of the test; of very many classes only the names."""
     names, counts = list(parts.data.source.class_names), parts.model.confusion.compute()
-    return {"names": names, **({"confusion": counts.tolist()} if len(names) <= _MAX_CONFUSION else {})}
+    return ClassesSection(names, counts.tolist() if len(names) <= _MAX_CONFUSION else None)
 
 
-def _freeze_record(parts: Parts, guard: FreezeGuard | None, num_epochs: int) -> dict[str, object]:
+def _freeze_section(parts: Parts, watch: Watchers, num_epochs: int) -> FreezeSection:
     frozen = parts.bound.plan.num_stages - len(parts.bound.until(max(1, num_epochs)).ever_training())
-    if guard is None:
-        return {"verified": None, "checks": 0, "frozen_stages": frozen}
-    return {
-        "verified": guard.verified,
-        "checks": guard.checks,
-        "frozen_stages": frozen,
-        "guard_s": round(guard.seconds, 4),
-    }
+    if watch.guard is None:
+        return FreezeSection(None, 0, frozen)
+    return FreezeSection(watch.guard.verified, watch.guard.checks, frozen, round(watch.guard.seconds, 4))
 
 
-def _trainer(cfg: DictConfig, parts: Parts, logger: EventFileLogger, callbacks: list[L.Callback]) -> L.Trainer:
-    own: dict[str, Any] = {"strategy": "ddp" if cfg.trainer.devices > 1 else "auto", "use_distributed_sampler": False}
-    if parts.model.optim.epochs is not None:  # an epoch is one step; each is logged
-        own["log_every_n_steps"] = 1
+def _prove(
+    parts: Parts, watch: Watchers, record: RunRecord, tested: dict[str, Tensor], *, folder: Path, num_epochs: int
+) -> None:
+    """Write the freeze certificate: checksums before, after and as tested."""
+    if watch.guard is None:
+        return
+    after = digests(load_checkpoint(watch.last.path)["state_dict"])
+    proof = certificate(
+        parts.bound.until(num_epochs),
+        before=watch.guard.before,
+        after=after,
+        tested=digests(tested),
+        num_epochs=num_epochs,
+    )
+    about = {"run_id": record.run_id, "seed": record.seed, "model": vars(record.model)}
+    write_certificate(folder, {**about, **proof})
+
+
+def _trainer(parts: Parts, logger: EventFileLogger, callbacks: list[L.Callback]) -> L.Trainer:
+    settings, steps = parts.settings.trainer, parts.steps
+    arguments: dict[str, Any] = {"strategy": "ddp" if settings.devices > 1 else "auto"}
+    if parts.settings.optim.epochs is not None:  # an epoch is one step; each is logged
+        arguments["log_every_n_steps"] = 1
     trainer: L.Trainer = make(
-        cfg.trainer,
+        settings.arguments,
         "trainer",
-        **own,
-        max_epochs=parts.steps.epochs,
+        **arguments,
+        use_distributed_sampler=False,
+        max_epochs=steps.epochs,
         max_steps=-1,
-        limit_train_batches=parts.steps.batches,
+        limit_train_batches=steps.batches,
         logger=logger,
         callbacks=callbacks,
-        precision=parts.precision.trainer,
-        val_check_interval=parts.steps.validate_every,
+        precision=parts.compute.precision.trainer,
+        val_check_interval=steps.validate_every,
         num_sanity_val_steps=0,
         enable_model_summary=False,
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),

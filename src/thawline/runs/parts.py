@@ -1,14 +1,13 @@
-"""What a run is made of, and what its record and its hyperparameters say of it."""
+"""What a run is made of: built once, then handed on as one object."""
 
 from dataclasses import dataclass
 
+from thawline.features.stored_dataset import StoredSplits
 from thawline.freezing.bound_plan import BoundPlan
 from thawline.freezing.plan import FreezePlan
 from thawline.freezing.status import StageStatus, trainable_line
-from thawline.machine.precision import Precision
-from thawline.models.digests import checksum
-from thawline.report.run_record import RunRecord
-from thawline.settings.strategy_settings import StrategySettings
+from thawline.machine.compute import Compute
+from thawline.settings.run_settings import Settings
 from thawline.training.classifier import TransferClassifier
 from thawline.training.datamodule import ImageDataModule
 from thawline.training.steps import Steps
@@ -16,24 +15,31 @@ from thawline.training.steps import Steps
 
 @dataclass
 class Parts:
-    """The data, the model with what of the freeze plan this run reaches, its status before training, and more.
+    """The data, the model and its freeze plan.
 
     Attributes:
-        planned: The whole freeze plan.
+        planned: The whole freeze plan; `model.bound` has the phases that this run reaches.
+        rows: Status of the model before training, a row per stage.
         epoch: The first that is trained: 0, or where a resumed run goes on.
     """
 
+    settings: Settings
+    compute: Compute
     data: ImageDataModule
     model: TransferClassifier
     planned: FreezePlan
     rows: list[StageStatus]
     epoch: int
     steps: Steps
-    precision: Precision
 
     @property
     def bound(self) -> BoundPlan:
         return self.model.bound
+
+    @property
+    def cut(self) -> int:
+        """The first stage that ever trains; those before it are frozen throughout."""
+        return min(self.bound.ever_training(), default=self.bound.plan.num_stages)
 
     @property
     def num_params(self) -> int:
@@ -47,6 +53,12 @@ class Parts:
         """The diagnostic line for the first epoch that is trained."""
         return trainable_line(self.num_trainable(self.epoch), self.num_params)
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether trainer.max_steps ends the training before its epochs do."""
+        epochs = self.settings.optim.epochs or self.settings.trainer.max_epochs
+        return epochs > 0 and self.steps.total < epochs * self.steps.per_epoch
+
     def phase_rows(self) -> list[tuple[str, str, int]]:
         """The plan before training: (epochs counted from 1, what trains, parameters), one row per phase."""
         plan, rows = self.bound.plan, []
@@ -57,60 +69,8 @@ class Parts:
             rows.append((epochs, ", ".join(plan.stage_list(phase)), self.num_trainable(phase.from_epoch)))
         return rows
 
-
-def describe(record: RunRecord, parts: Parts, *, strategy: StrategySettings, weights: str) -> None:
-    """Fill the record's sections on data, model, strategy and parameters."""
-    source, splits, backbone = parts.data.source, parts.data.splits, parts.model.backbone
-    record.data = {
-        "name": source.name,
-        **{f"num_{split}": len(indices) for split, indices in splits.items()},
-        "num_classes": parts.data.num_classes,
-        "fingerprint": source.fingerprint(),
-    }
-    record.model = {
-        "name": backbone.name,
-        "weights": weights,
-        "weights_sha256": checksum(backbone.model.state_dict()),
-        "head": type(parts.model.head).__name__.removesuffix("Head").lower(),
-        "num_stages": backbone.num_stages,
-        "image_size": backbone.input.size,
-    }
-    plan = parts.bound.plan
-    record.strategy = {
-        "name": strategy.name,
-        "unfreeze_depth": strategy.unfreeze_depth,
-        "phases": plan.as_list(),
-        "planned_phases": len(parts.planned.phases),
-        "parameters": plan.parameters,
-        "batchnorm": plan.batchnorm,
-    }
-    if (readout := parts.model.readout) is not None:
-        names = [backbone.stages[index].name for index in readout.stages]
-        record.strategy |= {"feature_stages": names, "feature_grid": readout.grid}
-    ever = sum(p.numel() for p in parts.bound.ever_trainable().values())
-    record.params = {"trainable": ever, "total": parts.num_params}
-
-
-def hyperparameters(record: RunRecord, parts: Parts) -> dict[str, str | float | bool]:
-    """The same keys with the same types in every run; the depth is a number also where the config says `all`."""
-    optim, regularize = parts.model.optim, parts.model.regularize
-    return {
-        "scenario": record.scenario,
-        "strategy": str(record.strategy["name"]),
-        "unfreeze_depth": float(len(parts.bound.ever_training())),
-        "feature_stages": float(len(parts.model.readout.stages) if parts.model.readout else 1),
-        "data": str(record.data["name"]),
-        "model": str(record.model["name"]),
-        "weights": str(record.model["weights"]),
-        "head": str(record.model["head"]),
-        "optim": optim.name,
-        "penalty": float(record.strategy.get("penalty", 0.0)),
-        "lr": float(optim.lr),
-        "backbone_lr": float(optim.resolved_backbone_lr),
-        "schedule": optim.schedule if optim.penalties is None else "none",
-        "batch_size": float(parts.data.batch_size),
-        "l2_sp": float(regularize.l2_sp),
-        "ema_decay": float(regularize.ema_decay),
-        "cache_views": float(record.cache.get("views", 0)),
-        "seed": float(record.seed),
-    }
+    def read_from(self, stored: StoredSplits) -> None:
+        """From now on the frozen stages are not computed: what they gave is read."""
+        self.data.read_from(stored)
+        if self.settings.optim.name == "lbfgs":
+            self.model.solve_on(*self.data.stored_rows("train"))

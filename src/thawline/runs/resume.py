@@ -3,20 +3,18 @@
 import contextlib
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-from omegaconf import DictConfig, OmegaConf
 
 from thawline.errors import TOLD, UserError
 from thawline.machine.processes import is_main
+from thawline.report.record_sections import is_empty
 from thawline.report.run_record import FILE_NAME, RunRecord, load_record
-from thawline.runs.config import WHERE_KEYS, flat, resolve
+from thawline.runs.composed import WHERE_KEYS, Composed
+from thawline.runs.context import RunContext
 
 CONFIG_NAME = "config.yaml"
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
-_MISSING = "(absent)"
 
 
 @dataclass(frozen=True)
@@ -35,11 +33,12 @@ class Boundary:
         """
         for key in ("data", "model"):
             was, now = getattr(self.record, key), getattr(record, key)
-            if was and was != now:
-                name = next(name for name in sorted({*was, *now}) if was.get(name) != now.get(name))
+            if not is_empty(was) and was != now:
+                before, after = asdict(was), asdict(now)
+                name = next(name for name in sorted(before) if before[name] != after[name])
                 raise UserError(
-                    f"resume={self.checkpoint.parents[1]}: the run began with {key}.{name} {was.get(name)}, "
-                    f"now it is {now.get(name)}; bring the {key} back, or start a new run"
+                    f"resume={self.checkpoint.parents[1]}: the run began with {key}.{name} {before[name]}, "
+                    f"now it is {after[name]}; bring the {key} back, or start a new run"
                 )
 
 
@@ -84,35 +83,34 @@ def run_dir(resume: str | None, fresh: str) -> str:
     return str(folder)
 
 
-def resumed(cfg: DictConfig, *, folder: Path, overrides: list[str]) -> tuple[DictConfig, RunRecord]:
-    """The config and record of the run in `folder`.
+def resumed(composed: Composed, context: RunContext) -> tuple[Composed, RunRecord]:
+    """The config and record of the run in the context's folder.
 
     The run's own config.yaml is used: it is trusted only below `output_dir`, because a config names code to run, or
     where the command composes the same. What the command says besides must be what the config says.
 
     Args:
-        cfg: What this command composes.
-        overrides: The command's overrides, as given.
+        composed: What this command says.
     Raises:
         UserError: The run lies elsewhere, or was made with another config.
     """
-    typed = [text.lstrip("+").split("=")[0] for text in overrides]
+    folder = context.folder
+    typed = [text.lstrip("+").split("=")[0] for text in context.overrides]
     values = {key for key in typed if "." in key or key == "seed"} - set(WHERE_KEYS)
     groups = set(typed) - values - set(WHERE_KEYS)
-    if not groups and Path(cfg.output_dir).resolve() not in folder.resolve().parents:
+    if not groups and Path(composed.output_dir).resolve() not in folder.resolve().parents:
         raise UserError(
-            f"resume={folder}: lies outside output_dir={cfg.output_dir}, so its config is not trusted; "
+            f"resume={folder}: lies outside output_dir={composed.output_dir}, so its config is not trusted; "
             "add output_dir=DIR, the folder that the run was written below"
         )
     if not (folder / CONFIG_NAME).is_file():
         raise UserError(f"resume={folder}: the run has no {CONFIG_NAME}; start it anew, without resume")
-    saved = OmegaConf.load(folder / CONFIG_NAME)
-    assert isinstance(saved, DictConfig)
+    saved = Composed.saved(folder / CONFIG_NAME)
     difference = None
     if groups:
-        difference = _first_difference(flat(saved), flat(resolve(cfg)))
+        difference = saved.first_difference(composed)
     elif values:  # with no group chosen, the rest of what the command composes is only the defaults
-        difference = _first_difference(flat(saved), flat(cfg), values)
+        difference = saved.first_difference(composed, values)
     if difference:
         key, was, now = difference
         raise UserError(
@@ -120,14 +118,3 @@ def resumed(cfg: DictConfig, *, folder: Path, overrides: list[str]) -> tuple[Dic
             "give resume alone, or start a new run"
         )
     return saved, load_record(folder / FILE_NAME)
-
-
-def _first_difference(
-    was: dict[str, Any], now: dict[str, Any], keys: set[str] | None = None
-) -> tuple[str, Any, Any] | None:
-    """Among `keys`, or everywhere."""
-    for key in sorted({*was, *now} if keys is None else keys):
-        pair = was.get(key, _MISSING), now.get(key, _MISSING)
-        if pair[0] != pair[1]:
-            return key, *pair
-    return None

@@ -33,7 +33,7 @@ def choose(
     score = float(best.best_model_score) if best.best_model_score is not None else 0.0
     if not pretrained:
         return score, None
-    shares = parts.model.regularize.wise_ft_shares
+    shares = parts.settings.regularize.wise_ft_shares
     share, score = _interpolate_best(trainer, parts, best=best, pretrained=pretrained, shares=shares)
     return score, share
 

@@ -1,6 +1,7 @@
 """Section `trainer`: the arguments of `lightning.Trainer` that Thawline reads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from thawline.errors import UserError
 from thawline.settings.checks import amount_or_share, between, one_of
@@ -11,7 +12,11 @@ PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
 @dataclass
 class TrainerSettings:
-    """The arguments of `lightning.Trainer` that Thawline reads; others pass through unread."""
+    """The arguments of `lightning.Trainer` that Thawline reads.
+
+    Attributes:
+        arguments: The whole node with its `_target_`: those above, and others that pass through unread.
+    """
 
     accelerator: str = "auto"
     devices: int = 1
@@ -26,6 +31,7 @@ class TrainerSettings:
     limit_train_batches: int | float = 1.0
     limit_val_batches: int | float = 1.0
     limit_test_batches: int | float = 1.0
+    arguments: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         between("trainer.devices", self.devices, 1, 1024)

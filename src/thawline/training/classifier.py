@@ -12,15 +12,15 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
 from thawline.data.mixing import make_mixer
+from thawline.features.activations import Activations
 from thawline.features.readout import Readout
 from thawline.freezing.bound_plan import BoundPlan
 from thawline.models.compiled import Compiled
 from thawline.models.depthwise import Fp32DepthwiseBackward
-from thawline.models.fused import FusedPrefix
+from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.heads import LinearHead
 from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.regularize_settings import RegularizeSettings
-from thawline.training.datamodule import ImageDataModule
 from thawline.training.head_solver import HeadSolver
 from thawline.training.metrics import BalancedAccuracy
 from thawline.training.param_groups import NO_DECAY, build_param_groups
@@ -28,7 +28,7 @@ from thawline.training.rates import GroupRates
 from thawline.training.regularize import StartingPoint
 from thawline.training.steps import Steps
 
-Batch = tuple[Tensor, Tensor]  # uint8 images (B, 3, S, S) or stored activations, class indices (B,)
+Batch = tuple[Tensor | Activations, Tensor]  # uint8 images (B, 3, S, S) or what is stored of them; classes (B,)
 
 
 class TransferClassifier(L.LightningModule):
@@ -37,13 +37,9 @@ class TransferClassifier(L.LightningModule):
     Args:
         bound: The freeze plan with its backbone and head; only what it ever trains reaches the optimizer.
         steps: Optimizer steps of the run and of an epoch, for the schedule.
-        prefix_dtype: Type in which the frozen prefix computes; its weights stay as they are.
+        prefix: How the stages that do not train compute; None runs them in float32.
         compiled: Whether the stages that train are compiled; validation and test run them as they are.
         readout: What the head reads of a backbone that never trains; None is the last stage's features.
-
-    Attributes:
-        entry: Cut at which batches that are no images enter: what lies before is stored (`features`).
-        fused: The stages that never train, in a faster form; None runs them as they are.
     """
 
     def __init__(
@@ -54,7 +50,7 @@ class TransferClassifier(L.LightningModule):
         optim: OptimSettings,
         steps: Steps,
         regularize: RegularizeSettings | None = None,
-        prefix_dtype: torch.dtype = torch.float32,
+        prefix: FrozenPrefix | None = None,
         compiled: bool = False,
         readout: Readout | None = None,
     ) -> None:
@@ -64,10 +60,9 @@ class TransferClassifier(L.LightningModule):
         self.head = bound.head
         self.optim = optim
         self.regularize = regularize or RegularizeSettings()
-        self.prefix_dtype = prefix_dtype
+        self.prefix = prefix or FrozenPrefix(self.backbone)
         self.readout = readout
-        self.entry = 0
-        self.fused: FusedPrefix | None = None
+        self._solved_rows: tuple[Tensor, Tensor] | None = None
         self._compiled = Compiled(self.backbone.suffix) if compiled else None
         backbone = {name: p for name, p in bound.ever_trainable().items() if name.startswith("backbone.")}
         self.starting_point = StartingPoint(backbone) if self.regularize.l2_sp else None
@@ -87,15 +82,13 @@ class TransferClassifier(L.LightningModule):
         )
         self.confusion = MulticlassConfusionMatrix(num_classes)  # of the test; rows are the true classes
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, S, S), uint8, or activations stored at cut `entry` -> logits (B, K)."""
-        if images.dtype == torch.uint8:
-            if self.readout is not None:
-                read = self.readout(self.backbone, images, dtype=self.prefix_dtype, fused=self.fused)
-                return self.classify(read)
-            normalized = self.backbone.normalize(images) if self.fused is None else self.fused.normalize(images)
-            return self.logits(normalized, start=0)
-        return self.logits(images, start=self.entry)
+    def forward(self, images: Tensor | Activations) -> Tensor:
+        """Images (B, 3, S, S), uint8, or what is stored of them -> logits (B, K)."""
+        if isinstance(images, Activations):
+            return self.logits(images.rows, start=images.cut)
+        if self.readout is not None:
+            return self.classify(self.readout(self.prefix, images))
+        return self.logits(self.prefix.normalize(images), start=0)
 
     def logits(self, x: Tensor, *, start: int) -> Tensor:
         """Activations at cut `start`, 0 for normalised images -> logits (B, K); frozen stages without gradients."""
@@ -103,7 +96,7 @@ class TransferClassifier(L.LightningModule):
         if x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
-            x = self._frozen(x, start, cut)
+            x = self.prefix.between(x, start, cut)
         with Fp32DepthwiseBackward():
             suffix = self._compiled if self._compiled and torch.is_grad_enabled() else self.backbone.suffix
             features = suffix(x, cut)
@@ -115,20 +108,13 @@ class TransferClassifier(L.LightningModule):
             logits: Tensor = self.head(features.float())
         return logits
 
-    def _frozen(self, x: Tensor, start: int, cut: int) -> Tensor:
-        if self.prefix_dtype == torch.float32 or cut == start:
-            return self.backbone.between(x.float(), start, cut)
-        if self.fused is not None and start < (stop := min(cut, self.fused.cut)):
-            x, start = self.fused.between(x, start, stop), stop
-        with torch.autocast(x.device.type, dtype=self.prefix_dtype):
-            return self.backbone.between(x, start, cut).float()
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch
         targets = labels
         if self.mixer is None:
             logits = self(images)
         else:
+            assert isinstance(images, Tensor), "what is stored cannot be mixed as images are"
             mixed, targets = self.mixer(self.backbone.normalize(images), labels)
             logits = self.logits(mixed, start=0)
         loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.regularize.label_smoothing)
@@ -173,14 +159,15 @@ class TransferClassifier(L.LightningModule):
             optimizer = torch.optim.SGD(groups, momentum=self.optim.momentum)
         return cast(OptimizerLRScheduler, self.rates.scheduled(optimizer))
 
+    def solve_on(self, features: Tensor, labels: Tensor) -> None:
+        """With `optim=lbfgs`: the training rows, (N, D) and (N,), that the head is solved for on."""
+        self._solved_rows = features, labels
+
     def _head_solver(self) -> HeadSolver:
-        """The solver with its rows: what the datamodule stored of the training images."""
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, ImageDataModule), type(data)
+        assert self._solved_rows is not None, "solve_on comes before the fit"
         assert isinstance(self.head, LinearHead), type(self.head)
         assert self.optim.penalties is not None
-        features, labels = data.stored_rows("train")
-        return HeadSolver(self.head, features, labels, penalties=self.optim.penalties)
+        return HeadSolver(self.head, *self._solved_rows, penalties=self.optim.penalties)
 
     def on_train_epoch_start(self) -> None:
         self.rates.begin_epoch(self.current_epoch, self.lr_schedulers())

@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ from thawline.data.keep import kept_images
 from thawline.data.sources.source import ImageSource, Split
 from thawline.data.splits import complete_splits
 from thawline.data.transforms import eval_transform, train_transform
-from thawline.features.feature_store import StoredArray
-from thawline.features.stored_dataset import EpochBatches, StoredDataset
+from thawline.features.stored_dataset import EpochBatches, StoredDataset, StoredSplits
 from thawline.machine.processes import num_cores
 from thawline.settings.data_settings import LoaderSettings
 
@@ -115,15 +113,12 @@ class ImageDataModule(L.LightningDataModule):
             keep=self._keep if again else None,
         )
 
-    def use_stored(self, arrays: Mapping[Split, Sequence[StoredArray]]) -> None:
-        """From now on, batches of these splits hold stored activations (B, *row) in place of images.
-
-        Of several arrays of vectors a batch holds the rows side by side.
-        """
+    def read_from(self, stored: StoredSplits) -> None:
+        """From now on, batches of these splits hold `Activations` in place of images."""
         self._keep = None  # training and validation use no image again; the memory is free
         self._stored = {
-            split: StoredDataset(of_split, torch.from_numpy(self.source.labels[self.splits[split]]))
-            for split, of_split in arrays.items()
+            split: StoredDataset(of_split, torch.from_numpy(self.source.labels[self.splits[split]]), cut=stored.cut)
+            for split, of_split in stored.arrays.items()
         }
 
     def stored_rows(self, split: Split) -> tuple[Tensor, Tensor]:

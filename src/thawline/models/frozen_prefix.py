@@ -1,0 +1,36 @@
+"""The leading stages of a backbone as they run without gradients."""
+
+import torch
+from torch import Tensor
+
+from thawline.models.backbone import Backbone
+from thawline.models.fused import FusedPrefix
+
+
+class FrozenPrefix:
+    """Runs stages in one number format, the first of them in a faster form where there is one; weights stay fp32.
+
+    Args:
+        dtype: Of the arithmetic; float32 or bfloat16.
+        fused: Stages that never train, in their fused form; None runs all of them as they are.
+    """
+
+    def __init__(
+        self, backbone: Backbone, *, dtype: torch.dtype = torch.float32, fused: FusedPrefix | None = None
+    ) -> None:
+        self.backbone = backbone
+        self.dtype = dtype
+        self.fused = fused
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Images (B, 3, S, S), uint8 -> what the first stage reads."""
+        return self.backbone.normalize(images) if self.fused is None else self.fused.normalize(images)
+
+    def between(self, x: Tensor, start: int, stop: int) -> Tensor:
+        """Run stages start .. stop-1 on the activations at `start`; returns float32."""
+        if self.dtype == torch.float32 or stop == start:
+            return self.backbone.between(x.float(), start, stop)
+        if self.fused is not None and start < (end := min(stop, self.fused.cut)):
+            x, start = self.fused.between(x, start, end), end
+        with torch.autocast(x.device.type, dtype=self.dtype):
+            return self.backbone.between(x, start, stop).float()

@@ -1,0 +1,143 @@
+"""The sections of run.json, one dataclass each; a field without a value where the run never got to it."""
+
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+from thawline.callbacks.cost import Cost
+
+_T = TypeVar("_T")
+_OPTIONAL = {"optional": True}  # the key is left out where the value is None
+
+
+@dataclass
+class DataSection:
+    """The target images."""
+
+    name: str = ""
+    num_train: int = 0
+    num_val: int = 0
+    num_test: int = 0
+    num_classes: int = 0
+    fingerprint: str = ""
+
+
+@dataclass
+class ModelSection:
+    """Backbone and head, as they were before training."""
+
+    name: str = ""
+    weights: str = ""
+    weights_sha256: str = ""
+    head: str = ""
+    num_stages: int = 0
+    image_size: int = 0
+
+
+@dataclass
+class StrategySection:
+    """What was to train, and what was chosen on validation data."""
+
+    name: str = ""
+    unfreeze_depth: int | str | None = None
+    phases: list[dict[str, Any]] = field(default_factory=list)
+    planned_phases: int = 0
+    parameters: str = ""
+    batchnorm: str = ""
+    feature_stages: list[str] | None = field(default=None, metadata=_OPTIONAL)
+    feature_grid: int | None = field(default=None, metadata=_OPTIONAL)
+    wise_ft: float | None = field(default=None, metadata=_OPTIONAL)  # share of the tuned weights in those tested
+    penalty: float | None = field(default=None, metadata=_OPTIONAL)  # of the head that was solved for
+
+
+@dataclass
+class ParamsSection:
+    """Numbers of parameters: those that train in at least one epoch, and all."""
+
+    trainable: int = 0
+    total: int = 0
+
+
+@dataclass
+class ClassesSection:
+    """Names, and the test's confusion matrix (K, K), rows true, columns predicted; None for very many classes."""
+
+    names: list[str] = field(default_factory=list)
+    confusion: list[list[int]] | None = field(default=None, metadata=_OPTIONAL)
+
+
+@dataclass
+class FreezeSection:
+    """What the guard found. `verified` is None where nothing was checked."""
+
+    verified: bool | None = None
+    checks: int = 0
+    frozen_stages: int = 0  # that never trained
+    guard_s: float | None = field(default=None, metadata=_OPTIONAL)
+
+
+@dataclass
+class CacheSection:
+    """Whether frozen stages were computed once, and why or why not."""
+
+    used: bool = False
+    reason: str = ""
+    cut: int = 0
+    views: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class MachineSection:
+    """Where it ran."""
+
+    device: str = ""
+    cores: int = 0
+    processes: int = 0
+    precision: str = ""
+    prefix_precision: str = ""
+
+
+@dataclass
+class AdviceSection:
+    """With scenario=auto: what was recommended, and why."""
+
+    cell: str = ""
+    recommendation: dict[str, Any] = field(default_factory=dict)
+    predicted: dict[str, Any] = field(default_factory=dict)
+    sure: bool = False
+    commands: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "data": DataSection,
+    "model": ModelSection,
+    "strategy": StrategySection,
+    "params": ParamsSection,
+    "classes": ClassesSection,
+    "cost": Cost,
+    "freeze": FreezeSection,
+    "cache": CacheSection,
+    "advice": AdviceSection,
+    "machine": MachineSection,
+}
+
+
+def section_from(kind: type[_T], body: dict[str, Any]) -> _T:
+    """The section that `body` describes; a key of a later version is passed over, a null is the field's default."""
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    given = {key: value for key, value in body.items() if key in known}
+    nulls = {key for key, value in given.items() if value is None and known[key].default not in (None, MISSING)}
+    return kind(**{key: value for key, value in given.items() if key not in nulls})
+
+
+def section_body(section: Any) -> dict[str, Any]:
+    """The section as JSON holds it."""
+    optional = {f.name for f in fields(section) if f.metadata.get("optional")}
+    return {key: value for key, value in asdict(section).items() if not (key in optional and value is None)}
+
+
+def is_empty(section: Any) -> bool:
+    """Whether the run never got to it."""
+    return bool(section == type(section)())

@@ -1,0 +1,99 @@
+"""Settings -> data, model and freeze plan, as they are at some optimizer step."""
+
+from dataclasses import replace
+
+import lightning as L
+from torch import nn
+
+from thawline.features.readout import Readout, make_readout
+from thawline.freezing.bound_plan import BoundPlan
+from thawline.freezing.plan import FreezePlan, make_plan
+from thawline.freezing.status import status
+from thawline.machine.compute import Compute
+from thawline.machine.memory import keep_freed_memory
+from thawline.machine.processes import local_rank
+from thawline.models.backbone import Backbone, build_backbone
+from thawline.models.compiled import choose_compile
+from thawline.models.frozen_prefix import FrozenPrefix
+from thawline.models.fused import fuse_where_faster
+from thawline.runs.make import make
+from thawline.runs.parts import Parts
+from thawline.settings.conflicts import refuse_conflicts
+from thawline.settings.run_settings import Settings
+from thawline.training.classifier import TransferClassifier
+from thawline.training.datamodule import ImageDataModule
+from thawline.training.steps import Steps, plan_steps
+
+
+def build(settings: Settings, compute: Compute, *, step: int) -> Parts:
+    """Load model and data.
+
+    Args:
+        step: Optimizer step at which the training begins; above 0 in a resumed run.
+    Raises:
+        UserError: Settings that do not go with each other, with the data or with the backbone.
+    """
+    refuse_conflicts(settings)
+    if compute.on_cpu:
+        keep_freed_memory()
+    L.seed_everything(settings.seed, workers=True, verbose=False)
+    backbone = build_backbone(settings.model.name, weights=settings.weights, image_size=settings.model.image_size)
+    names = [stage.name for stage in backbone.stages]
+    plan = make_plan(settings.strategy, stage_names=names, model_name=backbone.name)
+    data = _data(settings, compute, backbone)
+    readout = make_readout(settings.strategy, backbone)
+    head = _head(settings, backbone, readout, num_classes=data.num_classes)
+    epochs = settings.optim.epochs or settings.trainer.max_epochs
+    steps = plan_steps(data.num_train_batches, replace(settings.trainer, max_epochs=epochs))
+    model = _model(settings, compute, _bound(plan, steps, backbone, head), data=data, readout=readout, steps=steps)
+    epoch = min(step // steps.per_epoch, steps.epochs - 1)
+    model.bound.apply(epoch)
+    return Parts(settings, compute, data, model, plan, status(backbone, head), epoch, steps)
+
+
+def _data(settings: Settings, compute: Compute, backbone: Backbone) -> ImageDataModule:
+    return ImageDataModule(
+        make(settings.source, "data.source"),
+        spec=backbone.input,
+        loader=settings.loader,
+        seed=settings.seed,
+        on_cpu=compute.on_cpu,
+        rank=local_rank(),
+        world_size=settings.trainer.devices,
+        one_batch=settings.optim.name == "lbfgs",
+    )
+
+
+def _head(settings: Settings, backbone: Backbone, readout: Readout | None, *, num_classes: int) -> nn.Module:
+    num_features = readout.num_features(backbone) if readout else backbone.num_features
+    head: nn.Module = make(settings.model.head, "model.head", num_features=num_features, num_classes=num_classes)
+    return head
+
+
+def _bound(plan: FreezePlan, steps: Steps, backbone: Backbone, head: nn.Module) -> BoundPlan:
+    """The phases that the run reaches."""
+    return BoundPlan(plan.until(steps.epochs), backbone, head)
+
+
+def _model(
+    settings: Settings,
+    compute: Compute,
+    bound: BoundPlan,
+    *,
+    data: ImageDataModule,
+    readout: Readout | None,
+    steps: Steps,
+) -> TransferClassifier:
+    backbone, dtype = bound.backbone, compute.precision.prefix
+    never_trains = min(bound.ever_training(), default=backbone.num_stages)
+    fused = fuse_where_faster(backbone, never_trains, dtype=dtype, device=compute.device)
+    return TransferClassifier(
+        bound,
+        num_classes=data.num_classes,
+        optim=settings.optim,
+        steps=steps,
+        regularize=settings.regularize,
+        prefix=FrozenPrefix(backbone, dtype=dtype, fused=fused),
+        readout=readout,
+        compiled=choose_compile(settings.compile, device=compute.device, num_images=steps.total * data.batch_size),
+    )

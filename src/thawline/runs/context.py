@@ -1,0 +1,35 @@
+"""How a run was asked for: what the code below the command line may know of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.types import RunMode
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """A command line, as far as a run needs it.
+
+    Attributes:
+        folder: Where the run, or the advice, is written; it exists.
+        overrides: As they were typed, in Hydra's grammar.
+        choices: Group -> the file of conf/ that was chosen, such as `scenario` -> `small_different`.
+        multirun: Whether the run is a job of a sweep that shares this process.
+    """
+
+    folder: Path
+    overrides: tuple[str, ...]
+    choices: Mapping[str, str]
+    multirun: bool
+
+
+def context_of(hydra: Any) -> RunContext:
+    """From the section `hydra` of a composed config, as `HydraConfig.get()` returns it."""
+    return RunContext(
+        folder=Path(str(hydra.runtime.output_dir)),
+        overrides=tuple(hydra.overrides.task),
+        choices={str(group): str(choice) for group, choice in hydra.runtime.choices.items()},
+        multirun=hydra.mode == RunMode.MULTIRUN,
+    )

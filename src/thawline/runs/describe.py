@@ -1,0 +1,92 @@
+"""What a run's record and its hyperparameters say of its parts."""
+
+from thawline.machine.processes import num_cores
+from thawline.models.digests import checksum
+from thawline.report.record_sections import DataSection, MachineSection, ModelSection, ParamsSection, StrategySection
+from thawline.report.run_record import RunRecord
+from thawline.runs.parts import Parts
+
+
+def describe(record: RunRecord, parts: Parts) -> None:
+    """Fill the sections that are known before training."""
+    record.data = _data(parts)
+    record.model = _model(parts)
+    record.strategy = _strategy(parts)
+    ever = sum(p.numel() for p in parts.bound.ever_trainable().values())
+    record.params = ParamsSection(trainable=ever, total=parts.num_params)
+    record.machine = _machine(parts)
+
+
+def _data(parts: Parts) -> DataSection:
+    source, splits = parts.data.source, parts.data.splits
+    return DataSection(
+        name=source.name,
+        num_train=len(splits["train"]),
+        num_val=len(splits["val"]),
+        num_test=len(splits["test"]),
+        num_classes=parts.data.num_classes,
+        fingerprint=source.fingerprint(),
+    )
+
+
+def _model(parts: Parts) -> ModelSection:
+    backbone = parts.model.backbone
+    return ModelSection(
+        name=backbone.name,
+        weights=parts.settings.weights,
+        weights_sha256=checksum(backbone.model.state_dict()),
+        head=type(parts.model.head).__name__.removesuffix("Head").lower(),
+        num_stages=backbone.num_stages,
+        image_size=backbone.input.size,
+    )
+
+
+def _strategy(parts: Parts) -> StrategySection:
+    plan, strategy, readout = parts.bound.plan, parts.settings.strategy, parts.model.readout
+    stages = parts.model.backbone.stages
+    return StrategySection(
+        name=strategy.name,
+        unfreeze_depth=strategy.unfreeze_depth,
+        phases=plan.as_list(),
+        planned_phases=len(parts.planned.phases),
+        parameters=plan.parameters,
+        batchnorm=plan.batchnorm,
+        feature_stages=[stages[index].name for index in readout.stages] if readout else None,
+        feature_grid=readout.grid if readout else None,
+    )
+
+
+def _machine(parts: Parts) -> MachineSection:
+    precision = parts.compute.precision
+    return MachineSection(
+        device=parts.compute.device_name,
+        cores=num_cores(),
+        processes=parts.settings.trainer.devices,
+        precision=precision.trainer,
+        prefix_precision=str(precision.prefix).removeprefix("torch."),
+    )
+
+
+def hyperparameters(record: RunRecord, parts: Parts) -> dict[str, str | float | bool]:
+    """The same keys with the same types in every run; the depth is a number also where the config says `all`."""
+    optim, regularize = parts.settings.optim, parts.settings.regularize
+    return {
+        "scenario": record.scenario,
+        "strategy": record.strategy.name,
+        "unfreeze_depth": float(len(parts.bound.ever_training())),
+        "feature_stages": float(len(parts.model.readout.stages) if parts.model.readout else 1),
+        "data": record.data.name,
+        "model": record.model.name,
+        "weights": record.model.weights,
+        "head": record.model.head,
+        "optim": optim.name,
+        "penalty": float(record.strategy.penalty or 0.0),
+        "lr": float(optim.lr),
+        "backbone_lr": float(optim.resolved_backbone_lr),
+        "schedule": optim.schedule if optim.penalties is None else "none",
+        "batch_size": float(parts.data.batch_size),
+        "l2_sp": float(regularize.l2_sp),
+        "ema_decay": float(regularize.ema_decay),
+        "cache_views": float(record.cache.views),
+        "seed": float(record.seed),
+    }

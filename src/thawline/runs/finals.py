@@ -1,0 +1,34 @@
+"""The end of a run in its event file: final values, hyperparameters, figures."""
+
+from thawline.callbacks.mistakes import MistakesCallback
+from thawline.callbacks.tensorboard import EventFileLogger, log_finals
+from thawline.report.run_figures import confusion_figure, mistakes_figure, plan_figure
+from thawline.report.run_record import RunRecord
+from thawline.runs.describe import hyperparameters
+from thawline.runs.parts import Parts
+
+
+def log_end(logger: EventFileLogger, parts: Parts, record: RunRecord, mistakes: MistakesCallback, *, step: int) -> None:
+    """Write them at `step`, the last of the training."""
+    costs = {f"cost/{key}": float(value) for key, value in vars(record.cost).items() if value is not None}
+    log_finals(logger, hyperparameters(record, parts), {**record.metrics, **costs}, step=step)
+    figures = {"freeze_plan": plan_figure(*_planned(parts))}
+    if record.classes.confusion is not None:
+        figures["test/confusion"] = confusion_figure(record.classes.confusion, record.classes.names)
+    source, worst = parts.data.source, mistakes.worst()
+    if worst and record.machine.processes == 1:  # each of several sees a part of the images
+        test, names = parts.data.splits["test"], source.class_names
+        titles = [f"{names[m.truth]}, not {names[m.predicted]} ({m.confidence:.0%})" for m in worst]
+        figures["test/worst_mistakes"] = mistakes_figure([source.load(int(test[m.position])) for m in worst], titles)
+    for tag, figure in figures.items():
+        logger.experiment.add_figure(tag, figure, step)
+
+
+def _planned(parts: Parts) -> tuple[list[list[bool]], list[str]]:
+    """Per epoch and stage, the head last, whether it trains; and the stages' names."""
+    plan, names = parts.bound.plan, [stage.name for stage in parts.model.backbone.stages]
+    trained = [
+        [*(index in parts.bound.training_stages(epoch) for index in range(len(names))), plan.phase(epoch).head]
+        for epoch in range(parts.steps.epochs)
+    ]
+    return trained, [*names, "head"]

@@ -1,0 +1,73 @@
+"""The callbacks of a run that know something afterwards: checkpoints, cost, curves, mistakes, the guard."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning as L
+
+from thawline.callbacks.averaging import AverageWeights
+from thawline.callbacks.best_and_last import BestCheckpoint, LastCheckpoint
+from thawline.callbacks.cost import CostCallback
+from thawline.callbacks.curves import CurvesCallback
+from thawline.callbacks.freeze import FreezeCallback, refuse_unsafe
+from thawline.callbacks.guard import FreezeGuard
+from thawline.callbacks.mistakes import MistakesCallback
+from thawline.callbacks.progress import StopAtStep, progress_callbacks
+from thawline.callbacks.seed_each_step import SeedEachStep
+from thawline.callbacks.tensorboard import TensorBoardCallback
+from thawline.freezing.status_table import plan_markdown, status_markdown
+from thawline.report.advice_json import FIGURE_NAME
+from thawline.runs.make import make
+from thawline.runs.parts import Parts
+from thawline.runs.termination import EndBySigterm
+
+
+@dataclass
+class Watchers:
+    """`guard` is None where `strategy.guard` is off."""
+
+    best: BestCheckpoint
+    last: LastCheckpoint
+    curves: CurvesCallback
+    mistakes: MistakesCallback
+    cost: CostCallback
+    guard: FreezeGuard | None
+
+
+def make_watchers(parts: Parts, *, folder: Path, cost: CostCallback) -> Watchers:
+    """Those of a run in `folder`; `cost` counts since the run began."""
+    checkpoints = folder / "checkpoints"
+    guard = FreezeGuard(parts.bound) if parts.settings.strategy.guard else None
+    return Watchers(
+        BestCheckpoint(checkpoints), LastCheckpoint(checkpoints), CurvesCallback(), MistakesCallback(), cost, guard
+    )
+
+
+def all_callbacks(parts: Parts, watch: Watchers, *, folder: Path, config_text: str) -> list[L.Callback]:
+    """In this order: what saves the epoch boundary, what changes the model, what watches, the user's, the guard.
+
+    Raises:
+        UserError: A callback of the user's cannot be made, or would change what is frozen.
+    """
+    settings = parts.settings
+    users = [make(node, f"callbacks.{key}") for key, node in settings.callbacks.items()]
+    refuse_unsafe(users, parts.bound)
+    texts = {
+        "model_status": status_markdown(parts.rows, parts.trainable_line),
+        "freeze_plan": plan_markdown(parts.phase_rows()),
+        "config": f"```yaml\n{config_text}\n```",
+    }
+    decay = settings.regularize.ema_decay
+    return [
+        watch.last,
+        FreezeCallback(parts.bound),
+        SeedEachStep(settings.seed),
+        *([AverageWeights(parts.bound, decay)] if decay else []),
+        StopAtStep(parts.steps),
+        EndBySigterm(),
+        TensorBoardCallback(texts, {"depth_profile": folder / FIGURE_NAME}),  # there with scenario=auto
+        *(watch.cost, watch.best, watch.curves, watch.mistakes),
+        *progress_callbacks(parts.steps),
+        *users,
+        *([watch.guard] if watch.guard else []),
+    ]
