@@ -52,7 +52,7 @@ def cut_off_and_told(
         f"output_dir={out}",
         f"cache.dir={tmp_path / 'cache'}",
     ]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "THAWLINE_DEBUG": "0"}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "THAWLINE_DEBUG": "0"}
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     return done.returncode, (done.stderr.strip().splitlines() or [""])[-1]
 
@@ -98,7 +98,7 @@ def test_a_killed_run_ends_as_the_uninterrupted_one(
     run_cli: Run, tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch, epoch: int, batch: int, more: Any
 ) -> None:
     arguments = (*THAWING, "data=folder", f"data.root={image_folder}", *more)
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
     assert cut_off(tmp_path, tmp_path / "out", *arguments, epoch=epoch, batch=batch) == KILLED
     folder = the_run(tmp_path / "out")
     assert json.loads((folder / "run.json").read_text())["status"] == "running"  # SIGKILL leaves no time
@@ -141,7 +141,7 @@ def test_a_killed_solver_goes_on_with_the_next_penalty(
 ) -> None:
     solving = ("optim=lbfgs", "optim.penalties=[1,0.1,0.01]", f"strategy={strategy}")
     arguments = (*solving, *SMALL, "data=folder", f"data.root={image_folder}")
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
     assert cut_off(tmp_path, tmp_path / "out", *arguments, epoch=1, batch=0) == KILLED
     folder = the_run(tmp_path / "out")
     assert run_cli(f"resume={folder}").code == 0
@@ -160,7 +160,7 @@ def test_sigterm_says_interrupted_and_the_resumed_run_equals_the_uninterrupted_o
     run_cli: Run, tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = (*THAWING, "data=folder", f"data.root={image_folder}")
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
     out = tmp_path / "out"
     code, told = cut_off_and_told(tmp_path, out, *arguments, epoch=0, batch=2, number=signal.SIGTERM)
     assert code == 128 + signal.SIGTERM
