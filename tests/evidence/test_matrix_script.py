@@ -106,7 +106,7 @@ def test_page_and_picture(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = sweep.parent / "docs"
     assert run(monkeypatch, sweep, "--out", out) == 0
     page = (out / "matrix.md").read_text()
-    assert "2 seeds of\nhead and order" in page
+    assert "with 2 seeds of head and order" in page
     assert "lite0 at 128 pixels, at most 200 steps of 32 images" in page
     assert (out / "matrix.png").read_bytes().startswith(b"\x89PNG")
 

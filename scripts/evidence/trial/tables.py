@@ -39,6 +39,8 @@ def _verdict(cell: Cell) -> str:
     lead = cell.behind(second if wins else cell.guideline)
     unsure = "" if lead.low is not None and lead.low > 0 else ", within the spread of the seeds"
     points = f"{100 * lead.mean:.1f} points"
+    if points == "0.0 points":
+        return f"level with {second if wins else best}"
     return f"wins, {points} ahead of {second}{unsure}" if wins else f"{points} behind{unsure}"
 
 
