@@ -155,11 +155,11 @@ _INTRODUCTION = f"""This page says how far each data source lies from ImageNet, 
 The measure compares the images with the statistics that a backbone's BatchNorm layers keep of its training images
 (`src/thawline/advisor/distance.py`, [how](advice.md#domain-distance)): 0 is the source, 1 is uniform noise. Below 0.25
 the advisor calls images similar. Each source gives {NUM_IMAGES} images, `photographs` its 60, at the backbone's size
-(224, 240 and 260 pixels). `photo_crops` are made of these photographs: smaller, greyer, blurred and noisy. In brackets: the
-range of 95 % of bootstrap resamples of the images."""
+(224, 240 and 260 pixels). `photo_crops` are made of these photographs: smaller, greyer, blurred and noisy. In
+brackets: the range of 95 % of bootstrap resamples of the images."""
 _SIZES = """With fewer images (first backbone). The variance between images is estimated without bias, so the reading
-hardly depends on the number of images; its spread does. A resample of few images has a mean of its own, away from that
-of all images. This adds to a squared distance, so the brackets lie above the reading where images are few or very near
+hardly depends on the number of images; its spread does. The mean of a resample of few images lies
+away from that of all images. This adds to a squared distance, so the brackets lie above the reading where images are few or very near
 the source."""
 
 

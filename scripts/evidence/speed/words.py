@@ -13,7 +13,7 @@ missed.
   nothing, so it computes the frozen stages in every epoch.
 - Thawline: `python train.py` with an empty cache.
 - Both have the same images, batches of 32, epochs, learning rates and seeds, and take the same number of steps. Every
-  run is a process of its own; the two sides take turns.
+  run is a separate process; the two sides take turns.
 - Numbers are medians. A ratio is the median of the ratios within each repeat; the least and the greatest follow in
   brackets.
 - A whole fit begins when model and data are loaded and ends with the last epoch. It includes the pass that fills
