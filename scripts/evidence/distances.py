@@ -158,9 +158,9 @@ the advisor calls images similar. Each source gives {NUM_IMAGES} images, `photog
 (224, 240 and 260 pixels). `photo_crops` are made of these photographs: smaller, greyer, blurred and noisy. In
 brackets: the range of 95 % of bootstrap resamples of the images."""
 _SIZES = """With fewer images (first backbone). The variance between images is estimated without bias, so the reading
-hardly depends on the number of images; its spread does. The mean of a resample of few images lies
-away from that of all images. This adds to a squared distance, so the brackets lie above the reading where images are few or very near
-the source."""
+hardly depends on the number of images; its spread does. The mean of a resample of few images lies away from that of all
+images. This adds to a squared distance, so the brackets lie above the reading where images are few or very near the
+source."""
 
 
 _STAND_IN = """A backbone without BatchNorm keeps no statistics of its source. Then the photographs of the first row

@@ -45,12 +45,17 @@ def _verdict(cell: Cell) -> str:
 
 
 def accuracies(cells: Sequence[Cell]) -> str:
-    """Test accuracy of every strategy in every cell; the best in bold."""
+    """Test accuracy of every strategy in every cell; the best in bold, and what ties with it in three digits."""
     rows = []
     for strategy in STRATEGIES:
         texts = [(cell, cell.accuracy(strategy).text()) for cell in cells]
-        rows.append([f"`{strategy}`", *(f"**{text}**" if cell.best() == strategy else text for cell, text in texts)])
+        rows.append([f"`{strategy}`", *(f"**{text}**" if _ties(cell, strategy) else text for cell, text in texts)])
     return markdown_table(["strategy", *(cell.name for cell in cells)], rows)
+
+
+def _ties(cell: Cell, strategy: str) -> bool:
+    shown, best = (f"{cell.accuracy(name).mean:.3f}" for name in (strategy, cell.best()))
+    return shown == best
 
 
 def savings(cells: Sequence[Cell]) -> str:
