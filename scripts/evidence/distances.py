@@ -150,19 +150,22 @@ def page(found: dict[str, Found], stand_in: dict[str, Found]) -> str:
     return "\n\n".join(["# Domain distance", *parts]) + "\n"
 
 
-_INTRODUCTION = f"""How far images lie from those that a backbone was trained on, from the statistics that its BatchNorm
-layers carry (`src/thawline/advisor/distance.py`): 0 is the source, 1 is uniform noise. {NUM_IMAGES} images of each
-source; 60 of the photographs as they are. photo_crops are made of these: reduced, greyed, blurred and noisy. In
-brackets the range of 95 % of bootstrap resamples of the images."""
+_INTRODUCTION = f"""This page says how far each data source lies from ImageNet, by the measure that the advisor uses.
+
+The measure compares the images with the statistics that a backbone's BatchNorm layers keep of its training images
+(`src/thawline/advisor/distance.py`, [how](advice.md#domain-distance)): 0 is the source, 1 is uniform noise. Below 0.25
+the advisor calls images similar. Each source gives {NUM_IMAGES} images, `photographs` its 60, at the backbone's size
+(224, 240 and 260 pixels). `photo_crops` are made of these photographs: smaller, greyer, blurred and noisy. In
+brackets: the range of 95 % of bootstrap resamples of the images."""
 _SIZES = """With fewer images (first backbone). The variance between images is estimated without bias, so the reading
-hardly depends on their number; its spread does. The mean of a resample strays from that of all images, which adds to a
-squared distance: of few images, or very near 0, its readings lie above theirs. Below 0.25 the advisor calls images
-similar."""
+hardly depends on the number of images; its spread does. The mean of a resample of few images lies away from that of all
+images. This adds to a squared distance, so the brackets lie above the reading where images are few or very near the
+source."""
 
 
-_STAND_IN = """A backbone without BatchNorm carries no statistics of its source. Then the photographs of the first row
-stand in for it, at the end of every stage instead of at BatchNorm's input. On backbones with BatchNorm both readings
-can be compared: this is the second one of the same images."""
+_STAND_IN = """A backbone without BatchNorm keeps no statistics of its source. Then the photographs of the first row
+stand in for the source, at the end of every stage instead of at BatchNorm's input. This table is that second reading of
+the same images, on backbones that have both."""
 
 
 def _ranking(found: dict[str, Found]) -> str:

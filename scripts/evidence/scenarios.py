@@ -21,6 +21,16 @@ DOCS = ROOT / "docs"
 SEEDS = {"small_similar": 3, "large_similar": 1, "small_different": 3, "large_different": 1}
 
 
+_ABOUT = """This page holds one result for each of the four scenarios, as `python train.py scenario=NAME` runs them.
+
+EfficientNet-Lite0 at 224 pixels with embedded ImageNet weights; mean ± standard deviation over seeds of head and order,
+one split. "Balanced" is the mean over the classes: guessing gives 1 / classes. In `solar_cells` guessing gives 0.25,
+and always saying the largest class gives an accuracy of 0.575. "Trained" is the share of the parameters that train.
+The small scenarios test on 120 images: one image is 0.8 points.
+The large scenarios offer 118,200 training images and stop after 150 steps of 32, so they see 4,800 of them.
+`photo_crops` are crops of 12 photographs; `ultrasound_phantom` is simulated."""
+
+
 def main() -> None:
     """Run what is missing, then write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -80,8 +90,7 @@ def _machine(runs: dict[str, list[RunRecord]]) -> str:
     named = ", ".join(f"{name} {version}" for name, version in records[0].versions.items())
     days = sorted({record.run_id[: len("2026-01-31")] for record in records})
     return (
-        "EfficientNet-Lite0 with embedded ImageNet weights; mean ± standard deviation over seeds of head and order,\n"
-        "one split; the large scenarios stop after 150 steps of 32 images.\n"
+        f"{_ABOUT}\n"
         f"{os.cpu_count()} {platform.machine()} CPU cores, {named}, Python {platform.python_version()}, "
         f"{' to '.join(days[:: max(1, len(days) - 1)])}.\n"
         "`python scripts/evidence/scenarios.py`"

@@ -71,6 +71,16 @@ def test_verdicts(sweep: Path) -> None:
     assert "| the same | wins, 10.0 points ahead of feature_extraction | partial_fine_tune |" in rows[1]
 
 
+def test_a_tie_is_called_level_and_both_are_in_bold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LEVELS, "feature_extraction", LEVELS["full_fine_tune"])  # in small_similar: its guideline
+    for cell in GUIDELINE:
+        write_cell(tmp_path, cell)
+    cells = read_cells([tmp_path])
+    assert "| level with full_fine_tune |" in verdicts(cells).splitlines()[2]
+    assert accuracies(cells).splitlines()[2].startswith("| `feature_extraction` | **0.910")
+    assert "| `full_fine_tune` | **0.910" in accuracies(cells)
+
+
 def test_the_best_of_a_cell_is_in_bold(sweep: Path) -> None:
     rows = accuracies(read_cells([sweep])).splitlines()
     assert "| **0.910" in rows[2 + STRATEGIES.index("full_fine_tune")]
@@ -98,7 +108,7 @@ def test_steps_to_a_level_of_the_mean(level: float, step: float | None) -> None:
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     monkeypatch.setattr(sys, "argv", ["matrix.py", *map(str, arguments)])
     with pytest.raises(SystemExit) as stop:
-        runpy.run_path(str(ROOT / "scripts" / "matrix.py"), run_name="__main__")
+        runpy.run_path(str(ROOT / "scripts" / "evidence" / "matrix.py"), run_name="__main__")
     return int(stop.value.code or 0)
 
 
@@ -106,7 +116,7 @@ def test_page_and_picture(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = sweep.parent / "docs"
     assert run(monkeypatch, sweep, "--out", out) == 0
     page = (out / "matrix.md").read_text()
-    assert "2 seeds of\nhead and order" in page
+    assert "with 2 seeds of head and order" in page
     assert "lite0 at 128 pixels, at most 200 steps of 32 images" in page
     assert (out / "matrix.png").read_bytes().startswith(b"\x89PNG")
 

@@ -1,7 +1,7 @@
 """Run the same freezing checks on a peer, or render what was found.
 
     python scripts/evidence/peers/run.py PEER     # where the peer is installed: merges into docs/peers.json
-    python scripts/evidence/peers/run.py table    # renders docs/peers.md, and the README's table, from them
+    python scripts/evidence/peers/run.py table    # renders docs/peers.md from them
 
 Every answer is an observation of running code: a model of a few thousand parameters, a few epochs, on the CPU.
 """
@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from table import QUESTIONS, into_readme, render, short
+from table import QUESTIONS, render
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 # The adapters, in the order of the columns.
@@ -35,7 +35,6 @@ def main() -> int:
     if arguments.what == "table":
         known = {name: results[name] for name in PEERS if name in results}
         text = render(known)
-        into_readme(DOCS.parent / "README.md", short(known))
         arguments.out.with_suffix(".md").write_text(text)
         print(text)
         return 0

@@ -1,10 +1,6 @@
 """The results as Markdown: one row per check, one column per peer."""
 
-import platform
-from pathlib import Path
 from typing import Any
-
-_BEGIN, _END = "<!-- peers -->", "<!-- /peers -->"
 
 QUESTIONS = {
     "frozen_batchnorm": "Frozen BatchNorm stands still: statistics unchanged, same output as in eval mode",
@@ -21,16 +17,29 @@ QUESTIONS = {
 }
 
 
+_ABOUT = """This page shows what Thawline and three other tools do when layers are frozen and thawed, check by check.
+
+How to read it:
+
+- We wrote the checks, and they are our priorities. They ask what Thawline was made for, so Thawline does well.
+  They say nothing about accuracy, speed, ease of use or the many things that the others do besides.
+- The network is a toy: three convolution blocks with BatchNorm and a linear head, on 32 random images, a few
+  epochs on a CPU.
+- The blocks are frozen, and thawed in mid-training as each tool's documentation shows. Every cell is what running
+  code did, first with the documented defaults, then with the settings named.
+- Yes: the answer that a user would want. Partly: in part, or only with a setting.
+- Thawline's optimizer holds frozen parameters where a plan thaws them later, without state. So schedulers and
+  resuming stay right. Parameters that never train are not in it.
+- A newer release of a tool may behave otherwise; the versions are below. The code is in `scripts/evidence/peers`."""
+
+
 def render(results: dict[str, Any]) -> str:
     """Markdown of the peers in `results`, in their order."""
     peers = list(results.values())
     lines = [
         "# The same checks on other frameworks",
         "",
-        "Three convolution blocks with BatchNorm and a linear head, on 32 random images: the blocks are frozen, and",
-        "thawed in mid-training the way each framework documents it. Every cell is what running code did, first with",
-        "the documented defaults, then with the settings named; the code is in `scripts/evidence/peers`. Yes is what a",
-        "user would wish for; partly: in part, or only with a setting.",
+        _ABOUT,
         "",
         f"| | {' | '.join(peer['title'] for peer in peers)} |",
         f"|---|{'---|' * len(peers)}",
@@ -44,24 +53,6 @@ def render(results: dict[str, Any]) -> str:
         "`python scripts/evidence/peers/run.py PEER`, on a CPU.",
     ]
     return "\n".join(lines) + "\n"
-
-
-def short(results: dict[str, Any]) -> str:
-    """Markdown of the answers alone, for the README."""
-    peers = list(results.values())
-    lines = [f"| | {' | '.join(peer['title'] for peer in peers)} |", f"|---|{'---|' * len(peers)}"]
-    for check, question in QUESTIONS.items():
-        answers = [peer["checks"].get(check, {}).get("answer", "not run") for peer in peers]
-        lines.append(f"| {question} | {' | '.join(answers)} |")
-    versions = {name: v for peer in peers for name, v in peer["versions"].items() if name not in ("thawline", "Python")}
-    named = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return "\n".join([*lines, "", f"{named}, Python {platform.python_version()}, {peers[0]['date']}."])
-
-
-def into_readme(readme: Path, text: str) -> None:
-    """Replace what lies between the two `peers` marks."""
-    before, rest = readme.read_text(encoding="utf-8").split(_BEGIN)
-    readme.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{rest.split(_END)[1]}", encoding="utf-8")
 
 
 def _cell(answer: dict[str, str] | None) -> str:

@@ -39,16 +39,23 @@ def _verdict(cell: Cell) -> str:
     lead = cell.behind(second if wins else cell.guideline)
     unsure = "" if lead.low is not None and lead.low > 0 else ", within the spread of the seeds"
     points = f"{100 * lead.mean:.1f} points"
+    if points == "0.0 points":
+        return f"level with {second if wins else best}"
     return f"wins, {points} ahead of {second}{unsure}" if wins else f"{points} behind{unsure}"
 
 
 def accuracies(cells: Sequence[Cell]) -> str:
-    """Test accuracy of every strategy in every cell; the best in bold."""
+    """Test accuracy of every strategy in every cell; the best in bold, and what ties with it in three digits."""
     rows = []
     for strategy in STRATEGIES:
         texts = [(cell, cell.accuracy(strategy).text()) for cell in cells]
-        rows.append([f"`{strategy}`", *(f"**{text}**" if cell.best() == strategy else text for cell, text in texts)])
+        rows.append([f"`{strategy}`", *(f"**{text}**" if _ties(cell, strategy) else text for cell, text in texts)])
     return markdown_table(["strategy", *(cell.name for cell in cells)], rows)
+
+
+def _ties(cell: Cell, strategy: str) -> bool:
+    shown, best = (f"{cell.accuracy(name).mean:.3f}" for name in (strategy, cell.best()))
+    return shown == best
 
 
 def savings(cells: Sequence[Cell]) -> str:

@@ -1,6 +1,6 @@
 """The transfer matrix's size axis: what counts as a small and as a large target dataset."""
 
-# Source: the guidelines of transfer learning that the matrix states (README.md, "The matrix").
+# Source: the guidelines of transfer learning that the matrix states (README.md, "Change something").
 SMALL = 1_000  # training images; below it a dataset is small
 LARGE = 100_000  # training images; above it a dataset is large
 
