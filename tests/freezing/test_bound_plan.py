@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from thawline.errors import UserError
-from thawline.freezing import bound_plan as freezing
 from thawline.freezing.bound_plan import BoundPlan, bind
+from thawline.freezing.status import counted_line, status
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.digests import differing, digests
 from thawline.models.heads import LinearHead
@@ -23,15 +23,15 @@ def bound_to(backbone: Backbone, *, num_classes: int = 2, **strategy: Any) -> Bo
 def test_diagnostic_line_of_a_frozen_resnet18_with_ten_classes() -> None:
     bound = bound_to(build_backbone("resnet18", weights="none"), num_classes=10, unfreeze_depth=0)
     bound.apply(0)
-    rows = freezing.status(bound.backbone, bound.head)
-    line = freezing.trainable_line(sum(r.num_trainable for r in rows), sum(r.num_params for r in rows))
+    rows = status(bound.backbone, bound.head)
+    line = counted_line(sum(r.num_trainable for r in rows), sum(r.num_params for r in rows))
     assert line == "Trainable: 5,130 / 11,181,642 (0.05%)"
 
 
 def test_status_counts_by_hand() -> None:
     bound = bound_to(build_backbone("resnet18", weights="none"), unfreeze_depth=1)
     bound.apply(0)
-    rows = {row.name: row for row in freezing.status(bound.backbone, bound.head)}
+    rows = {row.name: row for row in status(bound.backbone, bound.head)}
     assert rows["conv1"].num_params == 3 * 64 * 49 + 2 * 64  # the convolution and its BatchNorm
     assert (rows["conv1"].num_trainable, rows["conv1"].mode) == (0, "frozen")
     assert rows["layer4"].num_trainable == rows["layer4"].num_params

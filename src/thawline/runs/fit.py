@@ -15,10 +15,11 @@ from thawline.callbacks.averaging import AverageWeights
 from thawline.callbacks.best_and_last import MONITOR, BestCheckpoint, LastCheckpoint
 from thawline.callbacks.cost import CostCallback
 from thawline.callbacks.curves import CurvesCallback
-from thawline.callbacks.freeze import FreezeCallback, refuse_unsafe
+from thawline.callbacks.freeze import FreezeCallback
 from thawline.callbacks.guard import FreezeGuard
 from thawline.callbacks.mistakes import MistakesCallback
 from thawline.callbacks.progress import StopAtStep, progress_callbacks
+from thawline.callbacks.refusals import refuse_unsafe
 from thawline.callbacks.seed_each_step import SeedEachStep
 from thawline.callbacks.tensorboard import EventFileLogger, TensorBoardCallback, log_finals
 from thawline.errors import UserError
@@ -48,7 +49,7 @@ def fit_and_test(
     Args:
         cost: Since the run began.
     """
-    guard = FreezeGuard(parts.bound) if cfg.strategy.guard else None
+    guard = FreezeGuard.bound_to(parts.bound) if cfg.strategy.guard else None
     best, last = BestCheckpoint(folder / "checkpoints"), LastCheckpoint(folder / "checkpoints")
     curves, mistakes = CurvesCallback(), MistakesCallback()
     logger = EventFileLogger(folder, first_step=boundary.step if boundary else None)
@@ -118,7 +119,7 @@ def _callbacks(
     decay = parts.model.regularize.ema_decay
     return [
         last,
-        FreezeCallback(parts.bound),
+        FreezeCallback.bound_to(parts.bound),
         SeedEachStep(record.seed),
         *([AverageWeights(parts.bound, decay)] if decay else []),
         StopAtStep(parts.steps),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from thawline.freezing.bound_plan import BoundPlan
 from thawline.freezing.plan import FreezePlan
-from thawline.freezing.status import StageStatus, trainable_line
+from thawline.freezing.status import StageStatus, counted_line
 from thawline.machine.precision import Precision
 from thawline.models.digests import checksum
 from thawline.report.run_record import RunRecord
@@ -45,7 +45,7 @@ class Parts:
     @property
     def trainable_line(self) -> str:
         """The diagnostic line for the first epoch that is trained."""
-        return trainable_line(self.num_trainable(self.epoch), self.num_params)
+        return counted_line(self.num_trainable(self.epoch), self.num_params)
 
     def phase_rows(self) -> list[tuple[str, str, int]]:
         """The plan before training: (epochs counted from 1, what trains, parameters), one row per phase."""
