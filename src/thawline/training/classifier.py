@@ -1,27 +1,31 @@
 """TransferClassifier: backbone + head as a LightningModule; the frozen prefix runs without gradients."""
 
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 import lightning as L
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
 from thawline.data.mixing import make_mixer
 from thawline.features.readout import Readout
 from thawline.freezing.bound_plan import BoundPlan
+from thawline.models.backbone import Backbone
 from thawline.models.compiled import Compiled
 from thawline.models.depthwise import Fp32DepthwiseBackward
 from thawline.models.fused import FusedPrefix
 from thawline.models.heads import LinearHead
 from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.regularize_settings import RegularizeSettings
+from thawline.training.applied_plan import AppliedPlan
 from thawline.training.datamodule import ImageDataModule
+from thawline.training.defaults import new_plan, resolved_optim, steps_of
 from thawline.training.head_solver import HeadSolver
+from thawline.training.inputs import holds_images
 from thawline.training.metrics import BalancedAccuracy
 from thawline.training.param_groups import NO_DECAY, build_param_groups
 from thawline.training.rates import GroupRates
@@ -34,9 +38,25 @@ Batch = tuple[Tensor, Tensor]  # uint8 images (B, 3, S, S) or stored activations
 class TransferClassifier(L.LightningModule):
     """Cross-entropy training of the head and of the stages that the freeze plan lets train.
 
+    >>> model = TransferClassifier("resnet10t", num_classes=3, unfreeze_depth=1, weights="none", image_size=64)
+    >>> images = torch.zeros(8, 3, 64, 64, dtype=torch.uint8)
+    >>> loader = torch.utils.data.DataLoader([(image, i % 3) for i, image in enumerate(images)], batch_size=4)
+    >>> quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    >>> L.Trainer(max_epochs=1, accelerator="cpu", **quiet).fit(model, loader)
+    >>> model.eval()(images).shape  # logits
+    torch.Size([8, 3])
+
+    Batches are (images, class indices (B,), int64); the images are (B, 3, S, S), uint8, or floating point in [0, 1].
+
     Args:
-        bound: The freeze plan with its backbone and head; only what it ever trains reaches the optimizer.
-        steps: Optimizer steps of the run and of an epoch, for the schedule.
+        backbone: A `Backbone`, a timm model without classifier, or the name of one. Or a `BoundPlan`, which has
+            backbone, head and plan in it; only what it ever trains reaches the optimizer.
+        optim: Optimizer and schedule, or the settings that differ, such as `{"lr": 1e-3, "backbone_lr": 1e-4}`. None
+            takes AdamW with the rates of the strategy that has this depth.
+        steps: Optimizer steps of the run and of an epoch, for the schedule; None asks the trainer.
+        head: Features (B, D) -> logits (B, K); None makes a linear layer that starts at zero.
+        plan: What else `FreezeCallback` takes (`unfreeze_depth`, None for 2, `thaw_after`, ...), and with a name what
+            `Backbone` takes (`weights`, `image_size`).
         prefix_dtype: Type in which the frozen prefix computes; its weights stay as they are.
         compiled: Whether the stages that train are compiled; validation and test run them as they are.
         readout: What the head reads of a backbone that never trains; None is the last stage's features.
@@ -44,37 +64,47 @@ class TransferClassifier(L.LightningModule):
     Attributes:
         entry: Cut at which batches that are no images enter: what lies before is stored (`features`).
         fused: The stages that never train, in a faster form; None runs them as they are.
+        applied: What applies the plan in every fit; None where a callback does, with a `BoundPlan`.
+    Raises:
+        UserError: An argument is wrong, or a batch is no images.
     """
 
     def __init__(
         self,
-        bound: BoundPlan,
+        backbone: BoundPlan | Backbone | nn.Module | str,
         *,
         num_classes: int,
-        optim: OptimSettings,
-        steps: Steps,
+        unfreeze_depth: int | str | None = None,
+        optim: OptimSettings | Mapping[str, Any] | None = None,
+        steps: Steps | None = None,
+        head: nn.Module | None = None,
         regularize: RegularizeSettings | None = None,
         prefix_dtype: torch.dtype = torch.float32,
         compiled: bool = False,
         readout: Readout | None = None,
+        **plan: Any,
     ) -> None:
         super().__init__()
+        bound = new_plan(backbone, num_classes=num_classes, head=head, unfreeze_depth=unfreeze_depth, **plan)
+        self.applied = None if bound is backbone else AppliedPlan(bound)
         self.bound = bound
         self.backbone = bound.backbone
         self.head = bound.head
-        self.optim = optim
+        self.optim = resolved_optim(optim, bound)
+        self.steps = steps
         self.regularize = regularize or RegularizeSettings()
         self.prefix_dtype = prefix_dtype
         self.readout = readout
         self.entry = 0
         self.fused: FusedPrefix | None = None
         self._compiled = Compiled(self.backbone.suffix) if compiled else None
-        backbone = {name: p for name, p in bound.ever_trainable().items() if name.startswith("backbone.")}
-        self.starting_point = StartingPoint(backbone) if self.regularize.l2_sp else None
+        trained = {name: p for name, p in bound.ever_trainable().items() if name.startswith("backbone.")}
+        self.starting_point = StartingPoint(trained) if self.regularize.l2_sp else None
         self.mixer = make_mixer(
             num_classes=num_classes, mixup=self.regularize.mixup, cutmix=self.regularize.cutmix
         )  # draws from torch's generator, which `callbacks/seed_each_step.py` seeds at every step
-        self.rates = GroupRates(bound.plan, optim, steps)
+        if steps is not None:
+            self.rates = GroupRates(bound.plan, self.optim, steps)
         self.train_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
         self.val_metrics = MetricCollection({"val/accuracy": MulticlassAccuracy(num_classes, average="micro")})
@@ -88,8 +118,11 @@ class TransferClassifier(L.LightningModule):
         self.confusion = MulticlassConfusionMatrix(num_classes)  # of the test; rows are the true classes
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, S, S), uint8, or activations stored at cut `entry` -> logits (B, K)."""
-        if images.dtype == torch.uint8:
+        """Images (B, 3, S, S), uint8, or activations stored at cut `entry` -> logits (B, K).
+
+        Where nothing is stored, images may be floating point in [0, 1]; those that are normalised go to `logits`.
+        """
+        if holds_images(images, self.backbone, entry=self.entry, readout=self.readout):
             if self.readout is not None:
                 read = self.readout(self.backbone, images, dtype=self.prefix_dtype, fused=self.fused)
                 return self.classify(read)
@@ -164,6 +197,8 @@ class TransferClassifier(L.LightningModule):
         """One optimizer over the groups of `build_param_groups`, made once: stages that thaw later are in it."""
         if self.optim.name == "lbfgs":
             return self._head_solver()
+        if self.steps is None:
+            self.rates = GroupRates(self.bound.plan, self.optim, steps_of(self.trainer))
         groups = build_param_groups(self.bound, self.optim, backbone_decay=not self.regularize.l2_sp)
         optimizer: torch.optim.Optimizer
         if self.optim.name == "adamw":
@@ -182,7 +217,13 @@ class TransferClassifier(L.LightningModule):
         features, labels = data.stored_rows("train")
         return HeadSolver(self.head, features, labels, penalties=self.optim.penalties)
 
+    def on_fit_start(self) -> None:
+        if self.applied is not None:
+            self.applied.begin_fit()
+
     def on_train_epoch_start(self) -> None:
+        if self.applied is not None:
+            self.applied.begin_epoch(self.trainer, self.current_epoch)
         self.rates.begin_epoch(self.current_epoch, self.lr_schedulers())
 
     def group_learning_rates(self) -> Iterator[tuple[str, float]]:
