@@ -109,9 +109,9 @@ class ImageDataModule(L.LightningDataModule):
         Raises:
             UserError: The folder is not as described, an image does not decode, or a setting is wrong.
         """
-        if unknown := [key for key in loader if key not in LoaderSettings.__dataclass_fields__]:
-            known = ", ".join(LoaderSettings.__dataclass_fields__)
-            raise UserError(f"ImageDataModule.from_folder: {unknown[0]}: no such argument; allowed are {known}")
+        _refuse_unknown(loader, LoaderSettings)
+        if isinstance(augment, Mapping):
+            _refuse_unknown(augment, AugmentSettings, of=" of augment")
         views = augment if isinstance(augment, AugmentSettings) else AugmentSettings(**(augment or {}))
         settings = LoaderSettings(batch_size=batch_size, augment=views, **loader)
         data = cls(
@@ -235,3 +235,11 @@ def _spec_for(backbone: Backbone | nn.Module | None, image_size: int | None) -> 
     else:
         spec = backbone.input if isinstance(backbone, Backbone) else expected_input(backbone)
     return replace(spec, size=image_size or spec.size)
+
+
+def _refuse_unknown(given: Mapping[str, Any], settings: type[Any], *, of: str = "") -> None:
+    known = list(settings.__dataclass_fields__)
+    if unknown := [key for key in given if key not in known]:
+        raise UserError(
+            f"ImageDataModule.from_folder: {unknown[0]}: no such argument{of}; allowed are {', '.join(known)}"
+        )

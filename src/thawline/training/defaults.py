@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import lightning as L
+from lightning.fabric.utilities.data import sized_len
 from torch import nn
 from torch.utils.data import DistributedSampler
 
@@ -118,7 +119,6 @@ def _num_batches(trainer: L.Trainer) -> int | None:
     if isinstance(data, ImageDataModule):
         return data.num_train_batches
     loader = trainer.fit_loop._data_source.dataloader()  # of what was given to `fit`
-    if not hasattr(loader, "__len__"):
-        return None
+    length = sized_len(loader)
     shared = isinstance(getattr(loader, "sampler", None), DistributedSampler)
-    return len(loader) if shared else math.ceil(len(loader) / trainer.world_size)
+    return length if length is None or shared else math.ceil(length / trainer.world_size)
