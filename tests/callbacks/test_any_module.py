@@ -1,4 +1,4 @@
-"""FreezeCallback and FreezeGuard in modules that are not ours: any timm model, the user's own optimizer and steps."""
+"""FreezeCallback and FreezeGuard in modules that are not ours: any timm model, any optimizer."""
 
 import copy
 from collections.abc import Callable
@@ -226,7 +226,7 @@ def test_a_guard_without_a_plan_is_told() -> None:
 def test_a_classifier_inside_the_model_is_the_head_and_no_part_of_the_last_stage(
     name: str, inside: str, last: str
 ) -> None:
-    """Its own class of trainable parameters: the head alone trains it, and the depth does not count it."""
+    """At depth 0 it alone trains, and the last stage is the one before it."""
     module = WithClassifier(name)
     before, guard = copied(module), FreezeGuard()
     callback = FreezeCallback(unfreeze_depth=0, backbone="model", head=f"model.{inside}")

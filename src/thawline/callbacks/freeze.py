@@ -44,8 +44,7 @@ class FreezeCallback(L.Callback):
     ...         return torch.optim.AdamW(self.parameters(), lr=1e-3)
     >>> callback = FreezeCallback(unfreeze_depth=1)
     >>> loader = DataLoader([(torch.randn(3, 32, 32), i % 3) for i in range(8)], batch_size=4)
-    >>> quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    >>> L.Trainer(max_epochs=1, accelerator="cpu", callbacks=[callback], **quiet).fit(Mine(), loader)
+    >>> L.Trainer(max_epochs=1, accelerator="cpu", barebones=True, callbacks=[callback]).fit(Mine(), loader)
     >>> callback.bound.plan.as_list()
     [{'from_epoch': 0, 'stages': ['head', 'layer4']}]
 
@@ -132,7 +131,8 @@ class FreezeCallback(L.Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert self._applied is not None
-        self._applied.begin_fit()
+        if not isinstance(pl_module, TransferClassifier) or pl_module.applied is None:  # else it does so itself
+            self._applied.begin_fit()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self._is_given:

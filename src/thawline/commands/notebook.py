@@ -8,12 +8,12 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import configure_log
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from thawline.commands.command_line import explain, quoted_path, slug
+from thawline.commands.log_lines import StdoutHandler
 from thawline.errors import UserError
 from thawline.report.run_record import RunRecord
 from thawline.runs.resume import run_dir
@@ -70,23 +70,28 @@ def _hydra_for(overrides: list[str]) -> Iterator[DictConfig]:
             cfg.hydra.runtime.output_dir = str(folder)
         HydraConfig.instance().set_config(cfg)
         folder.mkdir(parents=True, exist_ok=True)
-        configure_log(cfg.hydra.job_logging)
+        _log_to(root, folder / "train.log", formats=cfg.hydra.job_logging.formatters)
         with open_dict(cfg):
             del cfg["hydra"]
         yield cfg
     finally:
-        _put_back(root, handlers, level)
+        for handler in root.handlers:
+            if handler not in handlers:
+                handler.close()
+        root.handlers, root.level = handlers, level
         GlobalHydra.instance().hydra, config.cfg = outer, before
 
 
-def _put_back(root: logging.Logger, handlers: list[logging.Handler], level: int) -> None:
-    for handler in root.handlers[:]:
-        root.removeHandler(handler)
-        if handler not in handlers:
-            handler.close()
-    for handler in handlers:
-        root.addHandler(handler)
-    root.setLevel(level)
+def _log_to(root: logging.Logger, path: Path, *, formats: DictConfig) -> None:
+    """Plain lines on stdout and dated lines in the file, as the command line has them; the caller's handlers rest.
+
+    Python's `dictConfig`, which Hydra takes for it, would close them.
+    """
+    console, file = StdoutHandler(), logging.FileHandler(path)
+    console.setFormatter(logging.Formatter(formats.plain.format))
+    file.setFormatter(logging.Formatter(formats.dated.format))
+    root.handlers = [console, file]
+    root.setLevel(logging.INFO)
 
 
 def conf_folder() -> Path:

@@ -19,7 +19,7 @@ from thawline.models.weights import create_model, default_weights
 class Backbone(nn.Module):
     """A model without classifier, cut into stages.
 
-    >>> backbone = Backbone("resnet10t", weights="none", image_size=64)
+    >>> backbone = Backbone("resnet18", weights="none", image_size=64)
     >>> [stage.name for stage in backbone.stages], backbone.num_features
     (['conv1', 'layer1', 'layer2', 'layer3', 'layer4'], 512)
     >>> images = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
@@ -36,7 +36,7 @@ class Backbone(nn.Module):
             one, which is made, in channels-last layout.
         weights: With a name: `embedded`, `hub`, `none`, or the path of a `.safetensors`, `.pth` or `.pt` file.
             None takes what a package on the registry ships, and of other models timm's download.
-        image_size: Side of the images in pixels; None takes the model's own.
+        image_size: Side of the images in pixels; None takes the size that the model was made for.
         name: What messages call the model; None takes timm's name for it.
         stages: The cuts, where they are known; None traces the model.
     Attributes:
@@ -69,6 +69,8 @@ class Backbone(nn.Module):
         elif weights is not None:
             raise UserError(f"weights={weights}: has no effect beside a model that is there; give its name instead")
         self.name = name or timm_name(model)
+        if stages is None and (num_classes := getattr(model, "num_classes", 0)):
+            raise UserError(f"{self.name} contains a classifier of {num_classes} classes; make it with num_classes=0")
         self.model = model
         self.input = expected_input(model, image_size)
         size = (3, self.input.size, self.input.size)

@@ -10,7 +10,7 @@ def expected_input(model: nn.Module, image_size: int | None = None) -> InputSpec
     """Size and statistics of the images that the model's weights expect; ImageNet's at 224 where it does not say.
 
     Args:
-        image_size: Side of the images in pixels; None takes the model's own.
+        image_size: Side of the images in pixels; None takes the size that the model was made for.
     """
     config = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
     return InputSpec(

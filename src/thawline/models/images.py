@@ -24,7 +24,7 @@ def normalized(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         scaled = images.to(torch.float32, memory_format=torch.channels_last).div_(255.0)
         return scaled.sub_(mean).div_(std)
     check_float_images(images)
-    scaled = images.to(torch.float32, memory_format=torch.channels_last)  # perhaps the caller's own tensor
+    scaled = images.to(torch.float32, memory_format=torch.channels_last)  # perhaps the caller's tensor itself
     return scaled.sub(mean).div_(std)
 
 

@@ -41,8 +41,7 @@ class TransferClassifier(L.LightningModule):
     >>> model = TransferClassifier("resnet10t", num_classes=3, unfreeze_depth=1, weights="none", image_size=64)
     >>> images = torch.zeros(8, 3, 64, 64, dtype=torch.uint8)
     >>> loader = torch.utils.data.DataLoader([(image, i % 3) for i, image in enumerate(images)], batch_size=4)
-    >>> quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    >>> L.Trainer(max_epochs=1, accelerator="cpu", **quiet).fit(model, loader)
+    >>> L.Trainer(max_epochs=1, accelerator="cpu", barebones=True).fit(model, loader)
     >>> model.eval()(images).shape  # logits
     torch.Size([8, 3])
 
@@ -105,6 +104,9 @@ class TransferClassifier(L.LightningModule):
         )  # draws from torch's generator, which `callbacks/seed_each_step.py` seeds at every step
         if steps is not None:
             self.rates = GroupRates(bound.plan, self.optim, steps)
+        self._make_metrics(num_classes)
+
+    def _make_metrics(self, num_classes: int) -> None:
         self.train_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
         self.val_metrics = MetricCollection({"val/accuracy": MulticlassAccuracy(num_classes, average="micro")})

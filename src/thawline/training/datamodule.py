@@ -1,7 +1,6 @@
 """ImageDataModule: a data source, split and transformed, in batches."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from thawline.data.dataset import EpochSampler, SplitDataset
-from thawline.data.input_spec import IMAGENET, InputSpec
+from thawline.data.input_spec import InputSpec
 from thawline.data.keep import KeptImages, kept_images
 from thawline.data.sources.folder import FolderSource
 from thawline.data.sources.source import ImageSource, Split
@@ -22,8 +21,8 @@ from thawline.features.feature_store import StoredArray
 from thawline.features.stored_dataset import EpochBatches, StoredDataset
 from thawline.machine.processes import local_rank, num_processes
 from thawline.models.backbone import Backbone
-from thawline.models.expected_input import expected_input
 from thawline.settings.data_settings import AugmentSettings, LoaderSettings
+from thawline.training.folder_defaults import loader_for, spec_for
 from thawline.training.workers import EVAL_BATCH_FACTOR, PREFETCH, choose_num_workers
 
 Loader = DataLoader[Any]  # batches are (uint8 images (B, 3, S, S), class indices (B,))
@@ -34,7 +33,7 @@ class ImageDataModule(L.LightningDataModule):
 
     >>> data = ImageDataModule.from_folder("flowers", image_size=64, batch_size=4)  # flowers/rose/1.png, ...
     >>> data.source.class_names, {split: len(indices) for split, indices in data.splits.items()}
-    (('rose', 'tulip'), {'train': 16, 'val': 4, 'test': 4})
+    (['rose', 'tulip'], {'train': 16, 'val': 4, 'test': 4})
     >>> images, labels = next(iter(data.val_dataloader()))
     >>> images.shape, images.dtype, labels.shape
     (torch.Size([4, 3, 64, 64]), torch.uint8, torch.Size([4]))
@@ -94,7 +93,7 @@ class ImageDataModule(L.LightningDataModule):
         on_unreadable: Literal["error", "skip"] = "error",
         **loader: Any,
     ) -> "ImageDataModule":
-        """Your own images; which process this is, and how many there are, comes from the trainer.
+        """Images of a folder; which process this is, and how many there are, comes from the trainer.
 
         Args:
             folder: Class folders, or `train/` and optionally `val/` and `test/`, each holding class folders. What is
@@ -109,15 +108,10 @@ class ImageDataModule(L.LightningDataModule):
         Raises:
             UserError: The folder is not as described, an image does not decode, or a setting is wrong.
         """
-        _refuse_unknown(loader, LoaderSettings)
-        if isinstance(augment, Mapping):
-            _refuse_unknown(augment, AugmentSettings, of=" of augment")
-        views = augment if isinstance(augment, AugmentSettings) else AugmentSettings(**(augment or {}))
-        settings = LoaderSettings(batch_size=batch_size, augment=views, **loader)
         data = cls(
             FolderSource(root=folder, on_unreadable=on_unreadable),
-            spec=_spec_for(backbone, image_size),
-            loader=settings,
+            spec=spec_for(backbone, image_size),
+            loader=loader_for(augment, {"batch_size": batch_size, **loader}),
             seed=seed,
             on_cpu=not torch.cuda.is_available(),
             rank=local_rank(),
@@ -226,20 +220,4 @@ class ImageDataModule(L.LightningDataModule):
             drop_last=training,
             persistent_workers=self.num_workers > 0 and again,
             prefetch_factor=PREFETCH if self.num_workers else None,
-        )
-
-
-def _spec_for(backbone: Backbone | nn.Module | None, image_size: int | None) -> InputSpec:
-    if backbone is None:
-        spec = IMAGENET
-    else:
-        spec = backbone.input if isinstance(backbone, Backbone) else expected_input(backbone)
-    return replace(spec, size=image_size or spec.size)
-
-
-def _refuse_unknown(given: Mapping[str, Any], settings: type[Any], *, of: str = "") -> None:
-    known = list(settings.__dataclass_fields__)
-    if unknown := [key for key in given if key not in known]:
-        raise UserError(
-            f"ImageDataModule.from_folder: {unknown[0]}: no such argument{of}; allowed are {', '.join(known)}"
         )
