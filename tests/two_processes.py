@@ -68,7 +68,7 @@ def fit(plan: str, *, batch_size: int, world_size: int, rank: int) -> dict[str, 
         accelerator="cpu", devices=world_size, strategy="ddp" if world_size > 1 else "auto", max_epochs=EPOCHS,
         use_distributed_sampler=False, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0,
-        callbacks=[FreezeCallback(bound), SeedEachStep(0), FreezeGuard(bound)],
+        callbacks=[FreezeCallback.bound_to(bound), SeedEachStep(0), FreezeGuard.bound_to(bound)],
     )  # fmt: skip
     trainer.fit(model, datamodule=data)
     return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}

@@ -57,11 +57,11 @@ def fit(tiny_backbone: Backbone, colours: ImageSource) -> Fit:
             regularize=regularize,
         )
         bound.apply(0)
-        guard = FreezeGuard(bound)
+        guard = FreezeGuard.bound_to(bound)
         trainer = L.Trainer(
             accelerator="cpu", max_epochs=epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False,
             enable_model_summary=False, num_sanity_val_steps=0, log_every_n_steps=1,
-            callbacks=[FreezeCallback(bound), SeedEachStep(0), *callbacks, guard],
+            callbacks=[FreezeCallback.bound_to(bound), SeedEachStep(0), *callbacks, guard],
         )  # fmt: skip
         trainer.fit(model, datamodule=data)
         return Fitted(model, guard, data, trainer)

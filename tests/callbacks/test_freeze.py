@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, StochasticWeightAveraging
 
-from thawline.callbacks.freeze import refuse_unsafe
+from thawline.callbacks.refusals import refuse_unsafe
 from thawline.errors import UserError
 from thawline.freezing.bound_plan import bind
 from thawline.models.backbone import Backbone

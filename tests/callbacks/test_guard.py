@@ -7,14 +7,9 @@ import lightning as L
 import pytest
 import torch
 
-from thawline.callbacks.guard import (
-    FreezeBreach,
-    FreezeGuard,
-    mode_problems,
-    optimizer_problems,
-    requires_grad_problems,
-)
+from thawline.callbacks.guard import FreezeBreach, FreezeGuard
 from thawline.freezing.bound_plan import BoundPlan, bind
+from thawline.freezing.problems import mode_problems, optimizer_problems, requires_grad_problems
 from thawline.models.backbone import Backbone
 from thawline.models.heads import LinearHead
 from thawline.settings.strategy_settings import StrategySettings
@@ -83,7 +78,7 @@ def test_the_guard_counts_its_checks_and_its_time(fit: Fit) -> None:
 def test_a_resumed_run_still_knows_what_froze_again_and_since_when(fit: Fit, tiny_backbone: Backbone) -> None:
     guard = fit(epochs=1).guard
     state = guard.state_dict()
-    resumed = FreezeGuard(guard.bound)
+    resumed = FreezeGuard.bound_to(guard.bound)
     resumed.before = guard.before
     resumed.load_state_dict(state)
     with torch.no_grad():

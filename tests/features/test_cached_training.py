@@ -72,7 +72,7 @@ def train(
     trainer = L.Trainer(
         accelerator="cpu", max_epochs=epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0,
-        callbacks=[FreezeCallback(bound), SeedEachStep(0), FreezeGuard(bound)],
+        callbacks=[FreezeCallback.bound_to(bound), SeedEachStep(0), FreezeGuard.bound_to(bound)],
     )  # fmt: skip
     trainer.fit(classifier, datamodule=data)
     metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}

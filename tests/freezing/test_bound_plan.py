@@ -9,7 +9,7 @@ from torch import nn
 
 from thawline.errors import UserError
 from thawline.freezing.bound_plan import BoundPlan, bind
-from thawline.freezing.status import status, trainable_line
+from thawline.freezing.status import counted_line, status
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.digests import differing, digests
 from thawline.models.heads import LinearHead
@@ -24,7 +24,7 @@ def test_diagnostic_line_of_a_frozen_resnet18_with_ten_classes() -> None:
     bound = bound_to(build_backbone("resnet18", weights="none"), num_classes=10, unfreeze_depth=0)
     bound.apply(0)
     rows = status(bound.backbone, bound.head)
-    line = trainable_line(sum(r.num_trainable for r in rows), sum(r.num_params for r in rows))
+    line = counted_line(sum(r.num_trainable for r in rows), sum(r.num_params for r in rows))
     assert line == "Trainable: 5,130 / 11,181,642 (0.05%)"
 
 

@@ -1,8 +1,13 @@
 """Normalisation, pooling and modes of the backbone."""
 
-import pytest
-import torch
+from pathlib import Path
 
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from thawline.errors import UserError
 from thawline.models.backbone import Backbone, build_backbone
 
 
@@ -83,3 +88,31 @@ def test_the_width_of_pooled_features_is_known_before(name: str) -> None:
             activations = backbone.prefix(torch.zeros(1, 3, 64, 64), cut)
             for grid in (1, 2):
                 assert backbone.pooled_width(cut, grid=grid) == backbone.pool(activations, grid=grid).shape[1]
+
+
+def test_a_backbone_by_name_is_the_one_that_is_built(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    built = build_backbone("test_resnet", weights="none", image_size=32)
+    torch.manual_seed(0)
+    named = Backbone("test_resnet", weights="none", image_size=32)
+    assert all(torch.equal(a, b) for a, b in zip(built.parameters(), named.parameters(), strict=True))
+    save_file(
+        {key: tensor.contiguous() for key, tensor in named.model.state_dict().items()}, tmp_path / "weights.safetensors"
+    )
+    loaded = Backbone("test_resnet", weights=tmp_path / "weights.safetensors", image_size=32)
+    assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), named.parameters(), strict=True))
+    assert (named.name, named.num_stages) == ("test_resnet", 7)
+
+
+def test_a_timm_model_keeps_its_name_its_size_and_its_weights() -> None:
+    model = timm.create_model("vit_tiny_patch16_224", num_classes=0, img_size=32, depth=2)
+    backbone = Backbone(model)
+    assert (backbone.name, backbone.input.size, backbone.model) == ("vit_tiny_patch16_224", 32, model)
+    assert backbone.num_features == 192
+
+
+def test_what_makes_no_backbone_is_told() -> None:
+    with pytest.raises(UserError, match=r"resnet10t contains a classifier of 1000 classes; make it with num_classes=0"):
+        Backbone(timm.create_model("resnet10t"))
+    with pytest.raises(UserError, match="weights=hub: has no effect beside a model that is there"):
+        Backbone(timm.create_model("resnet10t", num_classes=0), weights="hub")

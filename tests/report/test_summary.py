@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from thawline.freezing.status import StageStatus, trainable_line
+from thawline.freezing.status import StageStatus, counted_line
 from thawline.freezing.status_table import plan_markdown, plan_table, status_markdown, status_table
 from thawline.report.record_sections import AdviceSection, FreezeSection
 from thawline.report.run_record import RunRecord
@@ -63,7 +63,7 @@ def test_summary_says(says: str) -> None:
 
 def test_status_as_table_and_as_markdown() -> None:
     assert re.search(r"conv1 +9,536 +0 +frozen", text(status_table(ROWS)))
-    lines = status_markdown(ROWS, trainable_line(5130, 14_666)).splitlines()
+    lines = status_markdown(ROWS, counted_line(5130, 14_666)).splitlines()
     assert lines[0] == "Trainable: 5,130 / 14,666 (34.98%)"
     assert lines[-1] == "| head | 5,130 | 5,130 | train |"
 

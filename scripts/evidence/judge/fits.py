@@ -91,7 +91,7 @@ def _fine_tune(option: Option, prepared: Prepared, seed: int, rate: float | None
     trainer = L.Trainer(
         accelerator="cpu", precision="bf16-mixed", max_epochs=model.rates.steps.epochs, logger=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-        callbacks=[FreezeCallback(model.bound), SeedEachStep(seed), keep],
+        callbacks=[FreezeCallback.bound_to(model.bound), SeedEachStep(seed), keep],
     )  # fmt: skip
     start = time.perf_counter()
     trainer.fit(model, loaders["train"], loaders["val"])

@@ -10,8 +10,9 @@ from peer import BACKBONE_RATE, HEAD_RATE, MOMENTUM, NEVER, PLATEAU_FACTOR, WEIG
 from tiny import BATCHES, IMAGE_SIZE, NUM_CLASSES, TinyNet, train_loader, validation_loader
 
 from thawline.callbacks.best_and_last import LAST, LastCheckpoint
-from thawline.callbacks.freeze import FreezeCallback, refuse_unsafe
+from thawline.callbacks.freeze import FreezeCallback
 from thawline.callbacks.guard import FreezeGuard
+from thawline.callbacks.refusals import refuse_unsafe
 from thawline.callbacks.seed_each_step import SeedEachStep
 from thawline.freezing.bound_plan import BoundPlan, bind
 from thawline.freezing.certificate import certificate, write_certificate
@@ -45,7 +46,7 @@ class ThawlinePlan:
             net.load_state_dict(TinyNet(seed=0).state_dict())
         bound = bind(_strategy(job), Backbone(net.backbone, name="tiny", image_size=IMAGE_SIZE), net.head)
         bound.apply(0)
-        model, guard = _model(bound, job), FreezeGuard(bound)
+        model, guard = _model(bound, job), FreezeGuard.bound_to(bound)
         averaging: list[L.Callback] = [StochasticWeightAveraging(swa_lrs=HEAD_RATE)] if job.averaging else []
         refuse_unsafe(averaging, bound)
         last, best = LastCheckpoint(job.folder), ModelCheckpoint(job.folder, filename="best", monitor="val/accuracy")
@@ -54,7 +55,7 @@ class ThawlinePlan:
             accelerator="cpu", devices=job.processes, strategy="ddp" if job.processes > 1 else "auto",
             max_epochs=job.epochs, use_distributed_sampler=False, default_root_dir=job.folder, logger=False,
             enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-            callbacks=[last, FreezeCallback(bound), SeedEachStep(0), watching, *averaging, guard, best],
+            callbacks=[last, FreezeCallback.bound_to(bound), SeedEachStep(0), watching, *averaging, guard, best],
         )  # fmt: skip
         trainer.fit(model, train_loader(job.rank), validation_loader(), ckpt_path=job.resume, weights_only=True)
         after = digests({name: tensor for name, tensor in model.state_dict().items() if name in bound.tensors()})

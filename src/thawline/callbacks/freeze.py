@@ -1,74 +1,183 @@
-"""Apply the freeze plan at fit start and at every epoch start, and tell when it changes."""
+"""FreezeCallback: which stages train in which epoch, in anybody's LightningModule."""
 
 import logging
+import warnings
+from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import StochasticWeightAveraging, WeightAveraging
-from lightning.pytorch.strategies import DDPStrategy
-from torch.nn.parallel import DistributedDataParallel
+from torch import nn
 
+from thawline.callbacks.refusals import refuse_lacking, refuse_sharding, refuse_unsafe
 from thawline.errors import UserError
-from thawline.freezing.bound_plan import OUTSIDE, BoundPlan
-from thawline.freezing.status import trainable_line
+from thawline.freezing.bind_inside import bind_inside, in_python
+from thawline.freezing.bound_plan import BoundPlan
+from thawline.freezing.held_modes import HeldModes
+from thawline.freezing.plan import make_plan
+from thawline.freezing.status import counted_line
+from thawline.settings.strategy_settings import StrategySettings
+from thawline.training.applied_plan import AppliedPlan
 from thawline.training.classifier import TransferClassifier
 
 _log = logging.getLogger(__name__)
+_DEFAULT_DEPTH = 2  # final stages; conf/strategy/partial_fine_tune.yaml
 
 
 class FreezeCallback(L.Callback):
-    """Applies the plan. What trains is a function of the epoch, so a resumed run needs no state from here."""
+    """Trains the head and the final stages of a backbone, and keeps the others as they are.
 
-    def __init__(self, bound: BoundPlan) -> None:
-        self.bound = bound
-        self._wrapped: set[str] = set()
-        self._total = sum(p.numel() for p in (*bound.backbone.parameters(), *bound.head.parameters()))
+    Works in every LightningModule that holds the two under a name, with any timm model. Frozen stages get no gradient
+    and compute in eval mode, so that weights and BatchNorm statistics stay bitwise what they are. What trains is a
+    function of the epoch alone: a resumed fit needs no state. Make the optimizer over all parameters, or over those
+    that require a gradient: while `configure_optimizers` runs, every stage does that trains in some epoch.
+
+    >>> import timm, torch
+    >>> from torch.utils.data import DataLoader
+    >>> class Mine(L.LightningModule):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.backbone = timm.create_model("resnet10t", num_classes=0)
+    ...         self.head = nn.Linear(self.backbone.num_features, 3)
+    ...     def training_step(self, batch, batch_idx):
+    ...         images, labels = batch
+    ...         return nn.functional.cross_entropy(self.head(self.backbone(images)), labels)
+    ...     def configure_optimizers(self):
+    ...         return torch.optim.AdamW(self.parameters(), lr=1e-3)
+    >>> callback = FreezeCallback(unfreeze_depth=1)
+    >>> loader = DataLoader([(torch.randn(3, 32, 32), i % 3) for i in range(8)], batch_size=4)
+    >>> L.Trainer(max_epochs=1, accelerator="cpu", barebones=True, callbacks=[callback]).fit(Mine(), loader)
+    >>> callback.bound.plan.as_list()
+    [{'from_epoch': 0, 'stages': ['head', 'layer4']}]
+
+    Args:
+        unfreeze_depth: Number of final stages that train; 0 is the head alone, `all` every stage. None is 2, or the
+            plan that a `TransferClassifier` has.
+        stages: Instead of the final ones: a list of numbers (negative ones count from the top) and names.
+        thaw_after: Epochs in which the head trains alone.
+        thaw_every: Epochs from one stage's thaw to the next, from the top; 0 thaws all at once.
+        phases: Instead of all of these: `[{"from_epoch": 0, "stages": ["head"]}, ...]`.
+        parameters: Which parameters of a training stage train: `all`, `norm` (affine), `bias`.
+        batchnorm: Whether BatchNorms in training stages update their statistics (`train`) or keep them (`eval`).
+        backbone, head: Names of the attributes, dotted where they lie deeper. A classifier inside a timm model is
+            named `backbone="model", head="model.fc"`.
+    Attributes:
+        bound: The plan with its backbone and head, from `setup` on.
+    Raises:
+        UserError: At `setup`: there is no such attribute or stage; another callback would change what is frozen. When
+            training starts: no optimizer holds a parameter that trains, now or later.
+    """
+
+    def __init__(
+        self,
+        unfreeze_depth: int | str | None = None,
+        *,
+        stages: list[int | str] | str | None = None,
+        thaw_after: int = 0,
+        thaw_every: int = 0,
+        phases: list[dict[str, Any]] | None = None,
+        parameters: str = "all",
+        batchnorm: str = "train",
+        backbone: str = "backbone",
+        head: str = "head",
+    ) -> None:
+        given: dict[str, Any] = {"stages": stages, "phases": phases, "parameters": parameters, "batchnorm": batchnorm}
+        given |= {"unfreeze_depth": unfreeze_depth, "thaw_after": thaw_after, "thaw_every": thaw_every}
+        with in_python("FreezeCallback"):
+            strategy = StrategySettings("callback", **given)
+        self._says_nothing = strategy == StrategySettings("callback")
+        if stages is None and phases is None and unfreeze_depth is None:
+            strategy.unfreeze_depth = _DEFAULT_DEPTH
+        self._strategy = strategy
+        self._names = {"backbone": backbone, "head": head}
+        self._applied: AppliedPlan | None = None
+        self._held: HeldModes | None = None
+        self._is_given = False
+
+    @classmethod
+    def bound_to(cls, bound: BoundPlan) -> "FreezeCallback":
+        """One that applies this plan, whatever module it is in."""
+        callback = cls()
+        callback._applied, callback._is_given = AppliedPlan(bound), True
+        return callback
+
+    @property
+    def bound(self) -> BoundPlan:
+        assert self._applied is not None, "bound in setup"
+        return self._applied.bound
+
+    def bind(self, trainer: L.Trainer, module: L.LightningModule) -> BoundPlan:
+        """The plan for this module; the same one as long as it holds the same backbone and head."""
+        if self._is_given:
+            return self.bound
+        with in_python("FreezeCallback"):
+            if isinstance(module, TransferClassifier):
+                self._applied = module.applied or AppliedPlan(module.bound)
+                self._refuse_another(module.bound)
+            elif not self._is_bound_to(module):
+                self._applied = AppliedPlan(bind_inside(module, self._strategy, **self._names))
+        return self.bound
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if stage != "fit" or self._is_given:
+            return
+        bound = self.bind(trainer, pl_module)
+        with in_python("FreezeCallback"):
+            refuse_unsafe(_callbacks(trainer), bound, way_out="remove it, or freeze nothing")
+            refuse_sharding(trainer)
+        warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # Lightning's, at the start
+        if not isinstance(pl_module, TransferClassifier):
+            bound.require_all_gradients()
+            self._release()
+            self._held = HeldModes(bound)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.bound.apply(0)  # what trains in a resumed run's epoch is known only when its epoch starts
-        self._wrapped = set(self.bound.trainable(0))
+        assert self._applied is not None
+        if not isinstance(pl_module, TransferClassifier) or pl_module.applied is None:  # else it does so itself
+            self._applied.begin_fit()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not self._is_given:
+            refuse_lacking(trainer, self.bound)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        epoch = trainer.current_epoch
-        self.bound.apply(epoch)
-        if (names := set(self.bound.trainable(epoch))) != self._wrapped:
-            wrap_for_gradients(trainer)
-            self._wrapped = names
-        count = sum(p.numel() for p in self.bound.trainable(epoch).values())
-        stages = self.bound.training_stages(epoch)
-        if epoch in self.bound.plan.changes:
-            parts = ", ".join(self.bound.plan.stage_list(self.bound.plan.phase(epoch)))
-            _log.info("Epoch %d: %s train. %s", epoch + 1, parts, trainable_line(count, self._total))
+        assert self._applied is not None
+        epoch, bound = trainer.current_epoch, self.bound
+        self._applied.begin_epoch(trainer, epoch)
+        if self._held is not None:
+            self._held.follow(bound, epoch)
+        count = sum(p.numel() for p in bound.trainable(epoch).values())
+        stages = bound.training_stages(epoch)
+        if epoch in bound.plan.changes:
+            parts = ", ".join(bound.plan.stage_list(bound.plan.phase(epoch)))
+            total = {id(p): p.numel() for p in (*bound.backbone.parameters(), *bound.head.parameters())}
+            _log.info("Epoch %d: %s train. %s", epoch + 1, parts, counted_line(count, sum(total.values())))
         pl_module.log("freeze/trainable_params", float(count), sync_dist=True)
         pl_module.log("freeze/unfreeze_depth", float(len(stages)), sync_dist=True)
 
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self._release()
 
-def wrap_for_gradients(trainer: L.Trainer) -> None:
-    """Give several processes a gradient reducer for exactly the parameters that train in this epoch.
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        self._release()
 
-    DistributedDataParallel decides when it is made which gradients it waits for; one that saw another set would hang,
-    or leave the processes with different weights.
-    """
-    strategy = trainer.strategy
-    if isinstance(strategy, DDPStrategy) and isinstance(strategy.model, DistributedDataParallel):
-        strategy.model = strategy.lightning_module
-        strategy.configure_ddp()
+    def _release(self) -> None:
+        if self._held is not None:
+            self._held.release()
+            self._held = None
 
+    def _is_bound_to(self, module: nn.Module) -> bool:
+        if self._applied is None:
+            return False
+        inside = set(module.modules())
+        backbone = self.bound.backbone
+        return self.bound.head in inside and (backbone in inside or backbone.model in inside)
 
-def refuse_unsafe(callbacks: list[L.Callback], bound: BoundPlan) -> None:
-    """Refuse callbacks that change frozen stages behind the plan's back.
-
-    Raises:
-        UserError: Something that is frozen in some epoch together with StochasticWeightAveraging, which resets the
-            statistics of every BatchNorm, or with Lightning's WeightAveraging, which averages frozen weights too.
-    """
-    owners = bound.stage_of()
-    frozen = {owners[name] for phase in bound.plan.phases for name in bound.frozen_tensors(phase.from_epoch)}
-    number = len(frozen - {OUTSIDE})
-    for callback in callbacks:
-        if number and isinstance(callback, (StochasticWeightAveraging, WeightAveraging)):
+    def _refuse_another(self, bound: BoundPlan) -> None:
+        """A TransferClassifier has a plan; one that this callback was given must be the same."""
+        names, name = bound.plan.stage_names, bound.backbone.name
+        if not self._says_nothing and make_plan(self._strategy, stage_names=names, model_name=name) != bound.plan:
             raise UserError(
-                f"callbacks: {type(callback).__name__} changes frozen weights or BatchNorm statistics, of {number} "
-                "stages in some epoch; use regularize.ema_decay=0.99, which leaves them alone, or remove it"
+                f"the TransferClassifier has another plan, {bound.plan.as_list()}; give the classifier unfreeze_depth "
+                "and what goes with it, and FreezeCallback nothing"
             )
 
 
@@ -76,3 +185,8 @@ def classifier(module: L.LightningModule) -> TransferClassifier:
     """The module, known to be ours."""
     assert isinstance(module, TransferClassifier), type(module)
     return module
+
+
+def _callbacks(trainer: L.Trainer) -> list[L.Callback]:
+    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return callbacks

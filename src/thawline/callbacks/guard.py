@@ -2,17 +2,19 @@
 
 import contextlib
 import time
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import lightning as L
 import torch.distributed as dist
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from thawline.callbacks.freeze import FreezeCallback
+from thawline.errors import UserError
 from thawline.freezing.bound_plan import BoundPlan
+from thawline.freezing.problems import mode_problems, optimizer_problems, requires_grad_problems
 from thawline.models.digests import Digests, combined, differing, digests
+from thawline.training.classifier import TransferClassifier
 
 _SHOWN = 3  # names in an error message
 
@@ -24,37 +26,79 @@ class FreezeBreach(RuntimeError):
 class FreezeGuard(L.Callback):
     """Compares the model with the plan, and checksums of what is frozen with those from when it froze.
 
+    It goes beside a `FreezeCallback`, in any order, and holds the model to that callback's plan. A run stops with
+    `FreezeBreach` where a frozen tensor differs or could move.
+
+    >>> from thawline import FreezeCallback
+    >>> watched = [FreezeCallback(unfreeze_depth=2), FreezeGuard()]
+    >>> trainer = L.Trainer(accelerator="cpu", logger=False, callbacks=watched)
+
+    In somebody else's module the optimizer may hold frozen parameters: without a gradient none moves. Modes are not
+    looked at there, because the callback sets them whenever a stage computes.
+
     Attributes:
-        before: Checksums of all tensors as they were before the fit, also in a resumed run.
+        bound: The plan, from `setup` on.
+        before: Checksums of all tensors as they were before the fit: in a run before a checkpoint was read, elsewhere
+            behind that.
         checks: Number of comparisons of checksums so far, all of them equal.
         seconds: Time spent in here.
         verified: Whether every comparison found what it should; None before the first.
     """
 
-    def __init__(self, bound: BoundPlan) -> None:
-        self.bound = bound
+    def __init__(self) -> None:
+        self._bound: BoundPlan | None = None
+        self._is_given = False
+        self._checked_epoch = -1
         self.before: Digests = {}
         self.checks = 0
         self.seconds = 0.0
         self.verified: bool | None = None
         self._since: Digests = {}  # what is frozen at the moment, as it was when it froze
 
+    @classmethod
+    def bound_to(cls, bound: BoundPlan) -> "FreezeGuard":
+        """One for a model and an optimizer that the plan alone rules: the optimizer holds nothing that never trains."""
+        guard = cls()
+        guard._bound, guard._is_given = bound, True
+        return guard
+
+    @property
+    def bound(self) -> BoundPlan:
+        assert self._bound is not None, "bound in setup"
+        return self._bound
+
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Before a checkpoint is read: the pretrained weights."""
-        if stage == "fit":
-            with self._timed():
-                self.before = digests(self.bound.tensors())
+        if stage != "fit":
+            return
+        self._checked_epoch = -1
+        if not self._is_given:
+            self._bound = _plan_in(trainer, pl_module)
+            return
+        with self._timed():
+            self.before = digests(self.bound.tensors())
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         with self._timed():
             epoch = trainer.current_epoch
+            if not self._is_given:  # who resumes such a fit may have built the model with other weights
+                self.before = digests(self.bound.tensors())
+                self._compare({name: value for name, value in self._since.items() if name in self.before}, _RESUMED)
+                self._since = {name: self.before[name] for name in self.bound.frozen_tensors(epoch)}
+                return
             untouched = {name: self.before[name] for name in self._untouched_until(epoch)}
-            now = self._compare({**self._since, **untouched}, "before training")  # a resumed run knows since when
+            now = self._compare({**self._since, **untouched}, _RESUMED)  # a resumed run knows since when
             if not self._since:
                 self._since = {name: now[name] for name in self.bound.frozen_tensors(epoch)}
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Before the first batch of an epoch, when every callback has had its turn."""
         epoch = trainer.current_epoch
+        if epoch == self._checked_epoch:
+            return
+        self._checked_epoch = epoch
         with self._timed():
             if epoch in self.bound.plan.changes:
                 self._since = digests(self.bound.frozen_tensors(epoch))
@@ -74,7 +118,9 @@ class FreezeGuard(L.Callback):
             agree_across_processes(self.bound)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The weights that were tested come from the best checkpoint, perhaps averaged or interpolated."""
+        """The weights that a run tests come from its best checkpoint, perhaps averaged or interpolated."""
+        if not self._is_given:
+            return
         with self._timed():
             never = self.bound.never_training()
             self._compare({name: self.before[name] for name in never}, "in the weights that were tested")
@@ -99,8 +145,8 @@ class FreezeGuard(L.Callback):
     def _check_state(self, trainer: L.Trainer, epoch: int) -> None:
         problems = [
             *requires_grad_problems(self.bound, epoch),
-            *mode_problems(self.bound, epoch),
-            *optimizer_problems(self.bound, trainer.optimizers),
+            *(mode_problems(self.bound, epoch) if self._is_given else ()),
+            *optimizer_problems(self.bound, trainer.optimizers, may_hold_others=not self._is_given),
         ]
         if problems:
             self.verified = False
@@ -122,49 +168,8 @@ class FreezeGuard(L.Callback):
         self._since = state_dict["since"]
 
 
+_RESUMED = "before training"
 _BLAME = "the run is not what its plan says, look for a callback that changes them"
-
-
-def requires_grad_problems(bound: BoundPlan, epoch: int) -> Iterator[str]:
-    """Parameters whose `requires_grad` or gradient is not what the plan says for `epoch`."""
-    trainable = bound.trainable(epoch)
-    for name, tensor in bound.tensors().items():
-        if not isinstance(tensor, nn.Parameter):
-            continue
-        if name in trainable and not tensor.requires_grad:
-            yield f"{name} should train, but requires no gradient"
-        elif name not in trainable and tensor.requires_grad:
-            yield f"{name} is frozen, but requires a gradient"
-        elif name not in trainable and tensor.grad is not None:
-            yield f"{name} is frozen, but has a gradient"
-
-
-def mode_problems(bound: BoundPlan, epoch: int) -> Iterator[str]:
-    """Modules of frozen stages, and of a resting head, that are in train mode; BatchNorms too where the plan keeps
-    their statistics."""
-    backbone = bound.backbone
-    called = (name for i in bound.training_stages(epoch) for name in backbone.stages[i].modules)
-    inside = {id(module) for name in called for module in backbone.model.get_submodule(name).modules()}
-    for name, module in backbone.model.named_modules():
-        kept = isinstance(module, _BatchNorm) and bound.plan.batchnorm == "eval"
-        if name and module.training and (kept or id(module) not in inside):
-            yield f"backbone.model.{name} is frozen, but in train mode"
-    if not bound.plan.phase(epoch).head and any(module.training for module in bound.head.modules()):
-        yield "head is frozen, but in train mode"
-
-
-def optimizer_problems(bound: BoundPlan, optimizers: list[Any]) -> Iterator[str]:
-    """Parameters that the optimizers hold and never train, lack although they train, or hold twice."""
-    held = Counter(id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"])
-    names = {id(tensor): name for name, tensor in bound.tensors().items()}
-    wanted = {id(p): name for name, p in bound.ever_trainable().items()}
-    for key, count in held.items():
-        name = names.get(key, "an unknown parameter")
-        if key not in wanted:
-            yield f"{name} never trains, but the optimizer holds it"
-        elif count > 1:
-            yield f"{name} is in the optimizer {count} times"
-    yield from (f"{name} trains, but no optimizer holds it" for key, name in wanted.items() if key not in held)
 
 
 def agree_across_processes(bound: BoundPlan) -> None:
@@ -181,3 +186,17 @@ def agree_across_processes(bound: BoundPlan) -> None:
 def _some(items: list[str]) -> str:
     more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
     return f"{', '.join(items[:_SHOWN])}{more}"
+
+
+def _plan_in(trainer: L.Trainer, module: L.LightningModule) -> BoundPlan:
+    """The plan of the FreezeCallback beside the guard, or the one that a TransferClassifier has."""
+    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    for callback in callbacks:
+        if isinstance(callback, FreezeCallback):
+            return callback.bind(trainer, module)
+    if isinstance(module, TransferClassifier):
+        return module.bound
+    raise UserError(
+        "FreezeGuard: there is no FreezeCallback among the trainer's callbacks, whose plan it could hold the model to; "
+        "add thawline.FreezeCallback(unfreeze_depth=2)"
+    )

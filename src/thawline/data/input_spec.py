@@ -19,3 +19,7 @@ class InputSpec:
     std: tuple[float, float, float]
     interpolation: str
     crop_pct: float
+
+
+# What most of timm's weights expect; its IMAGENET_DEFAULT_MEAN and _STD.
+IMAGENET = InputSpec(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "bicubic", 0.875)

@@ -24,6 +24,7 @@ class BoundPlan:
         self.backbone = backbone
         self.head = head
         self.head_parameters = {name: p for name, p in head.named_parameters() if p.requires_grad}
+        self._in_head = {id(tensor) for tensor in (*head.parameters(), *head.buffers())}  # perhaps inside the model
         for phase in plan.phases:
             if not self.trainable(phase.from_epoch):
                 named = ", ".join(plan.stage_list(phase)) or "no stage"
@@ -66,6 +67,15 @@ class BoundPlan:
         named = {f"backbone.model.{n}": p for i in sorted(stages) for n, p in self.stage_parameters(i).items()}
         return named | {f"head.{name}": p for name, p in self.head_parameters.items()} if head else named
 
+    def require_all_gradients(self) -> None:
+        """Before any epoch: gradients on for what trains in at least one, and off for the rest.
+
+        An optimizer that is made now over what requires a gradient holds the stages that thaw later.
+        """
+        ever = {id(p) for p in self.ever_trainable().values()}
+        for parameter in (*self.backbone.parameters(), *self.head.parameters()):
+            parameter.requires_grad = id(parameter) in ever
+
     def apply(self, epoch: int) -> None:
         """Make exactly the epoch's parameters train: gradients and train mode on, and off everywhere else.
 
@@ -102,12 +112,14 @@ class BoundPlan:
 
     def tensors(self) -> dict[str, Tensor]:
         """Parameters and buffers of backbone and head, by qualified name."""
-        parameters = {f"backbone.{name}": p for name, p in self.backbone.named_parameters()}
+        named = self.backbone.named_parameters()
+        parameters = {f"backbone.{name}": p for name, p in named if id(p) not in self._in_head}
         head = (*self.head.named_parameters(), *self.head.named_buffers())
         return {**parameters, **self._buffers(), **{f"head.{name}": tensor for name, tensor in head}}
 
     def _buffers(self) -> dict[str, Tensor]:
-        return {f"backbone.{name}": buffer for name, buffer in self.backbone.named_buffers()}
+        named = self.backbone.named_buffers()
+        return {f"backbone.{name}": buffer for name, buffer in named if id(buffer) not in self._in_head}
 
     def stage_of(self) -> dict[str, str]:
         """Tensor name -> name of its stage, `head`, or `OUTSIDE`."""

@@ -38,6 +38,17 @@ def _row(name: str, parameters: Iterable[nn.Parameter], mode: str) -> StageStatu
     return StageStatus(name, sum(p.numel() for p in parameters), trainable, mode)
 
 
-def trainable_line(trainable: int, total: int) -> str:
+def trainable_line(model: nn.Module) -> str:
+    """How many of the model's parameters train at the moment; a shared parameter counts once.
+
+    >>> model = nn.Sequential(nn.Linear(3, 4).requires_grad_(False), nn.Linear(4, 2))
+    >>> trainable_line(model)
+    'Trainable: 10 / 26 (38.46%)'
+    """
+    parameters = list(model.parameters())
+    return counted_line(sum(p.numel() for p in parameters if p.requires_grad), sum(p.numel() for p in parameters))
+
+
+def counted_line(trainable: int, total: int) -> str:
     """The diagnostic line, such as `Trainable: 5,130 / 11,181,642 (0.05%)`."""
-    return f"Trainable: {trainable:,} / {total:,} ({trainable / total:.2%})"
+    return f"Trainable: {trainable:,} / {total:,} ({trainable / max(1, total):.2%})"

@@ -9,6 +9,11 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
+def num_processes() -> int:
+    """Number of processes of the run; torchrun and Lightning set it in the environment."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def num_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,26 +2,43 @@
 
 import math
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from thawline.data.input_spec import InputSpec
 from thawline.errors import UserError
+from thawline.models.expected_input import expected_input
+from thawline.models.images import normalized
 from thawline.models.stages import Stage, split_into_stages
-from thawline.models.weights import create_model
+from thawline.models.weights import create_model, default_weights
 
 
 class Backbone(nn.Module):
     """A model without classifier, cut into stages.
 
+    >>> backbone = Backbone("resnet18", weights="none", image_size=64)
+    >>> [stage.name for stage in backbone.stages], backbone.num_features
+    (['conv1', 'layer1', 'layer2', 'layer3', 'layer4'], 512)
+    >>> images = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
+    >>> x = backbone.prefix(backbone.normalize(images), 3)  # activations behind layer2
+    >>> backbone.suffix(x, 3).shape
+    torch.Size([2, 512])
+
     Cut k lies before stage k: `prefix(images, k)` runs stages 0 .. k-1, `suffix(x, k)` runs the others, and
     `suffix(prefix(images, k), k)` is bitwise `forward(images)`. Cut 0 is the images, cut `num_stages` the features.
     The stages run on `model`'s own modules; no parameter is copied.
 
+    Args:
+        model: A timm model with `num_classes=0`, (B, 3, H, W) -> (B, D), which keeps its weights; or the name of
+            one, which is made, in channels-last layout.
+        weights: With a name: `embedded`, `hub`, `none`, or the path of a `.safetensors`, `.pth` or `.pt` file.
+            None takes what a package on the registry ships, and of other models timm's download.
+        image_size: Side of the images in pixels; None takes the size that the model was made for.
+        name: What messages call the model; None takes timm's name for it.
+        stages: The cuts, where they are known; None traces the model.
     Attributes:
         stages: The depth axis, from the images up.
         training_stages: Indices of the stages that train; the others stay in eval mode whatever `train()` says.
@@ -29,28 +46,44 @@ class Backbone(nn.Module):
         pretrained: Whether its weights were learned; False where they are random.
         num_features: D, width of the features that `forward` returns.
         input: Size and statistics of the images that the weights expect.
+    Raises:
+        UserError: There is no such model, its weights are not there or do not fit, or it cannot be cut.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: nn.Module, *, name: str, image_size: int | None = None, pretrained: bool = True) -> None:
-        """
-        Args:
-            model: A timm model with `num_classes=0`, (B, 3, H, W) -> (B, D).
-            image_size: Side of the images in pixels; None takes the model's own.
-        """
+    def __init__(
+        self,
+        model: nn.Module | str,
+        *,
+        weights: str | Path | None = None,
+        image_size: int | None = None,
+        name: str | None = None,
+        stages: tuple[Stage, ...] | None = None,
+    ) -> None:
         super().__init__()
-        self.name = name
+        by_name = isinstance(model, str)
+        if isinstance(model, str):
+            name, source = name or model, default_weights(model) if weights is None else str(weights)
+            model = create_model(model, weights=source, image_size=image_size)
+        elif weights is not None:
+            raise UserError(f"weights={weights}: has no effect beside a model that is there; give its name instead")
+        self.name = name or timm_name(model)
+        if stages is None and (num_classes := getattr(model, "num_classes", 0)):
+            raise UserError(f"{self.name} contains a classifier of {num_classes} classes; make it with num_classes=0")
         self.model = model
-        self.pretrained = pretrained
-        self.input = _input_spec(model, image_size)
-        self.stages: tuple[Stage, ...] = split_into_stages(model, input_size=(3, self.input.size, self.input.size))
+        self.pretrained = not by_name or source != "none"
+        self.input = expected_input(model, image_size)
+        size = (3, self.input.size, self.input.size)
+        self.stages: tuple[Stage, ...] = stages or split_into_stages(model, input_size=size)
         self.training_stages = frozenset(range(len(self.stages)))
         self.batchnorm_trains = True
         self.num_features = self.stages[-1].out_shape[0]
         self.register_buffer("mean", torch.tensor(self.input.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(self.input.std).view(1, 3, 1, 1), persistent=False)
+        if by_name:
+            self.to(memory_format=torch.channels_last)
 
     @property
     def num_stages(self) -> int:
@@ -62,9 +95,14 @@ class Backbone(nn.Module):
         return min(self.training_stages, default=self.num_stages)
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Turn images (B, 3, H, W), uint8, into the float32, channels-last input that the weights expect."""
-        scaled = images.to(torch.float32, memory_format=torch.channels_last).div_(255.0)
-        return scaled.sub_(self.mean).div_(self.std)
+        """Turn images into the float32, channels-last input that the weights expect.
+
+        Args:
+            images: (B, 3, H, W), uint8, or floating point in [0, 1].
+        Raises:
+            UserError: Another shape, type or range.
+        """
+        return normalized(images, self.mean, self.std)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (B, 3, H, W) -> features (B, D)."""
@@ -157,17 +195,10 @@ def _pool_cells(x: Tensor, grid: int) -> Tensor:
 
 def build_backbone(name: str, *, weights: str, image_size: int | None = None) -> Backbone:
     """Create the model `name` with its weights (see `create_model`), in channels-last layout, cut into stages."""
-    model = create_model(name, weights=weights, image_size=image_size)
-    backbone = Backbone(model, name=name, image_size=image_size, pretrained=weights != "none")
-    return backbone.to(memory_format=torch.channels_last)
+    return Backbone(name, weights=weights, image_size=image_size)
 
 
-def _input_spec(model: nn.Module, image_size: int | None) -> InputSpec:
-    config = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
-    return InputSpec(
-        size=image_size or int(config["input_size"][-1]),
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
-        interpolation=str(config["interpolation"]),
-        crop_pct=float(config["crop_pct"]),
-    )
+def timm_name(model: nn.Module) -> str:
+    """What timm calls the model; of another one the name of its class."""
+    config = getattr(model, "pretrained_cfg", None) or {}
+    return str(config.get("architecture") or type(model).__name__)

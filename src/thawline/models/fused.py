@@ -38,7 +38,9 @@ class FusedPrefix:
         self.model = model
 
     def normalize(self, images: Tensor) -> Tensor:
-        """`Backbone.normalize` in one pass: images (B, 3, H, W), uint8, to bf16."""
+        """`Backbone.normalize` in one pass: images (B, 3, H, W), uint8, or floating point in [0, 1], to bf16."""
+        if images.dtype != torch.uint8:
+            return self.backbone.normalize(images).to(torch.bfloat16)
         mean, std = self.backbone.mean.flatten() * 255.0, self.backbone.std.flatten() * 255.0
         pixels = images.to(torch.bfloat16, memory_format=torch.channels_last)  # exact: bf16 holds integers up to 256
         return F.batch_norm(pixels, mean, std.square(), eps=0.0)

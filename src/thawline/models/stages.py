@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, fx, nn
 
+from thawline.models.set_aside import set_aside
 from thawline.models.trace import CONTAINERS, node_shapes, trace
 
 
@@ -32,7 +33,9 @@ class Stage:
     out_shape: tuple[int, ...]
 
 
-def split_into_stages(model: nn.Module, *, input_size: tuple[int, int, int]) -> tuple[Stage, ...]:
+def split_into_stages(
+    model: nn.Module, *, input_size: tuple[int, int, int], without: nn.Module | None = None
+) -> tuple[Stage, ...]:
     """Split a model that maps images (B, C, H, W) to features (B, D) into stages, in order.
 
     A stage is the longest run of nodes that belongs to one part of the model (a block container such as `layer1`,
@@ -41,19 +44,34 @@ def split_into_stages(model: nn.Module, *, input_size: tuple[int, int, int]) -> 
 
     Args:
         input_size: (C, H, W) of the images that the stages will see.
+        without: A part of the model that belongs to no stage: a classifier that is the head.
     Raises:
         UserError: The model cannot be traced.
     """
     was_training = model.training
     model.eval()  # what a model does differently in train mode at the top level (auxiliary heads) is not traced
-    graph = trace(model)
-    nodes = list(graph.nodes)
-    shapes = node_shapes(model, graph, input_size=input_size)
-    model.train(was_training)
-    cuts = _legal_cuts(nodes, shapes)
-    cuts = _whole_parts_only(cuts, nodes, model)
-    runs = _merge_weightless(list(_runs(nodes, cuts)), model)
-    return tuple(_make_stage(run, nodes, model, shapes) for run in runs)
+    try:
+        with set_aside(model, without):
+            graph = trace(model)
+            nodes = list(graph.nodes)
+            shapes = node_shapes(model, graph, input_size=input_size)
+            cuts = _legal_cuts(nodes, shapes)
+            cuts = _whole_parts_only(cuts, nodes, model)
+            runs = _merge_weightless(list(_runs(nodes, cuts)), model)
+            return tuple(_make_stage(run, nodes, model, shapes) for run in runs)
+    finally:
+        model.train(was_training)
+
+
+def whole_stage(model: nn.Module, *, without: nn.Module | None = None) -> Stage:
+    """The one stage of a model that cannot be cut.
+
+    Its `out_shape` is the width that the model says it has, or 0.
+    """
+    with set_aside(model, without):
+        names = tuple(name for name, _ in model.named_children())
+        parameters = tuple(name for name, _ in model.named_parameters())
+    return Stage("whole", lambda live, x: live(x), names, parameters, (int(getattr(model, "num_features", 0)),))
 
 
 def _legal_cuts(nodes: Sequence[fx.Node], shapes: dict[fx.Node, tuple[int, ...]]) -> list[int]:

@@ -95,7 +95,7 @@ def node_shapes(
     recorder = _ShapeRecorder(model, graph)
     try:
         with torch.no_grad():
-            recorder.run(torch.zeros(_PROBE_BATCH, *input_size))
+            recorder.run(torch.zeros(_PROBE_BATCH, *input_size, **_kind(model)))
     except TypeError as error:  # the forward changes a list in place, which a traced graph cannot
         raise UserError(
             f"the backbone {type(model).__name__} cannot be cut into stages; choose another model.name"
@@ -106,3 +106,9 @@ def node_shapes(
             f"({str(error).splitlines()[0]}); leave it null for the model's own size"
         ) from error
     return recorder.shapes
+
+
+def _kind(model: nn.Module) -> dict[str, Any]:
+    """Device and type of the model's weights, for a tensor that it can take."""
+    weight = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
+    return {"device": weight.device, "dtype": weight.dtype}

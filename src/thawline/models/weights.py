@@ -50,6 +50,11 @@ def create_model(name: str, *, weights: str, image_size: int | None = None) -> n
     return _with_file(name, weights, image_size)
 
 
+def default_weights(name: str) -> str:
+    """`embedded` where a package on the registry ships weights, else `hub`."""
+    return "embedded" if name in EMBEDDED else "hub"
+
+
 def _check_name(name: str) -> None:
     known = timm.list_models()
     if "." in name:  # a tag names one of several sets of weights

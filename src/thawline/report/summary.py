@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.panel import Panel
 from rich.table import Table
 
-from thawline.freezing.status import trainable_line
+from thawline.freezing.status import counted_line
 from thawline.report.record_sections import AdviceSection
 from thawline.report.run_record import RunRecord
 
@@ -48,7 +48,7 @@ def _rows(record: RunRecord) -> list[tuple[str, str]]:
             f"{data.num_classes} classes",
         ),
         ("model", f"{model.name}, {_weights(model.weights)}, {model.head} head"),
-        ("", trainable_line(record.params.trainable, record.params.total)),
+        ("", counted_line(record.params.trainable, record.params.total)),
         *_solved(record),
         ("frozen", _frozen(record)),
         ("cache", _cache(record)),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from thawline.features.stored_dataset import StoredSplits
 from thawline.freezing.bound_plan import BoundPlan
 from thawline.freezing.plan import FreezePlan
-from thawline.freezing.status import StageStatus, trainable_line
+from thawline.freezing.status import StageStatus, counted_line
 from thawline.machine.compute import Compute
 from thawline.settings.run_settings import Settings
 from thawline.training.classifier import TransferClassifier
@@ -51,7 +51,7 @@ class Parts:
     @property
     def trainable_line(self) -> str:
         """The diagnostic line for the first epoch that is trained."""
-        return trainable_line(self.num_trainable(self.epoch), self.num_params)
+        return counted_line(self.num_trainable(self.epoch), self.num_params)
 
     @property
     def is_bounded(self) -> bool:

@@ -9,10 +9,11 @@ from thawline.callbacks.averaging import AverageWeights
 from thawline.callbacks.best_and_last import BestCheckpoint, LastCheckpoint
 from thawline.callbacks.cost import CostCallback
 from thawline.callbacks.curves import CurvesCallback
-from thawline.callbacks.freeze import FreezeCallback, refuse_unsafe
+from thawline.callbacks.freeze import FreezeCallback
 from thawline.callbacks.guard import FreezeGuard
 from thawline.callbacks.mistakes import MistakesCallback
 from thawline.callbacks.progress import StopAtStep, progress_callbacks
+from thawline.callbacks.refusals import refuse_unsafe
 from thawline.callbacks.seed_each_step import SeedEachStep
 from thawline.callbacks.tensorboard import TensorBoardCallback
 from thawline.freezing.status_table import plan_markdown, status_markdown
@@ -37,7 +38,7 @@ class Watchers:
 def make_watchers(parts: Parts, *, folder: Path, cost: CostCallback) -> Watchers:
     """Those of a run in `folder`; `cost` counts since the run began."""
     checkpoints = folder / "checkpoints"
-    guard = FreezeGuard(parts.bound) if parts.settings.strategy.guard else None
+    guard = FreezeGuard.bound_to(parts.bound) if parts.settings.strategy.guard else None
     return Watchers(
         BestCheckpoint(checkpoints), LastCheckpoint(checkpoints), CurvesCallback(), MistakesCallback(), cost, guard
     )
@@ -60,7 +61,7 @@ def all_callbacks(parts: Parts, watch: Watchers, *, folder: Path, config_text: s
     decay = settings.regularize.ema_decay
     return [
         watch.last,
-        FreezeCallback(parts.bound),
+        FreezeCallback.bound_to(parts.bound),
         SeedEachStep(settings.seed),
         *([AverageWeights(parts.bound, decay)] if decay else []),
         StopAtStep(parts.steps),

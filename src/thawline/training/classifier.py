@@ -1,13 +1,13 @@
 """TransferClassifier: backbone + head as a LightningModule; the frozen prefix runs without gradients."""
 
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 import lightning as L
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
@@ -15,12 +15,15 @@ from thawline.data.mixing import make_mixer
 from thawline.features.activations import Activations
 from thawline.features.readout import Readout
 from thawline.freezing.bound_plan import BoundPlan
+from thawline.models.backbone import Backbone
 from thawline.models.compiled import Compiled
 from thawline.models.depthwise import Fp32DepthwiseBackward
 from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.heads import LinearHead
 from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.regularize_settings import RegularizeSettings
+from thawline.training.applied_plan import AppliedPlan
+from thawline.training.defaults import new_plan, resolved_optim, steps_of
 from thawline.training.head_solver import HeadSolver
 from thawline.training.metrics import BalancedAccuracy
 from thawline.training.param_groups import NO_DECAY, build_param_groups
@@ -34,42 +37,72 @@ Batch = tuple[Tensor | Activations, Tensor]  # uint8 images (B, 3, S, S) or what
 class TransferClassifier(L.LightningModule):
     """Cross-entropy training of the head and of the stages that the freeze plan lets train.
 
+    >>> model = TransferClassifier("resnet10t", num_classes=3, unfreeze_depth=1, weights="none", image_size=64)
+    >>> images = torch.zeros(8, 3, 64, 64, dtype=torch.uint8)
+    >>> loader = torch.utils.data.DataLoader([(image, i % 3) for i, image in enumerate(images)], batch_size=4)
+    >>> L.Trainer(max_epochs=1, accelerator="cpu", barebones=True).fit(model, loader)
+    >>> model.eval()(images).shape  # logits
+    torch.Size([8, 3])
+
+    Batches are (images, class indices (B,), int64); the images are (B, 3, S, S), uint8, or floating point in [0, 1].
+
     Args:
-        bound: The freeze plan with its backbone and head; only what it ever trains reaches the optimizer.
-        steps: Optimizer steps of the run and of an epoch, for the schedule.
+        backbone: A `Backbone`, a timm model without classifier, or the name of one. Or a `BoundPlan`, which has
+            backbone, head and plan in it; only what it ever trains reaches the optimizer.
+        optim: Optimizer and schedule, or the settings that differ, such as `{"lr": 1e-3, "backbone_lr": 1e-4}`. None
+            takes AdamW with the rates of the strategy that has this depth.
+        steps: Optimizer steps of the run and of an epoch, for the schedule; None asks the trainer.
+        head: Features (B, D) -> logits (B, K); None makes a linear layer that starts at zero.
+        plan: What else `FreezeCallback` takes (`unfreeze_depth`, None for 2, `thaw_after`, ...), and with a name what
+            `Backbone` takes (`weights`, `image_size`).
         prefix: How the stages that do not train compute; None runs them in float32.
         compiled: Whether the stages that train are compiled; validation and test run them as they are.
         readout: What the head reads of a backbone that never trains; None is the last stage's features.
+
+    Attributes:
+        applied: What applies the plan in every fit; None where a callback does, with a `BoundPlan`.
+    Raises:
+        UserError: An argument is wrong, or a batch is no images.
     """
 
     def __init__(
         self,
-        bound: BoundPlan,
+        backbone: BoundPlan | Backbone | nn.Module | str,
         *,
         num_classes: int,
-        optim: OptimSettings,
-        steps: Steps,
+        unfreeze_depth: int | str | None = None,
+        optim: OptimSettings | Mapping[str, Any] | None = None,
+        steps: Steps | None = None,
+        head: nn.Module | None = None,
         regularize: RegularizeSettings | None = None,
         prefix: FrozenPrefix | None = None,
         compiled: bool = False,
         readout: Readout | None = None,
+        **plan: Any,
     ) -> None:
         super().__init__()
+        bound = new_plan(backbone, num_classes=num_classes, head=head, unfreeze_depth=unfreeze_depth, **plan)
+        self.applied = None if bound is backbone else AppliedPlan(bound)
         self.bound = bound
         self.backbone = bound.backbone
         self.head = bound.head
-        self.optim = optim
+        self.optim = resolved_optim(optim, bound)
+        self.steps = steps
         self.regularize = regularize or RegularizeSettings()
         self.prefix = prefix or FrozenPrefix(self.backbone)
         self.readout = readout
         self._solved_rows: tuple[Tensor, Tensor] | None = None
         self._compiled = Compiled(self.backbone.suffix) if compiled else None
-        backbone = {name: p for name, p in bound.ever_trainable().items() if name.startswith("backbone.")}
-        self.starting_point = StartingPoint(backbone) if self.regularize.l2_sp else None
+        trained = {name: p for name, p in bound.ever_trainable().items() if name.startswith("backbone.")}
+        self.starting_point = StartingPoint(trained) if self.regularize.l2_sp else None
         self.mixer = make_mixer(
             num_classes=num_classes, mixup=self.regularize.mixup, cutmix=self.regularize.cutmix
         )  # draws from torch's generator, which `callbacks/seed_each_step.py` seeds at every step
-        self.rates = GroupRates(bound.plan, optim, steps)
+        if steps is not None:
+            self.rates = GroupRates(bound.plan, self.optim, steps)
+        self._make_metrics(num_classes)
+
+    def _make_metrics(self, num_classes: int) -> None:
         self.train_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
         self.val_metrics = MetricCollection({"val/accuracy": MulticlassAccuracy(num_classes, average="micro")})
@@ -83,7 +116,10 @@ class TransferClassifier(L.LightningModule):
         self.confusion = MulticlassConfusionMatrix(num_classes)  # of the test; rows are the true classes
 
     def forward(self, images: Tensor | Activations) -> Tensor:
-        """Images (B, 3, S, S), uint8, or what is stored of them -> logits (B, K)."""
+        """Images (B, 3, S, S), uint8 or floating point in [0, 1], or what is stored of them -> logits (B, K).
+
+        Images that are normalised already go to `logits`.
+        """
         if isinstance(images, Activations):
             return self.logits(images.rows, start=images.cut)
         if self.readout is not None:
@@ -150,6 +186,8 @@ class TransferClassifier(L.LightningModule):
         """One optimizer over the groups of `build_param_groups`, made once: stages that thaw later are in it."""
         if self.optim.name == "lbfgs":
             return self._head_solver()
+        if self.steps is None:
+            self.rates = GroupRates(self.bound.plan, self.optim, steps_of(self.trainer))
         groups = build_param_groups(self.bound, self.optim, backbone_decay=not self.regularize.l2_sp)
         optimizer: torch.optim.Optimizer
         if self.optim.name == "adamw":
@@ -169,7 +207,13 @@ class TransferClassifier(L.LightningModule):
         assert self.optim.penalties is not None
         return HeadSolver(self.head, *self._solved_rows, penalties=self.optim.penalties)
 
+    def on_fit_start(self) -> None:
+        if self.applied is not None:
+            self.applied.begin_fit()
+
     def on_train_epoch_start(self) -> None:
+        if self.applied is not None:
+            self.applied.begin_epoch(self.trainer, self.current_epoch)
         self.rates.begin_epoch(self.current_epoch, self.lr_schedulers())
 
     def group_learning_rates(self) -> Iterator[tuple[str, float]]:

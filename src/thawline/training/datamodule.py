@@ -1,38 +1,42 @@
 """ImageDataModule: a data source, split and transformed, in batches."""
 
-import logging
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from thawline.data.dataset import EpochSampler, SplitDataset
 from thawline.data.input_spec import InputSpec
-from thawline.data.keep import kept_images
+from thawline.data.keep import KeptImages, kept_images
+from thawline.data.sources.folder import FolderSource
 from thawline.data.sources.source import ImageSource, Split
 from thawline.data.splits import complete_splits
 from thawline.data.transforms import eval_transform, train_transform
+from thawline.errors import UserError
 from thawline.features.stored_dataset import EpochBatches, StoredDataset, StoredSplits
-from thawline.machine.processes import num_cores
-from thawline.settings.data_settings import LoaderSettings
-
-_log = logging.getLogger(__name__)
-_MAX_WORKERS = 8  # chosen: beyond it, workers on one machine mostly wait for each other
-# Chosen: where the model computes on the cores too, a worker makes it wait. On 2 cores, full fine-tuning ran at 22
-# images/s without workers and 17 with two; training the head only, at 80 to 100 either way.
-_CORES_PER_CPU_WORKER = 4
-_PREFETCH = 2  # batches that each worker holds ready; torch's default
-_EVAL_BATCH_FACTOR = 2  # no gradients are kept, so twice the batch needs no more memory
+from thawline.machine.processes import local_rank, num_processes
+from thawline.models.backbone import Backbone
+from thawline.settings.data_settings import AugmentSettings, LoaderSettings
+from thawline.training.folder_defaults import loader_for, spec_for
+from thawline.training.workers import EVAL_BATCH_FACTOR, PREFETCH, choose_num_workers
 
 Loader = DataLoader[Any]  # batches are (uint8 images (B, 3, S, S), class indices (B,))
 
 
 class ImageDataModule(L.LightningDataModule):
-    """Batches of (uint8 images (B, 3, S, S), class indices (B,)) for train, val and test."""
+    """Batches of (uint8 images (B, 3, S, S), class indices (B,)) for train, val and test.
+
+    >>> data = ImageDataModule.from_folder("flowers", image_size=64, batch_size=4)  # flowers/rose/1.png, ...
+    >>> data.source.class_names, {split: len(indices) for split, indices in data.splits.items()}
+    (['rose', 'tulip'], {'train': 16, 'val': 4, 'test': 4})
+    >>> images, labels = next(iter(data.val_dataloader()))
+    >>> images.shape, images.dtype, labels.shape
+    (torch.Size([4, 3, 64, 64]), torch.uint8, torch.Size([4]))
+    """
 
     def __init__(
         self,
@@ -58,7 +62,6 @@ class ImageDataModule(L.LightningDataModule):
         self.source = source
         self.loader = loader
         self.seed = seed
-        self.rank, self.world_size = rank, world_size
         self.splits = complete_splits(
             source.splits,
             labels=source.labels,
@@ -68,16 +71,84 @@ class ImageDataModule(L.LightningDataModule):
             test_fraction=loader.test_fraction,
             seed=loader.split_seed,
         )
-        self.batch_size = min(loader.batch_size, len(self.splits["train"]) // world_size)
-        self.eval_batch_size = self.batch_size * _EVAL_BATCH_FACTOR
-        if one_batch:
-            self.batch_size = len(self.splits["train"]) // world_size
-        self.num_workers = _num_workers(loader, spec, on_cpu=on_cpu, world_size=world_size)
-        # Training and validation share what one process keeps, but each has workers of its own.
-        self._keep = kept_images(loader.keep_decoded, processes=world_size * (2 * self.num_workers or 1))
+        self._one_batch = one_batch
+        self._finds_processes = False
         self._stored: dict[Split, StoredDataset] = {}
+        self._spec = spec
         self._eval = eval_transform(spec)
         self._train = train_transform(spec, loader.augment)
+        self._share_out(rank, world_size, on_cpu)
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: str | Path,
+        *,
+        backbone: Backbone | nn.Module | None = None,
+        image_size: int | None = None,
+        batch_size: int = 32,
+        augment: AugmentSettings | Mapping[str, Any] | None = None,
+        seed: int = 0,
+        on_unreadable: Literal["error", "skip"] = "error",
+        **loader: Any,
+    ) -> "ImageDataModule":
+        """Images of a folder; which process this is, and how many there are, comes from the trainer.
+
+        Args:
+            folder: Class folders, or `train/` and optionally `val/` and `test/`, each holding class folders. What is
+                missing is split off, stratified.
+            backbone: A `Backbone` or timm model, whose input size and interpolation the images get; None is 224.
+            image_size: Side of the images in pixels; None takes the backbone's.
+            augment: Random views of the training images, such as `{"min_scale": 0.6, "hflip": True}`; None is none.
+            seed: Fixes the order and the random views of the training images.
+            on_unreadable: What to do about a file that does not decode: stop, or leave it out with a warning.
+            loader: Other settings of `LoaderSettings`: `num_workers`, `val_fraction`, `test_fraction`, `split_seed`,
+                `keep_decoded`.
+        Raises:
+            UserError: The folder is not as described, an image does not decode, or a setting is wrong.
+        """
+        data = cls(
+            FolderSource(root=folder, on_unreadable=on_unreadable),
+            spec=spec_for(backbone, image_size),
+            loader=loader_for(augment, {"batch_size": batch_size, **loader}),
+            seed=seed,
+            on_cpu=not torch.cuda.is_available(),
+            rank=local_rank(),
+            world_size=num_processes(),
+        )
+        data._finds_processes = True
+        return data
+
+    def setup(self, stage: str) -> None:
+        """Learn from the trainer which process this is; nothing where that was given.
+
+        Raises:
+            UserError: Lightning would share out among the processes what is shared out here.
+        """
+        if not self._finds_processes or self.trainer is None:
+            return
+        trainer = self.trainer
+        if trainer.world_size > 1 and trainer._accelerator_connector.use_distributed_sampler:
+            raise UserError(
+                "ImageDataModule: every process takes its share of the images by itself; "
+                "give Trainer(use_distributed_sampler=False)"
+            )
+        place = trainer.global_rank, trainer.world_size, trainer.strategy.root_device.type == "cpu"
+        if place != (self.rank, self.world_size, self._on_cpu):
+            self._share_out(*place)
+
+    def _share_out(self, rank: int, world_size: int, on_cpu: bool) -> None:
+        """Sizes of batches, workers and memory for one of `world_size` processes."""
+        self.rank, self.world_size, self._on_cpu = rank, world_size, on_cpu
+        loader, num_train = self.loader, len(self.splits["train"])
+        self.batch_size = min(loader.batch_size, num_train // self.world_size)
+        self.eval_batch_size = self.batch_size * EVAL_BATCH_FACTOR
+        if self._one_batch:
+            self.batch_size = num_train // self.world_size
+        self.num_workers = choose_num_workers(loader, self._spec, on_cpu=on_cpu, world_size=self.world_size)
+        # Training and validation share what one process keeps, but each has workers of its own.
+        processes = self.world_size * (2 * self.num_workers or 1)
+        self._keep: KeptImages | None = kept_images(loader.keep_decoded, processes=processes)
 
     @property
     def num_classes(self) -> int:
@@ -144,23 +215,5 @@ class ImageDataModule(L.LightningDataModule):
             num_workers=self.num_workers,
             drop_last=training,
             persistent_workers=self.num_workers > 0 and again,
-            prefetch_factor=_PREFETCH if self.num_workers else None,
+            prefetch_factor=PREFETCH if self.num_workers else None,
         )
-
-
-def _num_workers(loader: LoaderSettings, spec: InputSpec, *, on_cpu: bool, world_size: int) -> int:
-    cores = num_cores() // world_size
-    free = cores // _CORES_PER_CPU_WORKER if on_cpu else cores
-    workers = min(free, _MAX_WORKERS) if loader.num_workers is None else loader.num_workers
-    in_flight = world_size * workers * (_PREFETCH + 1) * loader.batch_size * _EVAL_BATCH_FACTOR * 3 * spec.size**2
-    shared = Path("/dev/shm")
-    if workers and shared.is_dir() and shutil.disk_usage(shared).free < in_flight:
-        _log.warning(
-            "%s has less than the %.0f MB that %d workers need; loading images in the main process instead. "
-            "In a container, raise it with --shm-size.",
-            shared,
-            in_flight / 1e6,
-            workers,
-        )
-        return 0
-    return workers
