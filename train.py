@@ -1,22 +1,8 @@
 """Train one run, or with -m a sweep: python train.py scenario=small_different. See --help."""
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+import sys
 
-from thawline.commands.command_line import one_line_errors, run_main
-
-
-@hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def main(cfg: DictConfig) -> float:
-    from thawline.runs.composed import Composed  # imports torch; --help and --cfg do without
-    from thawline.runs.context import context_of
-    from thawline.runs.run import train
-
-    with one_line_errors():
-        record = train(Composed(cfg), context_of(HydraConfig.get()))
-        return record.metrics["val/accuracy"]  # what a sweep that searches looks at
-
+from thawline.commands.train import main
 
 if __name__ == "__main__":
-    run_main(main)
+    sys.exit(main())

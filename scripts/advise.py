@@ -1,21 +1,8 @@
 """Look at your images once; say where the freeze line belongs: python scripts/advise.py data=folder data.root=DIR."""
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+import sys
 
-from thawline.commands.command_line import one_line_errors, run_main
-
-
-@hydra.main(version_base="1.3", config_path="../conf", config_name="advise")
-def main(cfg: DictConfig) -> None:
-    from thawline.runs.advice import advise  # imports torch; --help and --cfg do without
-    from thawline.runs.composed import Composed
-    from thawline.runs.context import context_of
-
-    with one_line_errors():
-        advise(Composed(cfg).read_look(), context_of(HydraConfig.get()))
-
+from thawline.commands.advise import main
 
 if __name__ == "__main__":
-    run_main(main)
+    sys.exit(main())

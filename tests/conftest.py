@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from thawline import invocation
 from thawline.data.sources.source import IntArray, Split
 from thawline.machine.processes import num_cores
 from thawline.models.backbone import Backbone, build_backbone
@@ -23,6 +24,12 @@ def pytest_configure() -> None:
     share = max(1, num_cores() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     torch.set_num_threads(share)
     os.environ["OMP_NUM_THREADS"] = str(share)
+
+
+@pytest.fixture(autouse=True)
+def own_invocation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that starts a command leaves no trace of how in the messages of the next."""
+    monkeypatch.setattr(invocation, "_current", invocation.INSTALLED)
 
 
 COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200), (180, 180, 40))

@@ -95,6 +95,11 @@ def test_libraries_start_at_their_room() -> None:
         assert not (libraries & {"lightning", "torchmetrics"} and room(module) in NO_LIGHTNING), module
 
 
+def test_only_commands_read_the_command_line() -> None:
+    readers = {module for module, path in MODULES.items() if "sys.argv" in path.read_text(encoding="utf-8")}
+    assert {room(module) for module in readers} == {"commands"}
+
+
 def test_file_names_stand_once() -> None:
     names = Counter(path.name for path in FILES if path.name != "__init__.py")
     assert [name for name, count in names.items() if count > 1] == []

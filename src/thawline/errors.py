@@ -1,5 +1,6 @@
 """Errors that the command line tells in one line."""
 
+BAD_INPUT = 2  # exit code
 TOLD = "thawline_told"  # attribute of an error whose line was printed
 
 

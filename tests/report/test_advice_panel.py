@@ -62,13 +62,13 @@ def test_commands_can_be_pasted_and_compared() -> None:
     data = ["data=folder", "data.root=/some/my photos"]
     given = [*data, "budget.minutes=5", "+advise.max_images=99", "scenario=auto"]
     first, second = (shlex.split(command) for command in commands(found(sure=False), given))
-    assert first[:6] == ["python", "train.py", "scenario=small_different", *data, "strategy=partial_fine_tune"]
-    assert second == ["python", "train.py", "scenario=small_different", *data, "strategy=multi_layer_probe"]
+    assert first[:5] == ["thawline", "scenario=small_different", *data, "strategy=partial_fine_tune"]
+    assert second == ["thawline", "scenario=small_different", *data, "strategy=multi_layer_probe"]
     assert len(commands(found(sure=True), data)) == 1
     assert next_steps(["a", "b"], Path("outputs")).splitlines() == [
         "run     a",
         "run     b",
-        "compare python scripts/compare.py outputs --metric val/accuracy   # keep the better",
+        "compare thawline compare outputs --metric val/accuracy   # keep the better",
     ]
     assert next_steps(["a"], Path("outputs")) == "run     a"
 
@@ -80,5 +80,5 @@ def test_commands_can_be_pasted_and_compared() -> None:
 def test_the_scenario_is_that_of_the_cell(cell: str, scenario: list[str]) -> None:
     """Between the sizes the smaller one's; the large ones stop early, so their trainer is replaced."""
     (command,) = commands(replace(found(sure=True), cell=cell), ["data=digits"])
-    assert command.split()[2:].index("data=digits") == len(scenario)
-    assert command.split()[2 : 2 + len(scenario)] == scenario
+    assert command.split()[1:].index("data=digits") == len(scenario)
+    assert command.split()[1 : 1 + len(scenario)] == scenario

@@ -116,10 +116,10 @@ def test_the_path_of_the_run_stands_on_a_line_of_its_own() -> None:
 
 
 def test_what_else_an_unsure_advice_would_run_is_named() -> None:
-    advice = AdviceSection(commands=["python train.py a", "python train.py b"])
+    advice = AdviceSection(commands=["thawline a", "thawline b"])
     assert next_steps(Path("r"), Path("outputs"), advice).splitlines() == [
         "run      r",
-        "next     python train.py b   # the advice is not sure",
-        "compare  python scripts/compare.py outputs --metric val/accuracy   # keep the better",
+        "next     thawline b   # the advice is not sure",
+        "compare  thawline compare outputs --metric val/accuracy   # keep the better",
         "compare  tensorboard --logdir outputs",
     ]

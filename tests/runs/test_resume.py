@@ -52,7 +52,8 @@ def cut_off_and_told(
         f"output_dir={out}",
         f"cache.dir={tmp_path / 'cache'}",
     ]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "THAWLINE_DEBUG": "0"}
+    paths = os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": paths, "THAWLINE_DEBUG": "0"}
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     return done.returncode, (done.stderr.strip().splitlines() or [""])[-1]
 

@@ -77,7 +77,7 @@ def epochs_of(option: Option, num_train: int) -> int | None:
 
 
 def overrides(option: Option, *, rate: float | None, epochs: int | None) -> list[str]:
-    """What `python train.py` takes to run it."""
+    """What a run takes on its command line."""
     if option.strategy == "feature_extraction":
         return ["strategy=feature_extraction", "optim=lbfgs", "data.augment=none"]
     if option.strategy == "multi_layer_probe":

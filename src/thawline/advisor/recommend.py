@@ -45,7 +45,7 @@ class Choice:
 
     @property
     def overrides(self) -> list[str]:
-        """What `python train.py` takes to run it."""
+        """What a run takes on its command line."""
         return overrides(self.option, rate=self.rate, epochs=self.epochs)
 
     def confidence_over(self, other: "Choice") -> float:

@@ -19,11 +19,14 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from thawline.errors import TOLD, JobsFailed, UserError
+from thawline.commands.command_list import commands_help, folder_hint
+from thawline.commands.started import note_start
+from thawline.errors import BAD_INPUT, TOLD, JobsFailed, UserError
+from thawline.invocation import typed
 from thawline.runs.resume import run_dir
 
-_BAD_INPUT = 2  # exit code
 _JOBS_FAILED = 1  # exit code
+_READER_GONE = 1  # exit code
 _INTERRUPTED = 130  # exit code: 128 + SIGINT, as shells report it
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EISDIR}
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException, OSError)  # perhaps by the user; `explain` decides
@@ -34,21 +37,24 @@ _NO_GROUP = re.compile(r"Could not override '([^']+)'\.\s*No match in the defaul
 _MAX_SLUG = 100  # characters; file systems allow 255
 
 
-def run_main(main: Callable[[], None]) -> None:
-    """Run a `@hydra.main` function; bad input ends in one line on stderr and exit code 2.
+def run_main(main: Callable[[], None]) -> int:
+    """Run a `@hydra.main` function; returns exit code 0. Bad input ends in one line on stderr and exit code 2.
 
     THAWLINE_DEBUG=1 shows the traceback instead.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to us instead of printing and exiting with 1
+    note_start()
     sys.argv = [quoted_path(argument) for argument in sys.argv]
-    OmegaConf.register_new_resolver("slug", slug, replace=True)
-    OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
+    for resolver in (slug, run_dir, typed, commands_help):
+        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
     try:
         main()
     except _MENDABLE as error:
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            sys.exit(_READER_GONE)
         if not _tell(error):
             raise
-        sys.exit(_BAD_INPUT)
+        sys.exit(BAD_INPUT)
     except JobsFailed as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(_JOBS_FAILED)
@@ -56,6 +62,17 @@ def run_main(main: Callable[[], None]) -> None:
         if not getattr(error, TOLD, False):
             print("interrupted", file=sys.stderr)
         sys.exit(_INTERRUPTED)
+    return 0
+
+
+def _reader_is_gone() -> bool:
+    """Whether what stdout is piped into, `head` for one, has read enough; then the rest goes nowhere."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's last flush is silent
+        return True
+    return False
 
 
 @contextlib.contextmanager
@@ -71,7 +88,7 @@ def one_line_errors() -> Iterator[None]:
             raise
         if sweeping:
             raise  # Hydra runs the other jobs, then raises the first error again
-        sys.exit(_BAD_INPUT)
+        sys.exit(BAD_INPUT)
 
 
 def _tell(error: BaseException) -> bool:
@@ -112,7 +129,7 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, MissingConfigException):
         return _missing_option(error)
     if isinstance(error, OverrideParseException) and "=" not in error.override:
-        return f"{error.override}: write key=value{_folder_hint(error.override)}; see --help"
+        return f"{error.override}: write key=value{folder_hint(error.override)}; see --help"
     if isinstance(error, ConfigCompositionException) and (found := _NO_GROUP.match(str(error))):
         return f"{found[1]}: no such group for this command; its groups: --help"
     if isinstance(error, HydraException):
@@ -126,10 +143,6 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in _UNWRITABLE:
         return f"cannot write {error.filename}: {error.strerror}; choose another folder with output_dir=DIR"
     return None
-
-
-def _folder_hint(argument: str) -> str:
-    return f"; for a folder of images, data=folder data.root={argument}" if os.path.isdir(argument) else ""
 
 
 def _missing_option(error: MissingConfigException) -> str:

@@ -15,6 +15,7 @@ from thawline.commands.command_line import explain, quoted_path, slug
 from thawline.commands.log_lines import StdoutHandler
 from thawline.errors import UserError
 from thawline.report.run_record import RunRecord
+from thawline.runs.conf_folder import conf_folder
 from thawline.runs.context import RunContext, context_of
 from thawline.runs.resume import run_dir
 
@@ -92,8 +93,3 @@ def _log_to(root: logging.Logger, path: Path, *, formats: DictConfig) -> None:
     file.setFormatter(logging.Formatter(formats.dated.format))
     root.handlers = [console, file]
     root.setLevel(logging.INFO)
-
-
-def conf_folder() -> Path:
-    """Where the configs lie."""
-    return Path(__file__).resolve().parents[3] / "conf"

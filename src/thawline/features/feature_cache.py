@@ -31,7 +31,7 @@ def cache_key(about: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """One store as `scripts/cache.py` lists it."""
+    """One store as `commands/cache.py` lists it."""
 
     folder: Path
     about: dict[str, Any]

@@ -8,14 +8,14 @@ from typing import Any
 from thawline.atomic import write_atomically
 from thawline.errors import UserError
 from thawline.freezing.bound_plan import BoundPlan
+from thawline.invocation import typed
 from thawline.models.digests import Digests, combined
 
 SCHEMA = 1
 FILE_NAME = "freeze.json"
 _ABOUT = (
     "Which stages of the backbone trained in which epochs (spans, from 0), and SHA-256 checksums of their weights and "
-    "buffers before training, after it (last.ckpt), and as tested (best.ckpt). "
-    "Recompute: python scripts/verify_freeze.py RUN"
+    "buffers before training, after it (last.ckpt), and as tested (best.ckpt)."
 )
 
 
@@ -52,7 +52,8 @@ def certificate(
             }
         )
     plan = {"phases": bound.plan.as_list(), "parameters": bound.plan.parameters, "batchnorm": bound.plan.batchnorm}
-    return {"schema": SCHEMA, "about": _ABOUT, "plan": plan, "epochs": num_epochs, "stages": stages}
+    about = f"{_ABOUT} Recompute: {typed('verify_freeze')} RUN"
+    return {"schema": SCHEMA, "about": about, "plan": plan, "epochs": num_epochs, "stages": stages}
 
 
 def epochs_trained(bound: BoundPlan, stage: str, num_epochs: int) -> list[list[int]]:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from thawline.advisor.recommend import Choice, Recommendation, allows
+from thawline.invocation import typed
 from thawline.report.summary import comparison
 from thawline.settings.advise_settings import BudgetSettings
 
@@ -50,7 +51,7 @@ def commands(found: Recommendation, given: Sequence[str]) -> list[str]:
     scenario = [f"scenario=large_{side}", "trainer=default"] if size == "large" else [f"scenario=small_{side}"]
     kept = [override for override in given if not _OWN.match(override)]
     return [
-        " ".join(["python train.py", *scenario, *(shlex.quote(override) for override in kept), *choice.overrides])
+        " ".join([typed("train"), *scenario, *(shlex.quote(override) for override in kept), *choice.overrides])
         for choice in (found.best, found.second)
         if choice is not None
     ]

@@ -6,6 +6,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from thawline.freezing.status import counted_line
+from thawline.invocation import typed
 from thawline.report.record_sections import AdviceSection
 from thawline.report.run_record import RunRecord
 
@@ -22,7 +23,7 @@ def summary_panel(record: RunRecord) -> Panel:
 
 def comparison(log_root: Path) -> str:
     """What to type to choose between runs of several commands."""
-    return f"python scripts/compare.py {log_root} --metric val/accuracy   # keep the better"
+    return f"{typed('compare')} {log_root} --metric val/accuracy   # keep the better"
 
 
 def next_steps(folder: Path, log_root: Path, advice: AdviceSection) -> str:

@@ -3,6 +3,7 @@
 from rich.console import Console
 
 from thawline.errors import UserError
+from thawline.invocation import typed
 from thawline.machine.processes import is_main
 from thawline.report.record_sections import AdviceSection
 from thawline.runs.advice import measured_advice, shown_advice
@@ -28,8 +29,8 @@ def advised(composed: Composed, context: RunContext) -> tuple[Composed, AdviceSe
     settings = composed.read().settings
     if settings.trainer.devices != 1:
         raise UserError(
-            f"trainer.devices={settings.trainer.devices}: scenario=auto runs in one process; ask scripts/advise.py "
-            "first, then train with what it recommends"
+            f"trainer.devices={settings.trainer.devices}: scenario=auto runs in one process; ask "
+            f"{typed('advise')} first, then train with what it recommends"
         )
     advice = measured_advice(settings, context)
     if is_main():

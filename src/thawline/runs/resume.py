@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from thawline.errors import TOLD, UserError
+from thawline.invocation import typed
 from thawline.machine.processes import is_main
 from thawline.report.record_sections import is_empty
 from thawline.report.run_record import FILE_NAME, RunRecord, load_record
@@ -51,7 +52,7 @@ def told_how_to_go_on(folder: Path, output_dir: str) -> Iterator[None]:
         setattr(error, TOLD, True)
         if is_main():
             elsewhere = "" if output_dir == "outputs" else f" output_dir={output_dir}"
-            command = f"go on with: python train.py resume={folder}{elsewhere}"
+            command = f"go on with: {typed('train')} resume={folder}{elsewhere}"
             far = (folder / CHECKPOINT).is_file()
             print(f"interrupted; {command if far else 'training had not begun'}", file=sys.stderr)
         raise

@@ -90,18 +90,18 @@ class Job:
         return (self.folder / CHECKPOINT).is_file() and self.record is not None
 
 
-def command(job: Job, *, script: Sequence[str], output_dir: str, depths: Sequence[str]) -> list[str]:
+def command(job: Job, *, start: Sequence[str], output_dir: str, depths: Sequence[str]) -> list[str]:
     """The command line that runs the job, or goes on with it.
 
     Args:
-        script: Interpreter, script and Hydra's own options.
+        start: How a run is started; see `Invocation.start`.
         depths: Values of `strategy.unfreeze_depth` over the sweep: one pass computes what all of them need.
     """
     if job.can_go_on:
-        return [*script, f"resume={quoted(str(job.folder))}", f"output_dir={quoted(output_dir)}"]
+        return [*start, f"resume={quoted(str(job.folder))}", f"output_dir={quoted(output_dir)}"]
     own = [f"hydra.run.dir={quoted(str(job.folder))}", "hydra.mode=RUN", "sweep.resume=false"]
     shared = [f"sweep.depths=[{','.join(depths)}]"] if depths else []
-    return [*script, *job.overrides, *own, *shared]
+    return [*start, *job.overrides, *own, *shared]
 
 
 def quoted(value: str) -> str:

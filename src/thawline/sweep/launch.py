@@ -1,6 +1,5 @@
 """A sweep: a process for each job, what was completed before left as it is, and an exit code that tells."""
 
-import argparse
 import contextlib
 import signal
 import sys
@@ -17,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from thawline.errors import TOLD, JobsFailed, UserError
+from thawline.invocation import current, typed
 from thawline.runs.config import sweep_settings
 from thawline.sweep.job import OUTPUT, Job, Status, command
 from thawline.sweep.job_processes import Running
@@ -70,10 +70,9 @@ def launch(
     write_manifest(sweep, list(config.hydra.overrides.task), jobs)
     depths = sorted({str(cfg.strategy.unfreeze_depth) for cfg in configs})
     depths = depths if len(depths) > 1 else []
-    script = [sys.executable, sys.argv[0], *_hydra_options(sys.argv[1:])]
 
     def command_of(job: Job) -> list[str]:
-        return command(job, script=script, output_dir=str(config.output_dir), depths=depths)
+        return command(job, start=current().start, output_dir=str(config.output_dir), depths=depths)
 
     with _sigterm_like_ctrl_c(), SweepTable(jobs, console) as table:
         try:
@@ -83,7 +82,7 @@ def launch(
             print("interrupted; the same command with sweep.resume=true goes on", file=sys.stderr)
             raise
     if len(jobs) > 1:  # a search that proposes one job after the other would say it each time
-        console.print(f"sweep    {sweep}\ncompare  python scripts/compare.py {sweep}", highlight=False, soft_wrap=True)
+        console.print(f"sweep    {sweep}\ncompare  {typed('compare')} {sweep}", highlight=False, soft_wrap=True)
     return _returned(jobs, configs)
 
 
@@ -153,16 +152,6 @@ def _told(failed: Sequence[Job], num_jobs: int) -> str:
         f"{len(failed)} of {num_jobs} jobs did not complete: {names}; see {OUTPUT} in {failed[0].folder}; "
         "the same command with sweep.resume=true runs them again"
     )
-
-
-def _hydra_options(arguments: Sequence[str]) -> list[str]:
-    """Options that say where configs lie; `-m` is the sweep's own."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    names = {"--config-path": "-cp", "--config-name": "-cn", "--config-dir": "-cd"}
-    for long, short in names.items():
-        parser.add_argument(short, long)
-    known: dict[str, Any] = vars(parser.parse_known_args(list(arguments))[0])
-    return [part for long in names if (value := known[long[2:].replace("-", "_")]) for part in (long, value)]
 
 
 @contextlib.contextmanager

@@ -1,0 +1,74 @@
+"""List, or clear, the stored activations of frozen stages."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from thawline.commands.started import note_start
+from thawline.errors import BAD_INPUT
+from thawline.features.feature_cache import Entry, FeatureCache
+from thawline.invocation import typed
+from thawline.settings.cache_settings import CacheSettings
+
+_DAY_S = 86_400
+_HELP = """List, or clear, the stored activations of frozen stages.
+
+    {cache}                    # what is there: the least recently used first
+    {cache} --clear            # remove everything
+    {cache} --clear 1f3a9c     # remove the stores whose names begin so
+"""
+
+
+def main() -> int:
+    """List or clear; 2 where a name fits nothing."""
+    note_start()
+    arguments = _arguments()
+    cache = FeatureCache(arguments.dir.expanduser(), max_bytes=0)
+    entries = cache.entries()
+    if arguments.clear is None:
+        return _list(entries, cache.folder)
+    return _clear(cache, entries, arguments.clear)
+
+
+def _list(entries: list[Entry], folder: Path) -> int:
+    if not entries:
+        print(f"{folder} holds nothing.")
+        return 0
+    table = Table(box=None, pad_edge=False)
+    for name in ("name", "model", "after stage", "views", "size", "last used"):
+        table.add_column(name, justify="right" if name in ("views", "size") else "left")
+    for entry in entries:
+        about = entry.about
+        days = (time.time() - entry.last_used) / _DAY_S
+        used = "today" if days < 1 else f"{days:.0f} days ago"
+        cells = [str(about.get(key, "?")) for key in ("model", "stage", "views")]
+        table.add_row(entry.folder.name[:12], *cells, f"{entry.num_bytes / 1e6:,.1f} MB", used)
+    Console().print(table)
+    print(f"{len(entries)} stores, {sum(e.num_bytes for e in entries) / 1e6:,.1f} MB in {folder}")
+    return 0
+
+
+def _clear(cache: FeatureCache, entries: list[Entry], names: list[str]) -> int:
+    for name in names:
+        if not any(entry.folder.name.startswith(name) for entry in entries):
+            print(f"error: --clear {name}: no store's name begins so; see {typed('cache')}", file=sys.stderr)
+            return BAD_INPUT
+    chosen = [e for e in entries if not names or any(e.folder.name.startswith(name) for name in names)]
+    for entry in chosen:
+        cache.remove(entry)
+    print(f"Removed {len(chosen)} stores, {sum(e.num_bytes for e in chosen) / 1e6:,.1f} MB.")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    cache = typed("cache")
+    parser = argparse.ArgumentParser(
+        prog=cache, description=_HELP.format(cache=cache), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dir", type=Path, default=Path(CacheSettings().dir), help="the cache; default %(default)s")
+    parser.add_argument("--clear", nargs="*", metavar="NAME", help="remove these stores, or all of them")
+    return parser.parse_args()

@@ -1,0 +1,39 @@
+"""The commands, for those who ask and for those who mistype."""
+
+import difflib
+import os
+
+from thawline.invocation import current
+
+COMMANDS = {  # the name of a file beside this one -> what it does
+    "train": "one run, or with -m a sweep: the rest of this page",
+    "advise": "measure and explain, train nothing large",
+    "compare": "PATH...: which runs are better, by how much, at what cost",
+    "verify_freeze": "RUN: recompute what a run froze, from files alone",
+    "cache": "what is stored of frozen stages, and --clear",
+}
+_NEAR = 0.5  # chosen, as for the names of options: difflib's similarity above which a name is suggested
+
+
+def shown_name(command: str) -> str:
+    return command.replace("_", "-")
+
+
+def commands_help() -> str:
+    """A line for each command, in the form that the user types; a resolver of Hydra's, see conf/hydra/help."""
+    forms = {current().typed(command): says for command, says in COMMANDS.items()}
+    width = max(map(len, forms))
+    return "\n".join(f"  {form:{width}}   {says}" for form, says in forms.items())
+
+
+def no_such_command(word: str) -> str:
+    """One line for a first word that is neither a command nor `key=value`."""
+    names = [shown_name(command) for command in COMMANDS]
+    near = difflib.get_close_matches(shown_name(word), names, n=1, cutoff=_NEAR)
+    hint = f"did you mean {near[0]}? " if near else ""
+    more = f"a run takes key=value{folder_hint(word)}"
+    return f"{word}: no such command; {hint}commands are {', '.join(names)}; {more}"
+
+
+def folder_hint(argument: str) -> str:
+    return f"; for a folder of images, data=folder data.root={argument}" if os.path.isdir(argument) else ""

@@ -1,0 +1,36 @@
+"""`thawline [COMMAND] ...`: the first word chooses the command; without one it is `train`."""
+
+import importlib
+import sys
+
+from thawline import __version__
+from thawline.commands.command_list import COMMANDS, no_such_command
+from thawline.commands.completion import command_to_complete, completing
+from thawline.errors import BAD_INPUT
+from thawline.invocation import TRAIN
+
+
+def main() -> int:
+    """Run the command that `sys.argv` names; returns the exit code."""
+    first = sys.argv[1] if len(sys.argv) > 1 else ""
+    command: str | None = TRAIN
+    if first == "--version":
+        print(f"thawline {__version__}")
+        return 0
+    if completing():
+        command = command_to_complete()
+    elif is_word(first):
+        command = first.replace("-", "_")
+        if command not in COMMANDS:
+            print(f"error: {no_such_command(first)}", file=sys.stderr)
+            return BAD_INPUT
+        del sys.argv[1]  # the command reads the rest, and so does what Lightning starts again
+    if command is None:
+        return 0
+    code: int = importlib.import_module(f"thawline.commands.{command}").main()
+    return code
+
+
+def is_word(argument: str) -> bool:
+    """Whether it can only be a command: neither an option, nor Hydra's `key=value` or `~key`."""
+    return bool(argument) and "=" not in argument and argument[0] not in "-~"

@@ -1,0 +1,68 @@
+"""Verify what a run froze: recompute its certificate, freeze.json, from the checkpoints and the pretrained weights."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from thawline.commands.started import note_start
+from thawline.errors import BAD_INPUT, UserError
+from thawline.invocation import typed
+
+if TYPE_CHECKING:  # imports torch; --help does without
+    from thawline.freezing.verify import StageCheck
+
+_BROKEN = 1  # exit code
+_HELP = """Recompute what a run froze, its freeze.json, from the checkpoints and the pretrained weights.
+
+    {verify} outputs/small_different/RUN
+"""
+
+
+def main() -> int:
+    """Verify; returns the exit code."""
+    note_start()
+    run: Path = _arguments().run
+    from thawline.freezing.verify import verify
+
+    try:
+        checks = verify(run)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    Console().print(_table(checks))
+    for problem in (problem for check in checks for problem in check.problems):
+        print(f"  {problem}")
+    bad = sum(bool(check.problems) for check in checks)
+    broken = f"BROKEN: {bad} of {len(checks)} parts are not what the certificate says"
+    print(broken if bad else "The certificate holds.")
+    return _BROKEN if bad else 0
+
+
+def _table(checks: "Sequence[StageCheck]") -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("stage", "trained in epochs", "tensors", "frozen throughout", "verdict"):
+        table.add_column(name, justify="right" if name in ("tensors", "frozen throughout") else "left")
+    for check in checks:
+        spans = ", ".join(f"{a + 1}" if a == b else f"{a + 1}-{b + 1}" for a, b in check.epochs) or "never"
+        sound = "bitwise unchanged" if check.frozen == check.tensors else "as certified"
+        verdict = "BROKEN" if check.problems else sound
+        table.add_row(check.name, spans, str(check.tensors), str(check.frozen), verdict)
+    return table
+
+
+def _arguments() -> argparse.Namespace:
+    verify = typed("verify_freeze")
+    parser = argparse.ArgumentParser(
+        prog=verify,
+        description=_HELP.format(verify=verify),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Exit code 0: everything that the plan froze is bitwise the pretrained weights. 1: something is not. "
+        "2: the run cannot be checked.",
+    )
+    parser.add_argument("run", type=Path, help="folder of a run; it holds freeze.json and checkpoints/")
+    return parser.parse_args()
