@@ -6,6 +6,7 @@ Images are random bytes on the device, so that nothing waits for a disk or a dec
 import argparse
 import copy
 import dataclasses
+import functools
 import json
 import tempfile
 import time
@@ -55,7 +56,6 @@ def normalised(images: Tensor) -> Tensor:
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255).sub_(0.5).div_(0.25)
 
 
-@torch.inference_mode()
 def forward_rates(setting: Setting) -> Iterator[tuple[str, Rate]]:
     """The frozen model alone: ours from bytes, timm's from images that are normalised already."""
     backbone, plain = setting.backbone().eval(), setting.plain().eval()
@@ -74,10 +74,16 @@ def forward_rates(setting: Setting) -> Iterator[tuple[str, Rate]]:
             return result
 
         name = f"forward, batch {batch}"
-        yield f"{name}: Thawline, bf16, from bytes", _rate(setting, lambda: ours(images), batch)  # noqa: B023
-        yield f"{name}: Thawline, 32-true, from bytes", _rate(setting, lambda: exact(images), batch)  # noqa: B023
-        yield f"{name}: plain timm, model and images in bf16", _rate(setting, lambda: low(halves), batch)  # noqa: B023
-        yield f"{name}: timm's usual, AMP and channels-last", _rate(setting, amp, batch)
+        steps: dict[str, Callable[[], object]] = {
+            "Thawline, bf16, from bytes": functools.partial(ours, images),
+            "Thawline, 32-true, from bytes": functools.partial(exact, images),
+            "plain timm, model and images in bf16": functools.partial(low, halves),
+            "timm's usual, AMP and channels-last": amp,
+        }
+        for what, step in steps.items():
+            with torch.inference_mode():  # not around what moves the models to the device
+                found = _rate(setting, step, batch)
+            yield f"{name}: {what}", found
 
 
 def pass_rates(setting: Setting) -> Iterator[tuple[str, Rate]]:
