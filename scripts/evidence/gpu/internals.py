@@ -1,0 +1,31 @@
+"""All that the speed table takes from inside Thawline."""
+
+from speed.extraction import held, pass_s
+from thawline.features.extract import Mode, PrefixRunner, Tap
+from thawline.models.backbone import Backbone, build_backbone
+from thawline.models.classifier import TransferClassifier
+from thawline.models.freezing import bind
+from thawline.models.heads import LinearHead
+from thawline.settings import OptimSettings, StrategySettings
+from thawline.steps import Steps
+
+__all__ = [
+    "Backbone",
+    "Mode",
+    "PrefixRunner",
+    "Tap",
+    "TransferClassifier",
+    "build_backbone",
+    "held",
+    "make_classifier",
+    "pass_s",
+]
+
+
+def make_classifier(backbone: Backbone, depth: int, *, num_classes: int) -> TransferClassifier:
+    """What a run trains: a linear head and the last `depth` stages; the rest is frozen."""
+    head = LinearHead(backbone.num_features, num_classes)
+    bound = bind(StrategySettings("speed", unfreeze_depth=depth), backbone, head)
+    bound.apply(0)
+    steps = Steps(batches=100, per_epoch=100, total=100, epochs=1, validate_every=1.0)
+    return TransferClassifier(bound, num_classes=num_classes, optim=OptimSettings(), steps=steps)
