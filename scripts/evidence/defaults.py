@@ -2,7 +2,7 @@
 
     PYTHONPATH=scripts python scripts/evidence/defaults.py --out defaults.jsonl               # hours on 2 CPU cores
     PYTHONPATH=scripts python scripts/evidence/defaults.py --out defaults.jsonl --minutes 5   # an H100 with 16 cores
-    PYTHONPATH=scripts python scripts/evidence/defaults.py --tasks digits_100 --seeds 0 --out defaults.jsonl
+    PYTHONPATH=scripts python scripts/evidence/defaults.py --tasks digits_100 --depths 0 3 --out defaults.jsonl
     PYTHONPATH=scripts python scripts/evidence/defaults_table.py defaults.jsonl               # the tables
 
 The eleven tasks of the regret table at 112 pixels, two backbones, three seeds, each trained with the settings of conf/
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from default_settings import pool
-from default_settings.grid import BACKBONES, SEEDS, TASKS, jobs
+from default_settings.grid import BACKBONES, SEEDS, STRATEGIES, TASKS, jobs
 from default_settings.images import make_arrays, name_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,7 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes to come
     given.out.parent.mkdir(parents=True, exist_ok=True)
     before = pool.read(given.out)
-    left = jobs(tuple(given.tasks), tuple(given.backbones), tuple(given.seeds), done=pool.done(before))
+    left = jobs(given.tasks, given.backbones, given.seeds, given.depths, done=pool.done(before))
     order = pool.Order(given.images, given.carried, given.out, start + 60 * given.minutes)
     workers = pool.Workers(min(given.processes, len(left)), order)
     names = list(dict.fromkeys(name_of(task) for task in given.tasks))
@@ -53,12 +53,19 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, metavar="TASK", help=", ".join(TASKS))
     parser.add_argument("--backbones", nargs="+", choices=BACKBONES, default=BACKBONES, metavar="BACKBONE")
     parser.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, default=SEEDS, metavar="SEED")
+    parser.add_argument(
+        "--depths", nargs="+", type=_depth, choices=STRATEGIES, default=list(STRATEGIES), metavar="DEPTH"
+    )
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--minutes", type=float, default=7 * 24 * 60.0, help="after them, no fit is begun")
     parser.add_argument("--carried", type=Path, default=ROOT / ".tasks", help="weights, and images that are packed")
     parser.add_argument("--images", type=Path, default=ROOT / ".made", help="folder of the images as arrays")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
+
+
+def _depth(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
 
 
 if __name__ == "__main__":

@@ -57,12 +57,12 @@ def test_seed_that_lacks_one_of_the_views_is_left_out() -> None:
 
 def test_what_is_done_is_not_done_again_and_what_failed_is(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
-    for number, fit in enumerate(jobs(("digits_100",), ("b",), (0,), done=set())[0].fits):
+    for number, fit in enumerate(jobs(("digits_100",), ("b",), (0,), (0, 3, "all"), done=set())[0].fits):
         result = {"task": fit.task, "backbone": fit.backbone, "seed": 0, "depth": fit.depth, "views": fit.views}
         pool.append(path, result | ({"error": "x"} if number == 0 else FIT))
     with path.open("a") as file:
         file.write(json.dumps(FIT)[:20])  # cut off
-    suffixes, whole = jobs(("digits_100",), ("b",), (0,), done=pool.done(pool.read(path)))
+    suffixes, whole = jobs(("digits_100",), ("b",), (0,), (0, 3, "all"), done=pool.done(pool.read(path)))
     assert suffixes.fits == (Fit("digits_100", "b", 0, 0, "none"),)
     assert {fit.depth for fit in whole.fits} == {"all"}
 

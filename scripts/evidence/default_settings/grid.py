@@ -1,6 +1,6 @@
 """What is measured: every fit of the comparison, the most telling first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,14 +59,17 @@ class Job:
         return self.fits[0].seed
 
 
-def jobs(tasks: tuple[str, ...], backbones: tuple[str, ...], seeds: tuple[int, ...], *, done: set[Fit]) -> list[Job]:
+def jobs(
+    tasks: Sequence[str], backbones: Sequence[str], seeds: Sequence[int], depths: Sequence[Depth], *, done: set[Fit]
+) -> list[Job]:
     """Those with something left to do: the first seed before the others, whole backbones a seed behind suffixes."""
     turns = sorted((rank + whole, whole, seed) for rank, seed in enumerate(seeds) for whole in (False, True))
     found = []
     for _, whole, seed in turns:
         for backbone in backbones:
             for task in tasks:
-                left = tuple(fit for fit in _fits(task, backbone, seed, whole=whole) if fit not in done)
+                fits = _fits(task, backbone, seed, whole=whole)
+                left = tuple(fit for fit in fits if fit.depth in depths and fit not in done)
                 found += [Job(left)] if left else []
     return found
 

@@ -55,7 +55,7 @@ class Workers:
             process.join(max(0.0, self._order.deadline + _GRACE_S - time.time()))
         for process in self._processes:
             if process.is_alive():
-                process.terminate()
+                process.kill()
         self._queue.cancel_join_thread()
 
 
