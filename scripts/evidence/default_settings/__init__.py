@@ -1,0 +1,1 @@
+"""Measures which random views and which weights are the better defaults."""
