@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+from thawline.machine.precision import autocast
 from thawline.models.backbone import Backbone, build_backbone
-from thawline.precision import autocast
 
 pytestmark = [
     pytest.mark.gpu,

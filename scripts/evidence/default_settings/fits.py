@@ -89,13 +89,13 @@ class _Prepared:
         data = product.data_of(self.source, chosen, self.backbone.input, seed=fit.seed, random=fit.views != "none")
         rows = {name: at_cut[cut] for name, at_cut in self.rows.items()}
         train = self._viewed(rows, fit.views)
-        product.use_rows(data, {"train": train, "val": rows["val"], "test": rows["test"]})
+        product.use_rows(data, {"train": train, "val": rows["val"], "test": rows["test"]}, cut=cut)
         steps = product.steps_of(data, chosen)
         model = product.classifier(
             self.backbone, chosen, num_classes=data.num_classes, steps=steps, precision=self.precision, entry=cut
         )
         labels = torch.from_numpy(self.source.labels[data.splits["test"]]).to(self.device)
-        scores = EpochScores(rows["test"], labels)
+        scores = EpochScores(rows["test"], labels, cut=cut)
         product.train(model, data, steps, self.precision, seed=fit.seed, watching=scores)
         return {**scores.kept, "device": self.device.type, "precision": self.precision.trainer}
 
@@ -116,12 +116,12 @@ class EpochScores(L.Callback):
     Nothing is chosen by the test scores while training.
 
     Args:
-        rows: Of the test images, where the model takes them up, (N, *row).
+        rows: Of the test images at `cut`, where the model takes them up, (N, *row).
         labels: (N,).
     """
 
-    def __init__(self, rows: Tensor, labels: Tensor) -> None:
-        self.rows, self.labels = rows, labels
+    def __init__(self, rows: Tensor, labels: Tensor, *, cut: int) -> None:
+        self.rows, self.labels, self.cut = rows, labels, cut
         self.kept: dict[str, list[float]] = {
             f"{split}_{what}": [] for split in ("val", "test") for what in ("accuracy", "loss")
         }
@@ -129,7 +129,8 @@ class EpochScores(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert not pl_module.training
         with torch.no_grad(), trainer.precision_plugin.val_step_context():
-            logits = torch.cat([pl_module(rows).float() for rows in torch.split(self.rows, _TEST_BATCH)])  # (N, K)
+            batches = torch.split(self.rows, _TEST_BATCH)
+            logits = torch.cat([pl_module(product.at_cut(rows, self.cut)).float() for rows in batches])  # (N, K)
         accuracy = (logits.argmax(1) == self.labels).double().mean()
         found = {
             "val_accuracy": trainer.callback_metrics["val/accuracy"],

@@ -15,27 +15,32 @@ from default_settings.grid import STRATEGIES, Depth
 from default_settings.images import name_of
 from judge.tasks import TASKS
 from thawline.callbacks.freeze import FreezeCallback
-from thawline.callbacks.seeding import SeedEachStep
-from thawline.config import Settings, resolve, settings_of
-from thawline.data.datamodule import ImageDataModule
+from thawline.callbacks.seed_each_step import SeedEachStep
+from thawline.data.input_spec import InputSpec
 from thawline.data.sources import photo_crops
 from thawline.data.sources.source import ImageSource, Split
-from thawline.device import choose_device
+from thawline.features.activations import at_cut
 from thawline.features.extract import Mode, PrefixRunner, Tap
-from thawline.features.store import StoredArray
-from thawline.memory import keep_freed_memory
-from thawline.models.backbone import Backbone, InputSpec, build_backbone
-from thawline.models.classifier import TransferClassifier
-from thawline.models.freezing import bind
+from thawline.features.feature_store import StoredArray
+from thawline.features.stored_dataset import StoredSplits
+from thawline.freezing.bound_plan import bind
+from thawline.machine.device import choose_device
+from thawline.machine.memory import keep_freed_memory
+from thawline.machine.precision import Precision, choose_precision
+from thawline.models.backbone import Backbone, build_backbone
+from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse_where_faster
 from thawline.models.heads import LinearHead
 from thawline.models.weights import create_model
-from thawline.precision import Precision, choose_precision
-from thawline.quiet import quiet
-from thawline.settings import AugmentSettings
-from thawline.steps import Steps, plan_steps
+from thawline.runs.composed import Composed
+from thawline.runs.quiet import quiet
+from thawline.settings.data_settings import AugmentSettings
+from thawline.settings.run_settings import Settings
+from thawline.training.classifier import TransferClassifier
+from thawline.training.datamodule import ImageDataModule
+from thawline.training.steps import Steps, plan_steps
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["at_cut", "keep_freed_memory"]
 ROOT = Path(__file__).resolve().parents[3]
 IMAGE_SIZE = 112  # pixels; as scripts/judge/prepared.py
 _BATCH = 64  # images that go through the frozen stages together
@@ -72,7 +77,7 @@ def settings(task: str, depth: Depth) -> Settings:
     named = [f"data={data}", f"strategy={STRATEGIES[depth]}", f"strategy.unfreeze_depth={depth}"]
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
         cfg = compose("train", overrides=[*named, "data.num_workers=0"])
-    return settings_of(resolve(cfg))
+    return Composed(cfg).read().settings
 
 
 def photo_files() -> list[Path]:
@@ -121,11 +126,8 @@ def classifier(
     bound = bind(chosen.strategy, backbone, head)
     bound.apply(0)
     assert min(bound.ever_training(), default=backbone.num_stages) == entry
-    model = TransferClassifier(
-        bound, num_classes=num_classes, optim=chosen.optim, steps=steps, prefix_dtype=precision.prefix
-    )
-    model.entry = entry
-    return model
+    prefix = FrozenPrefix(backbone, dtype=precision.prefix)
+    return TransferClassifier(bound, num_classes=num_classes, optim=chosen.optim, steps=steps, prefix=prefix)
 
 
 class Rows:
@@ -145,8 +147,8 @@ class Rows:
         return self.tensor[torch.tensor(indices, device=self.tensor.device)]
 
 
-def use_rows(data: ImageDataModule, rows: Mapping[Split, Tensor]) -> None:
-    data.use_stored({split: [cast(StoredArray, Rows(rows[split]))] for split in _SPLITS})
+def use_rows(data: ImageDataModule, rows: Mapping[Split, Tensor], *, cut: int) -> None:
+    data.read_from(StoredSplits(cut, {split: [cast(StoredArray, Rows(rows[split]))] for split in _SPLITS}))
 
 
 def train(
@@ -166,7 +168,7 @@ def train(
             precision=cast(Any, precision.trainer),
             max_epochs=steps.epochs,
             limit_train_batches=steps.batches,
-            callbacks=[FreezeCallback(model.bound), SeedEachStep(seed), watching],
+            callbacks=[FreezeCallback.bound_to(model.bound), SeedEachStep(seed), watching],
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
             **_OFF,

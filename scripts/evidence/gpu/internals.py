@@ -1,16 +1,21 @@
 """All that the speed table takes from inside Thawline."""
 
 from speed.extraction import held, pass_s
+from thawline.features.activations import Activations
 from thawline.features.extract import Mode, PrefixRunner, Tap
+from thawline.freezing.bound_plan import bind
 from thawline.models.backbone import Backbone, build_backbone
-from thawline.models.classifier import TransferClassifier
-from thawline.models.freezing import bind
+from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.heads import LinearHead
-from thawline.settings import OptimSettings, StrategySettings
-from thawline.steps import Steps
+from thawline.settings.optim_settings import OptimSettings
+from thawline.settings.strategy_settings import StrategySettings
+from thawline.training.classifier import TransferClassifier
+from thawline.training.steps import Steps
 
 __all__ = [
+    "Activations",
     "Backbone",
+    "FrozenPrefix",
     "Mode",
     "PrefixRunner",
     "Tap",

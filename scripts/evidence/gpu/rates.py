@@ -20,7 +20,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gpu.clock import Rate, rate
-from gpu.internals import Backbone, Mode, PrefixRunner, Tap, build_backbone, held, make_classifier, pass_s
+from gpu.internals import (
+    Activations,
+    Backbone,
+    FrozenPrefix,
+    Mode,
+    PrefixRunner,
+    Tap,
+    build_backbone,
+    held,
+    make_classifier,
+    pass_s,
+)
 
 _NUM_CLASSES = 12
 _DEPTHS = {"feature extraction": 0, "partial fine-tune, last 2 stages": 2, "full fine-tune": None}
@@ -114,12 +125,12 @@ def _our_step(
 ) -> Rate:
     depth = backbone.num_stages if depth is None else depth
     model = make_classifier(backbone, depth, num_classes=_NUM_CLASSES)
-    model.prefix_dtype = torch.bfloat16
+    model.prefix = FrozenPrefix(backbone, dtype=torch.bfloat16)
     model.to(setting.device).train()
-    given = images
+    given: torch.Tensor | Activations = images
     if stored:
-        model.entry = backbone.num_stages - depth
-        given = PrefixRunner(backbone, [Tap(model.entry)], Mode(torch.bfloat16))(images)[0].clone()
+        cut = backbone.num_stages - depth
+        given = Activations(PrefixRunner(backbone, [Tap(cut)], Mode(torch.bfloat16))(images)[0].clone(), cut)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-5)
 
     def step() -> None:

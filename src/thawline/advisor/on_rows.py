@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from thawline.advisor.options import BATCH_SIZE, HEAD_LR, Option, epochs_of
 from thawline.data.dataset import EpochSampler, Key
-from thawline.features.activations import Activations
+from thawline.features.activations import at_cut
 from thawline.features.stored_dataset import EpochBatches
 from thawline.freezing.bound_plan import bind
 from thawline.models.backbone import Backbone
@@ -72,5 +72,4 @@ class _Rows(Dataset[Batch]):
 
     def __getitem__(self, keys: list[Key]) -> Batch:
         positions = torch.tensor([position for _, position in keys])
-        rows = self.rows[positions]
-        return Activations(rows, self.cut) if self.cut else rows, self.labels[positions]
+        return at_cut(self.rows[positions], self.cut), self.labels[positions]

@@ -15,3 +15,8 @@ class Activations(NamedTuple):
 
     rows: Tensor
     cut: int
+
+
+def at_cut(rows: Tensor, cut: int) -> Tensor | Activations:
+    """Rows as a model takes them: at cut 0 they are images."""
+    return Activations(rows, cut) if cut else rows

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset, Sampler
 
 from thawline.data.dataset import EpochSampler, Key
 from thawline.data.sources.source import Split
-from thawline.features.activations import Activations
+from thawline.features.activations import Activations, at_cut
 from thawline.features.feature_store import StoredArray
 
 
@@ -30,7 +30,7 @@ class StoredSplits:
         return sum(array.num_bytes for of_split in self.arrays.values() for array in of_split)
 
 
-class StoredDataset(Dataset[tuple[Activations, Tensor]]):
+class StoredDataset(Dataset[tuple[Tensor | Activations, Tensor]]):
     """A list of (epoch, i) -> (activations (B, *row), class indices (B,)); in epoch e view e mod K of every image.
 
     Args:
@@ -51,10 +51,10 @@ class StoredDataset(Dataset[tuple[Activations, Tensor]]):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, keys: Sequence[Key]) -> tuple[Activations, Tensor]:
+    def __getitem__(self, keys: Sequence[Key]) -> tuple[Tensor | Activations, Tensor]:
         positions = [position for _, position in keys]
         rows = [(epoch % self.num_views) * len(self.labels) + position for epoch, position in keys]
-        return Activations(self._rows(rows), self.cut), self.labels[torch.tensor(positions)]
+        return at_cut(self._rows(rows), self.cut), self.labels[torch.tensor(positions)]
 
     def everything(self) -> tuple[Tensor, Tensor]:
         """All rows of all K views, (K * N, *row), float32, and their class indices, (K * N,)."""
