@@ -1,15 +1,19 @@
 """Which process of a run this is; one of them owns the run's folder."""
 
 import contextlib
+import errno
 import logging
 import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
+
+from filelock import FileLock, Timeout
 
 from thawline.errors import UserError
 
-_LOCK = ".lock"
+_RUN_LOCK = ".lock"
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)  # flock(2), NFS, Lustre
 
 
 def local_rank() -> int:
@@ -33,21 +37,38 @@ def only_main_talks() -> None:
 
 
 @contextlib.contextmanager
+def locked(path: Path, *, busy: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock on the file `path`, which the system releases even after SIGKILL.
+
+    A file system without locks goes without one.
+
+    Args:
+        busy: Called where another process holds the lock. Unless it raises, that process is waited for.
+    """
+    lock = FileLock(path, fallback_to_soft=False)  # the soft lock is a file that outlives a killed process
+    with contextlib.ExitStack() as held:
+        try:
+            try:
+                held.enter_context(lock.acquire(timeout=0))
+            except Timeout:
+                busy()
+                held.enter_context(lock.acquire())
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        yield
+
+
+@contextlib.contextmanager
 def owned(folder: Path) -> Iterator[None]:
-    """Hold a lock on the run's folder, which the system releases even after SIGKILL.
+    """Hold a lock on the run's folder; the main process of the run holds it for the others.
 
     Raises:
-        UserError: Another process holds it.
+        UserError: Another run holds it.
     """
-    if sys.platform == "win32" or not is_main():
-        yield
-        return
-    import fcntl
 
-    path = folder / _LOCK
-    with path.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"resume={folder}: another process is working in this folder; wait, or end it") from error
-        yield  # the file stays: a lock on a file that is gone would be nobody's
+    def refuse() -> NoReturn:
+        raise UserError(f"resume={folder}: another process is working in this folder; wait, or end it")
+
+    with locked(folder / _RUN_LOCK, busy=refuse) if is_main() else contextlib.nullcontext():
+        yield

@@ -1,7 +1,6 @@
 """The folder of stores: content-keyed, bounded in size; a stale key is a miss."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from thawline.features.store import META, ArraySpec, CorruptStore, StoredArray, StoreWriter
+from thawline.processes import locked
 from thawline.settings import CacheSettings
 
 # Raised whenever what is stored for the same key changes: the order of rows, the arithmetic, the format.
@@ -71,18 +71,16 @@ class FeatureCache:
     def alone(self, about: Mapping[str, Any]) -> Iterator[None]:
         """Compute what `about` describes while no other process does; one that does is waited for.
 
-        The system releases the lock of a process that dies. A file system without locks goes without: two writers of
-        one store are safe, only slow.
+        Where the file system has no locks, two writers of one store are safe, only slow.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{cache_key(about)}{_LOCK}"
-        with path.open("w") as file:
-            with contextlib.suppress(OSError):
-                _wait_for(file.fileno())
+        with locked(path, busy=lambda: _log.info("Another run computes the same frozen stages; waiting for it.")):
             try:
                 yield
-            finally:  # one who waits holds a file without a name now, and finds the store
-                path.unlink(missing_ok=True)
+            finally:  # one who waits makes a new file, and finds the store; Windows removes the file on release
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     def writers(
         self, abouts: Sequence[Mapping[str, Any]], specs: Sequence[ArraySpec], *, num_rows: int
@@ -126,14 +124,6 @@ class FeatureCache:
         free = shutil.disk_usage(self.folder).free
         if num_bytes > free:
             raise OSError(f"{num_bytes / 1e9:.2f} GB are needed in {self.folder}, {free / 1e9:.2f} GB are free")
-
-
-def _wait_for(file: int) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        _log.info("Another run computes the same frozen stages; waiting for it.")
-        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _entry(folder: Path) -> Entry:
