@@ -15,6 +15,7 @@ import torch
 
 from thawline.errors import UserError
 from thawline.models.backbone import build_backbone
+from thawline.report.markdown import markdown_table
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SMALL_WORDS = (
@@ -99,9 +100,11 @@ def report(findings: list[Finding]) -> str:
         f"timm {version('timm')}, torch {version('torch')}, CPU, {date.today().isoformat()}. "
         "`python scripts/survey_backbones.py`",
         "",
-        "| family | model | stages | prefix + suffix |",
-        "|---|---|---:|---|",
-        *(f"| {f.family} | {f.model} | {f.num_stages or '-'} | {f.outcome} |" for f in findings),
+        markdown_table(
+            ["family", "model", "stages", "prefix + suffix"],
+            [(f.family, f.model, str(f.num_stages or "-"), f.outcome) for f in findings],
+            align="llrl",
+        ),
         "",
     ]
     return "\n".join(lines)

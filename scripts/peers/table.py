@@ -1,8 +1,11 @@
 """The results as Markdown: one row per check, one column per peer."""
 
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from thawline.report.markdown import markdown_table
 
 _BEGIN, _END = "<!-- peers -->", "<!-- /peers -->"
 
@@ -32,12 +35,7 @@ def render(results: dict[str, Any]) -> str:
         "the documented defaults, then with the settings named; the code is in `scripts/peers`. Yes is what a user",
         "would wish for; partly: in part, or only with a setting.",
         "",
-        f"| | {' | '.join(peer['title'] for peer in peers)} |",
-        f"|---|{'---|' * len(peers)}",
-    ]
-    for check, question in QUESTIONS.items():
-        lines.append(f"| {question} | {' | '.join(_cell(peer['checks'].get(check)) for peer in peers)} |")
-    lines += [
+        _table(peers, _cell),
         "",
         *(_versions(peer) for peer in peers),
         "",
@@ -49,13 +47,10 @@ def render(results: dict[str, Any]) -> str:
 def short(results: dict[str, Any]) -> str:
     """Markdown of the answers alone, for the README."""
     peers = list(results.values())
-    lines = [f"| | {' | '.join(peer['title'] for peer in peers)} |", f"|---|{'---|' * len(peers)}"]
-    for check, question in QUESTIONS.items():
-        answers = [peer["checks"].get(check, {}).get("answer", "not run") for peer in peers]
-        lines.append(f"| {question} | {' | '.join(answers)} |")
+    table = _table(peers, lambda answer: answer["answer"] if answer else "not run")
     versions = {name: v for peer in peers for name, v in peer["versions"].items() if name not in ("thawline", "Python")}
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return "\n".join([*lines, "", f"{named}, Python {platform.python_version()}, {peers[0]['date']}."])
+    return "\n".join([table, "", f"{named}, Python {platform.python_version()}, {peers[0]['date']}."])
 
 
 def into_readme(readme: Path, text: str) -> None:
@@ -64,10 +59,15 @@ def into_readme(readme: Path, text: str) -> None:
     readme.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{rest.split(_END)[1]}", encoding="utf-8")
 
 
+def _table(peers: list[dict[str, Any]], cell: Callable[[dict[str, str] | None], str]) -> str:
+    rows = [[question, *(cell(peer["checks"].get(check)) for peer in peers)] for check, question in QUESTIONS.items()]
+    return markdown_table(["", *(peer["title"] for peer in peers)], rows, align="l" * (1 + len(peers)))
+
+
 def _cell(answer: dict[str, str] | None) -> str:
     if answer is None:
         return "not run"
-    return f"**{answer['answer']}**: {answer['observed']}".replace("|", "\\|").replace("; with `", "<br>With `")
+    return f"**{answer['answer']}**: {answer['observed']}".replace("; with `", "<br>With `")
 
 
 def _versions(peer: dict[str, Any]) -> str:

@@ -1,7 +1,6 @@
 """Training steps of EfficientNet-Lite0 by depth and arithmetic, timed in this process: python -m speed.steps --help."""
 
 import argparse
-import contextlib
 import json
 import statistics
 import time
@@ -18,6 +17,7 @@ from thawline.models.classifier import TransferClassifier
 from thawline.models.freezing import bind
 from thawline.models.fused import fuse
 from thawline.models.heads import LinearHead
+from thawline.precision import Precision, autocast
 from thawline.settings import OptimSettings, StrategySettings
 from thawline.steps import Steps
 
@@ -69,11 +69,7 @@ def _step_s(model: TransferClassifier, optimizer: torch.optim.Optimizer, batch: 
 
 def arithmetic(training: str, device: torch.device) -> AbstractContextManager[object]:
     """The forward pass of what trains, in `training`'s arithmetic."""
-    if training == "32-true":
-        return contextlib.nullcontext()
-    if training == "bf16-mixed":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    raise ValueError(f"training={training}: allowed are 32-true, bf16-mixed")
+    return autocast(Precision(torch.float32, training).training, device)
 
 
 def main() -> None:

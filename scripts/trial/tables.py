@@ -26,7 +26,7 @@ def verdicts(cells: Sequence[Cell]) -> str:
             [f"`{cell.name}`: {images}", cell.guideline, own.text(), _best(cell), _verdict(cell), cell.best(VALIDATION)]
         )
     heads = ["cell", "guideline", "its test accuracy", "the best", "the guideline", "best on validation images"]
-    return markdown_table(heads, rows, numbers=False)
+    return markdown_table(heads, rows, align="l" * len(heads))
 
 
 def _best(cell: Cell) -> str:

@@ -47,7 +47,7 @@ from thawline.memory import keep_freed_memory, peak_resident_bytes
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.precision import Precision, choose_precision
 from thawline.quiet import quiet
-from thawline.report.advice import FIGURE_NAME, FILE_NAME, advice_body
+from thawline.report.advice import ADVICE_FILE, FIGURE_NAME, advice_body
 from thawline.report.advice_panel import advice_panel, commands, next_steps
 from thawline.report.atomic import write_atomically
 from thawline.report.profile_chart import profile_chart
@@ -132,7 +132,7 @@ def measured_advice(cfg: DictConfig, folder: Path) -> Advice:
     about = _about(data, backbone, model.weights)
     typed = commands(found, _given())
     body = advice_body(seen.profile, evidence, found, why, num_stages=backbone.num_stages, commands=typed, about=about)
-    write_atomically(folder / FILE_NAME, json.dumps(body, indent=1) + "\n")
+    write_atomically(folder / ADVICE_FILE, json.dumps(body, indent=1) + "\n")
     frozen = found.best.option.num_frozen(backbone.num_stages)
     title = f"{data.source.name}, {backbone.name}"
     save_figure(profile_figure(seen.profile, freeze_line=frozen, title=title), folder / FIGURE_NAME)

@@ -13,10 +13,10 @@ from thawline.advise import measured_advice, shown_advice
 from thawline.config import resolve
 from thawline.errors import UserError
 from thawline.processes import is_main
-from thawline.report.advice import FILE_NAME
+from thawline.report.advice import ADVICE_FILE
 
 SCENARIO = "auto"
-_CHOSEN = ("strategy", "optim")  # by the advisor
+_ADVISED_SECTIONS = ("strategy", "optim")  # by the advisor
 
 
 def advised(cfg: DictConfig, folder: Path) -> tuple[DictConfig, dict[str, Any]]:
@@ -32,7 +32,7 @@ def advised(cfg: DictConfig, folder: Path) -> tuple[DictConfig, dict[str, Any]]:
     given = list(HydraConfig.get().overrides.task)
     for override in given:
         key = override.lstrip("+~").partition("=")[0]
-        if key.partition(".")[0] in _CHOSEN:
+        if key.partition(".")[0] in _ADVISED_SECTIONS:
             raise UserError(f"{override}: scenario=auto chooses it; leave it out, or choose a scenario")
     if cfg.trainer.devices != 1:
         raise UserError(
@@ -43,7 +43,7 @@ def advised(cfg: DictConfig, folder: Path) -> tuple[DictConfig, dict[str, Any]]:
     if is_main():
         shown_advice(advice, Console())
     chosen = advice.recommendation.best.overrides
-    body = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+    body = json.loads((folder / ADVICE_FILE).read_text(encoding="utf-8"))
     told = {key: body[key] for key in ("cell", "recommendation", "predicted", "sure", "commands", "reasons")}
     return compose("train", [*given, *(override for override in chosen if not _is_given(override, given))]), told
 

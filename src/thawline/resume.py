@@ -12,11 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from thawline.config import WHERE_KEYS, flat, resolve
 from thawline.errors import TOLD, UserError
 from thawline.processes import is_main
-from thawline.report.run_record import FILE_NAME, RunRecord, load_record
+from thawline.report.run_record import RECORD_FILE, RunRecord, load_record
 
 CONFIG_NAME = "config.yaml"
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
-_MISSING = "(absent)"
+_ABSENT = "(absent)"
 
 
 @dataclass(frozen=True)
@@ -70,16 +70,16 @@ def run_dir(resume: str | None, fresh: str) -> str:
     if folder.suffix == ".ckpt" or folder.name == CHECKPOINT.parent.name:
         run = folder.parent.parent if folder.suffix == ".ckpt" else folder.parent
         raise UserError(f"resume={resume}: give the folder of the run, resume={run}")
-    if not (folder / FILE_NAME).is_file():
+    if not (folder / RECORD_FILE).is_file():
         raise UserError(
-            f"resume={resume}: no run lies there (no {FILE_NAME}); give the folder of a run, as its summary shows it"
+            f"resume={resume}: no run lies there (no {RECORD_FILE}); give the folder of a run, as its summary shows it"
         )
     if not (folder / CHECKPOINT).is_file():
         raise UserError(
             f"resume={resume}: the run has no {CHECKPOINT}, so there is nothing to go on from; "
             "start it anew, without resume"
         )
-    if load_record(folder / FILE_NAME).status == "completed":
+    if load_record(folder / RECORD_FILE).status == "completed":
         raise UserError(f"resume={resume}: the run is completed; start a new one, without resume")
     return str(folder)
 
@@ -119,7 +119,7 @@ def resumed(cfg: DictConfig, *, folder: Path, overrides: list[str]) -> tuple[Dic
             f"resume={folder}: was made with {key}={was}, this command says {now}; a resumed run keeps its config: "
             "give resume alone, or start a new run"
         )
-    return saved, load_record(folder / FILE_NAME)
+    return saved, load_record(folder / RECORD_FILE)
 
 
 def _first_difference(
@@ -127,7 +127,7 @@ def _first_difference(
 ) -> tuple[str, Any, Any] | None:
     """Among `keys`, or everywhere."""
     for key in sorted({*was, *now} if keys is None else keys):
-        pair = was.get(key, _MISSING), now.get(key, _MISSING)
+        pair = was.get(key, _ABSENT), now.get(key, _ABSENT)
         if pair[0] != pair[1]:
             return key, *pair
     return None

@@ -11,10 +11,9 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from thawline.errors import named
 from thawline.models.digests import Digests, combined, differing, digests
 from thawline.models.freezing import BoundPlan
-
-_SHOWN = 3  # names in an error message
 
 
 class FreezeBreach(RuntimeError):
@@ -92,7 +91,7 @@ class FreezeGuard(L.Callback):
         changed = differing(before, now)
         self.verified = not changed
         if changed:
-            raise FreezeBreach(f"frozen tensors differ {occasion}: {_some(changed)}; {_BLAME}")
+            raise FreezeBreach(f"frozen tensors differ {occasion}: {named(changed)}; {_BLAME}")
         self.checks += 1
         return now
 
@@ -104,7 +103,7 @@ class FreezeGuard(L.Callback):
         ]
         if problems:
             self.verified = False
-            raise FreezeBreach(f"epoch {epoch + 1}: {_some(problems)}; {_BLAME}")
+            raise FreezeBreach(f"epoch {epoch + 1}: {named(problems)}; {_BLAME}")
 
     @contextlib.contextmanager
     def _timed(self) -> Iterator[None]:
@@ -176,8 +175,3 @@ def agree_across_processes(bound: BoundPlan) -> None:
     dist.all_gather_object(everyones, mine)
     if len(set(everyones)) > 1:
         raise FreezeBreach("the processes hold different parameters; their gradients were not averaged")
-
-
-def _some(items: list[str]) -> str:
-    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
-    return f"{', '.join(items[:_SHOWN])}{more}"

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from thawline.data.dataset import EpochSampler, SplitDataset
 from thawline.data.keep import kept_images
 from thawline.data.sources.source import ImageSource, Split
-from thawline.data.splits import complete_splits
+from thawline.data.splits import splits_of
 from thawline.data.stored import EpochBatches, StoredDataset
 from thawline.data.transforms import eval_transform, is_random, train_transform
 from thawline.features.store import StoredArray
@@ -61,15 +61,7 @@ class ImageDataModule(L.LightningDataModule):
         self.loader = loader
         self.seed = seed
         self.rank, self.world_size = rank, world_size
-        self.splits = complete_splits(
-            source.splits,
-            labels=source.labels,
-            groups=source.groups,
-            class_names=source.class_names,
-            val_fraction=loader.val_fraction,
-            test_fraction=loader.test_fraction,
-            seed=loader.split_seed,
-        )
+        self.splits = splits_of(source, loader)
         self.batch_size = min(loader.batch_size, len(self.splits["train"]) // world_size)
         self.eval_batch_size = self.batch_size * _EVAL_BATCH_FACTOR
         if one_batch:

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thawline.features.store import META, ArraySpec, CorruptStore, StoredArray, StoreWriter
+from thawline.features.store import META_FILE, ArraySpec, CorruptStore, StoredArray, StoreWriter
 from thawline.processes import locked
 from thawline.settings import CacheSettings
 
 # Raised whenever what is stored for the same key changes: the order of rows, the arithmetic, the format.
 CODE_VERSION = 2
 _PART = ".part"  # of the folder of a store that is being written
-_LOCK = ".lock"  # of the file that the one who computes a store holds
+_KEY_LOCK = ".lock"  # of the file that the one who computes a store holds
 _ABANDONED_S = 24 * 3600.0  # chosen: no pass over a set of images that a cache may hold takes longer
 _log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class FeatureCache:
         Where the file system has no locks, two writers of one store are safe, only slow.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{cache_key(about)}{_LOCK}"
+        path = self.folder / f"{cache_key(about)}{_KEY_LOCK}"
         with locked(path, busy=lambda: _log.info("Another run computes the same frozen stages; waiting for it.")):
             try:
                 yield
@@ -129,7 +129,7 @@ class FeatureCache:
 def _entry(folder: Path) -> Entry:
     about: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        about = json.loads((folder / META).read_text(encoding="utf-8"))["about"]
+        about = json.loads((folder / META_FILE).read_text(encoding="utf-8"))["about"]
     size, used = 0, 0.0
     with contextlib.suppress(OSError):  # another process may be removing it
         used = folder.stat().st_mtime if folder.suffix == _PART else 0.0

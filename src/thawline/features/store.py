@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-META = "meta.json"
+META_FILE = "meta.json"
 SHARD_BYTES = 256 * 1024**2  # chosen: a shard is written and checked in one go, in well under a second
 _BF16 = "bfloat16"  # NumPy has no such type; its bits are kept as int16
 
@@ -81,7 +81,7 @@ class StoreWriter:
             "shards": self._shards,
             "created": time.time(),
         }
-        (self.part / META).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+        (self.part / META_FILE).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
         try:
             os.rename(self.part, self.folder)
         except OSError:  # it exists already
@@ -108,7 +108,7 @@ class StoredArray:
         self._maps = [_open_shard(folder / _shard_name(i), shard, self.spec) for i, shard in enumerate(shards)]
         self._starts = np.cumsum([0, *(shard["rows"] for shard in shards)])
         with contextlib.suppress(OSError):  # a folder that may only be read serves as well
-            os.utime(folder / META)  # the time of the last use, by which the least recently used goes first
+            os.utime(folder / META_FILE)  # the time of the last use, by which the least recently used goes first
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -135,10 +135,10 @@ class CorruptStore(Exception):
 
 def _read_meta(folder: Path) -> dict[str, Any]:
     try:
-        body: dict[str, Any] = json.loads((folder / META).read_text(encoding="utf-8"))
+        body: dict[str, Any] = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
         body["row"], body["dtype"], body["about"], body["shards"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptStore(f"{folder / META}: {error}") from error
+        raise CorruptStore(f"{folder / META_FILE}: {error}") from error
     return body
 
 

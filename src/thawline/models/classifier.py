@@ -24,6 +24,7 @@ from thawline.models.metrics import BalancedAccuracy
 from thawline.models.param_groups import NO_DECAY, build_param_groups
 from thawline.models.rates import GroupRates
 from thawline.models.regularize import StartingPoint
+from thawline.precision import autocast
 from thawline.settings import OptimSettings, RegularizeSettings
 from thawline.steps import Steps
 
@@ -110,7 +111,7 @@ class TransferClassifier(L.LightningModule):
 
     def classify(self, features: Tensor) -> Tensor:
         """Features (B, D) -> logits (B, K), in fp32: of no cost, and the loss is taken of what it gives."""
-        with torch.autocast(features.device.type, enabled=False):
+        with autocast(torch.float32, features.device):
             logits: Tensor = self.head(features.float())
         return logits
 
@@ -119,7 +120,7 @@ class TransferClassifier(L.LightningModule):
             return self.backbone.between(x.float(), start, cut)
         if self.fused is not None and start < (stop := min(cut, self.fused.cut)):
             x, start = self.fused.between(x, start, stop), stop
-        with torch.autocast(x.device.type, dtype=self.prefix_dtype):
+        with autocast(self.prefix_dtype, x.device):
             return self.backbone.between(x, start, cut).float()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -19,6 +19,7 @@ from torch.utils.hooks import RemovableHandle
 
 from thawline.models.backbone import Backbone
 from thawline.models.fused_convolution import ACTIVATIONS, NO_STEP, FusedConvolution, Step
+from thawline.precision import autocast
 
 _CONVOLUTIONS = (nn.Conv2d, Conv2dSame)  # exactly these: a subclass may change its weights in forward
 _NORMS = (nn.BatchNorm2d, BatchNormAct2d)
@@ -46,7 +47,7 @@ class FusedPrefix:
     def between(self, x: Tensor, start: int, stop: int) -> Tensor:
         """Run stages start .. stop-1; returns bf16."""
         assert stop <= self.cut, (stop, self.cut)
-        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.no_grad(), autocast(torch.bfloat16, x.device):
             for stage in self.backbone.stages[start:stop]:
                 x = stage.forward(self.model, x)
         return x

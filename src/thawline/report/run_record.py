@@ -12,9 +12,9 @@ from typing import Any
 from thawline.errors import UserError
 from thawline.report.atomic import write_atomically
 
-SCHEMA = 1
+RECORD_SCHEMA = 1
 STATUSES = ("running", "completed", "failed", "interrupted")
-FILE_NAME = "run.json"
+RECORD_FILE = "run.json"
 
 
 @dataclass
@@ -45,8 +45,8 @@ class RunRecord:
     def save(self, folder: Path) -> Path:
         """Write `folder`/run.json; a reader sees the old file or the new one, never half of one."""
         assert self.status in STATUSES, self.status
-        path = folder / FILE_NAME
-        body = {"schema": SCHEMA, **asdict(self)}
+        path = folder / RECORD_FILE
+        body = {"schema": RECORD_SCHEMA, **asdict(self)}
         if self.error is None:
             del body["error"]
         write_atomically(path, json.dumps(_finite(body), indent=2, allow_nan=False) + "\n")
@@ -95,8 +95,8 @@ def load_record(path: Path) -> RunRecord:
         body = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable run record ({error})") from error
-    if not isinstance(body, dict) or body.pop("schema", None) != SCHEMA:
-        raise UserError(f"{path}: not a run record of schema {SCHEMA}")
+    if not isinstance(body, dict) or body.pop("schema", None) != RECORD_SCHEMA:
+        raise UserError(f"{path}: not a run record of schema {RECORD_SCHEMA}")
     known = {f.name for f in fields(RunRecord)}
     try:
         record = RunRecord(**{k: v for k, v in body.items() if k in known})

@@ -13,7 +13,7 @@ from thawline.models.checkpoint import load_checkpoint
 from thawline.models.digests import Digests, checksum, combined, digests
 from thawline.models.freezing import BoundPlan, bind
 from thawline.models.plan import HEAD
-from thawline.report.certificate import FILE_NAME, certificate, epochs_trained, load_certificate
+from thawline.report.certificate import CERTIFICATE_FILE, certificate, epochs_trained, load_certificate
 from thawline.settings import StrategySettings
 
 CHECKPOINTS = ("last.ckpt", "best.ckpt")
@@ -46,7 +46,7 @@ def verify(folder: Path) -> list[StageCheck]:
     try:
         bound, claimed = _pretrained(body, folder), {entry["name"]: entry for entry in body["stages"]}
     except (KeyError, TypeError) as error:
-        raise UserError(f"{folder / FILE_NAME}: an incomplete certificate ({error})") from error
+        raise UserError(f"{folder / CERTIFICATE_FILE}: an incomplete certificate ({error})") from error
     num_epochs = int(checkpoints["last.ckpt"]["epoch"])
     before = digests(bound.tensors())
     after = {name: digests(body["state_dict"]) for name, body in checkpoints.items()}

@@ -2,11 +2,9 @@
 
 import argparse
 import contextlib
-import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -19,10 +17,10 @@ from rich.console import Console
 from thawline.config import sweep_settings
 from thawline.errors import TOLD, JobsFailed, UserError
 from thawline.sweep.job import OUTPUT, Job, Status, command
-from thawline.sweep.manifest import FILE_NAME as MANIFEST
-from thawline.sweep.manifest import find_same, identity, known_folders, write_manifest
+from thawline.sweep.manifest import MANIFEST_FILE, find_same, identity, known_folders, write_manifest
 from thawline.sweep.processes import Running
 from thawline.sweep.table import SweepTable
+from thawline.termination import ended_by_sigterm
 
 _OBJECTIVE = "val/accuracy"  # what a sweeper that searches is told of a job
 
@@ -75,7 +73,7 @@ def launch(
     def command_of(job: Job) -> list[str]:
         return command(job, script=script, output_dir=str(config.output_dir), depths=depths)
 
-    with _sigterm_like_ctrl_c(), SweepTable(jobs, console) as table:
+    with ended_by_sigterm(KeyboardInterrupt), SweepTable(jobs, console) as table:
         try:
             Running(command_of, n_jobs).run(jobs, shown=table.show)
         except KeyboardInterrupt as stop:
@@ -90,7 +88,7 @@ def launch(
 def _folder(config: DictConfig, console: Console, *, resuming: bool) -> Path:
     """Of the sweep: a new one, or with `sweep.resume=true` that of the same sweep's last call."""
     fresh = Path(str(config.hydra.sweep.dir)).absolute()
-    if not resuming or (fresh / MANIFEST).is_file():  # a search comes with one batch of jobs after another
+    if not resuming or (fresh / MANIFEST_FILE).is_file():  # a search comes with one batch of jobs after another
         return fresh
     same = find_same(fresh.parent, list(config.hydra.overrides.task))
     told = f"going on with {same}" if same else f"no sweep like this one lies in {fresh.parent}; starting it"
@@ -163,15 +161,3 @@ def _hydra_options(arguments: Sequence[str]) -> list[str]:
         parser.add_argument(short, long)
     known: dict[str, Any] = vars(parser.parse_known_args(list(arguments))[0])
     return [part for long in names if (value := known[long[2:].replace("-", "_")]) for part in (long, value)]
-
-
-@contextlib.contextmanager
-def _sigterm_like_ctrl_c() -> Iterator[None]:
-    def stop(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
