@@ -16,7 +16,7 @@ from thawline.processes import locked
 from thawline.settings import CacheSettings
 
 # Raised whenever what is stored for the same key changes: the order of rows, the arithmetic, the format.
-CODE_VERSION = 2
+CODE_VERSION = 3
 _PART = ".part"  # of the folder of a store that is being written
 _KEY_LOCK = ".lock"  # of the file that the one who computes a store holds
 _ABANDONED_S = 24 * 3600.0  # chosen: no pass over a set of images that a cache may hold takes longer
