@@ -41,6 +41,7 @@ from thawline.data.sources.ultrasound_phantom import UltrasoundPhantom
 from thawline.data.transforms import eval_transform
 from thawline.machine.memory import keep_freed_memory
 from thawline.machine.precision import choose_precision
+from thawline.markdown import markdown_table
 from thawline.models.backbone import Backbone, build_backbone
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -171,20 +172,17 @@ the same images, on backbones that have both."""
 def _ranking(found: dict[str, Found]) -> str:
     first = next(iter(found.values()))
     order = sorted(SOURCES, key=lambda source: first[source][NUM_IMAGES].overall.value)
-    lines = [f"| images | {' | '.join(name.removeprefix('tf_') for name in found)} |", f"|---|{'---:|' * len(found)}"]
-    for source in order:
-        cells = [_shown(found[name][source][NUM_IMAGES]) for name in found]
-        lines.append(f"| {source} | {' | '.join(cells)} |")
-    return "\n".join([*lines, f"| uniform noise | {' | '.join('1' for _ in found)} |"])
+    rows = [[source, *(_shown(found[name][source][NUM_IMAGES]) for name in found)] for source in order]
+    return markdown_table(
+        ["images", *(name.removeprefix("tf_") for name in found)], [*rows, ["uniform noise", *("1" for _ in found)]]
+    )
 
 
 def _by_size(found: dict[str, Found]) -> str:
     counts = (*FEWER, NUM_IMAGES)
-    lines = [f"| images | {' | '.join(str(count) for count in counts)} |", f"|---|{'---:|' * len(counts)}"]
     first = next(iter(found.values()))
-    for source in SOURCES:
-        lines.append(f"| {source} | {' | '.join(_shown(first[source][count]) for count in counts)} |")
-    return "\n".join(lines)
+    rows = [[source, *(_shown(first[source][count]) for count in counts)] for source in SOURCES]
+    return markdown_table(["images", *map(str, counts)], rows)
 
 
 def _shown(distances: Distances) -> str:

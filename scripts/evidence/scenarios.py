@@ -13,10 +13,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from thawline.markdown import markdown_table
 from thawline.report.run_record import RunRecord, load_record
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
+_HEADS = ("scenario", "strategy", "training images", "trained parameters", "test accuracy", "balanced", "seeds", "time")
 # The large scenarios are bounded in steps and take longer: one seed.
 SEEDS = {"small_similar": 3, "large_similar": 1, "small_different": 3, "large_different": 1}
 
@@ -60,10 +62,7 @@ def run(scenario: str, seed: int, folder: Path) -> RunRecord:
 
 def table(runs: dict[str, list[RunRecord]]) -> str:
     """Markdown: one row per scenario."""
-    lines = [
-        "| scenario | strategy | training images | trained parameters | test accuracy | balanced | seeds | time |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
-    ]
+    rows = []
     for name, records in runs.items():
         first = records[0]
         cells = [
@@ -76,8 +75,8 @@ def table(runs: dict[str, list[RunRecord]]) -> str:
             str(len(records)),
             f"{statistics.median(r.cost.wall_s for r in records):.0f} s",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return markdown_table(_HEADS, rows, align="llrrrrrr")
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -14,6 +14,7 @@ import timm
 import torch
 
 from thawline.errors import UserError
+from thawline.markdown import markdown_table
 from thawline.models.backbone import build_backbone
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -99,9 +100,11 @@ def report(findings: list[Finding]) -> str:
         f"timm {version('timm')}, torch {version('torch')}, CPU, {date.today().isoformat()}. "
         "`python scripts/evidence/survey_backbones.py`",
         "",
-        "| family | model | stages | prefix + suffix |",
-        "|---|---|---:|---|",
-        *(f"| {f.family} | {f.model} | {f.num_stages or '-'} | {f.outcome} |" for f in findings),
+        markdown_table(
+            ["family", "model", "stages", "prefix + suffix"],
+            [(f.family, f.model, str(f.num_stages or "-"), f.outcome) for f in findings],
+            align="llrl",
+        ),
         "",
     ]
     return "\n".join(lines)

@@ -1,7 +1,15 @@
 """Errors that the command line tells in one line."""
 
+from collections.abc import Sequence
+
 BAD_INPUT = 2  # exit code
 TOLD = "thawline_told"  # attribute of an error whose line was printed
+
+
+def named(items: Sequence[str], *, most: int = 3, between: str = ", ") -> str:
+    """The first few of `items`, and how many more there are."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return f"{between.join(items[:most])}{more}"
 
 
 class UserError(ValueError):

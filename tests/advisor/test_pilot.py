@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from thawline.advisor.pilot import NUM_FOLDS, PILOT, Pilot, pilot_seconds, run_pilot
+from thawline.advisor.pilot import PILOT, PILOT_FOLDS, Pilot, pilot_seconds, run_pilot
 from thawline.data.sources.source import IntArray
 from thawline.machine.compute import Compute
 from thawline.machine.precision import Precision
@@ -76,5 +76,5 @@ def test_it_leaves_the_backbone_and_the_generator_as_they_were(
     [(960, 2 * 9 * 15 + 8 * 30), (128, 2 * 64 * 2 + 32 * 4), (12, 2 * 128 + 128)],
 )
 def test_its_time_is_told_beforehand(num_images: int, steps: int) -> None:
-    assert NUM_FOLDS == 2
+    assert PILOT_FOLDS == 2
     assert pilot_seconds(num_images, step_s=0.5) == steps * 0.5

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thawline.data.sources.source import SPLITS, IntArray, Split
-from thawline.data.splits import complete_splits, stratified_counts
+from thawline.data.splits import complete_splits, group_leaders, stratified_counts
 from thawline.errors import UserError
 
 
@@ -20,6 +20,10 @@ def split(
         test_fraction=0.15,
         seed=seed,
     )
+
+
+def test_the_leader_of_a_group_is_its_first_image_in_the_pool() -> None:
+    assert group_leaders(np.array([4, 1, 2, 0]), np.array([7, 5, 7, 9, 7])).tolist() == [4, 1]
 
 
 def test_800_images_in_4_uneven_classes_give_560_120_120() -> None:

@@ -11,7 +11,7 @@ from speed.plain import STAGES
 from speed.results import file_name, load, merge
 from speed.row import Row
 from speed.scaling import scaled_fit_s
-from speed.table import ratio, render, row_line
+from speed.table import ratio, render, row_cells
 from thawline.models.backbone import build_backbone
 
 MACHINE = {"cuda": False, "device": "cpu", "cores": 2, "architecture": "x86_64", "avx512_bf16": True}
@@ -64,7 +64,7 @@ def test_one_epoch_tells_only_its_own_time() -> None:
 def test_a_missed_goal_is_shown_as_missed() -> None:
     process_s = {"plain": [500.0], "thawline": [20.0]}
     row = Row("fit", "s", "less", thawline=[10.0], baseline=[400.0], goal=60.0, process_s=process_s)
-    assert row_line(row) == "| fit | 400 s | 10.0 s | 40.0x | at least 60x | **no** | 500 s / 20.0 s |"
+    assert row_cells(row) == ["fit", "400 s", "10.0 s", "40.0x", "at least 60x", "**no**", "500 s / 20.0 s"]
 
 
 def test_the_page_shows_every_kind_of_row() -> None:

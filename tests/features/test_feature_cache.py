@@ -59,7 +59,7 @@ def test_more_than_the_limit_is_refused_and_nothing_is_removed(tmp_path: Path) -
 def test_a_corrupt_store_is_a_miss_and_can_be_made_again(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path, max_bytes=10**6)
     put(cache, "a", used=1.0)
-    next(iter((tmp_path / cache_key({"name": "a"})).glob("*.bin"))).write_bytes(b"")
+    next(iter((tmp_path / cache_key({"name": "a"})).glob("*.safetensors"))).write_bytes(b"")
     assert cache.get({"name": "a"}) is None
     put(cache, "a", used=1.0)
     assert cache.get({"name": "a"}) is not None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from thawline.features import feature_store as store
 from thawline.features.feature_store import ArraySpec, CorruptStore, StoredArray, StoreWriter
@@ -24,13 +25,36 @@ def test_rows_come_back_bit_for_bit_from_any_shard(
     rows = torch.randn(11, 2, 3).to(dtype)
     monkeypatch.setattr(store, "SHARD_BYTES", 4 * rows[0].numel() * rows.element_size())  # 4 rows a shard
     write(tmp_path / "s", rows, dtype=name)
-    assert len(list((tmp_path / "s").glob("*.bin"))) == 3
+    assert len(list((tmp_path / "s").glob("*.safetensors"))) == 3
     array = StoredArray(tmp_path / "s")
     assert (len(array), array.spec.row, array.about) == (11, (2, 3), {"what": "test"})
     wanted = [10, 0, 4, 4, 3]
     assert torch.equal(array.rows(wanted), rows[wanted])
     assert array.rows([0]).dtype == dtype
     assert array.num_bytes == 11 * rows[0].numel() * rows.element_size()
+
+
+def test_a_shard_is_a_safetensors_file(tmp_path: Path) -> None:
+    rows = torch.randn(3, 2).to(torch.bfloat16)
+    write(tmp_path / "s", rows, dtype="bfloat16")
+    read = load_file(tmp_path / "s" / "00000.safetensors")
+    assert list(read) == ["rows"]
+    assert torch.equal(read["rows"], rows)
+    modes = {path.stat().st_mode for path in (tmp_path / "s").iterdir()}
+    assert len(modes) == 1  # whoever may read the description may read the rows
+
+
+def test_a_disk_without_room_is_an_os_error(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    writer = StoreWriter(tmp_path / "s", ArraySpec((64,), "float32"), about={})
+    writer.append(torch.zeros(64, 64))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"00000\.safetensors.*File too large"):
+            writer.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_nothing_is_there_before_the_end_and_nothing_is_left_by_one_who_gives_up(tmp_path: Path) -> None:
@@ -54,14 +78,14 @@ def test_of_two_writers_the_first_wins_and_the_second_leaves_nothing(tmp_path: P
 
 
 def flip_a_bit(folder: Path) -> None:
-    path = folder / "00000.bin"
+    path = folder / "00000.safetensors"
     data = bytearray(path.read_bytes())
-    data[5] ^= 1
+    data[-5] ^= 1
     path.write_bytes(data)
 
 
 def cut_short(folder: Path) -> None:
-    path = folder / "00000.bin"
+    path = folder / "00000.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
 
 
@@ -70,7 +94,7 @@ def cut_short(folder: Path) -> None:
     [
         (flip_a_bit, "its checksum is another"),
         (cut_short, "missing or cut short"),
-        (lambda folder: (folder / "00000.bin").unlink(), "missing or cut short"),
+        (lambda folder: (folder / "00000.safetensors").unlink(), "missing or cut short"),
         (lambda folder: (folder / "meta.json").unlink(), "meta.json"),
         (lambda folder: (folder / "meta.json").write_text("{"), "meta.json"),
         (lambda folder: (folder / "meta.json").write_text(json.dumps({"row": [1]})), "meta.json"),

@@ -22,6 +22,7 @@ CPU = torch.device("cpu")
 def test_on_a_cpu(monkeypatch: pytest.MonkeyPatch, wanted: str, fast_bf16: bool, expected: Precision) -> None:
     monkeypatch.setattr(precision, "has_fast_bf16", lambda device: fast_bf16)
     assert choose_precision(wanted, CPU) == expected
+    assert expected.training == expected.prefix
 
 
 def test_unknown_precision_names_the_allowed_ones() -> None:

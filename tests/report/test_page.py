@@ -99,6 +99,12 @@ def test_a_logarithmic_axis_has_round_numbers(x: tuple[float, float], ticks: lis
     assert [name for name in told if name in ticks] == ticks
 
 
+def test_the_numbers_of_an_axis_have_as_many_digits() -> None:
+    drawn = chart([Series("a", [Point(0, 0.66), Point(1, 0.74)])], x_label="x", y_label="y")
+    told = [part.split(">")[1].split("<")[0] for part in drawn.split('<text class="tick"')[1:] if '"end"' in part]
+    assert told == ["0.66", "0.68", "0.70", "0.72", "0.74"]
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 def test_a_browser_reads_the_page(tmp_path: Path) -> None:
     path = tmp_path / "report.html"

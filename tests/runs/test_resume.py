@@ -1,6 +1,5 @@
 """A run that was cut off goes on bit for bit (pitfalls 7 and 22 to 26): weights, optimizer, schedule, logs, data."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from omegaconf import OmegaConf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -52,7 +52,7 @@ def cut_off_and_told(
         f"output_dir={out}",
         f"cache.dir={tmp_path / 'cache'}",
     ]
-    paths = os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+    paths = os.pathsep.join([str(ROOT / "tests"), *sys.path])  # the package that this process tests
     environment = os.environ | {"PYTHONPATH": paths, "THAWLINE_DEBUG": "0"}
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     return done.returncode, (done.stderr.strip().splitlines() or [""])[-1]
@@ -268,8 +268,7 @@ def test_a_config_outside_the_outputs_is_not_trusted(run_cli: Run, cut_run: Path
 
 
 def test_a_folder_that_another_process_works_in_is_left_alone(run_cli: Run, cut_run: Path) -> None:
-    with (cut_run / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with FileLock(cut_run / ".lock"):
         before = contents(cut_run)
         assert "another process is working in this folder" in refused(run_cli(f"resume={cut_run}"))
         assert contents(cut_run) == before

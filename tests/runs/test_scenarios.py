@@ -8,12 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from thawline.runs.composed import resolve
-from thawline.runs.config import (
-    loader_settings,
-    model_settings,
-    optim_settings,
-    strategy_settings,
-)
+from thawline.runs.config import loader_settings, model_settings, optim_settings, strategy_settings
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 Run = Callable[..., Any]

@@ -17,6 +17,7 @@ from judge.choices import (
     judge,
     running_share,
 )
+from thawline.markdown import markdown_table
 
 _POLICIES = ("advisor", BOTH, "matrix", *(f"always {name}" for name in ALWAYS), SWEEP, OTHER_SEEDS)
 
@@ -64,15 +65,13 @@ What limits it:
 
 def _summary(judged: list[tuple[Sweep, dict[str, Judged]]]) -> str:
     backbones = list(dict.fromkeys(sweep.backbone for sweep, _ in judged))
-    lines = [
-        f"| regret in points, mean (worst) | all {len(judged)} | {' | '.join(map(_short, backbones))} | goal |",
-        f"|---|{'---:|' * (1 + len(backbones))}---|",
-    ]
     parts = [judged, *([pair for pair in judged if pair[0].backbone == backbone] for backbone in backbones)]
+    rows = []
     for policy in _POLICIES:
         cells = [_mean_and_worst([100 * found[policy].regret for _, found in part]) for part in parts]
-        lines.append(f"| {policy} | {' | '.join(cells)} | {'0.5 (2)' if policy == 'advisor' else ''} |")
-    return "\n".join(lines)
+        rows.append([policy, *cells, "0.5 (2)" if policy == "advisor" else ""])
+    heads = ["regret in points, mean (worst)", f"all {len(judged)}", *map(_short, backbones), "goal"]
+    return markdown_table(heads, rows, align=f"l{'r' * len(parts)}l")
 
 
 def _where_sure(judged: list[tuple[Sweep, dict[str, Judged]]]) -> str:
@@ -116,24 +115,26 @@ def _short(backbone: str) -> str:
 
 
 def _choices(judged: list[tuple[Sweep, dict[str, Judged]]]) -> str:
-    lines = [
+    rows = []
+    intro = (
         'Regret in points, by task. "With the second": where the advisor is not sure, its second option runs too, and '
-        "the one that validates better counts.\n",
-        "| task | backbone | distance | best of the sweep | advisor | regret | with the second | matrix | regret "
-        "| always multi_layer_probe | always full_fine_tune |",
-        "|---|---|---:|---|---|---:|---:|---|---:|---:|---:|",
-    ]
+        "the one that validates better counts."
+    )
+    heads = [
+        "task", "backbone", "distance", "best of the sweep", "advisor", "regret", "with the second", "matrix", "regret",
+        "always multi_layer_probe", "always full_fine_tune",
+    ]  # fmt: skip
     for sweep, found in judged:
         name, accuracy = sweep.best
         advisor, matrix = found["advisor"], found["matrix"]
         both, *always = (100 * found[policy].regret for policy in (BOTH, *(f"always {name}" for name in ALWAYS)))
-        lines.append(
-            f"| {sweep.task} | {_short(sweep.backbone)} | {sweep.measured().evidence.distance:.2f} "
-            f"| {name} {accuracy:.3f} | {_named(advisor)} {advisor.accuracy:.3f} | {100 * advisor.regret:.1f} "
-            f"| {both:.1f} | {_named(matrix)} {matrix.accuracy:.3f} | {100 * matrix.regret:.1f} "
-            f"| {' | '.join(f'{regret:.1f}' for regret in always)} |"
-        )
-    return "\n".join(lines)
+        rows.append([
+            sweep.task, _short(sweep.backbone), f"{sweep.measured().evidence.distance:.2f}", f"{name} {accuracy:.3f}",
+            f"{_named(advisor)} {advisor.accuracy:.3f}", f"{100 * advisor.regret:.1f}", f"{both:.1f}",
+            f"{_named(matrix)} {matrix.accuracy:.3f}", f"{100 * matrix.regret:.1f}",
+            *(f"{regret:.1f}" for regret in always),
+        ])  # fmt: skip
+    return f"{intro}\n\n{markdown_table(heads, rows, align='llrllrrlrrr')}"
 
 
 def _named(judged: Judged) -> str:
@@ -149,9 +150,9 @@ def _accuracies(sweeps: list[Sweep]) -> str:
 
 
 def _accuracy_table(rows: list[tuple[Sweep, dict[str, Runs]]]) -> str:
-    lines = [f"| task | backbone | {' | '.join(NAMES)} |", f"|---|---|{'---:|' * len(NAMES)}"]
+    lines = []
     for sweep, runs in rows:
         tests = [runs[name].tests for name in NAMES]
         cells = [f"{statistics.mean(per_seed):.3f} ± {statistics.stdev(per_seed):.3f}" for per_seed in tests]
-        lines.append(f"| {sweep.task} | {_short(sweep.backbone)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append([sweep.task, _short(sweep.backbone), *cells])
+    return markdown_table(["task", "backbone", *NAMES], lines, align="ll" + "r" * len(NAMES))

@@ -41,12 +41,7 @@ def render(results: dict[str, Any]) -> str:
         "",
         _ABOUT,
         "",
-        f"| | {' | '.join(peer['title'] for peer in peers)} |",
-        f"|---|{'---|' * len(peers)}",
-    ]
-    for check, question in QUESTIONS.items():
-        lines.append(f"| {question} | {' | '.join(_cell(peer['checks'].get(check)) for peer in peers)} |")
-    lines += [
+        _table(peers),
         "",
         *(_versions(peer) for peer in peers),
         "",
@@ -55,10 +50,15 @@ def render(results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _table(peers: list[dict[str, Any]]) -> str:
+    rows = [[question, *(_cell(peer["checks"].get(check)) for peer in peers)] for check, question in QUESTIONS.items()]
+    return markdown_table(["", *(peer["title"] for peer in peers)], rows, align="l" * (1 + len(peers)))
+
+
 def _cell(answer: dict[str, str] | None) -> str:
     if answer is None:
         return "not run"
-    return f"**{answer['answer']}**: {answer['observed']}".replace("|", "\\|").replace("; with `", "<br>With `")
+    return f"**{answer['answer']}**: {answer['observed']}".replace("; with `", "<br>With `")
 
 
 def _versions(peer: dict[str, Any]) -> str:

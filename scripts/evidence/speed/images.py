@@ -5,22 +5,14 @@ import sys
 from pathlib import Path
 
 from thawline.data.sources.solar_cells import SolarCells
-from thawline.data.splits import complete_splits
+from thawline.data.splits import splits_of
 from thawline.settings.data_settings import LoaderSettings
 
 
 def write(folder: Path, num_images: int) -> dict[str, int]:
     """`folder`/{train,val,test}/CLASS/*.png; returns the number of images per split."""
-    source, loader = SolarCells(num_images=num_images), LoaderSettings()
-    splits = complete_splits(
-        source.splits,
-        labels=source.labels,
-        groups=source.groups,
-        class_names=source.class_names,
-        val_fraction=loader.val_fraction,
-        test_fraction=loader.test_fraction,
-        seed=loader.split_seed,
-    )
+    source = SolarCells(num_images=num_images)
+    splits = splits_of(source, LoaderSettings())
     for split, indices in splits.items():
         for index in indices:
             path = folder / split / source.class_names[source.labels[index]] / f"{index:05d}.png"

@@ -6,6 +6,7 @@ from typing import Any
 from speed.child import run_module
 from speed.modes import ALLOCATORS, DEPTHS, MODES
 from speed.setting import Setting
+from thawline.markdown import markdown_table
 
 Rates = dict[str, dict[str, float]]  # allocator -> DEPTH/MODE -> images per second
 
@@ -23,16 +24,13 @@ def training_step(setting: Setting) -> dict[str, Any]:
     return {"rows": [], "images_per_s": medians, "batch": sizes.step_batch}
 
 
-def step_table(rates: Rates) -> list[str]:
-    """Markdown lines: a row per depth and allocator, a column per mode that was measured."""
+def step_table(rates: Rates) -> str:
+    """Markdown: a row per depth and allocator, a column per mode that was measured."""
     measured = {key.partition("/")[2] for per_case in rates.values() for key in per_case}
     modes = {name: mode for name, mode in MODES.items() if name in measured}
-    lines = [
-        f"| trained | allocator | {' | '.join(mode.heading for mode in modes.values())} |",
-        f"|---|---|{'---:|' * len(modes)}",
-    ]
+    rows = []
     for depth, trained in DEPTHS.items():
         for allocator, per_case in rates.items():
-            cells = " | ".join(f"{per_case[f'{depth}/{name}']:.0f}" for name in modes)
-            lines.append(f"| {trained} | {ALLOCATORS[allocator]} | {cells} |")
-    return lines
+            rows.append([trained, ALLOCATORS[allocator], *(f"{per_case[f'{depth}/{name}']:.0f}" for name in modes)])
+    heads = ["trained", "allocator", *(mode.heading for mode in modes.values())]
+    return markdown_table(heads, rows, align="ll" + "r" * len(modes))

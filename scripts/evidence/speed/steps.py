@@ -1,7 +1,6 @@
 """Training steps of EfficientNet-Lite0 by depth and arithmetic, timed in this process: python -m speed.steps --help."""
 
 import argparse
-import contextlib
 import json
 import statistics
 import time
@@ -14,6 +13,7 @@ from torch import Tensor
 from speed.modes import ALLOCATORS, DEPTHS, MODES
 from thawline.freezing.bound_plan import bind
 from thawline.machine.memory import keep_freed_memory
+from thawline.machine.precision import Precision, autocast
 from thawline.models.backbone import build_backbone
 from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse
@@ -73,11 +73,7 @@ def _step_s(model: TransferClassifier, optimizer: torch.optim.Optimizer, batch: 
 
 def arithmetic(training: str, device: torch.device) -> AbstractContextManager[object]:
     """The forward pass of what trains, in `training`'s arithmetic."""
-    if training == "32-true":
-        return contextlib.nullcontext()
-    if training == "bf16-mixed":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    raise ValueError(f"training={training}: allowed are 32-true, bf16-mixed")
+    return autocast(Precision(torch.float32, training).training, device)
 
 
 def main() -> None:

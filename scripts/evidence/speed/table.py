@@ -10,11 +10,9 @@ from speed.results import Results, rows_of
 from speed.row import Row
 from speed.step_case import step_table
 from speed.words import AFTER_STEPS, BEFORE, BEFORE_STEPS, DEFINITIONS, SURPRISES
+from thawline.markdown import markdown_table
 
-_HEADER = (
-    "| case | plain Lightning | Thawline | ratio | goal | reached | whole process: plain / Thawline |",
-    "|---|---:|---:|---:|---:|:---:|---:|",
-)
+_HEADS = ("case", "plain Lightning", "Thawline", "ratio", "goal", "reached", "whole process: plain / Thawline")
 _MEGABYTE, _KILOBYTE = 1e6, 1e3
 
 
@@ -24,27 +22,27 @@ def render(results: Results, *, page: str) -> str:
     compared = {name: case for name, case in cases.items() if case["rows"]}
     lines = ["# Speed", ""]
     if compared:
-        lines += [BEFORE, "", *_HEADER, *(row_line(row) for case in compared.values() for row in rows_of(case)), ""]
+        rows = [row_cells(row) for case in compared.values() for row in rows_of(case)]
+        lines += [BEFORE, "", markdown_table(_HEADS, rows, align="lrrrrcr"), ""]
         lines += [f"![The ratios of the table, and their goals]({page}.png)", ""]
     for words in (DEFINITIONS, SURPRISES.get(page, {})):
         lines += [part for name in compared if name in words for part in (words[name], "")]
     if "training_step" in cases:
         step = cases["training_step"]
         lines += ["## A training step", "", BEFORE_STEPS.format(batch=step["batch"]), ""]
-        lines += [*step_table(step["images_per_s"]), ""]
+        lines += [step_table(step["images_per_s"]), ""]
         lines += [] if step["machine"]["cuda"] else [AFTER_STEPS, ""]
     return "\n".join([*lines, "## Measured on", "", *machines(cases)]) + "\n"
 
 
-def row_line(row: Row) -> str:
+def row_cells(row: Row) -> list[str]:
     """One row of the table."""
     reached = {True: "yes", False: "**no**", None: "-"}[row.reached]
     label = f"{row.label} ({row.note})" if row.note else row.label
     baseline = value(row.baseline, row.unit)
     if row.baseline_name:
         baseline += f" ({row.baseline_name})"
-    cells = [label, baseline, value(row.thawline, row.unit), ratio(row), goal(row), reached, _processes(row)]
-    return f"| {' | '.join(cells)} |"
+    return [label, baseline, value(row.thawline, row.unit), ratio(row), goal(row), reached, _processes(row)]
 
 
 def value(numbers: Sequence[float], unit: str) -> str:

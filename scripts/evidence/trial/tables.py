@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from thawline.report.markdown import markdown_table
+from thawline.markdown import markdown_table
 from trial.cells import STRATEGIES, VALIDATION, Cell, steps_to
 
 _RATIOS = (  # of full fine-tuning over feature extraction
@@ -26,7 +26,7 @@ def verdicts(cells: Sequence[Cell]) -> str:
             [f"`{cell.name}`: {images}", cell.guideline, own.text(), _best(cell), _verdict(cell), cell.best(VALIDATION)]
         )
     heads = ["cell", "guideline", "its test accuracy", "the best", "the guideline", "best on validation images"]
-    return markdown_table(heads, rows, numbers=False)
+    return markdown_table(heads, rows, align="l" * len(heads))
 
 
 def _best(cell: Cell) -> str:

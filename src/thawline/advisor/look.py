@@ -25,6 +25,7 @@ from thawline.data.dataset import SplitDataset
 from thawline.data.photographs import photographs
 from thawline.data.sources.source import ImageSource, IntArray, Split
 from thawline.data.sources.subset import stratified_subset
+from thawline.data.splits import group_leaders
 from thawline.data.transforms import eval_transform
 from thawline.errors import UserError
 from thawline.features.extract import Tap, choose_mode
@@ -101,8 +102,7 @@ def draw_both(source: ImageSource, splits: Mapping[Split, IntArray], *, num_imag
 
 def draw_sample(labels: IntArray, groups: IntArray, pool: IntArray, *, num_images: int, seed: int) -> IntArray:
     """Up to `num_images` of `pool`, one of each group, stratified by class; ascending."""
-    leaders = pool[np.unique(groups[pool], return_index=True)[1]]
-    leaders.sort()
+    leaders = np.sort(group_leaders(pool, groups))
     if len(leaders) <= num_images:
         return leaders
     return leaders[stratified_subset(labels[leaders], num_images, seed=seed)]

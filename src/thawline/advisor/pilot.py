@@ -19,12 +19,12 @@ from thawline.advisor.options import BATCH_SIZE, USUAL_RATE, Option, epochs_of
 from thawline.data.sources.source import IntArray
 from thawline.features.ridge import make_folds
 from thawline.machine.compute import Compute
-from thawline.machine.precision import Precision
+from thawline.machine.precision import Precision, autocast
 from thawline.models.backbone import Backbone
 from thawline.training.classifier import TransferClassifier
 
 PILOT = Option("partial_fine_tune", 2)
-NUM_FOLDS = 2  # chosen: the fewest with which every image is judged; each fit has a least number of steps
+PILOT_FOLDS = 2  # chosen: the fewest with which every image is judged; each fit has a least number of steps
 LEAST_IMAGES = 10  # chosen: of fewer, the share that is classified right says nothing
 MAX_IMAGES = 500  # chosen: the share is then known to two points, and the pilot stays a fraction of a minute
 
@@ -44,7 +44,7 @@ class Pilot:
 
 def pilot_seconds(num_images: int, *, step_s: float) -> float:
     """What the pilot will take, from the time of a training step of a full batch."""
-    fits = [*[num_images - num_images // NUM_FOLDS] * NUM_FOLDS, num_images]
+    fits = [*[num_images - num_images // PILOT_FOLDS] * PILOT_FOLDS, num_images]
     return sum(_num_steps(num_rows) for num_rows in fits) * step_s
 
 
@@ -71,7 +71,7 @@ def run_pilot(
     rows, labels, groups = rows[chosen], labels[chosen], groups[part]
     targets = torch.unique(torch.from_numpy(labels), return_inverse=True)[1]
     num_train = len(groups)
-    folds = make_folds(labels[:num_train], groups, seed=seed, num_folds=NUM_FOLDS)
+    folds = make_folds(labels[:num_train], groups, seed=seed, num_folds=PILOT_FOLDS)
     in_folds = torch.empty(num_train, dtype=torch.bool)
 
     def right(seen: Tensor, unseen: Tensor) -> Tensor:
@@ -107,8 +107,7 @@ def _train(model: TransferClassifier, rows: Tensor, labels: Tensor, *, compute: 
 
 def _right(model: TransferClassifier, rows: Tensor, labels: Tensor, *, precision: Precision) -> Tensor:
     model.eval()
-    low = precision.trainer != "32-true"
-    with torch.no_grad(), torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=low):
+    with torch.no_grad(), autocast(precision.training, model.device):
         batches = batches_of_rows(rows, labels, cut=model.backbone.frozen_prefix, training=False)
         on_device = ((move_data_to_device(some, model.device), targets) for some, targets in batches)
         return torch.cat([model(some).argmax(1).cpu() == targets for some, targets in on_device])

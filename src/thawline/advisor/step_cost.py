@@ -12,7 +12,7 @@ from torch import Tensor
 
 from thawline.advisor.options import Option
 from thawline.freezing.bound_plan import bind
-from thawline.machine.precision import Precision
+from thawline.machine.precision import Precision, autocast
 from thawline.models.backbone import Backbone
 from thawline.models.depthwise import Fp32DepthwiseBackward
 from thawline.models.heads import LinearHead
@@ -71,10 +71,9 @@ def step_cost(
     backbone.train()
     with torch.no_grad():
         x = backbone.prefix(backbone.normalize(images), cut)
-    low = precision.trainer != "32-true"
 
     def step(rows: Tensor) -> None:
-        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=low), Fp32DepthwiseBackward():
+        with autocast(precision.training, images.device), Fp32DepthwiseBackward():
             features = backbone.suffix(rows, cut)
         labels = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
         F.cross_entropy(head(features.float()), labels).backward()  # type: ignore[no-untyped-call]

@@ -10,13 +10,11 @@ import torch.distributed as dist
 from torch import nn
 
 from thawline.callbacks.freeze import FreezeCallback
-from thawline.errors import UserError
+from thawline.errors import UserError, named
 from thawline.freezing.bound_plan import BoundPlan
 from thawline.freezing.problems import mode_problems, optimizer_problems, requires_grad_problems
 from thawline.models.digests import Digests, combined, differing, digests
 from thawline.training.classifier import TransferClassifier
-
-_SHOWN = 3  # names in an error message
 
 
 class FreezeBreach(RuntimeError):
@@ -138,7 +136,7 @@ class FreezeGuard(L.Callback):
         changed = differing(before, now)
         self.verified = not changed
         if changed:
-            raise FreezeBreach(f"frozen tensors differ {occasion}: {_some(changed)}; {_BLAME}")
+            raise FreezeBreach(f"frozen tensors differ {occasion}: {named(changed)}; {_BLAME}")
         self.checks += 1
         return now
 
@@ -150,7 +148,7 @@ class FreezeGuard(L.Callback):
         ]
         if problems:
             self.verified = False
-            raise FreezeBreach(f"epoch {epoch + 1}: {_some(problems)}; {_BLAME}")
+            raise FreezeBreach(f"epoch {epoch + 1}: {named(problems)}; {_BLAME}")
 
     @contextlib.contextmanager
     def _timed(self) -> Iterator[None]:
@@ -181,11 +179,6 @@ def agree_across_processes(bound: BoundPlan) -> None:
     dist.all_gather_object(everyones, mine)
     if len(set(everyones)) > 1:
         raise FreezeBreach("the processes hold different parameters; their gradients were not averaged")
-
-
-def _some(items: list[str]) -> str:
-    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
-    return f"{', '.join(items[:_SHOWN])}{more}"
 
 
 def _plan_in(trainer: L.Trainer, module: L.LightningModule) -> BoundPlan:

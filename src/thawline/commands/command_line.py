@@ -27,7 +27,7 @@ from thawline.runs.resume import run_dir
 
 _JOBS_FAILED = 1  # exit code
 _READER_GONE = 1  # exit code
-_INTERRUPTED = 130  # exit code: 128 + SIGINT, as shells report it
+_EXIT_CTRL_C = 130  # exit code: 128 + SIGINT, as shells report it
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EISDIR}
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException, OSError)  # perhaps by the user; `explain` decides
 _NEAR = 0.5  # chosen: difflib's similarity above which a name is suggested; `partial` for `partial_fine_tune` has 0.58
@@ -61,7 +61,7 @@ def run_main(main: Callable[[], None]) -> int:
     except KeyboardInterrupt as error:
         if not getattr(error, TOLD, False):
             print("interrupted", file=sys.stderr)
-        sys.exit(_INTERRUPTED)
+        sys.exit(_EXIT_CTRL_C)
     return 0
 
 

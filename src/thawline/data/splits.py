@@ -4,8 +4,23 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from thawline.data.sources.source import SPLITS, IntArray, Split
+from thawline.data.sources.source import SPLITS, ImageSource, IntArray, Split
+from thawline.data.sources.subset import largest_remainder
 from thawline.errors import UserError
+from thawline.settings.data_settings import LoaderSettings
+
+
+def splits_of(source: ImageSource, loader: LoaderSettings) -> dict[Split, IntArray]:
+    """`complete_splits` of a source, as `data.val_fraction`, `test_fraction` and `split_seed` say."""
+    return complete_splits(
+        source.splits,
+        labels=source.labels,
+        groups=source.groups,
+        class_names=source.class_names,
+        val_fraction=loader.val_fraction,
+        test_fraction=loader.test_fraction,
+        seed=loader.split_seed,
+    )
 
 
 def complete_splits(
@@ -46,7 +61,7 @@ def complete_splits(
 def _check_enough(
     pool: IntArray, labels: IntArray, groups: IntArray, class_names: Sequence[str], *, num_splits: int
 ) -> None:
-    leaders = _group_leaders(pool, groups)
+    leaders = group_leaders(pool, groups)
     counts = np.bincount(labels[leaders], minlength=len(class_names))  # (K,)
     smallest = int(counts.argmin())
     if counts[smallest] == 0:
@@ -65,15 +80,15 @@ def _split_off(
 ) -> IntArray:
     """Choose about `count` images, stratified by class, whole groups; leave at least `leave` groups of every class."""
     rng = np.random.default_rng(seed)
-    leaders = _group_leaders(pool, groups)
+    leaders = group_leaders(pool, groups)
     sizes = np.bincount(labels[leaders])
     quotas = stratified_counts(sizes, round(count * len(leaders) / len(pool)), leave=leave)
     chosen = [rng.permutation(leaders[labels[leaders] == k])[:quota] for k, quota in enumerate(quotas)]
     return pool[np.isin(groups[pool], groups[np.concatenate(chosen)])]
 
 
-def _group_leaders(pool: IntArray, groups: IntArray) -> IntArray:
-    """The first image of every group in `pool`."""
+def group_leaders(pool: IntArray, groups: IntArray) -> IntArray:
+    """The first image of every group in `pool`, (G,), int64, in the order of `pool`."""
     first = np.unique(groups[pool], return_index=True)[1]
     return pool[np.sort(first)]
 
@@ -88,9 +103,5 @@ def stratified_counts(sizes: IntArray, total: int, *, leave: int) -> IntArray:
     Returns:
         (K,), int64.
     """
-    exact = sizes * (total / max(1, sizes.sum()))
-    counts = np.floor(exact).astype(np.int64)
-    order = np.argsort(-(exact - counts), kind="stable")
-    counts[order[: total - counts.sum()]] += 1
-    present = sizes > 0
-    return np.where(present, np.clip(counts, 1, np.maximum(1, sizes - leave)), 0)
+    counts = largest_remainder(sizes, total)
+    return np.where(sizes > 0, np.clip(counts, 1, np.maximum(1, sizes - leave)), 0)

@@ -1,7 +1,6 @@
 """The folder of stores: content-keyed, bounded in size; a stale key is a miss."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -12,13 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thawline.features.feature_store import META, ArraySpec, CorruptStore, StoredArray, StoreWriter
+from thawline.features.feature_store import (
+    META_FILE,
+    ArraySpec,
+    CorruptStore,
+    StoredArray,
+    StoreWriter,
+)
+from thawline.machine.file_lock import locked
 from thawline.settings.cache_settings import CacheSettings
 
 # Raised whenever what is stored for the same key changes: the order of rows, the arithmetic, the format.
-CODE_VERSION = 2
+CODE_VERSION = 3
 _PART = ".part"  # of the folder of a store that is being written
-_LOCK = ".lock"  # of the file that the one who computes a store holds
+_KEY_LOCK = ".lock"  # of the file that the one who computes a store holds
 _ABANDONED_S = 24 * 3600.0  # chosen: no pass over a set of images that a cache may hold takes longer
 _log = logging.getLogger(__name__)
 
@@ -71,18 +77,16 @@ class FeatureCache:
     def alone(self, about: Mapping[str, Any]) -> Iterator[None]:
         """Compute what `about` describes while no other process does; one that does is waited for.
 
-        The system releases the lock of a process that dies. A file system without locks goes without: two writers of
-        one store are safe, only slow.
+        Where the file system has no locks, two writers of one store are safe, only slow.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{cache_key(about)}{_LOCK}"
-        with path.open("w") as file:
-            with contextlib.suppress(OSError):
-                _wait_for(file.fileno())
+        path = self.folder / f"{cache_key(about)}{_KEY_LOCK}"
+        with locked(path, busy=lambda: _log.info("Another run computes the same frozen stages; waiting for it.")):
             try:
                 yield
-            finally:  # one who waits holds a file without a name now, and finds the store
-                path.unlink(missing_ok=True)
+            finally:  # one who waits makes a new file, and finds the store; Windows removes the file on release
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     def writers(
         self, abouts: Sequence[Mapping[str, Any]], specs: Sequence[ArraySpec], *, num_rows: int
@@ -128,18 +132,10 @@ class FeatureCache:
             raise OSError(f"{num_bytes / 1e9:.2f} GB are needed in {self.folder}, {free / 1e9:.2f} GB are free")
 
 
-def _wait_for(file: int) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        _log.info("Another run computes the same frozen stages; waiting for it.")
-        fcntl.flock(file, fcntl.LOCK_EX)
-
-
 def _entry(folder: Path) -> Entry:
     about: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        about = json.loads((folder / META).read_text(encoding="utf-8"))["about"]
+        about = json.loads((folder / META_FILE).read_text(encoding="utf-8"))["about"]
     size, used = 0, 0.0
     with contextlib.suppress(OSError):  # another process may be removing it
         used = folder.stat().st_mtime if folder.suffix == _PART else 0.0

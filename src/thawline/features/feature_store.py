@@ -1,4 +1,7 @@
-"""One stored array of activations: memory-mapped, sharded, checked when opened, written all or not at all."""
+"""One stored array of activations: safetensors shards, memory-mapped, checked when opened, written all or not at all.
+
+Anybody's safetensors reads a shard: its one tensor is `rows`.
+"""
 
 import contextlib
 import json
@@ -13,11 +16,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor
 
-META = "meta.json"
+META_FILE = "meta.json"
 SHARD_BYTES = 256 * 1024**2  # chosen: a shard is written and checked in one go, in well under a second
-_BF16 = "bfloat16"  # NumPy has no such type; its bits are kept as int16
+_BF16 = "bfloat16"
+_ROWS = "rows"  # the tensor of a shard
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,12 @@ class ArraySpec:
         return int(np.prod(self.row)) * (2 if self.dtype == _BF16 else 4)
 
     @property
-    def storage(self) -> np.dtype[Any]:
+    def torch_type(self) -> torch.dtype:
+        return torch.bfloat16 if self.dtype == _BF16 else torch.float32
+
+    @property
+    def numpy_type(self) -> np.dtype[Any]:
+        """Type under which NumPy, which has no bfloat16, sees the same bytes."""
         return np.dtype(np.int16 if self.dtype == _BF16 else np.float32)
 
 
@@ -47,27 +58,31 @@ class StoreWriter:
         shutil.rmtree(self.part, ignore_errors=True)
         self.part.mkdir(parents=True)
         self._rows_per_shard = max(1, SHARD_BYTES // spec.row_bytes)
-        self._pending: list[np.ndarray[Any, Any]] = []
+        self._pending: list[Tensor] = []
         self._num_pending = 0
         self._shards: list[dict[str, int]] = []
 
     def append(self, rows: Tensor) -> None:
         """Add rows (N, *row); float32 or bfloat16, on any device."""
-        wanted = torch.bfloat16 if self.spec.dtype == _BF16 else torch.float32
-        array = _bits(rows.detach().to("cpu", wanted).contiguous())
-        while len(array):
+        rows = rows.detach().to("cpu", self.spec.torch_type).contiguous()
+        while len(rows):
             room = self._rows_per_shard - self._num_pending
-            self._pending.append(array[:room])
-            self._num_pending += len(array[:room])
-            array = array[room:]
+            self._pending.append(rows[:room])
+            self._num_pending += len(rows[:room])
+            rows = rows[room:]
             if self._num_pending == self._rows_per_shard:
                 self._flush()
 
     def _flush(self) -> None:
-        data = np.concatenate(self._pending).tobytes()
+        rows = torch.cat(self._pending)
         path = self.part / _shard_name(len(self._shards))
-        path.write_bytes(data)
-        self._shards.append({"rows": self._num_pending, "bytes": len(data), "crc32": zlib.crc32(data)})
+        try:
+            save_file({_ROWS: rows}, path)
+        except SafetensorError as error:
+            raise OSError(f"{path}: {error}") from error
+        path.chmod(self.part.stat().st_mode & 0o666)  # safetensors lets the owner alone read it
+        checksum = zlib.crc32(rows.view(torch.uint8).numpy().data)
+        self._shards.append({"rows": self._num_pending, "bytes": path.stat().st_size, "crc32": checksum})
         self._pending, self._num_pending = [], 0
 
     def close(self) -> None:
@@ -81,7 +96,7 @@ class StoreWriter:
             "shards": self._shards,
             "created": time.time(),
         }
-        (self.part / META).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+        (self.part / META_FILE).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
         try:
             os.rename(self.part, self.folder)
         except OSError:  # it exists already
@@ -108,7 +123,7 @@ class StoredArray:
         self._maps = [_open_shard(folder / _shard_name(i), shard, self.spec) for i, shard in enumerate(shards)]
         self._starts = np.cumsum([0, *(shard["rows"] for shard in shards)])
         with contextlib.suppress(OSError):  # a folder that may only be read serves as well
-            os.utime(folder / META)  # the time of the last use, by which the least recently used goes first
+            os.utime(folder / META_FILE)  # the time of the last use, by which the least recently used goes first
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -121,12 +136,11 @@ class StoredArray:
         """Rows by number: (len(indices), *row), in the stored type."""
         wanted = np.asarray(indices, dtype=np.int64)
         shard_of = np.searchsorted(self._starts, wanted, side="right") - 1
-        out = np.empty((len(wanted), *self.spec.row), dtype=self.spec.storage)
+        out = np.empty((len(wanted), *self.spec.row), dtype=self.spec.numpy_type)
         for shard in np.unique(shard_of):
             here = shard_of == shard
             out[here] = self._maps[shard][wanted[here] - self._starts[shard]]
-        tensor = torch.from_numpy(out)
-        return tensor.view(torch.bfloat16) if self.spec.dtype == _BF16 else tensor
+        return torch.from_numpy(out).view(self.spec.torch_type)
 
 
 class CorruptStore(Exception):
@@ -135,25 +149,22 @@ class CorruptStore(Exception):
 
 def _read_meta(folder: Path) -> dict[str, Any]:
     try:
-        body: dict[str, Any] = json.loads((folder / META).read_text(encoding="utf-8"))
+        body: dict[str, Any] = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
         body["row"], body["dtype"], body["about"], body["shards"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptStore(f"{folder / META}: {error}") from error
+        raise CorruptStore(f"{folder / META_FILE}: {error}") from error
     return body
 
 
 def _open_shard(path: Path, shard: Mapping[str, int], spec: ArraySpec) -> np.ndarray[Any, Any]:
     if not path.is_file() or path.stat().st_size != shard["bytes"]:
         raise CorruptStore(f"{path}: missing or cut short")
-    mapped = np.memmap(path, dtype=spec.storage, mode="r", shape=(shard["rows"], *spec.row))
+    start = shard["bytes"] - shard["rows"] * spec.row_bytes  # the header comes first, the one tensor reaches to the end
+    mapped = np.memmap(path, dtype=spec.numpy_type, mode="r", offset=start, shape=(shard["rows"], *spec.row))
     if zlib.crc32(mapped.data) != shard["crc32"]:
         raise CorruptStore(f"{path}: its checksum is another")
     return mapped
 
 
-def _bits(tensor: Tensor) -> np.ndarray[Any, Any]:
-    return (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
-
-
 def _shard_name(number: int) -> str:
-    return f"{number:05d}.bin"
+    return f"{number:05d}.safetensors"

@@ -11,8 +11,8 @@ from thawline.freezing.bound_plan import BoundPlan
 from thawline.invocation import typed
 from thawline.models.digests import Digests, combined
 
-SCHEMA = 1
-FILE_NAME = "freeze.json"
+CERTIFICATE_SCHEMA = 1
+CERTIFICATE_FILE = "freeze.json"
 _ABOUT = (
     "Which stages of the backbone trained in which epochs (spans, from 0), and SHA-256 checksums of their weights and "
     "buffers before training, after it (last.ckpt), and as tested (best.ckpt)."
@@ -53,7 +53,7 @@ def certificate(
         )
     plan = {"phases": bound.plan.as_list(), "parameters": bound.plan.parameters, "batchnorm": bound.plan.batchnorm}
     about = f"{_ABOUT} Recompute: {typed('verify_freeze')} RUN"
-    return {"schema": SCHEMA, "about": about, "plan": plan, "epochs": num_epochs, "stages": stages}
+    return {"schema": CERTIFICATE_SCHEMA, "about": about, "plan": plan, "epochs": num_epochs, "stages": stages}
 
 
 def epochs_trained(bound: BoundPlan, stage: str, num_epochs: int) -> list[list[int]]:
@@ -72,7 +72,7 @@ def epochs_trained(bound: BoundPlan, stage: str, num_epochs: int) -> list[list[i
 
 def write_certificate(folder: Path, body: Mapping[str, Any]) -> None:
     """Write `folder`/freeze.json; a reader sees the old file or the new one."""
-    write_atomically(folder / FILE_NAME, json.dumps(body, indent=2) + "\n")
+    write_atomically(folder / CERTIFICATE_FILE, json.dumps(body, indent=2) + "\n")
 
 
 def load_certificate(folder: Path) -> dict[str, Any]:
@@ -81,14 +81,14 @@ def load_certificate(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: It is missing, not JSON, or of another schema.
     """
-    path = folder / FILE_NAME
+    path = folder / CERTIFICATE_FILE
     if not path.is_file():
         reason = "only a completed run with strategy.guard=true has one" if folder.is_dir() else "no such folder"
-        raise UserError(f"{folder}: holds no freeze certificate ({FILE_NAME}): {reason}")
+        raise UserError(f"{folder}: holds no freeze certificate ({CERTIFICATE_FILE}): {reason}")
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: no freeze certificate can be read ({error})") from error
-    if not isinstance(body, dict) or body.get("schema") != SCHEMA:
-        raise UserError(f"{path}: not a freeze certificate of schema {SCHEMA}")
+    if not isinstance(body, dict) or body.get("schema") != CERTIFICATE_SCHEMA:
+        raise UserError(f"{path}: not a freeze certificate of schema {CERTIFICATE_SCHEMA}")
     return body

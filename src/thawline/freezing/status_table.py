@@ -3,6 +3,7 @@
 from rich.table import Table
 
 from thawline.freezing.status import StageStatus
+from thawline.markdown import markdown_table
 
 
 def status_table(rows: list[StageStatus]) -> Table:
@@ -31,11 +32,12 @@ def plan_table(rows: list[tuple[str, str, int]]) -> Table:
 
 def plan_markdown(rows: list[tuple[str, str, int]]) -> str:
     """The same table as Markdown."""
-    body = [f"| {epochs} | {names} | {count:,} |" for epochs, names, count in rows]
-    return "\n".join(["| epochs | trains | parameters |", "|---|---|---:|", *body])
+    cells = [(epochs, names, f"{count:,}") for epochs, names, count in rows]
+    return markdown_table(["epochs", "trains", "parameters"], cells, align="llr")
 
 
 def status_markdown(rows: list[StageStatus], line: str) -> str:
     """The same table as Markdown, with the `Trainable:` line above it."""
-    body = [f"| {r.name} | {r.num_params:,} | {r.num_trainable:,} | {r.mode} |" for r in rows]
-    return "\n".join([line, "", "| stage | parameters | trainable | mode |", "|---|---:|---:|---|", *body])
+    cells = [(row.name, f"{row.num_params:,}", f"{row.num_trainable:,}", row.mode) for row in rows]
+    table = markdown_table(["stage", "parameters", "trainable", "mode"], cells, align="lrrl")
+    return f"{line}\n\n{table}"

@@ -9,7 +9,7 @@ from torch import nn
 
 from thawline.errors import UserError
 from thawline.freezing.bound_plan import BoundPlan, bind
-from thawline.freezing.certificate import FILE_NAME, certificate, epochs_trained, load_certificate
+from thawline.freezing.certificate import CERTIFICATE_FILE, certificate, epochs_trained, load_certificate
 from thawline.freezing.plan import HEAD
 from thawline.models.backbone import build_backbone
 from thawline.models.digests import Digests, checksum, combined, digests
@@ -46,7 +46,7 @@ def verify(folder: Path) -> list[StageCheck]:
     try:
         bound, claimed = _pretrained(body, folder), {entry["name"]: entry for entry in body["stages"]}
     except (KeyError, TypeError) as error:
-        raise UserError(f"{folder / FILE_NAME}: an incomplete certificate ({error})") from error
+        raise UserError(f"{folder / CERTIFICATE_FILE}: an incomplete certificate ({error})") from error
     num_epochs = int(checkpoints["last.ckpt"]["epoch"])
     before = digests(bound.tensors())
     after = {name: digests(body["state_dict"]) for name, body in checkpoints.items()}

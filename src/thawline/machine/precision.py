@@ -15,6 +15,11 @@ class Precision:
     prefix: torch.dtype
     trainer: str
 
+    @property
+    def training(self) -> torch.dtype:
+        """Type of the training part's arithmetic."""
+        return torch.float32 if self.trainer == "32-true" else torch.bfloat16
+
 
 def choose_precision(wanted: str, device: torch.device) -> Precision:
     """Resolve `trainer.precision`.

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from thawline.machine.precision import autocast
 from thawline.models.backbone import Backbone
 from thawline.models.fused import FusedPrefix
 
@@ -32,5 +33,5 @@ class FrozenPrefix:
             return self.backbone.between(x.float(), start, stop)
         if self.fused is not None and start < (end := min(stop, self.fused.cut)):
             x, start = self.fused.between(x, start, end), end
-        with torch.autocast(x.device.type, dtype=self.dtype):
+        with autocast(self.dtype, x.device):
             return self.backbone.between(x, start, stop).float()

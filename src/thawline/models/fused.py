@@ -17,6 +17,7 @@ from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from thawline.machine.precision import autocast
 from thawline.models.backbone import Backbone
 from thawline.models.fused_convolution import ACTIVATIONS, NO_STEP, FusedConvolution, Step
 
@@ -48,7 +49,7 @@ class FusedPrefix:
     def between(self, x: Tensor, start: int, stop: int) -> Tensor:
         """Run stages start .. stop-1; returns bf16."""
         assert stop <= self.cut, (stop, self.cut)
-        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.no_grad(), autocast(torch.bfloat16, x.device):
             for stage in self.backbone.stages[start:stop]:
                 x = stage.forward(self.model, x)
         return x

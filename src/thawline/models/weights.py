@@ -15,7 +15,7 @@ from huggingface_hub import constants
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from thawline.errors import UserError
+from thawline.errors import UserError, named
 
 # Model name -> (package on the registry, class in it whose get_model_file_path() names the file).
 EMBEDDED = {
@@ -25,7 +25,6 @@ EMBEDDED = {
 }
 _WRAPPERS = ("state_dict_ema", "state_dict", "model_ema", "model")  # keys under which training scripts nest weights
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
-_SHOWN = 3  # mismatches named in an error
 
 StateDict = Mapping[str, Tensor]
 
@@ -194,5 +193,4 @@ def _check_fit(source: StateDict, target: StateDict, *, origin: str, name: str) 
         if k in source and source[k].shape != target[k].shape
     ]
     if problems:
-        more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise UserError(f"weights {origin} do not fit {name}: {'; '.join(problems[:_SHOWN])}{more}")
+        raise UserError(f"weights {origin} do not fit {name}: {named(problems, between='; ')}")

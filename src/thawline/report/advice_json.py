@@ -9,8 +9,8 @@ from thawline.advisor.profile import DepthProfile
 from thawline.advisor.recommend import Choice, Recommendation
 from thawline.features.ridge import ProbeScore
 
-SCHEMA = 1
-FILE_NAME = "advice.json"
+ADVICE_SCHEMA = 1
+ADVICE_FILE = "advice.json"
 FIGURE_NAME = "depth_profile.png"
 
 
@@ -33,7 +33,7 @@ def advice_body(
     size, _ = found.cell.split("_")
     distances = profile.distances
     return {
-        "schema": SCHEMA,
+        "schema": ADVICE_SCHEMA,
         **about,
         "cell": found.cell,
         "size": size,

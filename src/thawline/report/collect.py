@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thawline.errors import UserError
-from thawline.report.run_record import FILE_NAME, RunRecord, load_record
+from thawline.report.run_record import RECORD_FILE, RunRecord, load_record
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def collect(paths: Sequence[Path]) -> tuple[list[Run], list[Skipped]]:
             skipped.append(Skipped(path, f"{told}{f' ({record.error})' if record.error else ''}"))
     if not runs:
         where = ", ".join(map(str, paths))
-        found = f"{len(skipped)} others were found" if skipped else f"no {FILE_NAME} was found"
+        found = f"{len(skipped)} others were found" if skipped else f"no {RECORD_FILE} was found"
         raise UserError(f"{where}: no completed run to compare; {found}; give a folder below which runs lie")
     return runs, skipped
 
@@ -66,7 +66,7 @@ def with_metric(runs: Sequence[Run], metric: str) -> tuple[list[Run], list[Skipp
             having.append(run)
         else:
             told = f"{metric} is no finite number" if metric in run.record.metrics else f"has no {metric}"
-            lacking.append(Skipped(run.folder / FILE_NAME, told))
+            lacking.append(Skipped(run.folder / RECORD_FILE, told))
     if not having:
         raise UserError(f"--metric {metric}: no run has a finite number there")
     return having, lacking
@@ -77,6 +77,6 @@ def _records_below(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder; give run folders, or a folder below which runs lie")
-        some = [path] if path.is_file() else sorted(path.rglob(FILE_NAME))
+        some = [path] if path.is_file() else sorted(path.rglob(RECORD_FILE))
         found |= dict.fromkeys(one.resolve() for one in some)
     return list(found)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from rich.markup import escape
 from rich.table import Table
 
+from thawline.markdown import markdown_table
 from thawline.report.comparison import COSTS, Comparison, Row
-from thawline.report.markdown import markdown_table
 
 LEGEND = "* no other group is cheaper and as good."
 _PROOF = {True: "verified", False: "BROKEN", None: "not checked"}

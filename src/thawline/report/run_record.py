@@ -28,9 +28,9 @@ from thawline.report.record_sections import (
     section_from,
 )
 
-SCHEMA = 1
+RECORD_SCHEMA = 1
 STATUSES = ("running", "completed", "failed", "interrupted")
-FILE_NAME = "run.json"
+RECORD_FILE = "run.json"
 
 
 @dataclass
@@ -66,8 +66,8 @@ class RunRecord:
     def save(self, folder: Path) -> Path:
         """Write `folder`/run.json; a reader sees the old file or the new one, never half of one."""
         assert self.status in STATUSES, self.status
-        path = folder / FILE_NAME
-        body: dict[str, Any] = {"schema": SCHEMA}
+        path = folder / RECORD_FILE
+        body: dict[str, Any] = {"schema": RECORD_SCHEMA}
         for f in fields(self):
             value = getattr(self, f.name)
             body[f.name] = self._section(f.name) if f.name in SECTIONS else value
@@ -121,8 +121,8 @@ def load_record(path: Path) -> RunRecord:
         body = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable run record ({error})") from error
-    if not isinstance(body, dict) or body.pop("schema", None) != SCHEMA:
-        raise UserError(f"{path}: not a run record of schema {SCHEMA}")
+    if not isinstance(body, dict) or body.pop("schema", None) != RECORD_SCHEMA:
+        raise UserError(f"{path}: not a run record of schema {RECORD_SCHEMA}")
     known = {f.name: f for f in fields(RunRecord)}
     mappings = [*SECTIONS, *(name for name, f in known.items() if f.default_factory is dict)]
     if wrong := [name for name in mappings if not isinstance(body.get(name, {}), dict)]:

@@ -1,4 +1,8 @@
-"""Small charts as SVG: they scale with the page, and take their colours from its style sheet."""
+"""Small charts as SVG: they scale with the page, and take their colours from its style sheet.
+
+By hand, and not by matplotlib. The seven charts of 50 runs take 0.02 s of a core's time. Matplotlib's take 1.4 s with a
+text for the pointer at every point, 0.7 s without, and twice the bytes, and look no better.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -64,10 +68,10 @@ def chart(
     elif log_x:
         x_ticks = [(tick, _number(tick)) for tick in _log_ticks(*xs)]
     else:
-        x_ticks = [(tick, _number(tick)) for tick in _ticks(*xs)]
+        x_ticks = _named(_ticks(*xs))
     parts = [
         *(_across(at(tick, ys[0])[0], name) for tick, name in x_ticks),
-        *(_up(at(points[0].x, tick)[1], _number(tick)) for tick in _ticks(*ys)),
+        *(_up(at(points[0].x, tick)[1], name) for tick, name in _named(_ticks(*ys))),
         *(_drawn(one, at) for one in series),
         f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(x_label)}</text>',
         f'<text x="12" y="{_HEIGHT / 2}" text-anchor="middle" '
@@ -126,6 +130,15 @@ def _log_ticks(low: float, high: float) -> list[float]:
     steps = (1,) if high - low > 3 else (1, 2, 5)
     found = [step * 10.0**power for power in powers for step in steps if low <= math.log10(step) + power <= high]
     return found if len(found) > 1 else _ticks(10**low, 10**high)
+
+
+def _named(ticks: Sequence[float]) -> list[tuple[float, str]]:
+    """Ticks with their numbers, all with as many digits after the point: 0.68, 0.70."""
+    names = [_number(tick) for tick in ticks]
+    if any("e" in name for name in names):
+        return list(zip(ticks, names, strict=True))
+    digits = max((len(name.partition(".")[2]) for name in names), default=0)
+    return [(tick, f"{tick:.{digits}f}") for tick in ticks]
 
 
 def _number(value: float) -> str:

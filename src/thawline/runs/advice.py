@@ -30,7 +30,7 @@ from thawline.features.feature_cache import FeatureCache
 from thawline.machine.compute import Compute, choose_compute
 from thawline.machine.memory import keep_freed_memory, peak_resident_bytes
 from thawline.models.backbone import Backbone, build_backbone
-from thawline.report.advice_json import FIGURE_NAME, FILE_NAME, advice_body
+from thawline.report.advice_json import ADVICE_FILE, FIGURE_NAME, advice_body
 from thawline.report.advice_panel import advice_panel, commands, next_steps
 from thawline.report.profile_chart import profile_chart
 from thawline.report.profile_events import add_profile
@@ -115,7 +115,7 @@ def measured_advice(settings: LookSettings, context: RunContext) -> Advice:
 
 
 def _write(advice: Advice, folder: Path, *, title: str) -> None:
-    write_atomically(folder / FILE_NAME, json.dumps(advice.body, indent=1) + "\n")
+    write_atomically(folder / ADVICE_FILE, json.dumps(advice.body, indent=1) + "\n")
     profile = advice.look.profile
     frozen = advice.recommendation.best.option.num_frozen(len(profile.stage_names))
     save_figure(profile_figure(profile, freeze_line=frozen, title=title), folder / FIGURE_NAME)

@@ -2,7 +2,13 @@
 
 from thawline.machine.processes import num_cores
 from thawline.models.digests import checksum
-from thawline.report.record_sections import DataSection, MachineSection, ModelSection, ParamsSection, StrategySection
+from thawline.report.record_sections import (
+    DataSection,
+    MachineSection,
+    ModelSection,
+    ParamsSection,
+    StrategySection,
+)
 from thawline.report.run_record import RunRecord
 from thawline.runs.parts import Parts
 

@@ -1,32 +1,27 @@
 """One process at a time works in a run's folder."""
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from thawline.errors import UserError
+from thawline.machine.file_lock import locked
 from thawline.machine.processes import is_main
 
-_LOCK = ".lock"
+_RUN_LOCK = ".lock"
 
 
 @contextlib.contextmanager
 def owned(folder: Path) -> Iterator[None]:
-    """Hold a lock on the run's folder, which the system releases even after SIGKILL.
+    """Hold a lock on the run's folder; the main process of the run holds it for the others.
 
     Raises:
-        UserError: Another process holds it.
+        UserError: Another run holds it.
     """
-    if sys.platform == "win32" or not is_main():
-        yield
-        return
-    import fcntl
 
-    path = folder / _LOCK
-    with path.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"resume={folder}: another process is working in this folder; wait, or end it") from error
-        yield  # the file stays: a lock on a file that is gone would be nobody's
+    def refuse() -> NoReturn:
+        raise UserError(f"resume={folder}: another process is working in this folder; wait, or end it")
+
+    with locked(folder / _RUN_LOCK, busy=refuse) if is_main() else contextlib.nullcontext():
+        yield

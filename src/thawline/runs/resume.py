@@ -10,7 +10,7 @@ from thawline.errors import TOLD, UserError
 from thawline.invocation import typed
 from thawline.machine.processes import is_main
 from thawline.report.record_sections import is_empty
-from thawline.report.run_record import FILE_NAME, RunRecord, load_record
+from thawline.report.run_record import RECORD_FILE, RunRecord, load_record
 from thawline.runs.composed import WHERE_KEYS, Composed
 from thawline.runs.context import RunContext
 
@@ -70,16 +70,16 @@ def run_dir(resume: str | None, fresh: str) -> str:
     if folder.suffix == ".ckpt" or folder.name == CHECKPOINT.parent.name:
         run = folder.parent.parent if folder.suffix == ".ckpt" else folder.parent
         raise UserError(f"resume={resume}: give the folder of the run, resume={run}")
-    if not (folder / FILE_NAME).is_file():
+    if not (folder / RECORD_FILE).is_file():
         raise UserError(
-            f"resume={resume}: no run lies there (no {FILE_NAME}); give the folder of a run, as its summary shows it"
+            f"resume={resume}: no run lies there (no {RECORD_FILE}); give the folder of a run, as its summary shows it"
         )
     if not (folder / CHECKPOINT).is_file():
         raise UserError(
             f"resume={resume}: the run has no {CHECKPOINT}, so there is nothing to go on from; "
             "start it anew, without resume"
         )
-    if load_record(folder / FILE_NAME).status == "completed":
+    if load_record(folder / RECORD_FILE).status == "completed":
         raise UserError(f"resume={resume}: the run is completed; start a new one, without resume")
     return str(folder)
 
@@ -118,4 +118,4 @@ def resumed(composed: Composed, context: RunContext) -> tuple[Composed, RunRecor
             f"resume={folder}: was made with {key}={was}, this command says {now}; a resumed run keeps its config: "
             "give resume alone, or start a new run"
         )
-    return saved, load_record(folder / FILE_NAME)
+    return saved, load_record(folder / RECORD_FILE)

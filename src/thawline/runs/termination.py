@@ -17,17 +17,17 @@ class Terminated(SystemExit):
         super().__init__(128 + signal.SIGTERM)  # 143, as shells report it
 
 
-def _raise(signum: int, frame: FrameType | None) -> None:
-    raise Terminated
-
-
 @contextlib.contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """Inside the block SIGTERM raises `Terminated`; outside the main thread nothing changes."""
+def ended_by_sigterm(error: type[BaseException] = Terminated) -> Iterator[None]:
+    """Inside the block SIGTERM raises `error`; outside the main thread nothing changes."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise error
+
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = signal.signal(signal.SIGTERM, _raise)
+    previous = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:

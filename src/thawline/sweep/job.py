@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thawline.errors import UserError
-from thawline.report.run_record import FILE_NAME, RunRecord, load_record
+from thawline.report.run_record import RECORD_FILE, RunRecord, load_record
 from thawline.runs.resume import CHECKPOINT
 
 OUTPUT = "output.log"  # what the job printed, in its folder
-_INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)  # exit codes
+_INTERRUPTED_CODES = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)  # exit codes
 
 
 class Status(enum.Enum):
@@ -52,7 +52,7 @@ class Job:
     def record(self) -> RunRecord | None:
         """Its run.json, if there is one that can be read."""
         try:
-            return load_record(self.folder / FILE_NAME)
+            return load_record(self.folder / RECORD_FILE)
         except UserError:
             return None
 
@@ -66,7 +66,7 @@ class Job:
         if code == 0 and record is not None and record.status == "completed":
             self.status = Status.COMPLETED
             return
-        self.status = Status.INTERRUPTED if code in _INTERRUPTED else Status.FAILED
+        self.status = Status.INTERRUPTED if code in _INTERRUPTED_CODES else Status.FAILED
         if record is None:
             record = RunRecord(run_id=self.folder.name, scenario=self.scenario, seed=self.seed)
         if record.error is None and self.status is Status.FAILED:

@@ -1,11 +1,9 @@
 """A sweep: a process for each job, what was completed before left as it is, and an exit code that tells."""
 
 import contextlib
-import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -18,10 +16,10 @@ from rich.console import Console
 from thawline.errors import TOLD, JobsFailed, UserError
 from thawline.invocation import current, typed
 from thawline.runs.config import sweep_settings
+from thawline.runs.termination import ended_by_sigterm
 from thawline.sweep.job import OUTPUT, Job, Status, command
 from thawline.sweep.job_processes import Running
-from thawline.sweep.manifest import FILE_NAME as MANIFEST
-from thawline.sweep.manifest import find_same, identity, known_folders, write_manifest
+from thawline.sweep.manifest import MANIFEST_FILE, find_same, identity, known_folders, write_manifest
 from thawline.sweep.sweep_table import SweepTable
 
 _OBJECTIVE = "val/accuracy"  # what a sweeper that searches is told of a job
@@ -74,7 +72,7 @@ def launch(
     def command_of(job: Job) -> list[str]:
         return command(job, start=current().start, output_dir=str(config.output_dir), depths=depths)
 
-    with _sigterm_like_ctrl_c(), SweepTable(jobs, console) as table:
+    with ended_by_sigterm(KeyboardInterrupt), SweepTable(jobs, console) as table:
         try:
             Running(command_of, n_jobs).run(jobs, shown=table.show)
         except KeyboardInterrupt as stop:
@@ -89,7 +87,7 @@ def launch(
 def _folder(config: DictConfig, console: Console, *, resuming: bool) -> Path:
     """Of the sweep: a new one, or with `sweep.resume=true` that of the same sweep's last call."""
     fresh = Path(str(config.hydra.sweep.dir)).absolute()
-    if not resuming or (fresh / MANIFEST).is_file():  # a search comes with one batch of jobs after another
+    if not resuming or (fresh / MANIFEST_FILE).is_file():  # a search comes with one batch of jobs after another
         return fresh
     same = find_same(fresh.parent, list(config.hydra.overrides.task))
     told = f"going on with {same}" if same else f"no sweep like this one lies in {fresh.parent}; starting it"
@@ -152,15 +150,3 @@ def _told(failed: Sequence[Job], num_jobs: int) -> str:
         f"{len(failed)} of {num_jobs} jobs did not complete: {names}; see {OUTPUT} in {failed[0].folder}; "
         "the same command with sweep.resume=true runs them again"
     )
-
-
-@contextlib.contextmanager
-def _sigterm_like_ctrl_c() -> Iterator[None]:
-    def stop(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

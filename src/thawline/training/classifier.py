@@ -15,6 +15,7 @@ from thawline.data.mixing import make_mixer
 from thawline.features.activations import Activations
 from thawline.features.readout import Readout
 from thawline.freezing.bound_plan import BoundPlan
+from thawline.machine.precision import autocast
 from thawline.models.backbone import Backbone
 from thawline.models.compiled import Compiled
 from thawline.models.depthwise import Fp32DepthwiseBackward
@@ -140,7 +141,7 @@ class TransferClassifier(L.LightningModule):
 
     def classify(self, features: Tensor) -> Tensor:
         """Features (B, D) -> logits (B, K), in fp32: of no cost, and the loss is taken of what it gives."""
-        with torch.autocast(features.device.type, enabled=False):
+        with autocast(torch.float32, features.device):
             logits: Tensor = self.head(features.float())
         return logits
 

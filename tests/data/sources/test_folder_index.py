@@ -11,6 +11,9 @@ def test_natural_order_is_total_and_stable() -> None:
     assert natural_order(["a", "A"]) == natural_order(["A", "a"])
     assert natural_order(["01", "1", "001"]) == ["001", "01", "1"]
     assert natural_order(["3 dogs", "dogs", "10 dogs"]) == ["3 dogs", "10 dogs", "dogs"]
+    assert natural_order(["1", "-10", "10", "-1"]) == ["-10", "-1", "1", "10"]
+    assert natural_order(["x-10", "x-9"]) == ["x-9", "x-10"]
+    assert natural_order(["zebra", "école", "fox"]) == ["école", "fox", "zebra"]
     assert natural_order([]) == []
 
 

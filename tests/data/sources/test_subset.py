@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from thawline.data.sources.subset import checked_subset, consecutive_splits, stratified_subset
+from thawline.data.sources.subset import (
+    checked_subset,
+    consecutive_splits,
+    largest_remainder,
+    place_in_split,
+    stratified_subset,
+)
 from thawline.errors import UserError
 
 LABELS = np.repeat([0, 1, 2], [5, 3, 2])
@@ -16,6 +22,21 @@ def test_counts_by_hand() -> None:
 def test_tie_goes_to_the_lower_class() -> None:
     labels = np.repeat([0, 1], [4, 4])
     np.testing.assert_array_equal(np.bincount(labels[stratified_subset(labels, 3, seed=0)]), [2, 1])
+
+
+def test_equal_remainders_tie_whatever_the_sizes() -> None:
+    # 4 of 40: shares 0.3, 1.3, 2.4, then 0.3, 1.3, 2.2, 0.2; in floating point 13 * 0.1 has the larger remainder.
+    np.testing.assert_array_equal(largest_remainder(np.array([3, 13, 24]), 4), [0, 1, 3])
+    np.testing.assert_array_equal(largest_remainder(np.array([3, 13, 22, 2]), 4), [1, 1, 2, 0])
+    np.testing.assert_array_equal(largest_remainder(np.array([0, 0]), 0), [0, 0])
+
+
+def test_an_image_has_one_place_in_consecutive_splits() -> None:
+    splits = consecutive_splits(num_train=3, num_val=0, num_test=2)
+    places = [place_in_split(splits, index) for index in range(5)]
+    assert places == [("train", 0), ("train", 1), ("train", 2), ("test", 0), ("test", 1)]
+    with pytest.raises(IndexError, match="image 5 of 5"):
+        place_in_split(splits, 5)
 
 
 @pytest.mark.parametrize("num_images", range(1, 11))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_DIGEST_BYTES = 16  # chosen: 128 bits, no accidental collision among any number of data sets
+DIGEST_BYTES = 16  # chosen: 128 bits, no accidental collision among any number of data sets
 
 
 def fingerprint(*parts: str | bytes | int | float | NDArray[Any]) -> str:
@@ -17,7 +17,7 @@ def fingerprint(*parts: str | bytes | int | float | NDArray[Any]) -> str:
     Returns:
         32 hexadecimal digits, the same on every machine and in every process.
     """
-    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for part in parts:
         kind, data = _encode(part)
         digest.update(f"{kind}:{len(data)}:".encode())

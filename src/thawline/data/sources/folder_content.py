@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thawline.data.decode import UnreadableImage, decode_bytes, read_bytes
+from thawline.data.sources.fingerprint import DIGEST_BYTES
 from thawline.data.sources.source import IntArray
 
 _MAX_THREADS = 8  # chosen: decoding is bound by the processor, reading from a network drive is not
 _PROGRESS_ABOVE = 500  # images; chosen: fewer are read within seconds
-_DIGEST_BYTES = 16  # chosen: 128 bits, no accidental collision
 
 
 def read_all(root: Path, paths: NDArray[np.str_]) -> tuple[NDArray[np.bytes_], dict[str, str]]:
@@ -37,7 +37,7 @@ def read_all(root: Path, paths: NDArray[np.str_]) -> tuple[NDArray[np.bytes_], d
             advance()
     reasons = {name: str(result) for name, result in zip(names, results, strict=True) if not isinstance(result, bytes)}
     digests = [result if isinstance(result, bytes) else b"" for result in results]
-    return np.array(digests, dtype=f"S{2 * _DIGEST_BYTES}"), reasons
+    return np.array(digests, dtype=f"S{2 * DIGEST_BYTES}"), reasons
 
 
 def _read(path: Path) -> bytes | UnreadableImage:
@@ -46,7 +46,7 @@ def _read(path: Path) -> bytes | UnreadableImage:
         decode_bytes(data, name=str(path))
     except UnreadableImage as error:
         return error
-    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).hexdigest().encode()
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest().encode()
 
 
 @contextmanager

@@ -163,17 +163,15 @@ def find_images(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
 
 
 def natural_order(names: Iterable[str]) -> list[str]:
-    """Sort names as people do: runs of digits by value, letters whatever their case ("2", "10", "a", "B")."""
-    names = list(names)
-    if all(re.fullmatch(r"-?\d+", name) for name in names):
-        return sorted(names, key=lambda name: (int(name), name))
-    return sorted(names, key=lambda name: (_natural_key(name), name))
+    """Sort names as people do: runs of digits by value, letters whatever their case ("2", "10", "a", "B").
 
+    A minus is a sign where every name is a whole number, and a hyphen elsewhere.
+    """
+    from natsort import natsorted, ns  # it loads slowly: only for those who read a folder
 
-def _natural_key(name: str) -> list[tuple[int, str]]:
-    # Splitting on (\d+) puts digits at every odd place.
-    pieces = re.split(r"(\d+)", name.casefold())
-    return [(int(piece), "") if place % 2 else (0, piece) for place, piece in enumerate(pieces)]
+    names = sorted(names)  # equal names such as "a" and "A" come in this order
+    whole_numbers = all(re.fullmatch(r"-?\d+", name) for name in names)
+    return natsorted(names, alg=ns.IGNORECASE | ns.SIGNED if whole_numbers else ns.IGNORECASE)
 
 
 def _visible(folder: Path) -> list[Path]:

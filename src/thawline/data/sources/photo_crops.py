@@ -21,7 +21,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from thawline.data.decode import decode
 from thawline.data.sources.fingerprint import fingerprint
 from thawline.data.sources.source import SPLITS, IntArray, Split
-from thawline.data.sources.subset import consecutive_splits
+from thawline.data.sources.subset import consecutive_splits, place_in_split
 from thawline.errors import UserError
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are outside
@@ -131,7 +131,7 @@ class PhotoCrops:
         """Return the photograph and the box of crop `index`."""
         path = self._paths[self.labels[index]]
         _, box = self._draw(index, _read(path))
-        split, position = self._position(index)
+        split, position = place_in_split(self.splits, index)
         return f"{path.name} box {box} ({split} {position}, seed {self.seed})"
 
     def fingerprint(self) -> str:
@@ -145,17 +145,11 @@ class PhotoCrops:
         return self._draw(index, _read(self._paths[self.labels[index]]))[1]
 
     def _draw(self, index: int, photo: Image.Image) -> tuple[np.random.Generator, Box]:
-        split, position = self._position(index)
+        split, position = place_in_split(self.splits, index)
         rng = np.random.default_rng([self.seed, SPLITS.index(split), position])
         areas = regions(*photo.size, photo=PHOTOS[self.labels[index]])
         longest = min(min(x1 - x0, y1 - y0) for x0, y0, x1, y1 in areas.values())
         return rng, random_box(areas[split], rng, sides=(self.scale[0] * longest, self.scale[1] * longest))
-
-    def _position(self, index: int) -> tuple[Split, int]:
-        for split, indices in self.splits.items():
-            if indices[0] <= index <= indices[-1]:
-                return split, int(index - indices[0])
-        raise IndexError(f"image {index} of {len(self.labels)}")
 
 
 def photo_path(photo: Photo) -> Path:

@@ -1,5 +1,7 @@
 """Which images of a source are used: a stratified random part, or consecutive splits of a made source."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from thawline.data.sources.source import IntArray, Split
@@ -8,9 +10,6 @@ from thawline.errors import UserError
 
 def stratified_subset(labels: IntArray, num_images: int, *, seed: int) -> IntArray:
     """Choose `num_images` images at random, each class in proportion to its frequency.
-
-    Class sizes follow the largest-remainder rule (Hamilton's method): every class gets the whole part of its exact
-    share, and the images still missing go to the largest fractional parts, the lower class first where two tie.
 
     Args:
         labels: Class index per image, (N,), int64.
@@ -24,16 +23,24 @@ def stratified_subset(labels: IntArray, num_images: int, *, seed: int) -> IntArr
     if not 1 <= num_images <= len(labels):
         raise ValueError(f"num_images={num_images}: allowed are 1 to {len(labels)}")
     rng = np.random.default_rng(seed)
-    counts = _largest_remainder(np.bincount(labels), num_images)  # (K,)
+    counts = largest_remainder(np.bincount(labels), num_images)  # (K,)
     chosen = [rng.permutation(np.flatnonzero(labels == k))[:count] for k, count in enumerate(counts)]
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
-def _largest_remainder(frequencies: IntArray, total: int) -> IntArray:
-    # Integer arithmetic throughout: a share that is exactly whole must not lose an image to rounding.
-    counts, remainders = np.divmod(frequencies * total, frequencies.sum())
-    missing = total - int(counts.sum())
-    counts[np.argsort(-remainders, kind="stable")[:missing]] += 1
+def largest_remainder(frequencies: IntArray, total: int) -> IntArray:
+    """Share `total` in proportion to `frequencies` by Hamilton's method.
+
+    Every class gets the whole part of its exact share; what is still missing goes to the largest fractional parts, the
+    lower class first where two tie. In whole numbers throughout: rounding decides nothing.
+
+    Args:
+        frequencies: Members per class, (K,), int64; `total` is at most their sum.
+    Returns:
+        (K,), int64, of sum `total`; zeros where there are no members.
+    """
+    counts, remainders = np.divmod(frequencies * total, max(1, frequencies.sum()))
+    counts[np.argsort(-remainders, kind="stable")[: total - counts.sum()]] += 1
     return counts
 
 
@@ -73,3 +80,11 @@ def consecutive_splits(*, num_train: int, num_val: int, num_test: int) -> dict[S
             splits[split] = np.arange(start, start + count, dtype=np.int64)
         start += count
     return splits
+
+
+def place_in_split(splits: Mapping[Split, IntArray], index: int) -> tuple[Split, int]:
+    """The split that holds image `index`, and its number there, from 0; for splits by `consecutive_splits`."""
+    for split, indices in splits.items():
+        if indices[0] <= index <= indices[-1]:
+            return split, int(index - indices[0])
+    raise IndexError(f"image {index} of {sum(map(len, splits.values()))}")

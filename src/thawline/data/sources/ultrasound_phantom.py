@@ -20,7 +20,7 @@ from PIL import Image
 
 from thawline.data.sources.fingerprint import fingerprint
 from thawline.data.sources.source import SPLITS, IntArray, Split
-from thawline.data.sources.subset import consecutive_splits
+from thawline.data.sources.subset import consecutive_splits, place_in_split
 from thawline.data.sources.ultrasound_speckle import (
     FloatArray,
     complex_gaussian,
@@ -98,26 +98,20 @@ class UltrasoundPhantom:
 
     def load(self, index: int) -> Image.Image:
         """Return image `index`, mode RGB, `size` x `size`."""
-        split, position = self._position(index)
+        split, position = place_in_split(self.splits, index)
         rng = np.random.default_rng([self.seed, SPLITS.index(split), position])
         grey = scan(CLASS_NAMES[self.labels[index]], rng, size=self.size)
         return Image.fromarray(grey).convert("RGB")
 
     def describe(self, index: int) -> str:
         """Return the rule and the numbers that make image `index`."""
-        split, position = self._position(index)
+        split, position = place_in_split(self.splits, index)
         return f"{self.name} {CLASS_NAMES[self.labels[index]]} ({split} {position}, seed {self.seed})"
 
     def fingerprint(self) -> str:
         """Return a digest of the rule and its parameters."""
         counts = [len(self.splits.get(split, ())) for split in SPLITS]
         return fingerprint(self.name, RULE_VERSION, self.seed, self.size, *counts)
-
-    def _position(self, index: int) -> tuple[Split, int]:
-        for split, indices in self.splits.items():
-            if indices[0] <= index <= indices[-1]:
-                return split, int(index - indices[0])
-        raise IndexError(f"image {index} of {len(self.labels)}")
 
 
 @dataclass(frozen=True)

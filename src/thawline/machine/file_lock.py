@@ -1,0 +1,31 @@
+"""A lock on a file, released by the system even after SIGKILL."""
+
+import contextlib
+import errno
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)  # flock(2), NFS, Lustre
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, busy: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock on the file `path`; a file system without locks goes without one.
+
+    Args:
+        busy: Called where another process holds the lock. Unless it raises, that process is waited for.
+    """
+    lock = FileLock(path, fallback_to_soft=False)  # the soft lock is a file that outlives a killed process
+    with contextlib.ExitStack() as held:
+        try:
+            try:
+                held.enter_context(lock.acquire(timeout=0))
+            except Timeout:
+                busy()
+                held.enter_context(lock.acquire())
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        yield
