@@ -32,6 +32,7 @@ def test_factor(schedule: str, step: int, expected: float) -> None:
     ("schedule", "step", "total_steps", "warmup_fraction", "expected"),
     [
         ("cosine", 1, 1, 0.0, 0.0),
+        ("one_cycle", 1, 10, 0.3, 0.52),  # halfway up from 1/25
         ("one_cycle", 0, 10, 0.1, 1.0),  # a rise of one step, at its top at once
         ("one_cycle", 1, 2, 0.5, 4e-6),  # and a fall of one step
     ],
