@@ -183,6 +183,9 @@ def test_several_processes_get_a_new_gradient_reducer_around_the_bare_module(mon
     trainer: Any = SimpleNamespace(strategy=strategy)
     wrap_for_gradients(trainer)
     assert made == [module]
+    strategy.model = module  # nothing is wrapped yet: the fit has not begun
+    wrap_for_gradients(trainer)
+    assert len(made) == 1
 
 
 def test_only_our_own_module_is_taken_for_a_classifier() -> None:

@@ -42,6 +42,7 @@ def test_gradual_unfreezing_thaws_one_stage_every_n_epochs_from_the_top() -> Non
     assert stages(made, 8) == [set(), {4}, {4}, {4, 3}, {4, 3}, {4, 3, 2}, {4, 3, 2}, {4, 3, 2}]
     assert made.changes == (1, 3, 5)
     assert made.ever_training() == {2, 3, 4}
+    assert all(phase.head for phase in made.phases)
 
 
 def test_gradual_unfreezing_from_the_first_epoch_has_no_phase_of_the_head_alone() -> None:
