@@ -1,13 +1,19 @@
 """The freeze plan in a real fit: what it freezes stays, what it thaws moves, and unsafe company is refused."""
 
+import logging
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
 import pytest
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, StochasticWeightAveraging
+from lightning.pytorch.strategies import DDPStrategy
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
+from thawline.callbacks.freeze import FreezeCallback, classifier
 from thawline.callbacks.refusals import refuse_unsafe
 from thawline.errors import UserError
 from thawline.freezing.bound_plan import bind
@@ -15,6 +21,9 @@ from thawline.models.backbone import Backbone
 from thawline.models.heads import LinearHead
 from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.strategy_settings import StrategySettings
+from thawline.training import applied_plan
+from thawline.training.applied_plan import wrap_for_gradients
+from thawline.training.classifier import TransferClassifier
 
 Fit = Callable[..., Any]
 
@@ -138,3 +147,53 @@ def test_a_resting_head_is_in_eval_mode_during_the_fit(fit: Fit) -> None:
     phases = [{"from_epoch": 0, "stages": ["head"]}, {"from_epoch": 1, "stages": [-1]}]
     fit(modes, epochs=3, phases=phases)
     assert modes.training == [True] * 3 + [False] * 6
+
+
+def test_a_change_is_told_logged_and_wrapped_for_gradients_once(
+    tiny_backbone: Backbone, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = LinearHead(tiny_backbone.num_features, 2)  # 194 parameters of 372,882
+    bound = bind(StrategySettings("test", unfreeze_depth=2, thaw_after=1, thaw_every=1), tiny_backbone, head)
+    wrapped: list[Any] = []
+    logged: list[tuple[str, float, dict[str, Any]]] = []
+    monkeypatch.setattr(applied_plan, "wrap_for_gradients", wrapped.append)
+    module: Any = SimpleNamespace(log=lambda key, value, **how: logged.append((key, value, how)))
+    bound.apply(0)  # as a run does before the model is wrapped
+    callback = FreezeCallback.bound_to(bound)
+    trainers: list[Any] = [SimpleNamespace(current_epoch=epoch) for epoch in range(4)]
+    with caplog.at_level(logging.INFO):
+        callback.on_fit_start(trainers[0], module)
+        assert not any(p.requires_grad for p in tiny_backbone.parameters())
+        for trainer in trainers:
+            callback.on_train_epoch_start(trainer, module)
+    assert wrapped == trainers[1:3]
+    assert caplog.messages == [
+        "Epoch 2: head, layer4 train. Trainable: 268,034 / 372,882 (71.88%)",
+        "Epoch 3: head, layer4, layer3 train. Trainable: 310,466 / 372,882 (83.26%)",
+    ]
+    counts = {"freeze/trainable_params": [194, 268_034, 310_466, 310_466], "freeze/unfreeze_depth": [0, 1, 2, 2]}
+    for key, values in counts.items():
+        assert [value for name, value, _ in logged if name == key] == values
+    assert all(how == {"sync_dist": True} for _, _, how in logged)
+
+
+def test_several_processes_get_a_new_gradient_reducer_around_the_bare_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy, module, made = DDPStrategy(), L.LightningModule(), list[Any]()
+    reducer = DistributedDataParallel.__new__(DistributedDataParallel)  # a real one needs other processes
+    nn.Module.__init__(reducer)
+    strategy._lightning_module = module
+    strategy.model = reducer
+    monkeypatch.setattr(strategy, "configure_ddp", lambda: made.append(strategy.model))
+    trainer: Any = SimpleNamespace(strategy=strategy)
+    wrap_for_gradients(trainer)
+    assert made == [module]
+    strategy.model = module  # nothing is wrapped yet: the fit has not begun
+    wrap_for_gradients(trainer)
+    assert len(made) == 1
+
+
+def test_only_our_own_module_is_taken_for_a_classifier() -> None:
+    module = TransferClassifier.__new__(TransferClassifier)
+    assert classifier(module) is module
+    with pytest.raises(AssertionError):
+        classifier(L.LightningModule())

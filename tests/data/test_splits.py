@@ -86,3 +86,7 @@ def test_a_class_with_three_images_has_one_in_each_split() -> None:
 def test_stratified_counts_by_hand() -> None:
     counts = stratified_counts(np.array([10, 5, 0, 1]), 4, leave=1)  # exact shares 2.5, 1.25, 0, 0.25
     assert counts.tolist() == [3, 1, 0, 1]
+
+
+def test_stratified_counts_keep_what_a_class_must_keep() -> None:
+    assert stratified_counts(np.array([3, 6, 1]), 10, leave=2).tolist() == [1, 4, 1]  # at least 1 goes, all the same

@@ -9,7 +9,7 @@ from torch import nn
 
 from thawline.errors import UserError
 from thawline.freezing.bound_plan import BoundPlan, bind
-from thawline.freezing.status import counted_line, status
+from thawline.freezing.status import StageStatus, counted_line, status
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.digests import differing, digests
 from thawline.models.heads import LinearHead
@@ -36,6 +36,16 @@ def test_status_counts_by_hand() -> None:
     assert (rows["conv1"].num_trainable, rows["conv1"].mode) == (0, "frozen")
     assert rows["layer4"].num_trainable == rows["layer4"].num_params
     assert (rows["head"].num_params, rows["head"].mode) == (512 * 2 + 2, "train")
+
+
+def test_parameters_that_no_stage_reads_have_a_row_of_their_own_and_never_train(tiny_backbone: Backbone) -> None:
+    tiny_backbone.model.register_parameter("spare", nn.Parameter(torch.zeros(3)))
+    bound = bound_to(tiny_backbone, unfreeze_depth="all")
+    bound.apply(0)
+    rows = status(tiny_backbone, bound.head)
+    assert [row.name for row in rows[-3:]] == ["layer4", "unused", "head"]
+    assert rows[-2] == StageStatus("unused", 3, 0, "frozen")
+    assert "backbone.model.spare" not in bound.ever_trainable()
 
 
 def _train_steps(bound: BoundPlan, *, steps: int, optimizer: torch.optim.Optimizer) -> None:
@@ -128,6 +138,14 @@ def test_norm_tuning_trains_the_affine_parameters_only(tiny_backbone: Backbone) 
     assert "backbone.model.layer4.0.conv1.weight" in bound.never_training()
 
 
+def test_a_block_with_norm_in_its_name_does_not_count_with_all_that_is_in_it(tiny_backbone: Backbone) -> None:
+    block = tiny_backbone.model.layer4[0]
+    block.__class__ = type("PreNormBlock", (type(block),), {})
+    names = bound_to(tiny_backbone, unfreeze_depth="all", parameters="norm").trainable(0)
+    assert "backbone.model.layer4.0.bn1.weight" in names
+    assert "backbone.model.layer4.0.conv1.weight" not in names
+
+
 @pytest.mark.parametrize(
     ("model", "count"),
     [("vit_tiny_patch16_224", 12 * 6 + 2), ("resnet18", 20)],  # per block: two norms, qkv, proj, fc1, fc2
@@ -157,6 +175,14 @@ def test_frozen_parameters_have_no_gradient_tensor(tiny_backbone: Backbone) -> N
     bound_to(tiny_backbone, unfreeze_depth=1).apply(0)
     grads = {name: p.grad for name, p in tiny_backbone.model.named_parameters()}
     assert all((grad is not None) == name.startswith("layer4") for name, grad in grads.items())
+
+
+def test_a_run_that_ends_before_a_thaw_never_trains_what_would_thaw(tiny_backbone: Backbone) -> None:
+    bound = bound_to(tiny_backbone, unfreeze_depth=1, thaw_after=2)
+    assert "backbone.model.layer4.0.conv1.weight" in bound.ever_trainable()
+    assert list(bound.until(2).ever_trainable()) == ["head.weight", "head.bias"]
+    assert "backbone.model.layer4.0.bn1.running_mean" in bound.until(2).never_training()
+    assert len(bound.plan.phases) == 2  # the whole plan stays as it was
 
 
 def test_a_phase_in_which_nothing_trains_is_refused(tiny_backbone: Backbone) -> None:

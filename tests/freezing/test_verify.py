@@ -52,6 +52,12 @@ def change(checkpoint: Path, name: str) -> None:
     torch.save(body, checkpoint)
 
 
+def leave_out(checkpoint: Path, name: str) -> None:
+    body = torch.load(checkpoint, weights_only=True)
+    del body["state_dict"][name]
+    torch.save(body, checkpoint)
+
+
 def test_a_certificate_holds_until_a_bit_of_a_checkpoint_changes(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,6 +92,7 @@ def test_a_trained_stage_must_be_what_was_certified(
         (lambda run: (run / "freeze.json").write_text("{}"), "not a freeze certificate of schema 1"),
         (lambda run: (run / "freeze.json").write_text('{"schema": 1}'), "an incomplete certificate ('model')"),
         (lambda run: (run / "checkpoints" / "last.ckpt").write_text("x"), "last.ckpt: not a readable checkpoint"),
+        (lambda run: leave_out(run / "checkpoints" / "best.ckpt", "head.bias"), "best.ckpt hold different tensors"),
     ],
 )
 def test_what_cannot_be_checked_is_told_in_one_line(

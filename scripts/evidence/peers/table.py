@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from thawline.markdown import markdown_table
+
 QUESTIONS = {
     "frozen_batchnorm": "Frozen BatchNorm stands still: statistics unchanged, same output as in eval mode",
     "frozen_weights": "Frozen weights unchanged under weight decay and momentum, also when frozen again",

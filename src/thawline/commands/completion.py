@@ -6,14 +6,14 @@ import sys
 from thawline.commands.command_list import COMMANDS, shown_name
 from thawline.invocation import TRAIN
 
-OPTIONS = ("-sc", "--shell-completion")  # Hydra's
+COMMAND_OPTIONS = ("-sc", "--shell-completion")  # Hydra's
 _WITH_CONFIG = (TRAIN, "advise")  # the commands that Hydra can complete
 _LINE = "COMP_LINE"  # what stands on the command line; the shell sets it
 
 
 def completing() -> bool:
     """Whether a shell asks what could come next."""
-    return sys.argv[1:2] != [] and sys.argv[1] in OPTIONS and _LINE in os.environ
+    return sys.argv[1:2] != [] and sys.argv[1] in COMMAND_OPTIONS and _LINE in os.environ
 
 
 def command_to_complete() -> str | None:
