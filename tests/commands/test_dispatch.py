@@ -1,5 +1,6 @@
 """`thawline [COMMAND] ...` in this process: which command runs, what is said to a mistyped one, tab completion."""
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,16 @@ def test_a_command_has_its_own_config_and_help(thawline: Thawline, capsys: pytes
     for words in ("advise", "compare", "cache", "verify-freeze", "verify_freeze"):
         assert thawline(words, "--help") == 0
         assert f"thawline {words.replace('_', '-')} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"cache"}))  # which reads stored tensors
+def test_a_command_is_ready_for_its_help_without_torch(command: str) -> None:
+    """Torch and Lightning take seconds to import; so do they before every job of a sweep."""
+    code = f"import sys, thawline.commands.{command}, thawline.sweep.launch; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    loaded = set(done.stdout.split())
+    heavy = {"torch", "lightning", "timm", "matplotlib"}
+    assert not heavy & loaded
 
 
 def test_every_command_has_a_file_and_every_file_of_a_command_is_listed() -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import lightning as L
@@ -12,28 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from thawline.machine.energy import EnergyMeter
 from thawline.machine.memory import peak_resident_bytes, start_counting_peak
+from thawline.machine.run_cost import Cost
 from thawline.models.flops import flop_formulas
 from thawline.models.saved_bytes import count_saved_bytes
-
-
-@dataclass
-class Cost:
-    """Cost of one run. FLOPs count a multiply-add as 2; bytes are bytes; seconds are wall-clock."""
-
-    wall_s: float = 0.0  # whole run: the four below, and the last checks
-    setup_s: float = 0.0  # model, data, status
-    cache_s: float = 0.0  # output of frozen stages, computed once
-    fit_s: float = 0.0  # training and validation
-    test_s: float = 0.0  # choosing the best weights, and their test
-    images_per_s: float = 0.0  # training images per second of training time, validation left out
-    optimizer_state_bytes: int = 0
-    saved_activation_bytes: int = 0  # kept for the backward pass of one training step
-    peak_memory_bytes: int = 0  # of the device on a GPU, of the process on a CPU
-    train_flops: int = 0  # forward and backward of all training steps
-    forward_flops: float = 0.0  # of one training image, in the last phase of the freeze plan; stored stages cost none
-    backward_flops: float = 0.0  # of the same image
-    energy_j: float | None = None  # joules of the whole run, where the hardware counts them
-    price: float | None = None  # of `wall_s` at `cost.per_hour`
 
 
 def optimizer_state_bytes(optimizer: torch.optim.Optimizer) -> int:

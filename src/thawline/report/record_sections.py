@@ -3,7 +3,7 @@
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
-from thawline.callbacks.cost import Cost
+from thawline.machine.run_cost import Cost
 
 _T = TypeVar("_T")
 _OPTIONAL = {"optional": True}  # the key is left out where the value is None

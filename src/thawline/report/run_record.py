@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from thawline.atomic import write_atomically
-from thawline.callbacks.cost import Cost
 from thawline.errors import UserError
+from thawline.machine.run_cost import Cost
 from thawline.report.record_sections import (
     SECTIONS,
     AdviceSection,
