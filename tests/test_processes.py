@@ -16,7 +16,7 @@ from thawline.runs.lock import owned
 _HOLD = """
 import sys, time
 from pathlib import Path
-from thawline.processes import owned
+from thawline.runs.lock import owned
 
 with owned(Path(sys.argv[1])):
     print("held", flush=True)

@@ -11,7 +11,7 @@ from thawline.machine.memory import peak_resident_bytes, start_counting_peak
 # Allocates and frees 64 MB many times and prints the page faults that took; 64 MB are 16,384 pages.
 PROGRAM = """
 import resource, torch
-from thawline.memory import keep_freed_memory
+from thawline.machine.memory import keep_freed_memory
 {call}
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

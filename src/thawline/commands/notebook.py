@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -58,7 +59,8 @@ def train(overrides: Sequence[str] = ()) -> RunRecord:
 @contextlib.contextmanager
 def _hydra_for(overrides: list[str]) -> Iterator[tuple[DictConfig, RunContext]]:
     """Compose the config, make the run's folder and log to it; afterwards Hydra and logging are as they were."""
-    outer, root = GlobalHydra.instance().hydra, logging.getLogger()
+    outer, config, root = GlobalHydra.instance().hydra, HydraConfig.instance(), logging.getLogger()
+    before = config.cfg  # which composing sets
     handlers, level = root.handlers[:], root.level
     GlobalHydra.instance().clear()
     try:
@@ -80,7 +82,7 @@ def _hydra_for(overrides: list[str]) -> Iterator[tuple[DictConfig, RunContext]]:
             if handler not in handlers:
                 handler.close()
         root.handlers, root.level = handlers, level
-        GlobalHydra.instance().hydra = outer
+        GlobalHydra.instance().hydra, config.cfg = outer, before
 
 
 def _log_to(root: logging.Logger, path: Path, *, formats: DictConfig) -> None:

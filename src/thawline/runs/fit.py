@@ -17,6 +17,7 @@ from thawline.callbacks.tensorboard import EventFileLogger
 from thawline.errors import UserError
 from thawline.freezing.certificate import certificate, write_certificate
 from thawline.machine.processes import is_main
+from thawline.machine.sigterm import Terminated
 from thawline.models.digests import digests
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.report.record_sections import ClassesSection, FreezeSection
@@ -25,7 +26,6 @@ from thawline.runs.finals import log_end
 from thawline.runs.make import make
 from thawline.runs.parts import Parts
 from thawline.runs.resume import Boundary
-from thawline.runs.termination import Terminated
 from thawline.runs.tested_weights import choose
 from thawline.runs.watchers import Watchers, all_callbacks, make_watchers
 

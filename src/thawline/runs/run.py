@@ -14,6 +14,7 @@ from thawline.errors import UserError
 from thawline.machine.compute import choose_compute
 from thawline.machine.energy import EnergyMeter, counters_of
 from thawline.machine.processes import is_main, only_main_talks
+from thawline.machine.sigterm import ended_by_sigterm
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.report.record_sections import StrategySection
 from thawline.report.run_record import RunRecord, recorded
@@ -29,7 +30,6 @@ from thawline.runs.fit import fit_and_test
 from thawline.runs.lock import owned
 from thawline.runs.quiet import quiet
 from thawline.runs.resume import CHECKPOINT, CONFIG_NAME, Boundary, resumed, told_how_to_go_on
-from thawline.runs.termination import ended_by_sigterm
 
 # Of the config's leaves, those in which runs of one group may differ: they change no result, or are the seed.
 _NOT_COMPARED = ("seed", "data.num_workers", "advise.max_images", "budget.minutes", "budget.memory_gb", "cost.per_hour")

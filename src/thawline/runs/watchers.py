@@ -9,6 +9,7 @@ from thawline.callbacks.averaging import AverageWeights
 from thawline.callbacks.best_and_last import BestCheckpoint, LastCheckpoint
 from thawline.callbacks.cost import CostCallback
 from thawline.callbacks.curves import CurvesCallback
+from thawline.callbacks.end_by_sigterm import EndBySigterm
 from thawline.callbacks.freeze import FreezeCallback
 from thawline.callbacks.guard import FreezeGuard
 from thawline.callbacks.mistakes import MistakesCallback
@@ -20,7 +21,6 @@ from thawline.freezing.status_table import plan_markdown, status_markdown
 from thawline.report.advice_json import FIGURE_NAME
 from thawline.runs.make import make
 from thawline.runs.parts import Parts
-from thawline.runs.termination import EndBySigterm
 
 
 @dataclass

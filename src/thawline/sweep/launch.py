@@ -15,8 +15,8 @@ from rich.console import Console
 
 from thawline.errors import TOLD, JobsFailed, UserError
 from thawline.invocation import current, typed
+from thawline.machine.sigterm import ended_by_sigterm
 from thawline.runs.config import sweep_settings
-from thawline.runs.termination import ended_by_sigterm
 from thawline.sweep.job import OUTPUT, Job, Status, command
 from thawline.sweep.job_processes import Running
 from thawline.sweep.manifest import MANIFEST_FILE, find_same, identity, known_folders, write_manifest

@@ -1,0 +1,31 @@
+"""SIGTERM ends a run in order: its record says `interrupted`, its exit code is 143, its checkpoint is an epoch's."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+
+class Terminated(SystemExit):
+    """Raised in the main thread where SIGTERM arrives."""
+
+    def __init__(self) -> None:
+        super().__init__(128 + signal.SIGTERM)  # 143, as shells report it
+
+
+@contextlib.contextmanager
+def ended_by_sigterm(error: type[BaseException] = Terminated) -> Iterator[None]:
+    """Inside the block SIGTERM raises `error`; outside the main thread nothing changes."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise error
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
