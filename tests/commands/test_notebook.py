@@ -31,14 +31,14 @@ def test_it_runs_twice_and_leaves_nothing_behind(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["ipykernel_launcher", "-f", "kernel.json"])
     monkeypatch.chdir(tmp_path)
-    handlers = logging.getLogger().handlers[:]
+    handlers, config = logging.getLogger().handlers[:], HydraConfig.instance().cfg
     records = [train([*overrides, f"seed={seed}"]) for seed in (1, 2)]
     assert [(record.status, record.seed) for record in records] == [("completed", 1), ("completed", 2)]
     folders = sorted((tmp_path / "out=1" / "small_different").iterdir())
     assert [load_record(folder / "run.json").run_id for folder in folders] == [record.run_id for record in records]
     assert "images" in (folders[0] / "train.log").read_text(encoding="utf-8")
     assert not GlobalHydra.instance().is_initialized()
-    assert HydraConfig.instance().cfg is None
+    assert HydraConfig.instance().cfg is config
     assert logging.getLogger().handlers == handlers
 
 
