@@ -28,7 +28,8 @@ def record(**changes: object) -> RunRecord:
         run_id="r", scenario="small_different", seed=0, status="completed",
         data={"name": "cells", "num_train": 1560, "num_val": 120, "num_test": 120, "num_classes": 4},
         model={"name": "resnet18", "weights": "none", "head": "linear", "num_stages": 5},
-        strategy={"name": "feature_extraction", "unfreeze_depth": 0, "phases": [{"from_epoch": 0, "stages": ["head"]}]},
+        strategy={"name": "feature_extraction", "unfreeze_depth": 0, "phases": [{"from_epoch": 0, "stages": ["head"]}],
+                  "tested_weights": "last", "tested_why": "schedule cosine falls to zero"},
         params={"trainable": 5130, "total": 14_666},
         best_epoch=3,
         metrics={"val/accuracy": 0.75, "test/accuracy": 0.5, "test/balanced_accuracy": 0.25, "test/loss": 1.5},
@@ -53,7 +54,7 @@ def record(**changes: object) -> RunRecord:
         "61 s in all, 59 s fit, 80 images/s",
         "peak 2.5 GB, optimizer state 41.0 kB, saved activations 999 B",
         "3 TFLOP of training",
-        "accuracy 0.7500 (best checkpoint, epoch 3)",
+        "accuracy 0.7500 (last weights, epoch 3; schedule cosine falls to zero)",
     ],
 )
 def test_summary_says(says: str) -> None:

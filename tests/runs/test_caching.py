@@ -102,7 +102,10 @@ def test_every_store_is_used_again_by_another_seed(run_cli: Run, image_folder: P
     ("arguments", "says"),
     [
         (("cache.enabled=false",), "Cache: not used, cache.enabled=false."),
-        ((), "Cache: not used, images look different in every epoch; store N views of each with cache.views=N"),
+        (
+            ("data.augment.enabled=true",),
+            "Cache: not used, images look different in every epoch; store N views of each with cache.views=N",
+        ),
         (("strategy.unfreeze_depth=all",), "Cache: not used, the first stage trains"),
         (("regularize=mixup", "data.augment=none"), "mixup and cutmix mix the images before the frozen stages."),
         (("cache.max_gb=0", "data.augment=none"), "GB would be needed, cache.max_gb is 0."),

@@ -54,7 +54,7 @@ def test_a_run_leaves_record_config_log_checkpoints_and_one_event_file(
     assert len(fingerprint) >= 32
     assert record["strategy"] == {
         "name": "feature_extraction", "unfreeze_depth": 0, "parameters": "all", "batchnorm": "train",
-        "planned_phases": 1,
+        "planned_phases": 1, "tested_weights": "last", "tested_why": "schedule cosine falls to zero",
         "phases": [{"from_epoch": 0, "stages": ["head"]}],
     }  # fmt: skip
     assert record["params"] == {"trainable": 2562, "total": LITE0_PARAMS + 2562}
@@ -133,17 +133,28 @@ def test_a_second_run_equals_the_first_bit_by_bit(
     assert any(not torch.equal(value, states[1][key]) for key, value in states[0].items())
 
 
-def test_last_checkpoint_is_the_end_and_best_the_first_of_equals(
-    run_cli: Run, image_folder: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("more", "tested", "rule"),
+    [
+        ((), 6, "last weights, epoch 3; schedule cosine falls to zero"),
+        (("tested_weights=val_accuracy",), 2, "best by validation accuracy, epoch 1"),
+        (("tested_weights=val_loss",), 2, "best by validation loss, epoch 1"),
+        (("optim.schedule=constant",), 2, "best by validation accuracy, epoch 1; schedule constant does not fall to"),
+    ],
+    ids=["auto", "val_accuracy", "val_loss", "constant_rate"],
+)
+def test_best_checkpoint_holds_the_weights_that_are_tested(
+    run_cli: Run, image_folder: Path, tmp_path: Path, more: tuple[str, ...], tested: int, rule: str
 ) -> None:
     arguments = ("optim.lr=0", "optim.backbone_lr=0", "trainer.max_epochs=3", "data.batch_size=8", "data.num_workers=0")
-    run_cli("data=folder", f"data.root={image_folder}", *BACKBONE, "model.image_size=32", *arguments)
+    result = run_cli("data=folder", f"data.root={image_folder}", *BACKBONE, "model.image_size=32", *arguments, *more)
     (folder,) = (tmp_path / "out" / "small_different").iterdir()
     steps = {
         name: torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)["global_step"]
         for name in ("best", "last")
     }
-    assert steps == {"best": 2, "last": 6}  # 2 steps an epoch; nothing improves at a learning rate of 0
+    assert steps == {"best": tested, "last": 6}  # 2 steps an epoch; at a rate of 0 the first of equals is the best
+    assert rule in " ".join(result.out.replace("│", " ").split())
 
 
 def test_the_end_of_a_bounded_run_is_validated(run_cli: Run, image_folder: Path, tmp_path: Path) -> None:

@@ -97,3 +97,28 @@ def test_every_regulariser_runs_and_leaves_frozen_stages_alone(
 
 def test_randaugment_runs(run_cli: Run, image_folder: Path) -> None:
     assert run_cli("data=folder", f"data.root={image_folder}", *TINY, "data.augment.rand_ops=2").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "views"),
+    [
+        (("strategy=feature_extraction",), 1),
+        (("strategy=partial_fine_tune",), 1),
+        (("strategy=full_fine_tune",), 0),  # random ones, and nothing can be stored
+        (("strategy=gradual_unfreezing", "trainer.max_epochs=2"), 1),  # ends before every stage has thawed
+        (("strategy=feature_extraction", "cache.views=3", "trainer.max_epochs=4"), 3),
+        (("strategy=feature_extraction", "data.augment.enabled=true"), 0),
+    ],
+)
+def test_where_stages_stay_frozen_one_view_of_each_image_is_stored(
+    run_cli: Run, image_folder: Path, tmp_path: Path, arguments: tuple[str, ...], views: int
+) -> None:
+    assert run_cli("data=folder", f"data.root={image_folder}", *TINY, *arguments).code == 0
+    (path,) = (tmp_path / "out").rglob("run.json")
+    assert json.loads(path.read_text())["cache"]["views"] == views
+
+
+def test_a_random_view_that_is_asked_for_in_vain_is_told(run_cli: Run, image_folder: Path) -> None:
+    result = run_cli("data=folder", f"data.root={image_folder}", *TINY, "data.augment.vflip=true")
+    assert "data.augment.vflip=true has no effect: stages stay frozen" in result.out
+    assert "set data.augment.enabled=true" in result.out

@@ -52,8 +52,9 @@ def test_a_run_goes_through_the_penalties_and_tests_the_one_chosen(
     losses = logged["train/loss"]
     assert len(losses) == 3  # one step an epoch, at the solution
     assert losses == sorted(losses, reverse=True)
-    accuracies = logged["val/accuracy"][:3]
-    assert record["best_epoch"] == accuracies.index(max(accuracies)) + 1  # of equals, the strongest penalty
+    scores = [(accuracy, -loss) for accuracy, loss in zip(logged["val/accuracy"][:3], logged["val/loss"], strict=False)]
+    assert record["best_epoch"] == scores.index(max(scores)) + 1  # of equally accurate ones, the lower loss
+    assert record["strategy"]["tested_weights"] == "val_accuracy"
     assert not [tag for tag in logged if tag.startswith("lr/")]
 
 
@@ -96,7 +97,7 @@ def test_the_hyperparameters_say_that_there_is_no_rate(run_cli: Run, image_folde
         (("strategy=surgical", "strategy.stages=[1]"), "strategy.stages=[1]: optim=lbfgs fits the head alone"),
         (("strategy.phases=[{from_epoch: 0, stages: [head]}]",), "use strategy=feature_extraction, or optim=adamw"),
         (("cache.enabled=false",), "stored features, and cache.enabled=false; use cache.enabled=auto"),
-        (("data.augment.hflip=true", "data.augment.min_scale=1"), "with cache.views=N, or data.augment=none"),
+        (("data.augment.enabled=true",), "with cache.views=N, or data.augment.enabled=false"),
         (("cache.max_gb=0", "data.augment=none"), "cache.max_gb is 0; raise cache.max_gb, or use optim=adamw"),
         (("cache.max_gb=0", "cache.enabled=true", "data.augment=none"), "raise cache.max_gb, or use optim=adamw"),
         (("regularize.ema_decay=0.9",), "regularize.ema_decay=0.9: has no effect beside optim=lbfgs"),

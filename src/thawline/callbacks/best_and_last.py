@@ -1,52 +1,93 @@
-"""The two checkpoints of a run: best by validation accuracy, and last, from which a run goes on."""
+"""The two checkpoints of a run: the weights that are tested, and the last ones, from which a run goes on."""
 
+import math
 import os
 import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
 
 MONITOR = "val/accuracy"
+VAL_LOSS = "val/loss"
 LAST = "last.ckpt"
 
 
-class BestCheckpoint(ModelCheckpoint):
-    """Keeps `best.ckpt`, and knows whether the end of the training was validated.
+@dataclass(frozen=True)
+class Scores:
+    """Of some weights on the validation images."""
 
+    accuracy: float
+    loss: float
+
+    @classmethod
+    def of(cls, metrics: Mapping[str, Any]) -> "Scores":
+        loss = float(metrics[VAL_LOSS])
+        return cls(float(metrics[MONITOR]), loss if math.isfinite(loss) else math.inf)
+
+    def beats(self, other: "Scores", *, by_loss: bool) -> bool:
+        """By accuracy, of equals by loss; or by loss, of equals by accuracy."""
+        here, there = (self.accuracy, -self.loss), (other.accuracy, -other.loss)
+        return here[::-1] > there[::-1] if by_loss else here > there
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps `best.ckpt`: while training the weights that validate best, in the end those that are tested.
+
+    Args:
+        by_loss: Whether the validation loss says which is best, not the accuracy; the other one breaks ties.
     Attributes:
+        best_scores, latest: Scores of the best weights, and of the latest validation; None before the first.
         validated_step: Optimizer step of the latest validation.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, by_loss: bool = False) -> None:
         super().__init__(dirpath=folder, filename="best", monitor=MONITOR, mode="max", enable_version_counter=False)
         self.folder = folder
+        self.by_loss = by_loss
+        self.best_scores: Scores | None = None
+        self.latest: Scores | None = None
         self.validated_step = -1
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.validated_step = trainer.global_step
+        if trainer.state.fn == TrainerFn.FITTING:
+            self.latest = Scores.of(trainer.callback_metrics)
         super().on_validation_end(trainer, pl_module)
+
+    def check_monitor_top_k(self, trainer: L.Trainer, current: Tensor | None = None) -> bool:
+        """Whether the latest weights are the best so far."""
+        assert self.latest is not None
+        better = self.best_scores is None or self.latest.beats(self.best_scores, by_loss=self.by_loss)
+        if better:
+            self.best_scores = self.latest
+        return better
 
     @property
     def best(self) -> Path:
         return self.folder / "best.ckpt"
 
-    def consider(self, checkpoint: Path, score: float) -> None:
-        """Make `checkpoint` the best where its validation accuracy is higher, or where there is no best."""
-        if self.best_model_score is None or score > float(self.best_model_score):
-            self.replace_best(checkpoint, score)
+    def consider(self, checkpoint: Path, scores: Scores) -> None:
+        """Make `checkpoint` the best where it validates better, or where there is no best."""
+        if self.best_scores is None or scores.beats(self.best_scores, by_loss=self.by_loss):
+            self.replace_best(checkpoint, scores)
 
-    def replace_best(self, checkpoint: Path, score: float) -> None:
+    def replace_best(self, checkpoint: Path, scores: Scores) -> None:
         """Make a copy of `checkpoint` the best; a reader sees the old file or the new one."""
         part = self.best.with_suffix(".part")
         shutil.copyfile(checkpoint, part)
         os.replace(part, self.best)
-        self.best_model_score = torch.tensor(score)
+        self.best_model_score, self.best_scores = torch.tensor(scores.accuracy), scores
 
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "validated_step": self.validated_step}
+        scores = {name: asdict(s) for name in ("best_scores", "latest") if (s := getattr(self, name)) is not None}
+        return {**super().state_dict(), "validated_step": self.validated_step, "scores": scores}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Lightning forgets the best where the folder has another name now; a run may have been moved."""
@@ -55,6 +96,8 @@ class BestCheckpoint(ModelCheckpoint):
         known = dict.fromkeys([best][: len(state_dict["best_k_models"])], state_dict["best_model_score"])
         super().load_state_dict({**state_dict, **moved, "best_k_models": known, "dirpath": here})
         self.validated_step = state_dict["validated_step"]
+        for name, scores in state_dict.get("scores", {}).items():
+            setattr(self, name, Scores(**scores))
 
 
 class LastCheckpoint(L.Callback):

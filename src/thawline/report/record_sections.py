@@ -47,6 +47,8 @@ class StrategySection:
     feature_grid: int | None = field(default=None, metadata=_OPTIONAL)
     wise_ft: float | None = field(default=None, metadata=_OPTIONAL)  # share of the tuned weights in those tested
     penalty: float | None = field(default=None, metadata=_OPTIONAL)  # of the head that was solved for
+    tested_weights: str | None = field(default=None, metadata=_OPTIONAL)  # last, val_accuracy or val_loss
+    tested_why: str | None = field(default=None, metadata=_OPTIONAL)
 
 
 @dataclass

@@ -53,7 +53,7 @@ def _rows(record: RunRecord) -> list[tuple[str, str]]:
         *_solved(record),
         ("frozen", _frozen(record)),
         ("cache", _cache(record)),
-        ("val", f"accuracy {metrics['val/accuracy']:.4f} (best checkpoint, epoch {record.best_epoch})"),
+        ("val", f"accuracy {metrics['val/accuracy']:.4f} ({_tested(record)})"),
         (
             "test",
             f"accuracy {metrics['test/accuracy']:.4f}   balanced {metrics['test/balanced_accuracy']:.4f}   "
@@ -72,6 +72,14 @@ def _rows(record: RunRecord) -> list[tuple[str, str]]:
 def _solved(record: RunRecord) -> list[tuple[str, str]]:
     penalty = record.strategy.penalty
     return [] if penalty is None else [("head", f"logistic regression, penalty {penalty:g} chosen on validation")]
+
+
+def _tested(record: RunRecord) -> str:
+    """Which weights were tested, and why."""
+    rules = {"last": "last weights", "val_loss": "best by validation loss"}
+    rule = rules.get(record.strategy.tested_weights or "", "best by validation accuracy")
+    why = f"; {record.strategy.tested_why}" if record.strategy.tested_why else ""
+    return f"{rule}, epoch {record.best_epoch}{why}"
 
 
 def _weights(weights: str) -> str:

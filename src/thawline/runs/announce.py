@@ -20,7 +20,7 @@ def announce(parts: Parts, record: RunRecord, context: RunContext, *, resuming: 
     """Log the lines and print the tables."""
     _announce_data(parts, record, context, resuming=resuming)
     _announce_solver(parts.settings.optim.penalties)
-    for note in _notes(parts, record):
+    for note in _notes(parts, record, context):
         _log.warning("Note: %s.", note)
     if parts.is_bounded:
         _announce_bound(parts, context, resuming=resuming)
@@ -60,13 +60,14 @@ def _announce_bound(parts: Parts, context: RunContext, *, resuming: bool) -> Non
     _log.warning("Bounded: training stops after %d steps (%s).%s", parts.steps.total, amount, way_out)
 
 
-def _notes(parts: Parts, record: RunRecord) -> list[str]:
+def _notes(parts: Parts, record: RunRecord, context: RunContext) -> list[str]:
     notes = [
         size_note(record.scenario, record.data.num_train),
         _random_frozen(parts),
         _small_batches(parts),
         _unreached(parts),
         _idle_pull(parts),
+        _idle_augment(parts, context),
     ]
     return [note for note in notes if note]
 
@@ -106,3 +107,13 @@ def _idle_pull(parts: Parts) -> str | None:
     pulls = {"l2_sp": regularize.l2_sp > 0, "wise_ft": regularize.wise_ft_shares != [1.0]}
     idle = [key for key, on in pulls.items() if on and not parts.bound.ever_training()]
     return f"regularize.{idle[0]} has no effect: no stage of the backbone trains" if idle else None
+
+
+def _idle_augment(parts: Parts, context: RunContext) -> str | None:
+    typed = [text for text in context.overrides if text.startswith("data.augment.")]
+    if parts.settings.loader.augment.enabled is not False or not typed or "data.augment.enabled=false" in typed:
+        return None
+    return (
+        f"{typed[0]} has no effect: stages stay frozen, so every epoch shows the same view of an image, which is "
+        "stored once; for random views set data.augment.enabled=true, with cache.views=N to store N of each"
+    )

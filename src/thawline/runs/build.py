@@ -40,10 +40,12 @@ def build(settings: Settings, compute: Compute, *, step: int) -> Parts:
     backbone = build_backbone(settings.model.name, weights=settings.weights, image_size=settings.model.image_size)
     names = [stage.name for stage in backbone.stages]
     plan = make_plan(settings.strategy, stage_names=names, model_name=backbone.name)
+    epochs = settings.optim.epochs or settings.trainer.max_epochs
+    reached = plan.until(epochs) if epochs > 0 else plan
+    settings = settings.with_views(all_train=0 in reached.ever_training())
     data = _data(settings, compute, backbone)
     readout = make_readout(settings.strategy, backbone)
     head = _head(settings, backbone, readout, num_classes=data.num_classes)
-    epochs = settings.optim.epochs or settings.trainer.max_epochs
     steps = plan_steps(data.num_train_batches, replace(settings.trainer, max_epochs=epochs))
     model = _model(settings, compute, _bound(plan, steps, backbone, head), data=data, readout=readout, steps=steps)
     epoch = min(step // steps.per_epoch, steps.epochs - 1)

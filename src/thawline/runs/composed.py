@@ -43,6 +43,10 @@ class Composed:
         """That of an earlier run, from its config.yaml."""
         cfg = OmegaConf.load(path)
         assert isinstance(cfg, DictConfig)
+        if "tested_weights" not in cfg:  # of before there was a choice
+            cfg.tested_weights = "val_accuracy"
+            if OmegaConf.is_dict(cfg.data.get("augment")):
+                cfg.data.augment.enabled = True
         return cls(cfg)
 
     @property

@@ -15,6 +15,7 @@ from thawline.settings.regularize_settings import RegularizeSettings
 from thawline.settings.run_settings import LookSettings, Settings
 from thawline.settings.strategy_settings import StrategySettings
 from thawline.settings.sweep_settings import SweepSettings
+from thawline.settings.tested_weights_setting import checked_tested_weights
 from thawline.settings.trainer_settings import TrainerSettings
 
 _T = TypeVar("_T")
@@ -42,6 +43,7 @@ def settings_of(cfg: DictConfig) -> Settings:
         cost=cost_settings(cfg),
         callbacks={key: node for key, node in _plain(cfg.callbacks).items() if node is not None},
         compile=compile_setting(cfg),
+        tested_weights=checked_tested_weights(str(cfg.tested_weights)),
     )
 
 

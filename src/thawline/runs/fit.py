@@ -95,15 +95,16 @@ def _pretrained(parts: Parts) -> dict[str, Tensor]:
     """The weights before the fit, where those that are tested are mixed with them; else nothing."""
     if parts.settings.regularize.wise_ft_shares == [1.0]:
         return {}
-    return {name: tensor.detach().clone() for name, tensor in parts.bound.tensors().items()}
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in parts.bound.tensors().items()}
 
 
 def _chosen(
     trainer: L.Trainer, parts: Parts, watch: Watchers, record: RunRecord, pretrained: dict[str, Tensor]
 ) -> dict[str, Any]:
     """The checkpoint that is tested; `record` learns how it validates."""
-    score, share = choose(trainer, parts, best=watch.best, last=watch.last, pretrained=pretrained)
-    record.metrics, record.strategy.wise_ft = {MONITOR: score}, share
+    tested = choose(trainer, parts, watch, pretrained=pretrained)
+    record.metrics, record.strategy.wise_ft = {MONITOR: tested.accuracy}, tested.share
+    record.strategy.tested_weights, record.strategy.tested_why = tested.rule, tested.why
     return load_checkpoint(watch.best.best)
 
 

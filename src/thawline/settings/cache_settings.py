@@ -6,7 +6,9 @@ from typing import Any
 from thawline.errors import UserError
 from thawline.settings.checks import between
 
-RANDOM_VIEWS = "images look different in every epoch; store N views of each with cache.views=N, or data.augment=none"
+RANDOM_VIEWS = (
+    "images look different in every epoch; store N views of each with cache.views=N, or data.augment.enabled=false"
+)
 
 
 @dataclass

@@ -9,8 +9,13 @@ from thawline.settings.checks import between
 
 @dataclass
 class AugmentSettings:
-    """Random views of a training image. The defaults of `min_scale=1` and no flips make the transform deterministic."""
+    """Random views of a training image. The defaults of `min_scale=1` and no flips make the transform deterministic.
 
+    Attributes:
+        enabled: False shows the same view of an image in every epoch. A run resolves "auto" by `with_views`.
+    """
+
+    enabled: Any = "auto"
     min_scale: float = 1.0  # smallest share of the image's area that a crop keeps
     hflip: bool = False
     vflip: bool = False
@@ -19,6 +24,8 @@ class AugmentSettings:
     rand_magnitude: int = 9  # of RandAugment, from 0 to 30
 
     def __post_init__(self) -> None:
+        if self.enabled not in (True, False, "auto"):
+            raise UserError(f"data.augment.enabled={self.enabled}: allowed are auto, true, false")
         between("data.augment.rand_ops", self.rand_ops, 0, 16)
         between("data.augment.rand_magnitude", self.rand_magnitude, 0, 30)
         between("data.augment.min_scale", self.min_scale, 0.01, 1.0)
@@ -27,8 +34,8 @@ class AugmentSettings:
     @property
     def is_random(self) -> bool:
         """Whether an image looks different every time."""
-        quiet = AugmentSettings(rand_magnitude=self.rand_magnitude)  # without operations their strength is nothing
-        return self != quiet
+        plain = AugmentSettings(self.enabled, rand_magnitude=self.rand_magnitude)  # a strength of no operations
+        return self.enabled is not False and self != plain
 
 
 @dataclass

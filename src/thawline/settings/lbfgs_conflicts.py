@@ -29,7 +29,8 @@ def refuse_beside_lbfgs(chosen: Settings) -> None:
     _refuse_idle(chosen)
     if chosen.cache.enabled is False:
         raise UserError(f"{NEEDS_STORED} cache.enabled=false; use cache.enabled=auto")
-    if chosen.loader.augment.is_random and chosen.cache.views == "auto":
+    augment = chosen.loader.augment
+    if augment.is_random and augment.enabled is True and chosen.cache.views == "auto":
         raise UserError(f"{NEEDS_STORED} {RANDOM_VIEWS}")
 
 

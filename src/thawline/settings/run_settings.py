@@ -1,6 +1,6 @@
 """Every section of a config, checked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from thawline.settings.advise_settings import AdviseSettings, BudgetSettings
@@ -41,6 +41,7 @@ class Settings(LookSettings):
     Attributes:
         callbacks: Nodes of further callbacks, by name.
         compile: True, False or "auto".
+        tested_weights: One of `TESTED_WEIGHTS`.
     """
 
     strategy: StrategySettings
@@ -50,6 +51,23 @@ class Settings(LookSettings):
     cost: CostSettings
     callbacks: dict[str, dict[str, Any]]
     compile: Any
+    tested_weights: str
+
+    def with_views(self, *, all_train: bool) -> "Settings":
+        """With `data.augment.enabled=auto` resolved.
+
+        Where stages stay frozen, every epoch shows the same view of an image, so that what these stages compute is
+        stored once; unless `cache.views` asks for random views that are stored. Where every stage trains, nothing can
+        be stored, and the views are random. Measured in docs/defaults.md.
+
+        Args:
+            all_train: Whether no stage of the backbone stays frozen throughout.
+        """
+        augment = self.loader.augment
+        if augment.enabled != "auto":
+            return self
+        enabled = all_train or self.cache.views != "auto"
+        return replace(self, loader=replace(self.loader, augment=replace(augment, enabled=enabled)))
 
     @property
     def weights(self) -> str:

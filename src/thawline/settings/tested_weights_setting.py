@@ -1,0 +1,35 @@
+"""Key `tested_weights`: which weights of a run are tested."""
+
+from thawline.settings.checks import one_of
+
+LAST, VAL_LOSS, VAL_ACCURACY = "last", "val_loss", "val_accuracy"
+TESTED_WEIGHTS = ("auto", LAST, VAL_ACCURACY, VAL_LOSS)
+_FALLS_TO_ZERO = ("cosine", "one_cycle")  # schedules
+
+
+def checked_tested_weights(value: str) -> str:
+    one_of("tested_weights", value, TESTED_WEIGHTS)
+    return value
+
+
+def resolve_tested_weights(value: str, *, schedule: str, solved: bool, complete: bool) -> tuple[str, str]:
+    """Resolve `auto`: (rule, why).
+
+    Measured on eleven tasks with two backbones (docs/defaults.md): with a schedule that falls to zero the last weights
+    tested 0.48 +- 0.34 points better than the best by validation accuracy, and 0.61 +- 0.49 better than the best by
+    validation loss. Few validation images often tie, and the first of a tie is the least trained.
+
+    Args:
+        schedule: Of the learning rate.
+        solved: Whether the epochs are penalties of a head that is solved for, not training.
+        complete: Whether the training went to its planned end.
+    """
+    if value != "auto":
+        return value, f"tested_weights={value}"
+    if solved:
+        return VAL_ACCURACY, "of the penalties, the best on validation"
+    if not complete:
+        return VAL_ACCURACY, "training ended early"
+    if schedule not in _FALLS_TO_ZERO:
+        return VAL_ACCURACY, f"schedule {schedule} does not fall to zero"
+    return LAST, f"schedule {schedule} falls to zero"

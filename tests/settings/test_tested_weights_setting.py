@@ -1,0 +1,46 @@
+"""Which weights are tested, by the rule and by its reasons; and of equals, which is the best."""
+
+import pytest
+
+from thawline.callbacks.best_and_last import Scores
+from thawline.errors import UserError
+from thawline.settings.tested_weights_setting import checked_tested_weights, resolve_tested_weights
+
+
+@pytest.mark.parametrize(
+    ("value", "schedule", "solved", "complete", "rule"),
+    [
+        ("auto", "cosine", False, True, "last"),
+        ("auto", "one_cycle", False, True, "last"),
+        ("auto", "constant", False, True, "val_accuracy"),
+        ("auto", "plateau", False, True, "val_accuracy"),
+        ("auto", "cosine", False, False, "val_accuracy"),  # stopped early: the rate has not fallen yet
+        ("auto", "cosine", True, True, "val_accuracy"),  # the epochs are penalties
+        ("val_loss", "cosine", False, True, "val_loss"),
+        ("last", "constant", False, False, "last"),
+    ],
+)
+def test_rule(value: str, schedule: str, solved: bool, complete: bool, rule: str) -> None:
+    assert resolve_tested_weights(value, schedule=schedule, solved=solved, complete=complete)[0] == rule
+
+
+def test_another_value_is_refused() -> None:
+    with pytest.raises(UserError, match="tested_weights=best: allowed are auto, last, val_accuracy, val_loss"):
+        checked_tested_weights("best")
+
+
+def test_of_equally_accurate_weights_the_lower_loss_is_better() -> None:
+    early, late = Scores(accuracy=1.0, loss=0.7), Scores(accuracy=1.0, loss=0.1)
+    assert late.beats(early, by_loss=False)
+    assert not early.beats(late, by_loss=False)
+    assert not early.beats(early, by_loss=False)  # the first of equals stays
+
+
+def test_by_loss_the_accuracy_breaks_ties() -> None:
+    assert Scores(0.5, 0.1).beats(Scores(0.9, 0.2), by_loss=True)
+    assert Scores(0.9, 0.1).beats(Scores(0.5, 0.1), by_loss=True)
+
+
+def test_a_loss_that_is_no_number_is_the_worst() -> None:
+    broken = Scores.of({"val/accuracy": 0.9, "val/loss": float("nan")})
+    assert Scores(0.1, 5.0).beats(broken, by_loss=True)
