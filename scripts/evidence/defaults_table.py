@@ -1,10 +1,11 @@
 """The comparison of scripts/evidence/defaults.py as Markdown, with what it decides.
 
-PYTHONPATH=scripts python scripts/evidence/defaults_table.py defaults.jsonl
+python scripts/evidence/defaults_table.py docs/defaults.jsonl
+python scripts/evidence/defaults_table.py docs/defaults.jsonl --without digits
 """
 
+import argparse
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -130,7 +131,12 @@ def _units(at: Mapping[Depth, Sequence[Result]], rule: str) -> str:
 
 def main() -> None:
     """Print the page."""
-    print(page([result for result in read(Path(sys.argv[1])) if "error" not in result]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help="what defaults.py wrote")
+    parser.add_argument("--without", nargs="+", default=[], metavar="NAME", help="leave out tasks that begin with it")
+    given = parser.parse_args()
+    results = [result for result in read(given.results) if "error" not in result]
+    print(page([result for result in results if not result["task"].startswith(tuple(given.without))]))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@ This page compares the time of Thawline with that of a plain Lightning script on
 missed.
 
 - The images: 800 solar cells as PNG files in train, val and test folders. EfficientNet-Lite0 at 224 pixels. Every image
-  looks the same in every epoch (`data.augment=none`), which is what lets Thawline store frozen stages. With random
-  views, the default, it stores nothing unless `cache.views=N` asks for N views of each, and the ratios of feature
-  extraction, the partial fine-tune and the depth sweep do not hold.
+  looks the same in every epoch (`data.augment=none`), which is what lets Thawline store frozen stages. That is the
+  default where the first stages stay frozen ([why](defaults.md)). With random views (`data.augment.enabled=true`) it
+  stores nothing unless `cache.views=N` asks for N views of each, and the ratios of feature extraction, the partial
+  fine-tune and the depth sweep do not hold. Where every stage trains, random views are the default; the rows of full
+  fine-tuning are without them.
 - Plain Lightning: `scripts/evidence/speed/plain.py`, a LightningModule over a frozen timm model, ImageFolder, a
   DataLoader with 2 workers unless the command says otherwise, fp32, the trainer's defaults. It stores
   nothing, so it computes the frozen stages in every epoch.
