@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import lightning as L
 import pytest
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
+from torch.utils.data import DataLoader
 
 from thawline.errors import UserError
 from thawline.features.readout import Readout
@@ -203,3 +205,21 @@ def test_it_is_exported_for_any_number_of_images(tiny_backbone: Backbone, readou
     exported = torch.export.export(model, (images[:2],), dynamic_shapes=({0: batch},), strict=False).module()
     for num_images in (1, 5):
         torch.testing.assert_close(exported(images[:num_images]), model(images[:num_images]))
+
+
+def test_the_confusion_is_computed_while_the_test_runs(
+    tiny_backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Afterwards Lightning has moved the module off the device over which several processes gather the counts."""
+    model = TransferClassifier(tiny_backbone, num_classes=4, unfreeze_depth=0)
+    loader = DataLoader([(torch.zeros(3, 32, 32, dtype=torch.uint8), i % 4) for i in range(8)], batch_size=3)
+    testing, compute = list[bool](), model.confusion.compute
+
+    def spying() -> torch.Tensor:
+        testing.append(model.trainer.testing)
+        return compute()
+
+    monkeypatch.setattr(model.confusion, "compute", spying)
+    L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False).test(model, loader, verbose=False)
+    assert testing == [True]
+    assert model.test_confusion.sum(1).tolist() == [2, 2, 2, 2]

@@ -48,7 +48,7 @@ class MistakesCallback(L.Callback):
         logits, labels = outputs.float(), batch[1]
         confidence, predicted = logits.softmax(1).max(1)
         loss = F.cross_entropy(logits, labels, reduction="none")
-        self._rows.append(torch.stack([labels, predicted, confidence, loss], 1).double().cpu())
+        self._rows.append(torch.stack([labels, predicted, confidence, loss], 1).cpu().double())
 
     def worst(self, number: int = NUM_SHOWN) -> list[Mistake]:
         """The wrong ones with the highest loss, the worst first."""

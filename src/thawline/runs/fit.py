@@ -116,7 +116,7 @@ def _test(trainer: L.Trainer, parts: Parts, weights: dict[str, Tensor]) -> dict[
 
 def _classes(parts: Parts) -> ClassesSection:
     """Names, and the confusion matrix of the test; of very many classes only the names."""
-    names, counts = list(parts.data.source.class_names), parts.model.confusion.compute()
+    names, counts = list(parts.data.source.class_names), parts.model.test_confusion
     return ClassesSection(names, counts.tolist() if len(names) <= _MAX_CONFUSION else None)
 
 

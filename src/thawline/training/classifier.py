@@ -61,6 +61,7 @@ class TransferClassifier(L.LightningModule):
         readout: What the head reads of a backbone that never trains; None is the last stage's features.
 
     Attributes:
+        test_confusion: Test images by true and predicted class, (K, K), int64, over all processes; after the test.
         applied: What applies the plan in every fit; None where a callback does, with a `BoundPlan`.
     Raises:
         UserError: An argument is wrong, or a batch is no images.
@@ -173,6 +174,10 @@ class TransferClassifier(L.LightningModule):
         logits = self._evaluate(batch, "test/loss", self.test_loss, self.test_metrics)
         self.confusion.update(logits, batch[1])
         return logits
+
+    def on_test_epoch_end(self) -> None:
+        """Here all processes still share the device and the group that the counts are gathered over."""
+        self.test_confusion = self.confusion.compute().cpu()
 
     def _evaluate(self, batch: Batch, loss_key: str, mean_loss: MeanMetric, metrics: MetricCollection) -> Tensor:
         images, labels = batch
