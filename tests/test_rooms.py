@@ -18,7 +18,8 @@ ROOT_ROOM = "thawline"  # `__init__`, `__main__` and what every room may use
 ENTRANCES = {"thawline", "thawline.__main__"}  # import from every room, the first of them lazily
 NO_HYDRA = {"settings", "machine", "data", "models", "freezing", "features", "training", "callbacks", "advisor"}
 NO_LIGHTNING = {"settings", "machine", "data", "models", "freezing", "features"}
-CONFIG_READERS = {"commands", "sweep"}  # and `runs/config.py`, `runs/compose.py`
+CONFIG_READERS = {"commands", "sweep"}
+_CONFIG_PART = {"config.py", "composed.py"}  # of runs/
 MAX_FILE = 250  # lines
 MAX_FUNCTION = 40  # lines
 
@@ -101,8 +102,26 @@ def test_only_commands_read_the_command_line() -> None:
 
 
 def test_file_names_stand_once() -> None:
-    names = Counter(path.name for path in FILES if path.name != "__init__.py")
+    evidence = (SRC.parents[1] / "scripts" / "evidence").rglob("*.py")
+    names = Counter(path.name for path in (*FILES, *evidence) if path.name != "__init__.py")
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_files_and_functions_are_short() -> None:
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= MAX_FILE, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                assert lines <= MAX_FUNCTION, f"{path}: {node.name} has {lines} lines"
+
+
+def test_configs_are_read_in_few_places() -> None:
+    """Below `runs/` nobody sees a config of Hydra's; in `runs/` only what reads it does."""
+    for module, path in MODULES.items():
+        config = {name for name in imported_names(path) if name.startswith(("omegaconf.", "hydra.core.hydra_config"))}
+        assert not config or room(module) in CONFIG_READERS or path.name in _CONFIG_PART, (module, config)
 
 
 def test_no_module_is_a_bag() -> None:

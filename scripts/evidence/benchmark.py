@@ -23,7 +23,7 @@ from speed.plot import draw, plotted
 from speed.results import Results, file_name, load, merge
 from speed.scaling import MIN_EPOCHS
 from speed.setting import FULL, PLAIN_WORKERS, QUICK, Setting
-from speed.table import render
+from speed.speed_table import render
 
 REPEATS = 3  # chosen: the fewest with a median that is not an extreme
 

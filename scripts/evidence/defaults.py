@@ -18,7 +18,7 @@ from pathlib import Path
 
 from default_settings import pool
 from default_settings.grid import BACKBONES, SEEDS, STRATEGIES, TASKS, jobs
-from default_settings.images import make_arrays, name_of
+from default_settings.task_images import make_arrays, name_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

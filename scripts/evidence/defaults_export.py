@@ -14,8 +14,8 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from default_settings.grid import BACKBONES
-from default_settings.images import pack
-from default_settings.product import embedded_weights, photo_files, source_of
+from default_settings.product_parts import embedded_weights, photo_files, source_of
+from default_settings.task_images import pack
 
 _QUALITY = {"solar_cells": 85, "textile": 80, "animal_silhouettes": None}  # of JPEG; None is PNG
 

@@ -9,7 +9,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from default_settings.comparison import (
+from default_settings.grid import ALL_VIEWS, BACKBONES, FROZEN_VIEWS, TASKS, Depth, Views
+from default_settings.pool import read
+from default_settings.rule_comparison import (
     RULES,
     Result,
     Unit,
@@ -18,8 +20,6 @@ from default_settings.comparison import (
     difference,
     unit_means,
 )
-from default_settings.grid import ALL_VIEWS, BACKBONES, FROZEN_VIEWS, TASKS, Depth, Views
-from default_settings.pool import read
 
 _DEPTHS: dict[Depth, tuple[Views, ...]] = {0: FROZEN_VIEWS, 3: FROZEN_VIEWS, "all": ALL_VIEWS}
 _CHEAPEST_FIRST: tuple[Views, ...] = ("none", "4", "8", "fresh")

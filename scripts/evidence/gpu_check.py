@@ -61,7 +61,7 @@ def main() -> int:
 def _check(runs: Runs, body: dict[str, Any], given: argparse.Namespace, *, deadline: float) -> None:
     jobs = runs.chosen(given.jobs)
     run_jobs(jobs, folder=runs.folder / "logs", at_once=given.at_once, deadline=deadline)
-    from gpu.checks import check_all, summary  # imports torch: not while the jobs want the cores
+    from gpu.gpu_checks import check_all, summary  # imports torch: not while the jobs want the cores
 
     results = check_all(runs, {job.name: job for job in jobs})
     body |= {"checks": summary(results), "jobs": _ends(jobs)}

@@ -16,8 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from judge.choices import Sweep, load_sweep, measured_json
+from judge.regret_table import page
 from judge.sweep import is_complete, measure
-from judge.table import page
 from judge.tasks import BACKBONES, TASKS
 from thawline.atomic import write_atomically
 from thawline.machine.memory import keep_freed_memory

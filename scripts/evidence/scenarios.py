@@ -43,7 +43,8 @@ def main() -> None:
     text = f"# The four scenarios, measured\n\n{_machine(runs)}\n\n{table(runs)}\n"
     (DOCS / "scenarios.md").write_text(text)
     body = {
-        name: [{"metrics": r.metrics, "cost": vars(r.cost), "seed": r.seed} for r in found] for name, found in runs.items()
+        name: [{"metrics": r.metrics, "cost": vars(r.cost), "seed": r.seed} for r in found]
+        for name, found in runs.items()
     }
     (DOCS / "scenarios.json").write_text(json.dumps(body, indent=2) + "\n")
     print(text)

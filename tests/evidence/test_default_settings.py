@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from default_settings import pool
-from default_settings.comparison import RULES, complete, decided, difference, unit_means
 from default_settings.grid import TASKS, Fit, jobs
-from default_settings.images import name_of
+from default_settings.rule_comparison import RULES, complete, decided, difference, unit_means
+from default_settings.task_images import name_of
 from judge.tasks import TASKS as JUDGED
 
 FIT = {

@@ -21,9 +21,9 @@ from judge.choices import (
     measured_json,
     running_share,
 )
-from judge.fits import Fit
+from judge.option_fits import Fit
+from judge.regret_table import page
 from judge.sweep import is_complete, swept
-from judge.table import page
 from judge.tasks import TASKS
 from thawline.advisor.evidence import Evidence
 from thawline.advisor.options import Option

@@ -11,7 +11,7 @@ from speed.plain import STAGES
 from speed.results import file_name, load, merge
 from speed.row import Row
 from speed.scaling import scaled_fit_s
-from speed.table import ratio, render, row_cells
+from speed.speed_table import ratio, render, row_cells
 from thawline.models.backbone import build_backbone
 
 MACHINE = {"cuda": False, "device": "cpu", "cores": 2, "architecture": "x86_64", "avx512_bf16": True}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from thawline.errors import UserError
-from thawline.models.images import normalized
+from thawline.models.normalized_images import normalized
 
 MEAN, STD = torch.tensor([0.5, 0.4, 0.3]).view(1, 3, 1, 1), torch.tensor([0.2, 0.3, 0.4]).view(1, 3, 1, 1)
 IMAGES = torch.randint(256, (4, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

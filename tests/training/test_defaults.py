@@ -17,7 +17,7 @@ from thawline.models.heads import LinearHead, MLPHead
 from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.strategy_settings import StrategySettings
 from thawline.training.classifier import TransferClassifier
-from thawline.training.defaults import steps_of
+from thawline.training.classifier_defaults import steps_of
 
 STRATEGIES = Path(__file__).resolve().parents[2] / "conf" / "strategy"
 

@@ -86,8 +86,8 @@ def done(results: Sequence[dict[str, Any]]) -> set[Fit]:
 
 def _work(queue: Any, order: Order) -> None:
     _one_thread()
-    from default_settings import product
-    from default_settings.fits import Folders, results  # here: torch takes seconds, in every process at once
+    from default_settings import product_parts as product
+    from default_settings.default_fits import Folders, results  # here: torch takes seconds, in every process at once
 
     product.keep_freed_memory()
     while (job := queue.get()) is not None:

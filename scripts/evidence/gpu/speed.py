@@ -16,9 +16,9 @@ def speed(runs: Runs, *, deadline: float) -> tuple[list[Row], list[Job]]:
     """Measure; what no time is left for is missing. Returns rows, and the jobs they came from."""
     quick = ("--quick",) if runs.quick else ()
     limit_s = math.inf if runs.quick else _RATES_LIMIT_S
-    rates = Job("rates", lambda: ("-m", "gpu.rates", *quick), limit_s=limit_s)
+    rates = Job("rates", lambda: ("-m", "gpu.speed_rates", *quick), limit_s=limit_s)
     models = ("--models", "tf_efficientnet_lite0")
-    compiled = Job("rates_compiled", lambda: ("-m", "gpu.rates", "--compiled", *models, *quick), limit_s=limit_s)
+    compiled = Job("rates_compiled", lambda: ("-m", "gpu.speed_rates", "--compiled", *models, *quick), limit_s=limit_s)
     compiled.env = {"TORCHINDUCTOR_CACHE_DIR": str(runs.folder / "inductor_rates")}  # nothing is compiled already
     jobs = [rates, *_product_jobs(runs), compiled]
     run_jobs(jobs, folder=runs.folder / "logs", at_once=1, deadline=deadline)

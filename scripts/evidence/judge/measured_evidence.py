@@ -21,7 +21,7 @@ from thawline.machine.precision import Precision
 from thawline.models.backbone import Backbone, build_backbone
 
 _BATCH = 64
-_COMPUTE = Compute(torch.device("cpu"), Precision(torch.bfloat16, "bf16-mixed"))  # as judge/fits.py trains
+_COMPUTE = Compute(torch.device("cpu"), Precision(torch.bfloat16, "bf16-mixed"))  # as judge/option_fits.py trains
 
 
 def evidence(prepared: Prepared) -> list[dict[str, Any]]:

@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from judge.fits import Fit, fit
 from judge.measured_evidence import evidence
+from judge.option_fits import Fit, fit
 from judge.prepared import NUM_SEEDS, Prepared, prepare
 from judge.tasks import Task
 from thawline.advisor.evidence import Evidence

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from check_processes import train_as_rank
-from checks import load_peer, quiet
 from peer import Job
+from peer_checks import load_peer, quiet
 
 if __name__ == "__main__":
     name, setting, folder = sys.argv[1:]

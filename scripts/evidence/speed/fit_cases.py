@@ -4,10 +4,10 @@ import statistics
 from dataclasses import asdict
 from typing import Any
 
-from speed.fits import Fit, PlainFit, plain_fit, plain_sweep, thawline_fit, thawline_sweep
-from speed.product import Product
+from speed.product_run import Product
 from speed.row import Row
 from speed.setting import Setting
+from speed.timed_fits import Fit, PlainFit, plain_fit, plain_sweep, thawline_fit, thawline_sweep
 
 Result = dict[str, Any]  # rows, and numbers that the table does not show
 # The learning rates are those of conf/strategy.

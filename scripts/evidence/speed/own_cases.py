@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from speed.child import run
-from speed.product import train
+from speed.product_run import train
 from speed.row import Row
 from speed.setting import Setting
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from speed.results import Results, rows_of
 from speed.row import Row
-from speed.table import goal, ratio
+from speed.speed_table import goal, ratio
 
 # Chosen: contrast of at least 4 with GitHub's white and with its dark page (#0d1117).
 _TEXT, _BAR, _MISSED = "#6e7781", "#2f81f7", "#db6d28"

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from thawline.errors import UserError
 from thawline.models.expected_input import expected_input
-from thawline.models.images import normalized
+from thawline.models.normalized_images import normalized
 from thawline.models.stages import Stage, split_into_stages
 from thawline.models.weights import create_model, default_weights
 

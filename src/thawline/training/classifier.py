@@ -24,7 +24,7 @@ from thawline.models.heads import LinearHead
 from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.regularize_settings import RegularizeSettings
 from thawline.training.applied_plan import AppliedPlan
-from thawline.training.defaults import new_plan, resolved_optim, steps_of
+from thawline.training.classifier_defaults import new_plan, resolved_optim, steps_of
 from thawline.training.head_solver import HeadSolver
 from thawline.training.metrics import BalancedAccuracy
 from thawline.training.param_groups import NO_DECAY, build_param_groups

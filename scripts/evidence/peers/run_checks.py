@@ -1,7 +1,7 @@
 """Run the same freezing checks on a peer, or render what was found.
 
-    python scripts/evidence/peers/run.py PEER     # where the peer is installed: merges into docs/peers.json
-    python scripts/evidence/peers/run.py table    # renders docs/peers.md from them
+    python scripts/evidence/peers/run_checks.py PEER     # where the peer is installed: merges into docs/peers.json
+    python scripts/evidence/peers/run_checks.py table    # renders docs/peers.md from them
 
 Every answer is an observation of running code: a model of a few thousand parameters, a few epochs, on the CPU.
 """
@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from table import QUESTIONS, render
+from peer_table import QUESTIONS, render
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 # The adapters, in the order of the columns.
@@ -52,7 +52,7 @@ def main() -> int:
 
 def observe(name: str, *, only: str | None = None) -> dict[str, Any]:
     """Run the checks of one peer; the result is what `peers.json` holds under its name."""
-    from checks import CHECKS, load_peer, quiet, run_check
+    from peer_checks import CHECKS, load_peer, quiet, run_check
 
     quiet()
     peer = load_peer(name)

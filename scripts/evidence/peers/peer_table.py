@@ -47,7 +47,7 @@ def render(results: dict[str, Any]) -> str:
         "",
         *(_versions(peer) for peer in peers),
         "",
-        "`python scripts/evidence/peers/run.py PEER`, on a CPU.",
+        "`python scripts/evidence/peers/run_checks.py PEER`, on a CPU.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from default_settings import product
+from default_settings import product_parts as product
 from default_settings.grid import Fit, Job, Views
-from default_settings.images import Pictures, name_of
+from default_settings.task_images import Pictures, name_of
 
 _TEST_BATCH = 400  # images; chosen: three batches hold a test split
 _DIGITS = 5  # of accuracies and losses that are kept

@@ -1,4 +1,4 @@
-"""Rates in this process, which has the device to itself: python -m gpu.rates --help. One line of JSON for each number.
+"""Rates in this process, which has the device to itself: python -m gpu.speed_rates --help. A line of JSON each.
 
 Images are random bytes on the device, so that nothing waits for a disk or a decoder. Every number names its batch.
 """

@@ -143,7 +143,7 @@ def _write(folder: Path, name: str, pixels: NDArray[np.uint8], about: dict[str, 
 def _source(name: str, carried: Path) -> Any:
     if (path := carried / f"{name}.npz").is_file():
         return _Packed(path)
-    from default_settings import product  # here: what is carried needs none of it
+    from default_settings import product_parts as product  # here: what is carried needs none of it
 
     return product.source_of(name, carried / "photos")
 

@@ -1,4 +1,4 @@
-"""Training steps of EfficientNet-Lite0 by depth and arithmetic, timed in this process: python -m speed.steps --help."""
+"""Training steps of EfficientNet-Lite0 by depth and arithmetic, timed here: python -m speed.step_rates --help."""
 
 import argparse
 import json

@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass, replace
 
 from speed.child import run_module
-from speed.product import Product, train
+from speed.product_run import Product, train
 from speed.scaling import scaled_fit_s
 from speed.setting import Setting
 

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor
 
 from default_settings.grid import STRATEGIES, Depth
-from default_settings.images import name_of
+from default_settings.task_images import name_of
 from judge.tasks import TASKS
 from thawline.callbacks.freeze import FreezeCallback
 from thawline.callbacks.seed_each_step import SeedEachStep

@@ -1,4 +1,4 @@
-"""Write the solar cells as an image folder, in the splits that Thawline makes: python -m speed.images DIR NUM."""
+"""Write the solar cells as an image folder, in Thawline's splits: python -m speed.image_folders DIR NUM."""
 
 import json
 import sys
