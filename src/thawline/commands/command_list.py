@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from collections.abc import Sequence
 
 from thawline.invocation import current
 
@@ -12,7 +13,7 @@ COMMANDS = {  # the name of a file beside this one -> what it does
     "verify_freeze": "RUN: recompute what a run froze, from files alone",
     "cache": "what is stored of frozen stages, and --clear",
 }
-_NEAR = 0.5  # chosen, as for the names of options: difflib's similarity above which a name is suggested
+_NEAR = 0.5  # chosen: difflib's similarity above which a name is suggested; `partial` for `partial_fine_tune` has 0.58
 
 
 def shown_name(command: str) -> str:
@@ -29,10 +30,15 @@ def commands_help() -> str:
 def no_such_command(word: str) -> str:
     """One line for a first word that is neither a command nor `key=value`."""
     names = [shown_name(command) for command in COMMANDS]
-    near = difflib.get_close_matches(shown_name(word), names, n=1, cutoff=_NEAR)
-    hint = f"did you mean {near[0]}? " if near else ""
+    hint = did_you_mean(shown_name(word), names)
     more = f"a run takes key=value{folder_hint(word)}"
     return f"{word}: no such command; {hint}commands are {', '.join(names)}; {more}"
+
+
+def did_you_mean(name: str, names: Sequence[str]) -> str:
+    """The nearest of `names` as a question; empty where none is near."""
+    near = difflib.get_close_matches(name, names, n=1, cutoff=_NEAR)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def folder_hint(argument: str) -> str:

@@ -12,7 +12,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from thawline.commands.command_line import explain, quoted_path, slug
+from thawline.commands.command_line import quoted_path, slug
+from thawline.commands.error_lines import explain
 from thawline.commands.log_lines import StdoutHandler
 from thawline.errors import UserError
 from thawline.report.run_record import RunRecord

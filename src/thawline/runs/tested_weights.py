@@ -12,7 +12,7 @@ from thawline.models.load_checkpoint import load_checkpoint
 from thawline.runs.parts import Parts
 from thawline.runs.watchers import Watchers
 from thawline.settings.tested_weights_setting import LAST, resolve_tested_weights
-from thawline.training.regularize import interpolate
+from thawline.training.wise_ft import interpolate
 
 _TUNED = "tuned_state_dict"  # in best.ckpt, beside the mixture with the pretrained weights that it holds
 

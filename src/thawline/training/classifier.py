@@ -26,10 +26,10 @@ from thawline.settings.regularize_settings import RegularizeSettings
 from thawline.training.applied_plan import AppliedPlan
 from thawline.training.classifier_defaults import new_plan, resolved_optim, steps_of
 from thawline.training.head_solver import HeadSolver
+from thawline.training.l2_sp import StartingPoint
 from thawline.training.metrics import BalancedAccuracy
 from thawline.training.param_groups import NO_DECAY, build_param_groups
-from thawline.training.rates import GroupRates
-from thawline.training.regularize import StartingPoint
+from thawline.training.rates_over_steps import GroupRates
 from thawline.training.steps import Steps
 
 Batch = tuple[Tensor | Activations, Tensor]  # uint8 images (B, 3, S, S) or what is stored of them; classes (B,)

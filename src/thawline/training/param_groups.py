@@ -5,10 +5,9 @@ from typing import Any
 
 from torch import nn
 
-from thawline.errors import UserError
 from thawline.freezing.bound_plan import BoundPlan
-from thawline.freezing.plan import Phase
 from thawline.settings.optim_settings import OptimSettings
+from thawline.training.stage_rates import stage_lr
 
 ParamGroup = dict[str, Any]
 NO_DECAY = "/no_decay"
@@ -33,22 +32,6 @@ def build_param_groups(bound: BoundPlan, optim: OptimSettings, *, backbone_decay
         name, parameters = bound.plan.stage_names[index], bound.stage_parameters(index).values()
         groups += _by_decay(name, parameters, lr=rate, weight_decay=decay)
     return groups + _by_decay("head", bound.head_parameters.values(), lr=optim.lr, weight_decay=optim.weight_decay)
-
-
-def stage_lr(index: int, bound: BoundPlan, optim: OptimSettings) -> float:
-    """The learning rate of stage `index` without schedule and phase."""
-    return optim.resolved_backbone_lr * optim.layer_decay ** (bound.plan.num_stages - 1 - index)
-
-
-def phase_factor(group: str, phase: Phase, optim: OptimSettings) -> float:
-    """By how much a phase of the freeze plan changes a group's own rate."""
-    wanted, own = (phase.lr, optim.lr) if group == "head" else (phase.backbone_lr, optim.resolved_backbone_lr)
-    if wanted is None:
-        return 1.0
-    if own == 0.0:
-        key = "optim.lr" if group == "head" else "optim.backbone_lr"
-        raise UserError(f"{key}=0: a phase of the freeze plan sets {wanted:g} in its place; give {key} a rate above 0")
-    return wanted / own
 
 
 def _by_decay(name: str, parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float) -> list[ParamGroup]:

@@ -8,8 +8,9 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from thawline.freezing.plan import FreezePlan
 from thawline.settings.optim_settings import OptimSettings
-from thawline.training.param_groups import NO_DECAY, phase_factor
+from thawline.training.param_groups import NO_DECAY
 from thawline.training.schedule import lr_factor, position
+from thawline.training.stage_rates import phase_factor
 from thawline.training.steps import Steps
 
 

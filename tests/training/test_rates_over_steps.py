@@ -10,7 +10,7 @@ from thawline.errors import UserError
 from thawline.freezing.plan import make_plan
 from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.strategy_settings import StrategySettings
-from thawline.training.rates import GroupRates
+from thawline.training.rates_over_steps import GroupRates
 from thawline.training.steps import Steps
 
 OWN = {"head": 0.1, "head/no_decay": 0.1, "layer4": 0.01}

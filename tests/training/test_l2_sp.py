@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from thawline.training.regularize import StartingPoint, interpolate, squared_distance
+from thawline.training.l2_sp import StartingPoint, squared_distance
+from thawline.training.wise_ft import interpolate
 
 
 def test_squared_distance_by_hand() -> None:

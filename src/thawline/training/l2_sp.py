@@ -1,4 +1,4 @@
-"""Pulls towards the pretrained weights: L2-SP while training, WiSE-FT afterwards."""
+"""L2-SP: a pull of the training weights towards the pretrained ones."""
 
 from collections.abc import Mapping
 
@@ -29,20 +29,3 @@ class StartingPoint:
         for name, parameter in training.items():
             self._start[name] = self._start[name].to(parameter.device)  # once, after the model has moved
         return squared_distance(training, self._start)
-
-
-def interpolate(start: Mapping[str, Tensor], tuned: Mapping[str, Tensor], *, share: float) -> dict[str, Tensor]:
-    """`(1 - share) * start + share * tuned`, for every tensor of `start`.
-
-    Integers (counters of batches) are taken from `tuned`, and so is everything at a share of 1. A tensor that did not
-    change stays bitwise what it was, at every share.
-
-    Source: Wortsman et al. 2022, "Robust Fine-Tuning of Zero-Shot Models" (WiSE-FT).
-    """
-    return {name: _blend(value, tuned[name], share) for name, value in start.items()}
-
-
-def _blend(start: Tensor, tuned: Tensor, share: float) -> Tensor:
-    if share == 1.0 or not start.is_floating_point() or torch.equal(start, tuned):
-        return tuned.clone()
-    return torch.lerp(start, tuned, share)
