@@ -19,6 +19,8 @@ def test_squared_distance_by_hand() -> None:
 
 def test_the_starting_point_is_remembered_and_frozen_parameters_do_not_count() -> None:
     layer = nn.Linear(2, 1)
+    nn.init.ones_(layer.weight)  # numbers that a sum keeps exactly
+    nn.init.zeros_(layer.bias)
     start = StartingPoint(dict(layer.named_parameters()))
     with torch.no_grad():
         layer.weight += 2.0
