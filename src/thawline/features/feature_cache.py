@@ -11,13 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thawline.features.feature_store import (
-    META_FILE,
-    ArraySpec,
-    CorruptStore,
-    StoredArray,
-    StoreWriter,
-)
+from thawline.features.feature_store import META_FILE, ArraySpec, CorruptStore, StoredArray, StoreWriter
 from thawline.machine.file_lock import locked
 from thawline.settings.cache_settings import CacheSettings
 
