@@ -106,7 +106,7 @@ def fit_logistic(
 def _present_of(
     start: Linear | None, present: _Array, mean: _Array, std: _Array, turn: _Array | None
 ) -> tuple[_Array, _Array] | None:
-    """`start`, which is for raw features, as a classifier of standardized ones in the basis `turn`; present classes only."""
+    """`start`, for raw features, as a classifier of standardized features in the basis `turn`; present classes only."""
     if start is None:
         return None
     weight, bias = (part.detach().cpu().double().numpy()[present] for part in start)
