@@ -26,7 +26,7 @@ def _convolution_backward(grad: _Shape, x: _Shape, weight: _Shape, *others: Any,
     `others` are those of `aten.convolution_backward`: bias sizes, stride, padding, dilation, transposed, output
     padding, groups, and which gradients are computed (of input, weight, bias).
     """
-    *_, transposed, _, _, computed = others
+    transposed, computed = others[-4], others[-1]
     return int(conv_flop_count(list(x), list(weight), list(grad), transposed) * sum(computed[:2]))
 
 
