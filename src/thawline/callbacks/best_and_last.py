@@ -1,4 +1,4 @@
-"""The two checkpoints of a run: best by validation accuracy, and last, from which a run goes on."""
+"""The two checkpoints of a run: the best by validation accuracy, and the last, which a resumed run starts from."""
 
 import os
 import shutil
@@ -14,11 +14,7 @@ LAST = "last.ckpt"
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps `best.ckpt`, and knows whether the end of the training was validated.
-
-    Attributes:
-        validated_step: Optimizer step of the latest validation.
-    """
+    """Keeps `best.ckpt`. `validated_step` is the optimizer step of the latest validation."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(dirpath=folder, filename="best", monitor=MONITOR, mode="max", enable_version_counter=False)
@@ -34,12 +30,12 @@ class BestCheckpoint(ModelCheckpoint):
         return self.folder / "best.ckpt"
 
     def consider(self, checkpoint: Path, score: float) -> None:
-        """Make `checkpoint` the best where its validation accuracy is higher, or where there is no best."""
+        """Make `checkpoint` the best if its validation accuracy is higher, or if there is no best yet."""
         if self.best_model_score is None or score > float(self.best_model_score):
             self.replace_best(checkpoint, score)
 
     def replace_best(self, checkpoint: Path, score: float) -> None:
-        """Make a copy of `checkpoint` the best; a reader sees the old file or the new one."""
+        """Copy `checkpoint` to `best.ckpt`; a reader sees the old file or the new one."""
         part = self.best.with_suffix(".part")
         shutil.copyfile(checkpoint, part)
         os.replace(part, self.best)
@@ -49,20 +45,20 @@ class BestCheckpoint(ModelCheckpoint):
         return {**super().state_dict(), "validated_step": self.validated_step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Lightning forgets the best where the folder has another name now; a run may have been moved."""
+        """Correct the paths, because Lightning forgets the best checkpoint if the run's folder was moved."""
         here, best = str(self.folder), str(self.best)
-        moved = {name: best for name in ("best_model_path", "kth_best_model_path") if state_dict[name]}
-        known = dict.fromkeys([best][: len(state_dict["best_k_models"])], state_dict["best_model_score"])
-        super().load_state_dict({**state_dict, **moved, "best_k_models": known, "dirpath": here})
+        paths = {name: best for name in ("best_model_path", "kth_best_model_path") if state_dict[name]}
+        scores = dict.fromkeys([best][: len(state_dict["best_k_models"])], state_dict["best_model_score"])
+        super().load_state_dict({**state_dict, **paths, "best_k_models": scores, "dirpath": here})
         self.validated_step = state_dict["validated_step"]
 
 
 class LastCheckpoint(L.Callback):
-    """Writes `last.ckpt` at every epoch boundary, the start of the training included.
+    """Writes `last.ckpt` when an epoch begins, the first one too.
 
-    It is written when an epoch begins, after everything that belongs to the one before: its metrics are logged, its
-    schedulers have stepped. Its progress counters are those of a fit that ended there, the one state from which
-    Lightning goes on without repeating or skipping anything.
+    Then the epoch before is complete: its metrics are logged and its schedulers have stepped. The progress counters in
+    the checkpoint are those of a fit that ended there. Only from such a state Lightning goes on without repeating or
+    skipping anything.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -71,12 +67,12 @@ class LastCheckpoint(L.Callback):
         self._ended = False
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._ended:  # also where it ended early
+        if self._ended:  # also if it ended early
             trainer.should_stop = True
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         for logger in trainer.loggers:
-            logger.save()  # what the checkpoint says was logged is on the disk before it
+            logger.save()  # the log must be on the disk before the checkpoint that counts on it
         self._beginning = True
         self.write(trainer)
         self._beginning = False
@@ -88,7 +84,7 @@ class LastCheckpoint(L.Callback):
                 progress[counters] = {**progress[counters], "ready": progress[counters]["completed"]}
 
     def write_end(self, trainer: L.Trainer) -> None:
-        """Write the state at the end of the training; a run that is resumed from it does not train on."""
+        """Write the state at the end of the training; a run resumed from it does not train any more."""
         self._ended = True
         self.write(trainer)
 
@@ -99,10 +95,10 @@ class LastCheckpoint(L.Callback):
         self._ended = state_dict["ended"]
 
     def write(self, trainer: L.Trainer) -> None:
-        """Write the state of now; every process calls this.
+        """Write the present state; every process calls this.
 
         Raises:
-            OSError: The file is not there afterwards; Lightning may report a save that did not happen.
+            OSError: There is no new file afterwards. Lightning may report a save that did not happen.
         """
         before = _version(self.path)
         trainer.save_checkpoint(self.path)
@@ -111,7 +107,7 @@ class LastCheckpoint(L.Callback):
 
 
 def _version(path: Path) -> tuple[int, int] | None:
-    """What tells one version of a file from the next; None where there is no file."""
+    """Differs between two versions of a file; None if there is no file."""
     if not path.is_file():
         return None
     stat = path.stat()
