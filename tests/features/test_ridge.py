@@ -118,6 +118,6 @@ def test_held_out_rows_are_classified_as_scikit_learn_does() -> None:
     values = (values - values.mean(0)) / values.std(0)
     model = Ridge(alpha=0.3 * (values[:60] ** 2).sum(1).mean()).fit(values[:60], np.eye(3)[labels[:60]])
     expected = model.predict(values[folds == 1]).argmax(1) == labels[60:].numpy()
-    found = hold_out(gram(features), labels, num_seen=60, penalty=0.3)
+    found = hold_out(gram(features), labels, num_fit=60, penalty=0.3)
     assert found.correct.tolist() == expected.tolist()
     assert not expected.all()

@@ -12,12 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from thawline.advisor.distance import (
-    Distances,
-    batchnorm_reference,
-    domain_distances,
-    photo_reference,
-)
+from thawline.advisor.distance import Distances, batchnorm_reference, domain_distances, photo_reference
 from thawline.advisor.moments import NUM_NOISE_IMAGES, batchnorm_moments, noise_images, stage_moments
 from thawline.advisor.pilot import PILOT
 from thawline.advisor.profile import DepthProfile, depth_profile, pooled_taps

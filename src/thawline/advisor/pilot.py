@@ -49,13 +49,7 @@ def pilot_seconds(num_images: int, *, step_s: float) -> float:
 
 
 def run_pilot(
-    backbone: Backbone,
-    rows: Tensor,
-    labels: IntArray,
-    groups: IntArray,
-    *,
-    compute: Compute,
-    seed: int = 0,
+    backbone: Backbone, rows: Tensor, labels: IntArray, groups: IntArray, *, compute: Compute, seed: int = 0
 ) -> Pilot:
     """Classify each of the first N images by a model fitted on other folds, the V others by one fitted on all N.
 

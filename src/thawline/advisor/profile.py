@@ -92,8 +92,8 @@ def depth_profile(
         all_stages,
         distances,
         HeldOut(
-            hold_out(last, targets, num_seen=num_train, penalty=probes[1][-1].penalty),
-            hold_out(together, targets, num_seen=num_train, penalty=all_stages.penalty),
+            hold_out(last, targets, num_fit=num_train, penalty=probes[1][-1].penalty),
+            hold_out(together, targets, num_fit=num_train, penalty=all_stages.penalty),
         ),
         num_train,
         float(np.bincount(labels[:num_train]).max() / num_train),

@@ -1,14 +1,7 @@
 """The advice in sentences: what was measured, what the matrix says, what overrules it, and how sure that is."""
 
 from thawline.advisor.evidence import Evidence
-from thawline.advisor.recommend import (
-    BEYOND,
-    SECOND_OPINION,
-    SIMILAR,
-    Recommendation,
-    allows,
-    matrix_choice,
-)
+from thawline.advisor.recommend import BEYOND, SECOND_OPINION, SIMILAR, Recommendation, allows, matrix_choice
 from thawline.advisor.sizes import LARGE, SMALL
 from thawline.settings.advise_settings import BudgetSettings
 

@@ -1,4 +1,4 @@
-"""A running average of the weights that train; what is frozen is no part of it, so it stays bitwise what it was."""
+"""A running average of the weights that train. Frozen weights are not averaged, so they stay bitwise the same."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ _COUNT = "num_averaged"
 
 
 def average_decay(decay: float, num_updates: int) -> float:
-    """`decay`, and less over the first updates, when the average would else be mostly its starting point.
+    """`decay`, less in the first updates: otherwise the average would long stay near the initial weights.
 
     Source: the warm-up min(decay, (1 + n) / (10 + n)) of TensorFlow's ExponentialMovingAverage.
     """
@@ -47,14 +47,14 @@ class AverageWeights(L.Callback):
         self._step = 0
 
     def moving(self) -> dict[str, Tensor]:
-        """What changes while training: parameters that ever train, and buffers that no phase freezes throughout."""
+        """Tensors that change while training: all but those that every phase freezes."""
         never = self.bound.never_training()
         return {name: tensor for name, tensor in self.bound.tensors().items() if name not in never}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._moving = self.moving()
         self._step = trainer.global_step
-        start = self.average or self._moving  # a resumed run has an average already, read before the device is known
+        start = self.average or self._moving  # a resumed run has an average, which may lie on another device
         self.average = {n: start[n].detach().clone().to(tensor.device) for n, tensor in self._moving.items()}
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
@@ -65,7 +65,7 @@ class AverageWeights(L.Callback):
         self.num_updates += 1
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.state.fn != TrainerFn.FITTING:  # after the fit, what is validated comes from a checkpoint
+        if trainer.state.fn != TrainerFn.FITTING:  # after the fit the weights come from a checkpoint
             return
         moving = self.moving()
         self._raw = {name: tensor.detach().clone() for name, tensor in moving.items()}
@@ -77,7 +77,7 @@ class AverageWeights(L.Callback):
             self._raw = {}
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """The average is what the checkpoint is read for; the weights that a resumed run goes on with lie beside it."""
+        """The checkpoint's state dict holds the average. A resumed run goes on with the raw weights beside it."""
         if self.average:
             state = checkpoint["state_dict"]
             checkpoint[_RAW] = {name: state[name] for name in self.average if name in state}

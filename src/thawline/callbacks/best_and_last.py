@@ -1,4 +1,4 @@
-"""The two checkpoints of a run: the weights that are tested, and the last ones, from which a run goes on."""
+"""The two checkpoints of a run: the weights that are tested, and the last, which a resumed run starts from."""
 
 import math
 import os
@@ -90,22 +90,22 @@ class BestCheckpoint(ModelCheckpoint):
         return {**super().state_dict(), "validated_step": self.validated_step, "scores": scores}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Lightning forgets the best where the folder has another name now; a run may have been moved."""
+        """Correct the paths, because Lightning forgets the best checkpoint if the run's folder was moved."""
         here, best = str(self.folder), str(self.best)
-        moved = {name: best for name in ("best_model_path", "kth_best_model_path") if state_dict[name]}
-        known = dict.fromkeys([best][: len(state_dict["best_k_models"])], state_dict["best_model_score"])
-        super().load_state_dict({**state_dict, **moved, "best_k_models": known, "dirpath": here})
+        paths = {name: best for name in ("best_model_path", "kth_best_model_path") if state_dict[name]}
+        scores = dict.fromkeys([best][: len(state_dict["best_k_models"])], state_dict["best_model_score"])
+        super().load_state_dict({**state_dict, **paths, "best_k_models": scores, "dirpath": here})
         self.validated_step = state_dict["validated_step"]
         for name, scores in state_dict.get("scores", {}).items():
             setattr(self, name, Scores(**scores))
 
 
 class LastCheckpoint(L.Callback):
-    """Writes `last.ckpt` at every epoch boundary, the start of the training included.
+    """Writes `last.ckpt` when an epoch begins, the first one too.
 
-    It is written when an epoch begins, after everything that belongs to the one before: its metrics are logged, its
-    schedulers have stepped. Its progress counters are those of a fit that ended there, the one state from which
-    Lightning goes on without repeating or skipping anything.
+    Then the epoch before is complete: its metrics are logged and its schedulers have stepped. The progress counters in
+    the checkpoint are those of a fit that ended there. Only from such a state Lightning goes on without repeating or
+    skipping anything.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -114,12 +114,12 @@ class LastCheckpoint(L.Callback):
         self._ended = False
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._ended:  # also where it ended early
+        if self._ended:  # also if it ended early
             trainer.should_stop = True
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         for logger in trainer.loggers:
-            logger.save()  # what the checkpoint says was logged is on the disk before it
+            logger.save()  # the log must be on the disk before the checkpoint that counts on it
         self._beginning = True
         self.write(trainer)
         self._beginning = False
@@ -131,7 +131,7 @@ class LastCheckpoint(L.Callback):
                 progress[counters] = {**progress[counters], "ready": progress[counters]["completed"]}
 
     def write_end(self, trainer: L.Trainer) -> None:
-        """Write the state at the end of the training; a run that is resumed from it does not train on."""
+        """Write the state at the end of the training; a run resumed from it does not train any more."""
         self._ended = True
         self.write(trainer)
 
@@ -142,10 +142,10 @@ class LastCheckpoint(L.Callback):
         self._ended = state_dict["ended"]
 
     def write(self, trainer: L.Trainer) -> None:
-        """Write the state of now; every process calls this.
+        """Write the present state; every process calls this.
 
         Raises:
-            OSError: The file is not there afterwards; Lightning may report a save that did not happen.
+            OSError: There is no new file afterwards. Lightning may report a save that did not happen.
         """
         before = _version(self.path)
         trainer.save_checkpoint(self.path)
@@ -154,7 +154,7 @@ class LastCheckpoint(L.Callback):
 
 
 def _version(path: Path) -> tuple[int, int] | None:
-    """What tells one version of a file from the next; None where there is no file."""
+    """Differs between two versions of a file; None if there is no file."""
     if not path.is_file():
         return None
     stat = path.stat()

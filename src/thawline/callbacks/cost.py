@@ -1,4 +1,4 @@
-"""What a run costs: time, memory, FLOPs. Measured on the run itself, not estimated."""
+"""Measures a run's cost: time, memory, FLOPs, energy."""
 
 import contextlib
 import time
@@ -16,6 +16,8 @@ from thawline.machine.run_cost import Cost
 from thawline.models.flops import flop_formulas
 from thawline.models.saved_bytes import count_saved_bytes
 
+_RESUMED_COUNTS = ("_counted", "_step_flops", "_train_s", "_timed_images")  # attributes that a checkpoint holds
+
 
 def optimizer_state_bytes(optimizer: torch.optim.Optimizer) -> int:
     """Bytes of all tensors in the optimizer's state."""
@@ -24,27 +26,27 @@ def optimizer_state_bytes(optimizer: torch.optim.Optimizer) -> int:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Highest memory use of this run so far: allocated on the GPU, or resident in this process on a CPU."""
+    """Highest memory use of this run so far: allocated memory on a GPU, resident memory of this process on a CPU."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     return peak_resident_bytes()
 
 
 class CostCallback(L.Callback):
-    """Fills a `Cost`. The first training step of every phase of the freeze plan is counted with its FLOPs and saved
-    activations; the others run free. A resumed run goes on from the numbers in its checkpoint.
+    """Fills a `Cost`. Only the first training step of every phase of the freeze plan has its FLOPs and saved
+    activations counted. A resumed run goes on from the numbers in its checkpoint.
 
     Args:
-        start: Clock time, as `time.perf_counter` tells it, at which the run began; None for now.
-        energy: Counting since then.
+        start: `time.perf_counter()` at the start of the run; None for now.
+        energy: A meter that counts since the start.
     """
 
     def __init__(self, *, start: float | None = None, energy: EnergyMeter | None = None) -> None:
         self.cost = Cost()
         self._start = time.perf_counter() if start is None else start
         self._energy = energy or EnergyMeter([])
-        self._energy_before: float | None = None  # of processes that this run was resumed from
-        self._counted: list[str] = []  # names of what trained in the step that was counted last
+        self._energy_before: float | None = None  # joules before the run was resumed
+        self._counted: list[str] = []  # names of the parameters that trained in the last counted step
         self._step_flops = 0
         self._forward_flops = 0
         self._batch_start = 0.0
@@ -83,7 +85,7 @@ class CostCallback(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         now = time.perf_counter()
-        if self._counting:  # the counted step is slower, so it is not timed
+        if self._counting:  # a counted step is slower, so its time does not count
             self._counters.close()
             self._counting = False
             counted = self._flops.get_total_flops()
@@ -99,7 +101,7 @@ class CostCallback(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._batch_start = time.perf_counter()
-        self._joules()  # often enough for counters that start over
+        self._joules()  # must be called in every span of the counters; see `EnergyMeter`
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         cost = self.cost
@@ -109,10 +111,10 @@ class CostCallback(L.Callback):
         cost.peak_memory_bytes = max(cost.peak_memory_bytes, peak_memory_bytes(pl_module.device))
 
     def settle(self, *, tested_since: float, cache_s: float, per_hour: float | None) -> Cost:
-        """The run has ended: its time in parts, its energy, its price.
+        """Fill in the times, energy and price of a run that has ended.
 
         Args:
-            tested_since: Clock time at which the fit had ended.
+            tested_since: `time.perf_counter()` at the end of the fit.
         """
         cost, ended = self.cost, time.perf_counter()
         cost.wall_s, cost.test_s, cost.cache_s = self._fit_before_s + ended - self._start, ended - tested_since, cache_s
@@ -132,12 +134,11 @@ class CostCallback(L.Callback):
         self._counters.close()
 
     def state_dict(self) -> dict[str, Any]:
-        own = ("_counted", "_step_flops", "_train_s", "_timed_images")
         so_far = {"cost": asdict(self.cost), "elapsed_s": self._elapsed(), "energy_j": self._joules()}
-        return {**so_far, **{key: getattr(self, key) for key in own}}
+        return {**so_far, **{key: getattr(self, key) for key in _RESUMED_COUNTS}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.cost = Cost(**state_dict["cost"])
         self._fit_before_s, self._energy_before = state_dict["elapsed_s"], state_dict["energy_j"]
-        for key in ("_counted", "_step_flops", "_train_s", "_timed_images"):
+        for key in _RESUMED_COUNTS:
             setattr(self, key, state_dict[key])

@@ -11,7 +11,7 @@ Curves = dict[str, list[list[float | None]]]  # tag -> [optimizer step, value] p
 
 
 class CurvesCallback(L.Callback):
-    """Notes what was logged at the end of every epoch and of every validation; a resumed run goes on with it."""
+    """Records loss and accuracy after every epoch and every validation; a resumed run goes on with the same curves."""
 
     def __init__(self) -> None:
         self.curves: Curves = {}
@@ -20,7 +20,7 @@ class CurvesCallback(L.Callback):
         self._note(trainer, _TRAINED)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.state.fn == "fit":  # weights are validated once more when the best are chosen
+        if trainer.state.fn == "fit":  # after the fit, candidates for the best weights are validated once more
             self._note(trainer, _VALIDATED)
 
     def _note(self, trainer: L.Trainer, tags: tuple[str, ...]) -> None:

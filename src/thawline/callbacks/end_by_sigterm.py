@@ -11,11 +11,11 @@ from thawline.machine.sigterm import Terminated
 
 
 class EndBySigterm(L.Callback):
-    """Keeps SIGTERM immediate while Lightning runs, and passes it on to the processes that Lightning started.
+    """Ends the run at once on SIGTERM, and passes the signal on to the processes that Lightning started.
 
-    Lightning's own handler waits for the end of the batch, and with several processes it enters a broadcast from
-    inside the handler, which can wait for ever. Nothing needs to be saved here: `last.ckpt` is written at every epoch
-    boundary, and only an epoch boundary can be resumed bit for bit.
+    Lightning's handler waits for the end of the batch. With several processes it broadcasts inside the handler, which
+    can wait for ever. Nothing needs to be saved: `last.ckpt` is written at every epoch boundary, and only from there
+    a run can be resumed bit for bit.
     """
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

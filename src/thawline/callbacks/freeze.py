@@ -1,4 +1,4 @@
-"""FreezeCallback: which stages train in which epoch, in anybody's LightningModule."""
+"""FreezeCallback: which stages train in which epoch, in any LightningModule."""
 
 import logging
 import warnings
@@ -23,12 +23,12 @@ _DEFAULT_DEPTH = 2  # final stages; conf/strategy/partial_fine_tune.yaml
 
 
 class FreezeCallback(L.Callback):
-    """Trains the head and the final stages of a backbone, and keeps the others as they are.
+    """Trains the head and the final stages of a backbone, and freezes the other stages.
 
-    Works in every LightningModule that holds the two under a name, with any timm model. Frozen stages get no gradient
-    and compute in eval mode, so that weights and BatchNorm statistics stay bitwise what they are. What trains is a
-    function of the epoch alone: a resumed fit needs no state. Make the optimizer over all parameters, or over those
-    that require a gradient: while `configure_optimizers` runs, every stage does that trains in some epoch.
+    Works in every LightningModule that has the backbone and the head as attributes, with any timm model. Frozen stages
+    get no gradient and compute in eval mode, so that weights and BatchNorm statistics stay bitwise the same. The plan
+    depends on the epoch only, so a resumed fit needs no state. Give the optimizer all parameters, or those that require
+    a gradient: while `configure_optimizers` runs, these are the parameters that train in some epoch.
 
     >>> import timm, torch
     >>> from torch.utils.data import DataLoader
@@ -50,20 +50,20 @@ class FreezeCallback(L.Callback):
 
     Args:
         unfreeze_depth: Number of final stages that train; 0 is the head alone, `all` every stage. None is 2, or the
-            plan that a `TransferClassifier` has.
-        stages: Instead of the final ones: a list of numbers (negative ones count from the top) and names.
+            plan of a `TransferClassifier`.
+        stages: Instead of `unfreeze_depth`: a list of stage numbers (negative ones count from the top) and names.
         thaw_after: Epochs in which the head trains alone.
         thaw_every: Epochs from one stage's thaw to the next, from the top; 0 thaws all at once.
-        phases: Instead of all of these: `[{"from_epoch": 0, "stages": ["head"]}, ...]`.
+        phases: Instead of the four above: `[{"from_epoch": 0, "stages": ["head"]}, ...]`.
         parameters: Which parameters of a training stage train: `all`, `norm` (affine), `bias`.
         batchnorm: Whether BatchNorms in training stages update their statistics (`train`) or keep them (`eval`).
-        backbone, head: Names of the attributes, dotted where they lie deeper. A classifier inside a timm model is
-            named `backbone="model", head="model.fc"`.
+        backbone, head: Names of the attributes, dotted if they lie deeper. For a classifier inside a timm model:
+            `backbone="model", head="model.fc"`.
     Attributes:
         bound: The plan with its backbone and head, from `setup` on.
     Raises:
-        UserError: At `setup`: there is no such attribute or stage; another callback would change what is frozen. When
-            training starts: no optimizer holds a parameter that trains, now or later.
+        UserError: At `setup`: there is no such attribute or stage, or another callback would change frozen weights.
+            When training starts: the optimizers lack a parameter that trains, now or later.
     """
 
     def __init__(
@@ -79,24 +79,25 @@ class FreezeCallback(L.Callback):
         backbone: str = "backbone",
         head: str = "head",
     ) -> None:
-        given: dict[str, Any] = {"stages": stages, "phases": phases, "parameters": parameters, "batchnorm": batchnorm}
-        given |= {"unfreeze_depth": unfreeze_depth, "thaw_after": thaw_after, "thaw_every": thaw_every}
         with in_python("FreezeCallback"):
-            strategy = StrategySettings("callback", **given)
-        self._says_nothing = strategy == StrategySettings("callback")
+            strategy = StrategySettings(
+                "callback", stages=stages, phases=phases, parameters=parameters, batchnorm=batchnorm,
+                unfreeze_depth=unfreeze_depth, thaw_after=thaw_after, thaw_every=thaw_every,
+            )  # fmt: skip
+        self._is_default = strategy == StrategySettings("callback")
         if stages is None and phases is None and unfreeze_depth is None:
             strategy.unfreeze_depth = _DEFAULT_DEPTH
         self._strategy = strategy
         self._names = {"backbone": backbone, "head": head}
         self._applied: AppliedPlan | None = None
         self._held: HeldModes | None = None
-        self._is_given = False
+        self._has_fixed_plan = False
 
     @classmethod
     def bound_to(cls, bound: BoundPlan) -> "FreezeCallback":
-        """One that applies this plan, whatever module it is in."""
+        """A callback that applies this plan, in any module."""
         callback = cls()
-        callback._applied, callback._is_given = AppliedPlan(bound), True
+        callback._applied, callback._has_fixed_plan = AppliedPlan(bound), True
         return callback
 
     @property
@@ -105,8 +106,8 @@ class FreezeCallback(L.Callback):
         return self._applied.bound
 
     def bind(self, trainer: L.Trainer, module: L.LightningModule) -> BoundPlan:
-        """The plan for this module; the same one as long as it holds the same backbone and head."""
-        if self._is_given:
+        """The plan for this module; the same object as long as the module holds the same backbone and head."""
+        if self._has_fixed_plan:
             return self.bound
         with in_python("FreezeCallback"):
             if isinstance(module, TransferClassifier):
@@ -117,13 +118,13 @@ class FreezeCallback(L.Callback):
         return self.bound
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if stage != "fit" or self._is_given:
+        if stage != "fit" or self._has_fixed_plan:
             return
         bound = self.bind(trainer, pl_module)
         with in_python("FreezeCallback"):
             refuse_unsafe(_callbacks(trainer), bound, way_out="remove it, or freeze nothing")
             refuse_sharding(trainer)
-        warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # Lightning's, at the start
+        warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # from Lightning
         if not isinstance(pl_module, TransferClassifier):
             bound.require_all_gradients()
             self._release()
@@ -131,11 +132,11 @@ class FreezeCallback(L.Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert self._applied is not None
-        if not isinstance(pl_module, TransferClassifier) or pl_module.applied is None:  # else it does so itself
+        if not isinstance(pl_module, TransferClassifier) or pl_module.applied is None:  # else the module calls it
             self._applied.begin_fit()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not self._is_given:
+        if not self._has_fixed_plan:
             refuse_lacking(trainer, self.bound)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -172,9 +173,9 @@ class FreezeCallback(L.Callback):
         return self.bound.head in inside and (backbone in inside or backbone.model in inside)
 
     def _refuse_another(self, bound: BoundPlan) -> None:
-        """A TransferClassifier has a plan; one that this callback was given must be the same."""
+        """Refuse arguments of this callback that make another plan than the TransferClassifier's."""
         names, name = bound.plan.stage_names, bound.backbone.name
-        if not self._says_nothing and make_plan(self._strategy, stage_names=names, model_name=name) != bound.plan:
+        if not self._is_default and make_plan(self._strategy, stage_names=names, model_name=name) != bound.plan:
             raise UserError(
                 f"the TransferClassifier has another plan, {bound.plan.as_list()}; give the classifier unfreeze_depth "
                 "and what goes with it, and FreezeCallback nothing"
@@ -182,7 +183,6 @@ class FreezeCallback(L.Callback):
 
 
 def classifier(module: L.LightningModule) -> TransferClassifier:
-    """The module, known to be ours."""
     assert isinstance(module, TransferClassifier), type(module)
     return module
 

@@ -1,4 +1,4 @@
-"""FreezeGuard: checks that frozen means frozen, at fit start, at every change and at the end; keeps the proof."""
+"""FreezeGuard: checks at the start, at every change of the plan and at the end that frozen tensors did not change."""
 
 import contextlib
 import time
@@ -18,46 +18,45 @@ from thawline.training.classifier import TransferClassifier
 
 
 class FreezeBreach(RuntimeError):
-    """Something frozen trains, could train, or has changed: a defect, ours or a callback's. The run stops."""
+    """A frozen tensor trains, could train, or has changed, through a defect of Thawline or of a callback."""
 
 
 class FreezeGuard(L.Callback):
-    """Compares the model with the plan, and checksums of what is frozen with those from when it froze.
+    """Compares the model with the plan, and the checksums of frozen tensors with those at the time they froze.
 
-    It goes beside a `FreezeCallback`, in any order, and holds the model to that callback's plan. A run stops with
-    `FreezeBreach` where a frozen tensor differs or could move.
+    Use it beside a `FreezeCallback`, in any order; it checks that callback's plan. A run stops with `FreezeBreach` if a
+    frozen tensor differs or could change.
 
     >>> from thawline import FreezeCallback
     >>> watched = [FreezeCallback(unfreeze_depth=2), FreezeGuard()]
     >>> trainer = L.Trainer(accelerator="cpu", logger=False, callbacks=watched)
 
-    In somebody else's module the optimizer may hold frozen parameters: without a gradient none moves. Modes are not
-    looked at there, because the callback sets them whenever a stage computes.
+    In other modules than Thawline's the optimizer may hold frozen parameters: without a gradient they do not change.
+    Modes are not checked there, because the callback sets them whenever a stage computes.
 
     Attributes:
         bound: The plan, from `setup` on.
-        before: Checksums of all tensors as they were before the fit: in a run before a checkpoint was read, elsewhere
-            behind that.
+        before: Checksums of all tensors before the fit; in a Thawline run before, elsewhere after a checkpoint is read.
         checks: Number of comparisons of checksums so far, all of them equal.
-        seconds: Time spent in here.
-        verified: Whether every comparison found what it should; None before the first.
+        seconds: Time that the checks took.
+        verified: Whether all comparisons were equal; None before the first.
     """
 
     def __init__(self) -> None:
         self._bound: BoundPlan | None = None
-        self._is_given = False
+        self._strict = False  # whether the optimizer and the modes must follow the plan exactly
         self._checked_epoch = -1
         self.before: Digests = {}
         self.checks = 0
         self.seconds = 0.0
         self.verified: bool | None = None
-        self._since: Digests = {}  # what is frozen at the moment, as it was when it froze
+        self._since: Digests = {}  # of the tensors that are frozen at the moment, when they froze
 
     @classmethod
     def bound_to(cls, bound: BoundPlan) -> "FreezeGuard":
-        """One for a model and an optimizer that the plan alone rules: the optimizer holds nothing that never trains."""
+        """A strict guard: the optimizer must not hold parameters that never train, and modes are checked too."""
         guard = cls()
-        guard._bound, guard._is_given = bound, True
+        guard._bound, guard._strict = bound, True
         return guard
 
     @property
@@ -66,33 +65,32 @@ class FreezeGuard(L.Callback):
         return self._bound
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Before a checkpoint is read: the pretrained weights."""
         if stage != "fit":
             return
         self._checked_epoch = -1
-        if not self._is_given:
+        if not self._strict:
             self._bound = _plan_in(trainer, pl_module)
             return
-        with self._timed():
+        with self._timed():  # before a checkpoint is read, so these are the pretrained weights
             self.before = digests(self.bound.tensors())
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         with self._timed():
             epoch = trainer.current_epoch
-            if not self._is_given:  # who resumes such a fit may have built the model with other weights
+            if not self._strict:  # after the checkpoint, because the model may have been made with other weights
                 self.before = digests(self.bound.tensors())
                 self._compare({name: value for name, value in self._since.items() if name in self.before}, _RESUMED)
                 self._since = {name: self.before[name] for name in self.bound.frozen_tensors(epoch)}
                 return
             untouched = {name: self.before[name] for name in self._untouched_until(epoch)}
-            now = self._compare({**self._since, **untouched}, _RESUMED)  # a resumed run knows since when
+            now = self._compare({**self._since, **untouched}, _RESUMED)  # `_since` of a resumed run: its checkpoint
             if not self._since:
                 self._since = {name: now[name] for name in self.bound.frozen_tensors(epoch)}
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Before the first batch of an epoch, when every callback has had its turn."""
+        """Check before the first batch of an epoch, after all callbacks have run."""
         epoch = trainer.current_epoch
         if epoch == self._checked_epoch:
             return
@@ -116,21 +114,21 @@ class FreezeGuard(L.Callback):
             agree_across_processes(self.bound)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The weights that a run tests come from its best checkpoint, perhaps averaged or interpolated."""
-        if not self._is_given:
+        """Check the tested weights: they come from the best checkpoint and may be averaged or interpolated."""
+        if not self._strict:
             return
         with self._timed():
             never = self.bound.never_training()
             self._compare({name: self.before[name] for name in never}, "in the weights that were tested")
 
     def _untouched_until(self, epoch: int) -> set[str]:
-        """Tensors that trained in no phase that began before `epoch`."""
+        """Names of the tensors that no phase before `epoch` trains."""
         begun = [phase.from_epoch for phase in self.bound.plan.phases if phase.from_epoch < epoch]
         frozen = [set(self.bound.frozen_tensors(start)) for start in begun]
         return set.intersection(set(self.before), *frozen)
 
     def _compare(self, before: Digests, occasion: str) -> Digests:
-        """Returns the checksums as they are now, equal to those before."""
+        """Raise `FreezeBreach` if a checksum differs from `before`; returns the present checksums."""
         tensors = self.bound.tensors()
         now = digests({name: tensors[name] for name in before})
         changed = differing(before, now)
@@ -143,8 +141,8 @@ class FreezeGuard(L.Callback):
     def _check_state(self, trainer: L.Trainer, epoch: int) -> None:
         problems = [
             *requires_grad_problems(self.bound, epoch),
-            *(mode_problems(self.bound, epoch) if self._is_given else ()),
-            *optimizer_problems(self.bound, trainer.optimizers, may_hold_others=not self._is_given),
+            *(mode_problems(self.bound, epoch) if self._strict else ()),
+            *optimizer_problems(self.bound, trainer.optimizers, may_hold_others=not self._strict),
         ]
         if problems:
             self.verified = False
@@ -171,18 +169,18 @@ _BLAME = "the run is not what its plan says, look for a callback that changes th
 
 
 def agree_across_processes(bound: BoundPlan) -> None:
-    """With several processes: all hold bitwise the same parameters."""
+    """Raise `FreezeBreach` unless all processes hold bitwise the same parameters."""
     if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
         return
-    mine = combined(digests({n: t for n, t in bound.tensors().items() if isinstance(t, nn.Parameter)}))
-    everyones: list[str] = [""] * dist.get_world_size()
-    dist.all_gather_object(everyones, mine)
-    if len(set(everyones)) > 1:
+    checksum = combined(digests({n: t for n, t in bound.tensors().items() if isinstance(t, nn.Parameter)}))
+    checksums: list[str] = [""] * dist.get_world_size()
+    dist.all_gather_object(checksums, checksum)
+    if len(set(checksums)) > 1:
         raise FreezeBreach("the processes hold different parameters; their gradients were not averaged")
 
 
 def _plan_in(trainer: L.Trainer, module: L.LightningModule) -> BoundPlan:
-    """The plan of the FreezeCallback beside the guard, or the one that a TransferClassifier has."""
+    """The plan of the trainer's FreezeCallback, or without one that of the TransferClassifier."""
     callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     for callback in callbacks:
         if isinstance(callback, FreezeCallback):

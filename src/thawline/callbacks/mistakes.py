@@ -1,4 +1,4 @@
-"""Which test images were told apart worst: for a picture of them."""
+"""The test images with the worst wrong predictions, for a picture of them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +16,8 @@ class Mistake:
     """A test image that was classified wrong.
 
     Attributes:
-        position: In the test split.
-        confidence: Probability of the class that was predicted.
+        position: Position in the test split.
+        confidence: Predicted probability of the class `predicted`.
     """
 
     position: int
@@ -51,7 +51,7 @@ class MistakesCallback(L.Callback):
         self._rows.append(torch.stack([labels, predicted, confidence, loss], 1).cpu().double())
 
     def worst(self, number: int = NUM_SHOWN) -> list[Mistake]:
-        """The wrong ones with the highest loss, the worst first."""
+        """The wrong predictions with the highest loss, the worst first."""
         rows = torch.cat(self._rows)
         wrong = (rows[:, 0] != rows[:, 1]).nonzero().flatten()
         order = wrong[rows[wrong, 3].argsort(descending=True, stable=True)][:number]

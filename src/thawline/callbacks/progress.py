@@ -1,4 +1,4 @@
-"""One line per validation in the log, and a bar where somebody is watching."""
+"""One log line per validation, and a progress bar on a terminal."""
 
 import logging
 import sys
@@ -15,9 +15,9 @@ _log = logging.getLogger(__name__)
 
 
 class StopAtStep(L.Callback):
-    """Ends the fit after a number of optimizer steps, perhaps inside an epoch.
+    """Ends the fit after a number of optimizer steps, even inside an epoch.
 
-    Lightning's own `max_steps` would make every resumed run begin by finishing the epoch that was already finished.
+    With Lightning's `max_steps` a resumed run would begin by finishing an epoch that is finished already.
     """
 
     def __init__(self, steps: Steps) -> None:
@@ -38,7 +38,7 @@ class EpochLines(L.Callback):
         self._start = time.perf_counter()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.state.fn != TrainerFn.FITTING:  # weights are being chosen; no epoch has passed
+        if trainer.state.fn != TrainerFn.FITTING:  # a validation after the fit belongs to no epoch
             return
         metrics = trainer.callback_metrics
         shown = [

@@ -1,4 +1,4 @@
-"""What a freeze plan cannot keep its promise beside: other callbacks, sharding, an optimizer that lacks parameters."""
+"""Refuse callbacks, sharding and optimizers with which a freeze plan would not work."""
 
 import lightning as L
 from lightning.pytorch.callbacks import StochasticWeightAveraging, WeightAveraging
@@ -8,11 +8,7 @@ from thawline.freezing.bound_plan import OUTSIDE, BoundPlan
 
 
 def refuse_lacking(trainer: L.Trainer, bound: BoundPlan) -> None:
-    """Refuse optimizers without a parameter that trains in some epoch: it would never move, and nothing would show it.
-
-    Raises:
-        UserError: One is lacking.
-    """
+    """Raise `UserError` if the optimizers lack a parameter that trains in some epoch: it would never change."""
     held = {id(p) for optimizer in trainer.optimizers for group in optimizer.param_groups for p in group["params"]}
     owners, lacking = bound.stage_of(), dict[str, None]()
     for name, parameter in bound.ever_trainable().items():
@@ -33,11 +29,7 @@ def _trained(bound: BoundPlan, epoch: int) -> set[str]:
 
 
 def refuse_sharding(trainer: L.Trainer) -> None:
-    """Refuse strategies that shard parameters.
-
-    Raises:
-        UserError: FSDP, DeepSpeed or tensor parallelism.
-    """
+    """Raise `UserError` for strategies that shard parameters: FSDP, DeepSpeed, tensor parallelism."""
     name = type(trainer.strategy).__name__
     if any(part in name for part in ("FSDP", "DeepSpeed", "ModelParallel")):
         raise UserError(f"{name} shards frozen and training parameters alike; use Trainer(strategy='ddp')")
@@ -49,11 +41,10 @@ def refuse_unsafe(
     *,
     way_out: str = "use regularize.ema_decay=0.99, which leaves them alone, or remove it",
 ) -> None:
-    """Refuse callbacks that change frozen stages behind the plan's back.
+    """Raise `UserError` for callbacks that change frozen stages, if the plan freezes any.
 
-    Raises:
-        UserError: Something that is frozen in some epoch together with StochasticWeightAveraging, which resets the
-            statistics of every BatchNorm, or with Lightning's WeightAveraging, which averages frozen weights too.
+    StochasticWeightAveraging resets the statistics of every BatchNorm; Lightning's WeightAveraging averages frozen
+    weights too.
     """
     owners = bound.stage_of()
     frozen = {owners[name] for phase in bound.plan.phases for name in bound.frozen_tensors(phase.from_epoch)}

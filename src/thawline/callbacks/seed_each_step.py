@@ -1,4 +1,4 @@
-"""Seed every training step: dropout and mixup then need no state in a checkpoint, and no order of earlier draws."""
+"""Seed every training step, so that a checkpoint needs no random state for dropout and mixup."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from thawline.data.mixed_seed import mixed_seed
 class SeedEachStep(L.Callback):
     """Seeds torch's generators from (seed, epoch, batch, process) before every training batch.
 
-    Validation, workers and other callbacks may draw what they like: the next step does not feel it.
+    Random numbers that validation, workers and other callbacks draw have no effect on the next step.
     """
 
     def __init__(self, seed: int) -> None:
@@ -22,5 +22,5 @@ class SeedEachStep(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         seed = mixed_seed(self.seed, trainer.current_epoch, batch_idx, trainer.global_rank)
-        # Without an accelerator, `torch.manual_seed` would spend 2 ms on noting down what one should do later.
+        # Without an accelerator `torch.manual_seed` takes 2 ms more, to store a seed for one that may appear later.
         (torch.manual_seed if self._accelerated else torch.default_generator.manual_seed)(seed)

@@ -27,11 +27,11 @@ _RATES_PER_EPOCH = 8  # chosen: enough to see a warm-up and a restart
 
 
 class TensorBoardCallback(L.Callback):
-    """Logs `lr/<group>`, or `optim/penalty` of a solver, while training and the given texts at the start.
+    """Logs texts and pictures at the start, and `lr/<group>` or a solver's `optim/penalty` while training.
 
     Args:
         texts: Tag -> Markdown, such as the model status and the resolved config.
-        pictures: Tag -> PNG file; one that is not there is left out.
+        pictures: Tag -> PNG file; missing files are left out.
     """
 
     def __init__(self, texts: dict[str, str], pictures: dict[str, Path] | None = None) -> None:
@@ -51,8 +51,8 @@ class TensorBoardCallback(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        a_few_an_epoch = max(1, int(trainer.num_training_batches) // _RATES_PER_EPOCH)
-        every = min(trainer.log_every_n_steps, a_few_an_epoch)  # type: ignore[attr-defined]
+        interval = max(1, int(trainer.num_training_batches) // _RATES_PER_EPOCH)
+        every = min(trainer.log_every_n_steps, interval)  # type: ignore[attr-defined]
         if trainer.global_step % every == 0 and trainer.logger:
             model = classifier(pl_module)
             scalars = {f"lr/{name}": lr for name, lr in model.group_learning_rates()}
@@ -62,37 +62,36 @@ class TensorBoardCallback(L.Callback):
 
 
 def add_picture(writer: SummaryWriter, tag: str, path: Path) -> None:
-    """Write an image file under `tag`."""
     writer.add_image(tag, np.asarray(Image.open(path).convert("RGB")), dataformats="HWC")
 
 
 class EventFileLogger(TensorBoardLogger):
-    """Writes the event file straight into the run's folder, and nothing else: the config lies in config.yaml.
+    """Writes the event file directly into the run's folder, and no hparams.yaml.
 
     Args:
-        first_step: Where a resumed run goes on: what an earlier file holds from this step on is replaced.
+        first_step: First step of a resumed run; from this step on its values replace those of earlier files.
     """
 
     def __init__(self, folder: Path, *, first_step: int | None = None) -> None:
         super().__init__(folder, name="", version="", default_hp_metric=False, purge_step=first_step)
         if first_step is not None:
-            _pass_the_second_of_an_earlier_file(folder)
+            _wait_for_a_new_second(folder)
 
     def save(self) -> None:
         self.experiment.flush()
 
     def finalize(self, status: str) -> None:
-        """Called after the fit and again after the test; closing in between would start a second file."""
+        """Flush only: Lightning calls this after the fit and after the test, and closing would start a second file."""
         self.experiment.flush()
 
     def close(self) -> None:
         self.experiment.close()
 
 
-def _pass_the_second_of_an_earlier_file(folder: Path) -> None:
+def _wait_for_a_new_second(folder: Path) -> None:
     """Event files are read in the order of their names, `events.out.tfevents.<second>.<host>.<process>`.
 
-    With the second of an earlier one, a resumed run's file could be read first and would then replace nothing.
+    Within the same second as an earlier file, a resumed run's file could be read first and would replace nothing.
     """
     if any(folder.glob(f"events.out.tfevents.{int(time.time()):010d}.*")):
         time.sleep(1 - time.time() % 1)
@@ -101,10 +100,10 @@ def _pass_the_second_of_an_earlier_file(folder: Path) -> None:
 def log_finals(
     logger: TensorBoardLogger, hyperparameters: dict[str, str | float | bool], finals: dict[str, float], *, step: int
 ) -> None:
-    """Write final values under their scalar tags and the hyperparameters that led to them, in the run's own event file.
+    """Write final values under their scalar tags, and the hyperparameters, into the run's event file.
 
-    `SummaryWriter.add_hparams` would make a second run; a key that is missing in one run, or of another type, would
-    vanish from the HParams page. So every run writes the same keys with the same types.
+    `SummaryWriter.add_hparams` would make a second run. A key that one run lacks, or has with another type, would not
+    appear on the HParams page, so every run writes the same keys with the same types.
     """
     for tag, value in finals.items():
         logger.experiment.add_scalar(tag, value, step)

@@ -18,14 +18,14 @@ Key = tuple[int, int]  # (epoch, index into the split)
 
 
 class EpochSampler(Sampler[Key]):
-    """Yields (epoch, index): the dataset learns the epoch even in workers that outlive it.
+    """Yields (epoch, index), so that workers that live for several epochs know the epoch too.
 
-    The order is a function of (seed, epoch). Lightning calls `set_epoch` at the start of every epoch, a resumed one
-    included. Of several processes, number `rank` takes every `world_size`-th image from there on, so that together
-    they see the batches that one process with `world_size` times the batch would see.
+    The order is a function of (seed, epoch). Lightning calls `set_epoch` at the start of every epoch, also of a resumed
+    one. With several processes, process `rank` takes the images rank, rank + world_size, and so on. Together they see
+    the batches that one process with `world_size` times the batch size would see.
 
     Args:
-        even: Whether every process gets the same number of images, as training needs; else none is left out.
+        even: Whether every process gets the same number of images, as training needs. Otherwise no image is left out.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class SplitDataset(Dataset[tuple[Tensor, int]]):
     """(epoch, i) -> (uint8 image (3, S, S), class index) for the i-th image of a split.
 
     Args:
-        random_views: Whether `transform` draws; where not, every epoch shows the same view.
-        keep: Where images stay after the first use: transformed where the view stays the same, decoded where not.
+        random_views: Whether `transform` is random. If not, every epoch shows the same view.
+        keep: Holds images after their first use: decoded ones for random views, transformed ones for fixed views.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class SplitDataset(Dataset[tuple[Tensor, int]]):
         return len(self.indices)
 
     def fingerprint(self) -> str:
-        """Changes with the images and with which of them, in which order, belong to the split."""
+        """A digest of the source's images and of the split's indices, in their order."""
         rows = hashlib.blake2b(np.ascontiguousarray(self.indices, dtype=np.int64).tobytes(), digest_size=16)
         return f"{self.source.fingerprint()}-{rows.hexdigest()}"
 
@@ -101,9 +101,8 @@ class SplitDataset(Dataset[tuple[Tensor, int]]):
     def _decoded(self, index: int) -> Image.Image:
         if self.keep is None:
             return self.source.load(index)
-        kept = self.keep.get(("decoded", index))  # (H, W, 3)
-        if kept is not None:
-            return Image.fromarray(kept)
+        if (pixels := self.keep.get(("decoded", index))) is not None:  # (H, W, 3)
+            return Image.fromarray(pixels)
         image = self.source.load(index)
         self.keep.put(("decoded", index), image)
         return image
@@ -111,9 +110,8 @@ class SplitDataset(Dataset[tuple[Tensor, int]]):
     def _fixed_view(self, index: int) -> Tensor:
         if self.keep is None:
             return self.transform(self.source.load(index))
-        kept = self.keep.get(("transformed", index))  # (3, S, S)
-        if kept is not None:
-            return torch.tensor(kept)  # a copy: what is kept stays as it is, whatever is done with the view
+        if (pixels := self.keep.get(("transformed", index))) is not None:  # (3, S, S)
+            return torch.tensor(pixels)  # a copy, so that a caller who changes it does not change the kept image
         view = self.transform(self.source.load(index))
         self.keep.put(("transformed", index), view)
         return view

@@ -13,7 +13,7 @@ from thawline.errors import UserError
 _WIDE_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _MAX_16_BIT = 65535.0  # largest sample of a 16-bit image
 
-# EXIF orientation -> what brings the image upright (Exif 2.32, tag 274); 1 is upright already.
+# EXIF orientation -> the turn or flip that makes the image upright (Exif 2.32, tag 274); 1 is upright already.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -26,7 +26,7 @@ _UPRIGHT = {
 
 
 class UnreadableImage(UserError):
-    """An image file that does not decode; the message names it."""
+    """An image file cannot be decoded; the message names the file."""
 
 
 def decode(path: str | Path) -> Image.Image:
@@ -42,11 +42,7 @@ def decode(path: str | Path) -> Image.Image:
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """Return the file's content.
-
-    Raises:
-        UnreadableImage: The file is missing, a folder, or not permitted.
-    """
+    """The file's content; raises `UnreadableImage` if it is missing, a folder, or not permitted."""
     try:
         return Path(path).read_bytes()
     except OSError as error:
@@ -54,14 +50,7 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def decode_bytes(data: bytes, *, name: str = "in memory") -> Image.Image:
-    """Decode the bytes of one image file; see `decode`.
-
-    Args:
-        data: The file's content.
-        name: What the error message calls it.
-    Raises:
-        UnreadableImage: The bytes are empty, truncated, or no image.
-    """
+    """Decode the bytes of one image file; see `decode`. Error messages call the file `name`."""
     if not data:
         raise UnreadableImage(f"unreadable image {name}: the file is empty")
     try:
@@ -77,13 +66,13 @@ def decode_bytes(data: bytes, *, name: str = "in memory") -> Image.Image:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Turn and mirror the image as its EXIF orientation asks; an unreadable EXIF block asks for nothing.
+    """Turn and mirror the image as its EXIF orientation says; with an unreadable EXIF block leave it as it is.
 
-    Unlike `ImageOps.exif_transpose` this never rewrites the EXIF block, which fails on many cameras' tags.
+    `ImageOps.exif_transpose` also rewrites the EXIF block, which fails on many cameras' tags.
     """
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # the pixels are fine: every viewer shows such a photograph as it is stored
+    except Exception:  # the pixels are fine, and image viewers show such a photograph as it is stored
         return image
     method = None if orientation is None else _UPRIGHT.get(orientation)
     return image if method is None else image.transpose(method)
@@ -94,7 +83,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in _WIDE_MODES:
         image = _to_8_bit(image)
     if image.mode == "La":
-        image = image.convert("LA")  # Pillow knows no direct way
+        image = image.convert("LA")  # Pillow cannot convert La to RGB directly
     if "transparency" in image.info or image.mode in {"LA", "PA", "RGBA", "RGBa"}:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
@@ -109,7 +98,7 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
 
 
 def _largest_sample(mode: str, values: NDArray[np.float64]) -> float:
-    # Float files name no range; these three are the ones in use.
+    # A float file does not say its range; these three ranges are in use.
     if mode == "F" and values.max(initial=0.0) <= 1.0:
         return 1.0
     if mode == "F" and values.max(initial=0.0) <= 255.0:

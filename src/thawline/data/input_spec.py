@@ -1,11 +1,11 @@
-"""What pretrained weights expect of an image; known to the data before there is a model."""
+"""Size and statistics of the images that pretrained weights expect. Data code uses it without a model."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What the pretrained weights expect of an image.
+    """The images that pretrained weights expect.
 
     Attributes:
         size: Side in pixels.

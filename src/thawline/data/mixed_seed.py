@@ -1,4 +1,4 @@
-"""Seeds as a pure function of where a run stands, so that a resumed run draws what an uninterrupted one drew."""
+"""Seeds made from the position in a run, so that a resumed run draws the same numbers as an uninterrupted one."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Everyday photographs that come with installed packages: a stand-in for what backbones were trained on."""
+"""Everyday photographs from installed packages. They stand in for the images that backbones were trained on."""
 
 from PIL import Image
 
@@ -7,7 +7,7 @@ from thawline.data.sources.photo_crops import PHOTOS, photo_path
 
 
 def photographs() -> list[Image.Image]:
-    """The 12 photographs inside scikit-image's and scikit-learn's wheels: each whole, and its quarters; mode RGB.
+    """The 12 photographs of scikit-image and scikit-learn, each whole and as four quarters; mode RGB.
 
     Raises:
         UserError: One of the packages is not installed.

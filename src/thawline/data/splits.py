@@ -11,7 +11,7 @@ from thawline.settings.data_settings import LoaderSettings
 
 
 def splits_of(source: ImageSource, loader: LoaderSettings) -> dict[Split, IntArray]:
-    """`complete_splits` of a source, as `data.val_fraction`, `test_fraction` and `split_seed` say."""
+    """`complete_splits` of a source with the settings `data.val_fraction`, `test_fraction` and `split_seed`."""
     return complete_splits(
         source.splits,
         labels=source.labels,
@@ -24,7 +24,7 @@ def splits_of(source: ImageSource, loader: LoaderSettings) -> dict[Split, IntArr
 
 
 def complete_splits(
-    given: Mapping[Split, IntArray],
+    defined: Mapping[Split, IntArray],
     *,
     labels: IntArray,
     groups: IntArray,
@@ -33,26 +33,26 @@ def complete_splits(
     test_fraction: float,
     seed: int,
 ) -> dict[Split, IntArray]:
-    """Split off the splits that the source does not define: from `train`, or from all images where there is none.
+    """Make the splits that the source does not define, from its `train` split, or from all images if it has none.
 
     Args:
-        given: Index arrays that the source defines.
+        defined: Index arrays of the splits that the source defines.
         labels, groups: Class and group per image, (N,), int64. A group lies in one split only.
         val_fraction, test_fraction: Share of the images to split off, in (0, 1).
     Returns:
-        `train`, `val` and `test`: ascending, disjoint index arrays, int64; every class in each that was split off.
+        `train`, `val` and `test`: ascending, disjoint index arrays, int64. A split that was made here has every class.
     Raises:
         UserError: A class has too few images.
     """
     fractions: dict[Split, float] = {"test": test_fraction, "val": val_fraction}
-    missing = [split for split in fractions if split not in given]
-    splits: dict[Split, IntArray] = dict(given)
-    pool = given.get("train", np.arange(len(labels), dtype=np.int64))
+    missing = [split for split in fractions if split not in defined]
+    splits: dict[Split, IntArray] = dict(defined)
+    pool = defined.get("train", np.arange(len(labels), dtype=np.int64))
     _check_enough(pool, labels, groups, class_names, num_splits=len(missing) + 1)
     num_pool = len(pool)
-    for left, split in zip(range(len(missing), 0, -1), missing, strict=True):
+    for num_left, split in zip(range(len(missing), 0, -1), missing, strict=True):
         count = round(fractions[split] * num_pool)
-        splits[split] = _split_off(pool, count, labels=labels, groups=groups, leave=left, seed=[seed, left])
+        splits[split] = _split_off(pool, count, labels=labels, groups=groups, leave=num_left, seed=[seed, num_left])
         pool = np.setdiff1d(pool, splits[split])
     splits["train"] = pool
     return {split: np.sort(splits[split]) for split in SPLITS}
@@ -78,13 +78,13 @@ def _check_enough(
 def _split_off(
     pool: IntArray, count: int, *, labels: IntArray, groups: IntArray, leave: int, seed: list[int]
 ) -> IntArray:
-    """Choose about `count` images, stratified by class, whole groups; leave at least `leave` groups of every class."""
+    """Take about `count` images, stratified by class, in whole groups; at least `leave` groups of every class stay."""
     rng = np.random.default_rng(seed)
     leaders = group_leaders(pool, groups)
     sizes = np.bincount(labels[leaders])
     quotas = stratified_counts(sizes, round(count * len(leaders) / len(pool)), leave=leave)
-    chosen = [rng.permutation(leaders[labels[leaders] == k])[:quota] for k, quota in enumerate(quotas)]
-    return pool[np.isin(groups[pool], groups[np.concatenate(chosen)])]
+    taken = [rng.permutation(leaders[labels[leaders] == k])[:quota] for k, quota in enumerate(quotas)]
+    return pool[np.isin(groups[pool], groups[np.concatenate(taken)])]
 
 
 def group_leaders(pool: IntArray, groups: IntArray) -> IntArray:
@@ -94,9 +94,9 @@ def group_leaders(pool: IntArray, groups: IntArray) -> IntArray:
 
 
 def stratified_counts(sizes: IntArray, total: int, *, leave: int) -> IntArray:
-    """Share `total` among classes in proportion to `sizes` by largest remainder, with bounds.
+    """Divide `total` among classes in proportion to `sizes` by largest remainder, within bounds.
 
-    Every class present gets at least 1 and keeps at least `leave`; the bounds win over `total`.
+    Every class that has members gives at least 1 and keeps at least `leave`, even if the sum is then not `total`.
 
     Args:
         sizes: Members per class, (K,), int64.

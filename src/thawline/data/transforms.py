@@ -1,4 +1,4 @@
-"""Train and eval transforms from what the backbone's weights expect: PIL image -> uint8 tensor (3, S, S)."""
+"""Train and eval transforms for the input that the backbone's weights expect: PIL image -> uint8 tensor (3, S, S)."""
 
 from collections.abc import Callable
 
@@ -15,26 +15,18 @@ _ASPECT_RATIO = (3 / 4, 4 / 3)  # of random crops; torchvision's and timm's defa
 
 def eval_transform(spec: InputSpec) -> Transform:
     """Resize the shorter side to size / crop_pct, then crop the centre, as the weights were evaluated."""
-    transform: Transform = v2.Compose(
-        [
-            v2.Resize(int(spec.size / spec.crop_pct), interpolation=_mode(spec)),
-            v2.CenterCrop(spec.size),
-            v2.PILToTensor(),
-        ]
-    )
+    transform: Transform = v2.Compose([*_resize_and_crop(spec), v2.PILToTensor()])
     return transform
 
 
 def train_transform(spec: InputSpec, augment: AugmentSettings) -> Transform:
-    """The random views that `augment` describes; with nothing random in it, the eval transform."""
+    """The random views that `augment` describes; the eval transform if nothing in it is random."""
     if not augment.is_random:
         return eval_transform(spec)
-    steps: list[Callable[[Image.Image], Image.Image]] = []
+    steps = _resize_and_crop(spec)
     if augment.min_scale < 1.0:
         scale = (augment.min_scale, 1.0)
-        steps += [v2.RandomResizedCrop(spec.size, scale=scale, ratio=_ASPECT_RATIO, interpolation=_mode(spec))]
-    else:
-        steps += [v2.Resize(int(spec.size / spec.crop_pct), interpolation=_mode(spec)), v2.CenterCrop(spec.size)]
+        steps = [v2.RandomResizedCrop(spec.size, scale=scale, ratio=_ASPECT_RATIO, interpolation=_mode(spec))]
     if augment.hflip:
         steps.append(v2.RandomHorizontalFlip())
     if augment.vflip:
@@ -45,6 +37,10 @@ def train_transform(spec: InputSpec, augment: AugmentSettings) -> Transform:
         steps.append(v2.RandAugment(num_ops=augment.rand_ops, magnitude=augment.rand_magnitude))
     transform: Transform = v2.Compose([*steps, v2.PILToTensor()])
     return transform
+
+
+def _resize_and_crop(spec: InputSpec) -> list[Callable[[Image.Image], Image.Image]]:
+    return [v2.Resize(int(spec.size / spec.crop_pct), interpolation=_mode(spec)), v2.CenterCrop(spec.size)]
 
 
 def _mode(spec: InputSpec) -> v2.InterpolationMode:

@@ -1,4 +1,4 @@
-"""Activations with the cut that they belong to, so that nothing takes them for images, or images for them."""
+"""Activations together with their cut, so that no code confuses them with images."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,11 @@ from torch import Tensor
 
 
 class Activations(NamedTuple):
-    """What the stages before `cut` computed of some images.
+    """Output of the stages before `cut` for a batch of images.
 
     Attributes:
         rows: (B, *row); at the last cut the features that the head reads, (B, D).
-        cut: The stage that reads them, 1 to num_stages.
+        cut: Number of stages that computed them, 1 to num_stages.
     """
 
     rows: Tensor
@@ -18,5 +18,5 @@ class Activations(NamedTuple):
 
 
 def at_cut(rows: Tensor, cut: int) -> Tensor | Activations:
-    """Rows as a model takes them: at cut 0 they are images."""
+    """The rows with their cut; at cut 0 they are images and stay a plain tensor."""
     return Activations(rows, cut) if cut else rows

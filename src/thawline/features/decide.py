@@ -8,18 +8,17 @@ from thawline.settings.cache_settings import RANDOM_VIEWS, CacheSettings
 
 @dataclass(frozen=True)
 class Need:
-    """What the decision rests on.
+    """The facts that decide whether a run stores activations.
 
     Attributes:
-        cut: Leading stages that no epoch trains; their output is what would be stored.
-        row_bytes: Of one image's activations there.
+        cut: Leading stages that no epoch trains; their output would be stored.
+        row_bytes: Bytes of one image's activations at the cut.
         num_train, num_val: Images.
-        seen: Training images that the run goes through, repetitions counted.
-        epochs: Of the run.
+        seen: Training images over the whole run; an image counts once for each epoch.
+        epochs, processes: Their numbers in the run.
         random_views: Whether an image looks different in every epoch.
         mixing: Whether images are mixed with each other before the backbone.
-        processes: Of the run.
-        required: Whether the run cannot do without.
+        required: Whether the run needs stored activations.
     """
 
     cut: int
@@ -36,7 +35,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Decision:
-    """The answer; `views` is 0 where nothing is stored."""
+    """`views` per training image are stored, 0 if nothing is stored."""
 
     views: int
     num_bytes: int
@@ -48,11 +47,7 @@ class Decision:
 
 
 def decide(need: Need, settings: CacheSettings) -> Decision:
-    """Store or not.
-
-    Raises:
-        UserError: `cache.enabled=true`, and it cannot be.
-    """
+    """Store activations or not; raises `UserError` if `cache.enabled=true` and the run cannot store them."""
     if settings.enabled is False:
         return Decision(0, 0, "cache.enabled=false")
     impossible = _impossible(need, settings)

@@ -1,4 +1,4 @@
-"""A frozen prefix run as fast as the hardware allows: activations at chosen cuts, pooled features, from one pass."""
+"""Run a frozen prefix once, as fast as the hardware allows, for activations and pooled features at several cuts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ _BATCH = 64  # chosen: larger ones are no faster on the machines tried
 
 @dataclass(frozen=True)
 class Tap:
-    """What is taken from the pass.
+    """An output of the pass.
 
     Attributes:
         cut: 1 to num_stages.
-        grid: None takes the activations there; g takes their averages over the cells of a g x g grid on the image.
+        grid: None for the activations at the cut; g for their averages over the cells of a g x g grid on the image.
     """
 
     cut: int
@@ -35,7 +35,7 @@ class Tap:
 
 @dataclass(frozen=True)
 class Mode:
-    """How the prefix computes. Part of a store's key: each mode rounds in its own way.
+    """How the prefix computes. It is part of a store's key, because each mode rounds differently.
 
     Attributes:
         batch_size: Images that are computed together. In fp32 the last bits may depend on it.
@@ -51,11 +51,11 @@ class Mode:
 
 
 def choose_mode(num_images: int, *, dtype: torch.dtype, fused: bool, batch_size: int) -> Mode:
-    """In bf16 the fastest for that many images; in fp32 exactly what training on the images would compute.
+    """In bf16 the fastest mode for that many images; in fp32 the mode that computes exactly as in training.
 
     Args:
         fused: Whether the prefix has a fused form.
-        batch_size: Of training.
+        batch_size: The batch size of training.
     """
     if dtype == torch.float32:
         return Mode(dtype, "eager", batch_size)
@@ -68,7 +68,7 @@ _Run = Callable[[Tensor], list[Tensor]]
 
 
 class PrefixRunner:
-    """uint8 images (B, 3, S, S) -> at every tap (B, *row), activations in the type in which they come, pooled in fp32.
+    """uint8 images (B, 3, S, S) -> (B, *row) at every tap: activations in their own type, pooled features in fp32.
 
     The backbone must be in eval mode.
 
@@ -79,7 +79,7 @@ class PrefixRunner:
     def __init__(
         self, backbone: Backbone, taps: Sequence[Tap], mode: Mode, *, fused: FusedPrefix | None = None
     ) -> None:
-        assert taps, "nothing is wanted"
+        assert taps, "no taps"
         assert mode.style != "fused" or (fused is not None and fused.cut >= max(tap.cut for tap in taps)), mode
         self.backbone = backbone
         self.taps = tuple(taps)
@@ -89,9 +89,9 @@ class PrefixRunner:
         self._pass: _Run = Compiled(self._run, fold_weights=True) if mode.style == "compiled" else self._run
 
     def __call__(self, images: Tensor) -> list[Tensor]:
-        num_images = images.shape[0]  # len() would fix the size of a batch where the model is exported
+        num_images = images.shape[0]  # len() would make the batch size a constant in an exported model
         if self.mode.style == "compiled" or self.mode.dtype == torch.float32:
-            # Outside inference mode, or what is made would be compiled for anew.
+            # Outside inference mode: a tensor that was made inside it would be compiled for once more.
             images = _filled_up(images, self.mode.batch_size)
         with torch.inference_mode():
             return [rows[:num_images] for rows in self._pass(images)]
@@ -100,18 +100,18 @@ class PrefixRunner:
         model, normalize = self.backbone.model, self.backbone.normalize
         if self.fused is not None:
             model, normalize = self.fused.model, self.fused.normalize
-        found: dict[Tap, Tensor] = {}
+        rows: dict[Tap, Tensor] = {}
         with autocast(self.mode.dtype, images.device):
             x = normalize(images)
             for cut, stage in enumerate(self.backbone.stages[: self._last], start=1):
                 x = stage.forward(model, x)
                 for tap in self.taps:
                     if tap.cut == cut:
-                        found[tap] = x if tap.grid is None else self.backbone.pool(x.float(), grid=tap.grid)
-        return [found[tap] for tap in self.taps]
+                        rows[tap] = x if tap.grid is None else self.backbone.pool(x.float(), grid=tap.grid)
+        return [rows[tap] for tap in self.taps]
 
 
 def _filled_up(images: Tensor, size: int) -> Tensor:
-    """A smaller, last batch as large as the others: compiled code takes no other size, and it rounds as they do."""
+    """Repeat the last image until the batch has `size`: compiled code takes one size, and rounding may depend on it."""
     missing = size - images.shape[0]
     return torch.cat([images, images[-1:].expand(missing, -1, -1, -1)]) if missing > 0 else images

@@ -1,4 +1,4 @@
-"""The folder of stores: content-keyed, bounded in size; a stale key is a miss."""
+"""The folder of stores, bounded in size. A store's name is a digest of everything that its numbers depend on."""
 
 import contextlib
 import hashlib
@@ -11,26 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thawline.features.feature_store import (
-    META_FILE,
-    ArraySpec,
-    CorruptStore,
-    StoredArray,
-    StoreWriter,
-)
+from thawline.features.feature_store import META_FILE, ArraySpec, CorruptStore, StoredArray, StoreWriter
 from thawline.machine.file_lock import locked
 from thawline.settings.cache_settings import CacheSettings
 
-# Raised whenever what is stored for the same key changes: the order of rows, the arithmetic, the format.
+# Raise it whenever the order of rows, the arithmetic or the format changes.
 CODE_VERSION = 3
-_PART = ".part"  # of the folder of a store that is being written
-_KEY_LOCK = ".lock"  # of the file that the one who computes a store holds
-_ABANDONED_S = 24 * 3600.0  # chosen: no pass over a set of images that a cache may hold takes longer
+_PART = ".part"  # ending of a store's folder while it is written
+_KEY_LOCK = ".lock"  # ending of the file that a process locks while it computes a store
+_ABANDONED_S = 24 * 3600.0  # chosen: no pass over images that fit a cache takes longer
 _log = logging.getLogger(__name__)
 
 
 def cache_key(about: Mapping[str, Any]) -> str:
-    """Name of the store for what `about` describes: 32 hex digits over its JSON and the code's version."""
+    """Name of the store that `about` describes: 32 hex digits over its JSON and the code's version."""
     body = json.dumps({**about, "code": CODE_VERSION}, sort_keys=True)
     return hashlib.sha256(body.encode()).hexdigest()[:32]
 
@@ -49,8 +43,8 @@ class FeatureCache:
     """Stores below one folder.
 
     Args:
-        folder: Made where it is missing.
-        max_bytes: Above this the least recently used stores go first.
+        folder: Made if it is missing.
+        max_bytes: Limit of all stores; the least recently used ones are removed first.
     """
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
@@ -59,11 +53,11 @@ class FeatureCache:
 
     @classmethod
     def of(cls, settings: CacheSettings) -> "FeatureCache":
-        """The one that `cache.dir` and `cache.max_gb` describe."""
+        """The cache that `cache.dir` and `cache.max_gb` describe."""
         return cls(Path(settings.dir).expanduser(), max_bytes=int(settings.max_gb * 1e9))
 
     def get(self, about: Mapping[str, Any]) -> StoredArray | None:
-        """The store for what `about` describes, or None; a corrupt one is removed."""
+        """The store that `about` describes, or None; a corrupt store is removed."""
         folder = self.folder / cache_key(about)
         if not folder.is_dir():
             return None
@@ -75,26 +69,26 @@ class FeatureCache:
 
     @contextlib.contextmanager
     def alone(self, about: Mapping[str, Any]) -> Iterator[None]:
-        """Compute what `about` describes while no other process does; one that does is waited for.
+        """Wait until no other process computes what `about` describes, and keep others waiting inside the block.
 
-        Where the file system has no locks, two writers of one store are safe, only slow.
+        On a file system without locks two processes may write the same store; that is safe, but slow.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{cache_key(about)}{_KEY_LOCK}"
         with locked(path, busy=lambda: _log.info("Another run computes the same frozen stages; waiting for it.")):
             try:
                 yield
-            finally:  # one who waits makes a new file, and finds the store; Windows removes the file on release
+            finally:  # a process that waits makes a new file and reads the store; Windows removes the file on release
                 with contextlib.suppress(OSError):
                     path.unlink()
 
     def writers(
         self, abouts: Sequence[Mapping[str, Any]], specs: Sequence[ArraySpec], *, num_rows: int
     ) -> list[StoreWriter]:
-        """Begin stores of `num_rows` rows each, after making room for all of them.
+        """Make room for stores of `num_rows` rows each, and begin them.
 
         Raises:
-            OSError: The folder cannot be written, or the disk or the limit has no room.
+            OSError: The folder cannot be written, or the disk or the limit is too small.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._make_room(num_rows * sum(spec.row_bytes for spec in specs))
@@ -104,12 +98,9 @@ class FeatureCache:
         ]
 
     def entries(self) -> list[Entry]:
-        """Every store, the least recently used first; what cannot be read is listed without description."""
-        found = []
-        for folder in self.folder.iterdir() if self.folder.is_dir() else ():
-            if folder.is_dir():
-                found.append(_entry(folder))
-        return sorted(found, key=lambda entry: entry.last_used)
+        """Every store, the least recently used first; one that cannot be read has an empty description."""
+        folders = self.folder.iterdir() if self.folder.is_dir() else ()
+        return sorted((_entry(folder) for folder in folders if folder.is_dir()), key=lambda entry: entry.last_used)
 
     def remove(self, entry: Entry) -> None:
         shutil.rmtree(entry.folder, ignore_errors=True)

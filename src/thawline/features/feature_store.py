@@ -1,6 +1,6 @@
-"""One stored array of activations: safetensors shards, memory-mapped, checked when opened, written all or not at all.
+"""One stored array of activations in safetensors shards: memory-mapped, checked when opened, written whole.
 
-Anybody's safetensors reads a shard: its one tensor is `rows`.
+Any safetensors reader can read a shard; its only tensor is `rows`.
 """
 
 import contextlib
@@ -21,9 +21,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 META_FILE = "meta.json"
-SHARD_BYTES = 256 * 1024**2  # chosen: a shard is written and checked in one go, in well under a second
+SHARD_BYTES = 256 * 1024**2  # chosen: writing or checking a shard takes well under a second
 _BF16 = "bfloat16"
-_ROWS = "rows"  # the tensor of a shard
+_ROWS = "rows"  # name of the tensor in a shard
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class ArraySpec:
 
     @property
     def numpy_type(self) -> np.dtype[Any]:
-        """Type under which NumPy, which has no bfloat16, sees the same bytes."""
+        """NumPy has no bfloat16, so it reads the same bytes as int16."""
         return np.dtype(np.int16 if self.dtype == _BF16 else np.float32)
 
 
 class StoreWriter:
-    """Appends rows to a folder beside the final one; `close` renames it, so a reader never sees half of a store."""
+    """Appends rows to a temporary folder; `close` renames it, so that a reader never sees an incomplete store."""
 
     def __init__(self, folder: Path, spec: ArraySpec, *, about: Mapping[str, Any]) -> None:
         self.folder = folder
@@ -80,13 +80,13 @@ class StoreWriter:
             save_file({_ROWS: rows}, path)
         except SafetensorError as error:
             raise OSError(f"{path}: {error}") from error
-        path.chmod(self.part.stat().st_mode & 0o666)  # safetensors lets the owner alone read it
+        path.chmod(self.part.stat().st_mode & 0o666)  # safetensors makes it readable for the owner only
         checksum = zlib.crc32(rows.view(torch.uint8).numpy().data)
         self._shards.append({"rows": self._num_pending, "bytes": path.stat().st_size, "crc32": checksum})
         self._pending, self._num_pending = [], 0
 
     def close(self) -> None:
-        """Finish: the store is there from now on. Where another writer was first, its equal store stays."""
+        """Finish the store; if another process finished the same store first, keep that one."""
         if self._num_pending:
             self._flush()
         body = {
@@ -103,7 +103,7 @@ class StoreWriter:
             shutil.rmtree(self.part, ignore_errors=True)
 
     def abandon(self) -> None:
-        """Leave nothing behind."""
+        """Remove the unfinished store."""
         shutil.rmtree(self.part, ignore_errors=True)
 
 
@@ -111,7 +111,7 @@ class StoredArray:
     """Rows of a finished store, memory-mapped.
 
     Raises:
-        CorruptStore: A file is missing, cut short, or its checksum is another.
+        CorruptStore: A file is missing or too short, or its checksum differs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -122,8 +122,8 @@ class StoredArray:
         shards = body["shards"]
         self._maps = [_open_shard(folder / _shard_name(i), shard, self.spec) for i, shard in enumerate(shards)]
         self._starts = np.cumsum([0, *(shard["rows"] for shard in shards)])
-        with contextlib.suppress(OSError):  # a folder that may only be read serves as well
-            os.utime(folder / META_FILE)  # the time of the last use, by which the least recently used goes first
+        with contextlib.suppress(OSError):  # a read-only folder is fine
+            os.utime(folder / META_FILE)  # time of the last use; the cache removes the least recently used store first
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -134,17 +134,17 @@ class StoredArray:
 
     def rows(self, indices: Sequence[int]) -> Tensor:
         """Rows by number: (len(indices), *row), in the stored type."""
-        wanted = np.asarray(indices, dtype=np.int64)
-        shard_of = np.searchsorted(self._starts, wanted, side="right") - 1
-        out = np.empty((len(wanted), *self.spec.row), dtype=self.spec.numpy_type)
+        numbers = np.asarray(indices, dtype=np.int64)
+        shard_of = np.searchsorted(self._starts, numbers, side="right") - 1
+        out = np.empty((len(numbers), *self.spec.row), dtype=self.spec.numpy_type)
         for shard in np.unique(shard_of):
             here = shard_of == shard
-            out[here] = self._maps[shard][wanted[here] - self._starts[shard]]
+            out[here] = self._maps[shard][numbers[here] - self._starts[shard]]
         return torch.from_numpy(out).view(self.spec.torch_type)
 
 
 class CorruptStore(Exception):
-    """A store that cannot be trusted; it is removed and made again."""
+    """A store that is damaged; it is removed and made again."""
 
 
 def _read_meta(folder: Path) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def _read_meta(folder: Path) -> dict[str, Any]:
 def _open_shard(path: Path, shard: Mapping[str, int], spec: ArraySpec) -> np.ndarray[Any, Any]:
     if not path.is_file() or path.stat().st_size != shard["bytes"]:
         raise CorruptStore(f"{path}: missing or cut short")
-    start = shard["bytes"] - shard["rows"] * spec.row_bytes  # the header comes first, the one tensor reaches to the end
+    start = shard["bytes"] - shard["rows"] * spec.row_bytes  # a header, then the tensor up to the end of the file
     mapped = np.memmap(path, dtype=spec.numpy_type, mode="r", offset=start, shape=(shard["rows"], *spec.row))
     if zlib.crc32(mapped.data) != shard["crc32"]:
         raise CorruptStore(f"{path}: its checksum is another")

@@ -1,4 +1,4 @@
-"""Make the stores that a run needs, where they are not there yet: one pass over the images for all taps."""
+"""Make the stores that a run needs and the cache lacks, in one pass over the images for all taps."""
 
 import logging
 import time
@@ -25,15 +25,15 @@ _T = TypeVar("_T")
 _CPU = torch.device("cpu")
 _log = logging.getLogger(__name__)
 _OF_A_TAP = ("cut", "grid", "stage", "weights")  # keys in which the stores of one pass differ
-_LIBRARIES = ("torch", "torchvision", "timm", "pillow")  # that decode, transform and compute
+_LIBRARIES = ("torch", "torchvision", "timm", "pillow")  # they decode, transform and compute
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Rows of one store: `num_views` views of every image of a split, in the order of the split.
+    """A split whose activations are to be stored: `num_views` views of every image, in the order of the split.
 
     Attributes:
-        random_views: Whether the views depend on the dataset's seed; where not, runs of every seed share the store.
+        random_views: Whether the views depend on the dataset's seed. If not, runs with any seed share the store.
     """
 
     dataset: SplitDataset
@@ -48,8 +48,8 @@ class Wanted:
         return [(view, index) for view in range(self.num_views) for index in range(len(self.dataset))]
 
 
-def about(wanted: Wanted, backbone: Backbone, *, tap: Tap, mode: Mode, device: torch.device) -> dict[str, Any]:
-    """All that the stored numbers depend on, and nothing else: the key of a store."""
+def about(split: Wanted, backbone: Backbone, *, tap: Tap, mode: Mode, device: torch.device) -> dict[str, Any]:
+    """The key of a store: everything that the stored numbers depend on, and nothing else."""
     return {
         "model": backbone.name,
         "image_size": backbone.input.size,
@@ -57,10 +57,10 @@ def about(wanted: Wanted, backbone: Backbone, *, tap: Tap, mode: Mode, device: t
         "grid": tap.grid,
         "stage": backbone.stages[tap.cut - 1].name,
         "weights": checksum(backbone.prefix_tensors(tap.cut)),
-        "images": wanted.dataset.fingerprint(),
-        "transform": repr(wanted.dataset.transform),
-        "views": wanted.num_views,
-        "seed": wanted.dataset.seed if wanted.random_views else None,
+        "images": split.dataset.fingerprint(),
+        "transform": repr(split.dataset.transform),
+        "views": split.num_views,
+        "seed": split.dataset.seed if split.random_views else None,
         "compute": f"{mode}, {device.type}",
         "versions": {name: version(name) for name in _LIBRARIES},
     }
@@ -68,10 +68,10 @@ def about(wanted: Wanted, backbone: Backbone, *, tap: Tap, mode: Mode, device: t
 
 @dataclass(frozen=True)
 class Extraction:
-    """How a pass over images computes, and where it keeps what it computed.
+    """How a pass over images computes, and the cache for its output.
 
     Attributes:
-        fused: The prefix in its fused form, for a mode of that style.
+        fused: The prefix in its fused form, if the mode's style is `fused`.
     """
 
     cache: FeatureCache
@@ -81,38 +81,37 @@ class Extraction:
     num_workers: int = 0
 
 
-def fill(wanted: Sequence[Wanted], backbone: Backbone, taps: Sequence[Tap], how: Extraction) -> list[list[StoredArray]]:
-    """The stores of every wanted split at every tap, from the cache or from one pass.
+def fill(splits: Sequence[Wanted], backbone: Backbone, taps: Sequence[Tap], how: Extraction) -> list[list[StoredArray]]:
+    """The stores of every split at every tap, from the cache or from one pass.
 
-    The backbone, in eval mode, is on `how.device`.
+    The backbone must be in eval mode and on `how.device`.
 
     Returns:
         Per split, per tap.
     Raises:
-        OSError: The cache cannot be written, or has no room.
+        OSError: The cache cannot be written, or is too small.
     """
     cache = how.cache
     runner: PrefixRunner | None = None
     filled = []
-    for split in wanted:
+    for split in splits:
         keys = {tap: about(split, backbone, tap=tap, mode=how.mode, device=how.device) for tap in taps}
-        found = _stored(cache, keys)
-        if len(found) < len(taps):
+        stored = _stored(cache, keys)
+        if len(stored) < len(taps):
             with cache.alone({name: value for name, value in keys[taps[0]].items() if name not in _OF_A_TAP}):
-                found = _stored(cache, keys)  # another run may have computed them meanwhile
-                if missing := [tap for tap in taps if tap not in found]:
+                stored = _stored(cache, keys)  # another run may have computed them meanwhile
+                if missing := [tap for tap in taps if tap not in stored]:
                     if runner is None or runner.taps != tuple(missing):
                         runner = PrefixRunner(backbone, missing, how.mode, fused=how.fused)
                     _pass(split, runner, [keys[tap] for tap in missing], how)
-                    found |= _stored(cache, {tap: keys[tap] for tap in missing})
-        if len(found) < len(taps):
+                    stored |= _stored(cache, {tap: keys[tap] for tap in missing})
+        if len(stored) < len(taps):
             raise OSError(f"{cache.folder}: a store that was just written is gone")
-        filled.append([found[tap] for tap in taps])
+        filled.append([stored[tap] for tap in taps])
     return filled
 
 
 def _stored(cache: FeatureCache, keys: Mapping[Tap, Mapping[str, Any]]) -> dict[Tap, StoredArray]:
-    """Those that are there."""
     return {tap: array for tap, key in keys.items() if (array := cache.get(key)) is not None}
 
 
@@ -121,11 +120,11 @@ def _pass(split: Wanted, runner: PrefixRunner, keys: Sequence[dict[str, Any]], h
     start = time.perf_counter()
     try:
         for images in _batches(split, runner.mode.batch_size, how.num_workers):
-            found = runner(images.to(how.device))
+            outputs = runner(images.to(how.device))
             if not writers:
-                writers = how.cache.writers(keys, [_spec(rows) for rows in found], num_rows=split.num_rows)
-            for writer, activations in zip(writers, found, strict=True):
-                writer.append(activations)
+                writers = how.cache.writers(keys, [_spec(rows) for rows in outputs], num_rows=split.num_rows)
+            for writer, rows in zip(writers, outputs, strict=True):
+                writer.append(rows)
         for writer in writers:
             writer.close()
     except BaseException:
@@ -148,7 +147,7 @@ def _batches(split: Wanted, batch_size: int, num_workers: int) -> Iterator[Tenso
 
 
 def ahead(items: Iterable[_T]) -> Iterator[_T]:
-    """`items`, the next one made in a thread while the last one is used; an error comes where its item would have."""
+    """`items`, each made in a thread while the one before is used; an error is raised in place of its item."""
     iterator, end = iter(items), object()
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(next, iterator, end)

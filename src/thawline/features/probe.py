@@ -20,9 +20,9 @@ GRADIENT_TOLERANCE = 1e-5
 _MAX_ITERATIONS = 5000  # chosen: the longest fit of the same measurement took 202
 # Logit of a class without rows. The others' logits have mean zero, so its probability is below exp(-30) = 1e-13.
 ABSENT_LOGIT = -30.0
-# Multiply-adds in one product of rows and weights below which one thread computes. Chosen: NumPy's and SciPy's
-# OpenBLAS keep threads of their own, which wait for each other in a busy loop. 2 shared cores, an iteration on 560
-# rows of 1,280 channels and 12 classes: 153 ms with threads, 4 ms without; on 10,000 rows and 100 classes 583 and 143.
+# A product of rows and weights with fewer multiply-adds is computed by one thread. Chosen: the threads of NumPy's and
+# SciPy's OpenBLAS wait for each other in a busy loop. On 2 shared cores an iteration on 560 rows of 1,280 channels and
+# 12 classes takes 153 ms with threads, 4 ms without; on 10,000 rows and 100 classes 583 and 143 ms.
 _ONE_THREAD_BELOW = 10**9
 
 _Array = np.ndarray[Any, Any]
@@ -35,7 +35,7 @@ class Standardized:
 
     Attributes:
         values: (N, D), float64; a channel that is constant over the rows is 0.
-        mean, std: Of the raw features, (D,), float64; std is 1 where a channel is constant.
+        mean, std: Statistics of the raw features, (D,), float64; std is 1 for a constant channel.
     """
 
     values: Tensor
@@ -44,10 +44,10 @@ class Standardized:
 
     @functools.cached_property
     def spanned(self) -> tuple[Tensor, Tensor | None]:
-        """Rows in an orthonormal basis of what they span, where that is smaller: (N, R), and the basis (D, R) or None.
+        """With more channels than rows: the rows in an orthonormal basis of their span, (N, N), and the basis (D, N).
 
-        The best weights lie in that space (the representer theorem), and a rotation leaves their norm alone. So with
-        more channels than rows the solution is the same, and the search for it as short as with N channels.
+        The best weights lie in that span (representer theorem), and a rotation does not change their norm. So the
+        solution is the same, and finding it costs as much as with N channels. Otherwise `values` and None.
         """
         num_rows, num_channels = self.values.shape
         if num_channels <= num_rows:
@@ -57,12 +57,12 @@ class Standardized:
 
 
 def standardize(features: Tensor) -> Standardized:
-    """Features (N, D), any float type, finite -> the same, standardized over the rows."""
+    """Standardize features (N, D), any float type, finite, over the rows."""
     constant = features.amax(0) == features.amin(0)
     values = features.detach().to("cpu", torch.float64, copy=True)
     mean = values.mean(0)
     values -= mean
-    values[:, constant.cpu()] = 0.0  # not what rounding left
+    values[:, constant.cpu()] = 0.0  # removes rounding errors
     std = torch.linalg.vector_norm(values, dim=0) / len(values) ** 0.5
     std[constant.cpu()] = 1.0
     return Standardized(values.div_(std), mean, std)
@@ -79,11 +79,11 @@ def fit_logistic(
 
     Args:
         labels: Class indices, (N,), int64, in [0, num_classes).
-        penalty: Above 0, dimensionless: the loss is a mean, so it does not change with the number of rows.
-        start: A solution for another penalty, from which the search starts; from a stronger one it is short.
+        penalty: > 0, dimensionless. The loss is a mean, so the number of rows does not change its meaning.
+        start: Solution for another penalty, where the search starts; from a stronger penalty it is short.
     Returns:
         weight (K, D) and bias (K,) for the raw features, float32. A class without rows gets weights 0 and the logit
-        `ABSENT_LOGIT`: the objective has no minimum in its bias, which falls without end.
+        `ABSENT_LOGIT`, because the objective has no minimum in its bias.
     Raises:
         ValueError: A feature is not finite.
     Source: scikit-learn's LogisticRegression(solver="lbfgs"), which minimises C * sum + 1/2 * ||W||^2.
@@ -96,16 +96,17 @@ def fit_logistic(
         spanned, basis = rows.spanned
         turn = None if basis is None else basis.numpy()
         with _few_threads(spanned.numel() * len(present)):
-            found = _solve(spanned.numpy(), targets, penalty, _present_of(start, present, mean, std, turn))
-            weight[present] = (found[0] if turn is None else found[0] @ turn.T) / std
-            bias[present] = found[1] - found[1].mean() - weight[present] @ mean
+            begin = _present_of(start, present, mean, std, turn)
+            solved_weight, solved_bias = _solve(spanned.numpy(), targets, penalty, begin)
+            weight[present] = (solved_weight if turn is None else solved_weight @ turn.T) / std
+            bias[present] = solved_bias - solved_bias.mean() - weight[present] @ mean
     return torch.from_numpy(weight).float(), torch.from_numpy(bias).float()
 
 
 def _present_of(
     start: Linear | None, present: _Array, mean: _Array, std: _Array, turn: _Array | None
 ) -> tuple[_Array, _Array] | None:
-    """A classifier of raw features -> the same of standardized ones, its present classes only; in the basis `turn`."""
+    """`start`, for raw features, as a classifier of standardized features in the basis `turn`; present classes only."""
     if start is None:
         return None
     weight, bias = (part.detach().cpu().double().numpy()[present] for part in start)
@@ -117,10 +118,10 @@ def _solve(
 ) -> tuple[_Array, _Array]:
     """Weights (P, D) and biases (P,) of the P classes that have rows.
 
-    Of two classes scikit-learn fits the difference d of their weights. By symmetry they are -d/2 and d/2, whose penalty
-    is half that of d: hence the factor 2 in C.
+    For two classes scikit-learn fits the difference d of their weights. By symmetry the weights are -d/2 and d/2. Their
+    penalty is half that of d, hence the factor 2 in C.
     """
-    from sklearn.exceptions import ConvergenceWarning  # it loads for half a second: only for those who fit
+    from sklearn.exceptions import ConvergenceWarning  # takes half a second to load
     from sklearn.linear_model import LogisticRegression
 
     binary = targets.max() == 1
@@ -129,7 +130,7 @@ def _solve(
     if start is not None:
         model.coef_, model.intercept_ = (np.diff(part, axis=0) for part in start) if binary else start
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # told below, in our words
+        warnings.simplefilter("ignore", ConvergenceWarning)  # our own warning follows below
         model.fit(values, targets)
     if int(model.n_iter_[0]) >= _MAX_ITERATIONS:
         _log.warning("Penalty %g: not converged after %d iterations of L-BFGS.", penalty, _MAX_ITERATIONS)
@@ -138,12 +139,12 @@ def _solve(
 
 
 def _few_threads(work: int) -> contextlib.AbstractContextManager[Any]:
-    """One thread for a product of `work` multiply-adds that is small; the libraries' own number for a large one."""
+    """One thread for a product of few multiply-adds, `work`; the libraries' number of threads for a large one."""
     return _libraries().limit(limits=1, user_api="blas") if work < _ONE_THREAD_BELOW else contextlib.nullcontext()
 
 
 @functools.cache
 def _libraries() -> Any:
-    import sklearn.linear_model  # loads the libraries that are to be found  # noqa: F401
+    import sklearn.linear_model  # loads the libraries whose threads are limited  # noqa: F401
 
     return ThreadpoolController()

@@ -1,4 +1,4 @@
-"""What the head reads: the backbone's features, or pooled features of several stages, side by side."""
+"""The input of the head: the backbone's features, or pooled features of several stages side by side."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from thawline.settings.strategy_settings import StrategySettings
 
 @dataclass(frozen=True)
 class Readout:
-    """Pooled features of chosen stages, concatenated from the images up: (B, D).
+    """Pooled features of several stages, concatenated from the images up: (B, D).
 
     Source: Evci et al. 2022, "Head2Toe: Utilizing Intermediate Representations for Better Transfer Learning".
 
@@ -32,18 +32,17 @@ class Readout:
         return [Tap(index + 1, self.grid) for index in self.stages]
 
     def num_features(self, backbone: Backbone) -> int:
-        """D."""
         return sum(backbone.pooled_width(index + 1, grid=self.grid) for index in self.stages)
 
     def __call__(self, prefix: FrozenPrefix, images: Tensor) -> Tensor:
-        """Images (B, 3, S, S), uint8 -> (B, D), float32, without gradients; what `features/fill.py` stores."""
+        """Images (B, 3, S, S), uint8 -> (B, D), float32, without gradients; the same that `features/fill.py` stores."""
         mode = Mode(prefix.dtype, "eager" if prefix.fused is None else "fused", batch_size=1)
         parts = PrefixRunner(prefix.backbone, self.taps, mode, fused=prefix.fused)(images)
-        return torch.cat(parts, 1)  # out of inference mode, so that the head can train on it
+        return torch.cat(parts, 1)  # outside inference mode, so that the head can train on it
 
 
 def make_readout(strategy: StrategySettings, backbone: Backbone) -> Readout | None:
-    """What `strategy.feature_stages` asks for; None where the head reads what the last stage gives.
+    """The readout of `strategy.feature_stages`; None if the head reads the last stage's features.
 
     Raises:
         UserError: No stage, or one that the backbone does not have.

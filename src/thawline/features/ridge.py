@@ -1,8 +1,8 @@
 """How well a linear probe classifies images that it was not fitted on: ridge regression, cross-validated exactly.
 
 One-against-all least squares in its dual form (Saunders et al. 1998, "Ridge Regression Learning Algorithm in Dual
-Variables") needs only the products of rows with rows: of concatenated features they are the sum over the parts, so
-every stage, every grid and all stages together are judged from matrices that are computed once.
+Variables") needs only the products of rows with rows. For concatenated features these are the sum over the parts. So
+the matrices of all stages and grids are computed once, and their sum serves all stages together.
 """
 
 import warnings
@@ -17,18 +17,18 @@ from thawline.data.sources.source import IntArray
 from thawline.features.probe import standardize
 
 # Penalty on the weights in units of the mean squared norm of a row, from strong to weak. Chosen, not measured: eight
-# values, half a decade to a decade apart; the few that were looked at came to 0.3 and 3.
+# values, half a decade to a decade apart; in a few trials the best ones were 0.3 and 3.
 PENALTIES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.001)
-NUM_FOLDS = 5  # chosen: the usual compromise; each probe is fitted on 80 % of the rows
+NUM_FOLDS = 5  # chosen: a common value; each probe is fitted on 80 % of the rows
 
 
 @dataclass(frozen=True)
 class ProbeScore:
-    """What a probe did on rows that it had not seen.
+    """Result of a probe on rows that it was not fitted on.
 
     Attributes:
-        correct: Per row, (N,), bool.
-        penalty: The best over all rows; a row's own was chosen on the other folds.
+        correct: Whether each row was classified right, (N,), bool.
+        penalty: The best over all rows. For a row of one fold, the penalty that is best on the other folds was used.
     """
 
     correct: Tensor
@@ -40,7 +40,7 @@ class ProbeScore:
 
     def interval(self, *, confidence: float = 0.95) -> tuple[float, float]:
         """Wilson's interval of the accuracy (Wilson 1927), as if rows were independent."""
-        from scipy.stats import binomtest  # it loads slowly: only for those who ask
+        from scipy.stats import binomtest  # slow to load
 
         test = binomtest(int(self.correct.sum()), len(self.correct))
         interval = test.proportion_ci(confidence_level=confidence, method="wilson")
@@ -48,10 +48,7 @@ class ProbeScore:
 
 
 def gram(features: Tensor) -> Tensor:
-    """Features (N, D), any float type -> products of their standardized rows, (N, N), float64.
-
-    A channel's mean and scale are those of all N rows: no label enters.
-    """
+    """Features (N, D), any float type -> products of their rows, standardized over all N, (N, N), float64."""
     values = standardize(features).values
     return values @ values.T
 
@@ -59,9 +56,9 @@ def gram(features: Tensor) -> Tensor:
 def make_folds(labels: IntArray, groups: IntArray, *, seed: int, num_folds: int = NUM_FOLDS) -> IntArray:
     """The fold of each row, (N,), int64: stratified by class, rows of one group in one fold.
 
-    Fewer folds where there are fewer groups.
+    With fewer groups, or fewer rows in every class, than `num_folds`, there are fewer folds.
     """
-    from sklearn.model_selection import StratifiedGroupKFold  # it loads for half a second
+    from sklearn.model_selection import StratifiedGroupKFold  # takes half a second to load
 
     num_folds = min(num_folds, len(np.unique(groups)), int(np.bincount(labels).max()))
     assert num_folds > 1, "one group, or one image per class, cannot be split"
@@ -80,53 +77,48 @@ def cross_validate(
     """Classify each row by a probe fitted on the rows of the other folds.
 
     Args:
-        products: Rows with rows, (N, N), float64, as `gram` gives, or a sum of such.
+        products: Rows with rows, (N, N), float64, from `gram`, or a sum of such matrices.
         labels: Class indices, (N,), int64.
-        folds: Fold of each row, (N,), as `make_folds` gives.
-        penalties: From strong to weak; of equally good ones, the strongest is chosen.
+        folds: Fold of each row, (N,), from `make_folds`.
+        penalties: From strong to weak; of equally good ones the strongest counts as the best.
     """
-    scale = float(products.diagonal().mean()) or 1.0  # 0 where all rows are equal
+    scale = float(products.diagonal().mean()) or 1.0  # the mean is 0 if all rows are equal
     correct = torch.empty(len(penalties), len(labels), dtype=torch.bool)
     fold_of = torch.from_numpy(folds)
     for fold in np.unique(folds):
-        seen, unseen = (fold_of != fold).nonzero().flatten(), (fold_of == fold).nonzero().flatten()
-        correct[:, unseen] = _classified(products / scale, labels, seen, unseen, penalties)
-    chosen = torch.empty(len(labels), dtype=torch.bool)
+        fit, test = (fold_of != fold).nonzero().flatten(), (fold_of == fold).nonzero().flatten()
+        correct[:, test] = _classified(products / scale, labels, fit, test, penalties)
+    out_of_fold = torch.empty(len(labels), dtype=torch.bool)
     for fold in np.unique(folds):
         held = fold_of == fold
-        chosen[held] = correct[_best(correct[:, ~held])][held]
-    return ProbeScore(chosen, penalties[_best(correct)])
+        out_of_fold[held] = correct[_best(correct[:, ~held])][held]
+    return ProbeScore(out_of_fold, penalties[_best(correct)])
 
 
-def hold_out(products: Tensor, labels: Tensor, *, num_seen: int, penalty: float) -> ProbeScore:
-    """Classify the rows from `num_seen` on by a probe fitted on those before.
-
-    Args:
-        products: Rows with rows, (N, N), float64, as `gram` gives, or a sum of such.
-        labels: Class indices, (N,), int64.
-    """
-    scale = float(products.diagonal()[:num_seen].mean()) or 1.0
-    seen, unseen = torch.arange(num_seen), torch.arange(num_seen, len(labels))
-    return ProbeScore(_classified(products / scale, labels, seen, unseen, (penalty,))[0], penalty)
+def hold_out(products: Tensor, labels: Tensor, *, num_fit: int, penalty: float) -> ProbeScore:
+    """Classify the rows from `num_fit` on by a probe fitted on those before; arguments as for `cross_validate`."""
+    scale = float(products.diagonal()[:num_fit].mean()) or 1.0
+    fit, test = torch.arange(num_fit), torch.arange(num_fit, len(labels))
+    return ProbeScore(_classified(products / scale, labels, fit, test, (penalty,))[0], penalty)
 
 
-def _classified(products: Tensor, labels: Tensor, seen: Tensor, unseen: Tensor, penalties: Sequence[float]) -> Tensor:
-    """Whether the `unseen` rows are classified right by the probe of the `seen` ones: (P, U), bool."""
-    targets = torch.nn.functional.one_hot(labels).double()[seen]  # (S, K)
+def _classified(products: Tensor, labels: Tensor, fit: Tensor, test: Tensor, penalties: Sequence[float]) -> Tensor:
+    """Whether the probe that is fitted on the rows `fit` classifies the rows `test` right: (P, T), bool."""
+    targets = torch.nn.functional.one_hot(labels).double()[fit]  # (F, K)
     base = targets.mean(0)
-    within, across = products[seen][:, seen], products[unseen][:, seen]
-    centre = within.mean(0)  # of the rows about the mean of the seen ones, which is what a free bias amounts to
+    within, across = products[fit][:, fit], products[test][:, fit]
+    centre = within.mean(0)  # products of the rows about the mean of `fit` are equivalent to a free bias
     across = across - across.mean(1, keepdim=True) - centre + centre.mean()
     within = within - centre - centre[:, None] + centre.mean()
-    identity = torch.eye(len(seen), dtype=torch.float64)
+    identity = torch.eye(len(fit), dtype=torch.float64)
     rows = []
     for penalty in penalties:
         factor = torch.linalg.cholesky(within + penalty * identity)
-        scores = across @ torch.cholesky_solve(targets - base, factor) + base  # (U, K)
-        rows.append(scores.argmax(1) == labels[unseen])
+        scores = across @ torch.cholesky_solve(targets - base, factor) + base  # (T, K)
+        rows.append(scores.argmax(1) == labels[test])
     return torch.stack(rows)
 
 
 def _best(correct: Tensor) -> int:
-    """The first, so the strongest, of the penalties with the most rows right."""
+    """Index of the penalty with the most rows right; of several, the first, which is the strongest."""
     return int(correct.double().mean(1).argmax())

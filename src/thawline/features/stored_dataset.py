@@ -1,4 +1,4 @@
-"""Batches of stored activations in the order in which the images would have come."""
+"""Batches of stored activations, in the order of the images."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from thawline.features.feature_store import StoredArray
 
 @dataclass(frozen=True)
 class StoredSplits:
-    """What frozen stages computed of some splits.
+    """Stored output of frozen stages.
 
     Attributes:
-        cut: Stages before it are stored.
-        arrays: Per split as `StoredDataset` takes them.
+        cut: Number of stages whose output is stored.
+        arrays: For each split the arrays of its `StoredDataset`.
     """
 
     cut: int
@@ -31,13 +31,13 @@ class StoredSplits:
 
 
 class StoredDataset(Dataset[tuple[Tensor | Activations, Tensor]]):
-    """A list of (epoch, i) -> (activations (B, *row), class indices (B,)); in epoch e view e mod K of every image.
+    """A list of (epoch, i) -> (activations (B, *row), class indices (B,)). Epoch e shows view e mod K of every image.
 
     Args:
-        arrays: Rows of view 0 of all images of the split, then those of view 1, and so on; of several arrays of
-            vectors, the rows are put side by side.
+        arrays: Each holds rows of view 0 of all images, then of view 1, and so on. Vectors of several arrays are put
+            side by side.
         labels: Class indices of the split's images, (N,), int64.
-        cut: Where the activations enter the model.
+        cut: The cut at which the activations enter the model.
     """
 
     def __init__(self, arrays: Sequence[StoredArray], labels: Tensor, *, cut: int) -> None:
@@ -66,7 +66,7 @@ class StoredDataset(Dataset[tuple[Tensor | Activations, Tensor]]):
 
 
 class EpochBatches(Sampler[list[Key]]):
-    """An `EpochSampler`'s keys in lists of `batch_size`; Lightning tells it the epoch, and it passes it on."""
+    """An `EpochSampler`'s keys in lists of `batch_size`; Lightning calls `set_epoch`."""
 
     def __init__(self, sampler: EpochSampler, *, batch_size: int, drop_last: bool) -> None:
         self.sampler = sampler

@@ -1,4 +1,4 @@
-"""Bind a freeze plan to the backbone and the head inside any module, by the names of the attributes that hold them."""
+"""Bind a freeze plan to the backbone and the head of any module, by the names of their attributes."""
 
 import contextlib
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ _OTHER_SIZE = "give the module an example_input_array that fits; without one"
 
 
 def bind_inside(module: nn.Module, strategy: StrategySettings, *, backbone: str, head: str) -> BoundPlan:
-    """The plan that the strategy describes, for two parts of `module`.
+    """The plan of the strategy, for two parts of `module`.
+
+    A batch of zeros gives the shapes of the stages. Its size is that of Lightning's `example_input_array` if the module
+    has one, else the size that the backbone expects.
 
     Args:
         backbone: Dotted name of a `Backbone`, or of any model that maps images to features or to logits.
-        head: Dotted name of what makes logits of the features; it may lie in the backbone, as timm's classifier does.
+        head: Dotted name of the module that maps features to logits. It may be timm's classifier in the backbone.
     Raises:
-        UserError: There is no such part, the parts overlap otherwise, or the backbone lacks what the plan names.
-
-    The shapes of the stages come from a batch of zeros: of the size of Lightning's `example_input_array` where the
-    module has one, else of the size that the backbone expects.
+        UserError: There is no such part, the head holds the backbone, or the backbone has no stage that the plan names.
     """
     body, top = (_part(module, name, key) for key, name in (("backbone", backbone), ("head", head)))
     if any(part is body for part in top.modules()):
@@ -44,7 +44,7 @@ def bind_inside(module: nn.Module, strategy: StrategySettings, *, backbone: str,
 
 @contextlib.contextmanager
 def in_python(caller: str) -> Iterator[None]:
-    """Errors about the plan name the arguments of `caller` in place of keys of a config."""
+    """Errors about the plan name the arguments of `caller` instead of config keys."""
     try:
         yield
     except UserError as error:
@@ -62,13 +62,13 @@ def _part(module: nn.Module, name: str, key: str) -> nn.Module:
 
 
 def _candidates(module: nn.Module) -> Iterator[str]:
-    """Modules that could be meant, and the classifiers inside timm models."""
+    """Child modules with parameters, and the classifiers of timm models."""
     for name, child in module.named_children():
         if _has_parameters(child):
             yield f"{name} ({type(child).__name__})"
-            inside = (getattr(child, "pretrained_cfg", None) or {}).get("classifier")
-            if any(deeper == inside and _has_parameters(part) for deeper, part in child.named_modules()):
-                yield f"{name}.{inside} (its classifier)"
+            classifier = (getattr(child, "pretrained_cfg", None) or {}).get("classifier")
+            if any(inner == classifier and _has_parameters(part) for inner, part in child.named_modules()):
+                yield f"{name}.{classifier} (its classifier)"
 
 
 def _has_parameters(module: nn.Module) -> bool:
@@ -81,7 +81,7 @@ def _input_size(model: nn.Module) -> tuple[int, ...]:
 
 
 def _cut(model: nn.Module, strategy: StrategySettings, *, size: tuple[int, ...], without: nn.Module | None) -> Backbone:
-    """The model as stages; as one stage where it cannot be cut and the plan does not need it."""
+    """The model in stages; in one stage if it cannot be cut and the plan needs no cut."""
     stages: tuple[Stage, ...]
     try:
         stages = split_into_stages(model, input_size=(size[0], size[1], size[2]), without=without)
@@ -94,7 +94,7 @@ def _cut(model: nn.Module, strategy: StrategySettings, *, size: tuple[int, ...],
 
 
 def _whole_or_nothing(strategy: StrategySettings) -> bool:
-    """Whether the plan trains all of the backbone or none of it, in every phase and at once."""
+    """Whether every phase trains either the whole backbone or none of it."""
     if isinstance(strategy.phases, list):
         lists = [entry.get("stages") for entry in strategy.phases if isinstance(entry, dict)]
         return all(isinstance(names, list) and set(names) <= {HEAD, "all"} for names in lists)

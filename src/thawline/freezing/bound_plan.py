@@ -1,4 +1,4 @@
-"""A freeze plan bound to a model: what trains in an epoch, applied to its parameters and modules; and shown."""
+"""A freeze plan bound to a model: the parameters that train in an epoch, and how to apply the plan."""
 
 import copy
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from thawline.settings.strategy_settings import StrategySettings
 
 
 class BoundPlan:
-    """The plan, and the backbone and head that it rules.
+    """A plan with its backbone and head.
 
     Attributes:
-        head_parameters: Parameters of the head that may train, by name; a head may have fixed parts.
+        head_parameters: Parameters of the head that may train, by name. Those that required no gradient stay fixed.
     """
 
     def __init__(self, plan: FreezePlan, backbone: Backbone, head: nn.Module) -> None:
@@ -24,7 +24,7 @@ class BoundPlan:
         self.backbone = backbone
         self.head = head
         self.head_parameters = {name: p for name, p in head.named_parameters() if p.requires_grad}
-        self._in_head = {id(tensor) for tensor in (*head.parameters(), *head.buffers())}  # perhaps inside the model
+        self._in_head = {id(tensor) for tensor in (*head.parameters(), *head.buffers())}  # may be in the backbone too
         for phase in plan.phases:
             if not self.trainable(phase.from_epoch):
                 named = ", ".join(plan.stage_list(phase)) or "no stage"
@@ -34,22 +34,21 @@ class BoundPlan:
                 )
 
     def until(self, num_epochs: int) -> "BoundPlan":
-        """The same without the phases that a run of `num_epochs` never reaches."""
+        """The same plan without the phases that a run of `num_epochs` does not reach."""
         shorter = copy.copy(self)
         shorter.plan = self.plan.until(num_epochs)
         return shorter
 
     def stage_parameters(self, index: int) -> dict[str, nn.Parameter]:
-        """Parameters of stage `index` that may train under the plan's `parameters`, by name in the model."""
+        """Parameters of stage `index` that the plan's `parameters` allows to train, by name in the model."""
         parameters = self.backbone.stage_parameters(index)
         if self.plan.parameters == "all":
             return parameters
-        chosen = _norm_names if self.plan.parameters == "norm" else _bias_names
-        names = set(chosen(self.backbone.model))
+        names = set((_norm_names if self.plan.parameters == "norm" else _bias_names)(self.backbone.model))
         return {name: parameter for name, parameter in parameters.items() if name in names}
 
     def training_stages(self, epoch: int) -> frozenset[int]:
-        """Stages of the epoch's phase that have something to train."""
+        """Stages of the epoch's phase with parameters to train."""
         return frozenset(index for index in self.plan.phase(epoch).stages if self.stage_parameters(index))
 
     def ever_training(self) -> frozenset[int]:
@@ -60,7 +59,7 @@ class BoundPlan:
         return self._named(self.training_stages(epoch), head=self.plan.phase(epoch).head)
 
     def ever_trainable(self) -> dict[str, nn.Parameter]:
-        """Parameters that train in at least one epoch: what the optimizer holds."""
+        """Parameters that train in at least one epoch; the optimizer holds these."""
         return self._named(self.ever_training(), head=True)
 
     def _named(self, stages: frozenset[int], *, head: bool) -> dict[str, nn.Parameter]:
@@ -68,19 +67,19 @@ class BoundPlan:
         return named | {f"head.{name}": p for name, p in self.head_parameters.items()} if head else named
 
     def require_all_gradients(self) -> None:
-        """Before any epoch: gradients on for what trains in at least one, and off for the rest.
+        """Turn gradients on for exactly the parameters that train in at least one epoch.
 
-        An optimizer that is made now over what requires a gradient holds the stages that thaw later.
+        An optimizer made now, over the parameters that require a gradient, holds the stages that thaw later too.
         """
         ever = {id(p) for p in self.ever_trainable().values()}
         for parameter in (*self.backbone.parameters(), *self.head.parameters()):
             parameter.requires_grad = id(parameter) in ever
 
     def apply(self, epoch: int) -> None:
-        """Make exactly the epoch's parameters train: gradients and train mode on, and off everywhere else.
+        """Turn gradients and train mode on for exactly the epoch's parameters and stages.
 
-        Gradients of frozen parameters become None, not zero: weight decay and momentum would move a parameter whose
-        gradient is zero. A parameter that no stage reads never trains.
+        Gradients of frozen parameters become None, because weight decay and momentum move a parameter whose gradient is
+        zero. A parameter that no stage reads never trains.
         """
         trainable = {id(p) for p in self.trainable(epoch).values()}
         for parameter in (*self.backbone.parameters(), *self.head.parameters()):
@@ -93,8 +92,10 @@ class BoundPlan:
         self.head.train(self.backbone.training and self.plan.phase(epoch).head)
 
     def frozen_tensors(self, epoch: int) -> dict[str, Tensor]:
-        """Everything that must not change in `epoch`: parameters that do not train, and buffers outside training
-        stages; with `batchnorm: eval` the statistics inside them too."""
+        """Tensors that must not change in `epoch`: parameters that do not train, and buffers of frozen stages.
+
+        With `batchnorm: eval` also the BatchNorm statistics of training stages.
+        """
         backbone, moving = self.backbone, set(self.trainable(epoch))
         if self.plan.phase(epoch).head:
             moving |= {f"head.{name}" for name, _ in self.head.named_buffers()}
@@ -134,7 +135,7 @@ class BoundPlan:
 
 
 def bind(strategy: StrategySettings, backbone: Backbone, head: nn.Module) -> BoundPlan:
-    """The plan that the strategy describes, for this backbone and head."""
+    """The plan of the strategy, for this backbone and head."""
     names = [stage.name for stage in backbone.stages]
     return BoundPlan(make_plan(strategy, stage_names=names, model_name=backbone.name), backbone, head)
 
@@ -143,7 +144,7 @@ OUTSIDE = "outside the stages"  # parameters that no stage reads, and buffers of
 
 
 def _norm_names(model: nn.Module) -> Iterator[str]:
-    """Affine parameters of normalisation layers: timm's and torch's all have Norm in their class's name."""
+    """Affine parameters of normalisation layers. In timm and torch all their class names contain Norm."""
     for prefix, module in model.named_modules():
         if "Norm" in type(module).__name__:
             yield from (f"{prefix}.{name}".lstrip(".") for name, _ in module.named_parameters(recurse=False))

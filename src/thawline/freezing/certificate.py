@@ -1,4 +1,4 @@
-"""The freeze certificate: what trained when, and checksums before and after, recomputable from files alone."""
+"""The freeze certificate: the epochs in which each stage trained, and checksums that can be recomputed from files."""
 
 import json
 from collections.abc import Mapping
@@ -22,15 +22,15 @@ _ABOUT = (
 def certificate(
     bound: BoundPlan, *, before: Digests, after: Digests, tested: Digests, num_epochs: int
 ) -> dict[str, Any]:
-    """Per stage the epochs in which it trained, and its checksums before and after.
+    """For each stage the epochs in which it trained, and its checksums before and after.
 
     Args:
-        before, after, tested: Checksums per tensor, by qualified name: of the pretrained model, of last.ckpt and of
-            best.ckpt. What a checkpoint does not hold (constants that the model makes itself) is left out.
+        before, after, tested: Checksums of the tensors of the pretrained model, of last.ckpt and of best.ckpt, by
+            qualified name. Tensors that are not in the checkpoints (constants that the model makes) are left out.
         num_epochs: Epochs of the run.
     Returns:
-        A JSON object; `frozen` counts the tensors that no phase trains, `unchanged` says that all of them are
-        bitwise what they were.
+        A JSON object; `frozen` counts the tensors that no phase trains, `unchanged` says whether all of them are
+        bitwise the same.
     """
     never, stage_of = bound.never_training(), bound.stage_of()
     stages = []
@@ -76,11 +76,7 @@ def write_certificate(folder: Path, body: Mapping[str, Any]) -> None:
 
 
 def load_certificate(folder: Path) -> dict[str, Any]:
-    """Read `folder`/freeze.json.
-
-    Raises:
-        UserError: It is missing, not JSON, or of another schema.
-    """
+    """Read `folder`/freeze.json; raises `UserError` if it is missing, not JSON, or of another schema."""
     path = folder / CERTIFICATE_FILE
     if not path.is_file():
         reason = "only a completed run with strategy.guard=true has one" if folder.is_dir() else "no such folder"

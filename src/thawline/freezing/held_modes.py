@@ -1,4 +1,4 @@
-"""Frozen stages compute in eval mode, whoever calls `train()` on the module that holds them."""
+"""Keep frozen stages in eval mode, even after `train()` on the module that holds them."""
 
 from typing import Any
 
@@ -11,15 +11,15 @@ from thawline.freezing.bound_plan import BoundPlan
 class HeldModes:
     """Hooks that put frozen modules into eval mode right before they compute.
 
-    `Backbone.train` does so for itself; a timm model in somebody else's module needs it. The hooks are on the modules
-    that the stages call, so that `backbone.forward_features(x)` is covered as well as `backbone(x)`.
+    A `Backbone` does not need them, but a timm model in any other module does. The hooks are on the modules that the
+    stages call, so that they work for `backbone.forward_features(x)` as well as for `backbone(x)`.
     """
 
     def __init__(self, bound: BoundPlan) -> None:
         model, in_head = bound.backbone.model, set(bound.head.modules())
         inside = bound.head in set(model.modules())
         self._parts: dict[str, tuple[nn.Module, ...]] = {"head": tuple(bound.head.modules())}
-        self._parts["backbone"] = (model,)  # what it does itself comes last: pooling and dropout
+        self._parts["backbone"] = (model,)  # the model's forward ends with pooling and dropout: part of the last stage
         # Name of a module that is called -> index of its stage, None for the head.
         self._stages: dict[str, int | None] = {"head": None, "backbone": None if inside else bound.plan.num_stages - 1}
         called = {"head": bound.head, "backbone": model}
@@ -36,19 +36,19 @@ class HeldModes:
         self._handles = [module.register_forward_pre_hook(_Hold(self, name)) for name, module in called.items()]
 
     def follow(self, bound: BoundPlan, epoch: int) -> None:
-        """From now on hold what is frozen in `epoch`."""
+        """Hold the stages that are frozen in `epoch`."""
         head: frozenset[int | None] = frozenset({None} if bound.plan.phase(epoch).head else set())
         self._training = bound.training_stages(epoch) | head
         self._batchnorm_trains = bound.plan.batchnorm == "train"
 
     def release(self) -> None:
-        """Take the hooks away."""
+        """Remove the hooks."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
 
     def hold(self, name: str) -> None:
-        """Eval mode for the parts of a module that are frozen."""
+        """Put the frozen parts of a module into eval mode."""
         stage = self._stages[name]
         frozen, kept = stage not in self._training, stage is not None and not self._batchnorm_trains
         for part in self._parts[name]:
@@ -57,7 +57,7 @@ class HeldModes:
 
 
 class _Hold:
-    """A hook that a copy of the model takes along: it refers to what is copied with it, and to no frame."""
+    """The hook as an object without a closure, so that a deep copy of the model has its own hooks."""
 
     def __init__(self, held: HeldModes, name: str) -> None:
         self.held, self.name = held, name

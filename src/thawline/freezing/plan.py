@@ -1,4 +1,4 @@
-"""FreezePlan: which stages train in which epoch. A pure function of the epoch; a resumed run needs no other memory."""
+"""FreezePlan: which stages train in which epoch. It depends on the epoch only, so a resumed run needs no state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ HEAD = "head"
 
 @dataclass(frozen=True)
 class Phase:
-    """What trains from one epoch on.
+    """The stages that train from an epoch on.
 
     Attributes:
         from_epoch: First epoch of the phase, counted from 0.
@@ -69,7 +69,7 @@ class FreezePlan:
         return FreezePlan(self.stage_names, reached, self.parameters, self.batchnorm)
 
     def stage_list(self, phase: Phase) -> list[str]:
-        """Names of what trains in `phase`, the head first, then the stages from the top."""
+        """Names of the parts that train in `phase`: the head first, then the stages from the top."""
         names = [self.stage_names[index] for index in sorted(phase.stages, reverse=True)]
         return [HEAD, *names] if phase.head else names
 
@@ -79,14 +79,14 @@ class FreezePlan:
 
 
 def make_plan(strategy: StrategySettings, *, stage_names: Sequence[str], model_name: str) -> FreezePlan:
-    """Build the plan that the strategy describes.
+    """Build the plan of the strategy.
 
-    `strategy.phases` is taken as it stands. Else the target, `strategy.stages` or the final `strategy.unfreeze_depth`
-    stages, thaws at epoch `thaw_after`: at once, or with `thaw_every` = n one stage every n epochs, from the top
-    (Howard and Ruder 2018, "ULMFiT"). Before that the head trains alone.
+    `strategy.phases` gives the plan directly. Without it, the target is `strategy.stages` or the final
+    `strategy.unfreeze_depth` stages. It thaws at epoch `thaw_after`, all at once, or with `thaw_every` = n one stage
+    every n epochs from the top (Howard and Ruder 2018, "ULMFiT"). Before that the head trains alone.
 
     Raises:
-        UserError: A depth, stage, epoch or combination that `model_name` or a plan does not have.
+        UserError: `model_name` has no such depth or stage, or the settings do not make a plan.
     """
     names = tuple(stage_names)
     if strategy.phases is not None:
@@ -149,21 +149,20 @@ def _listed_phases(listed: Any, names: tuple[str, ...], model_name: str) -> tupl
 
 
 def resolve_stages(
-    wanted: Any, names: Sequence[str], *, key: str, model_name: str, with_head: bool = True
+    setting: Any, names: Sequence[str], *, key: str, model_name: str, with_head: bool = True
 ) -> tuple[frozenset[int], bool]:
-    """What a setting means by a list of numbers and names: (stage indices, whether the head is among them).
+    """Read a list of stage numbers and names: (stage indices, whether the head is in the list).
 
     Negative numbers count from the top; `all` is every stage.
 
     Args:
         with_head: Whether the head may be in the list.
-
     Raises:
-        UserError: There is no such stage; the line names `key`.
+        UserError: There is no such stage; the message names `key`.
     """
-    entries = [wanted] if isinstance(wanted, str) else wanted
+    entries = [setting] if isinstance(setting, str) else setting
     if not isinstance(entries, list):
-        raise UserError(f"{key}={wanted}: not a list; write for instance [{'head, ' if with_head else ''}-1, -2]")
+        raise UserError(f"{key}={setting}: not a list; write for instance [{'head, ' if with_head else ''}-1, -2]")
     stages: set[int] = set()
     for entry in entries:
         if entry == "all":
@@ -189,10 +188,11 @@ def _rate(value: Any, key: str) -> float | None:
     return float(value)
 
 
-def _refuse_beside(given: str, strategy: StrategySettings, idle: dict[str, Any]) -> None:
-    given_too = {key: value for key, value in idle.items() if getattr(strategy, key) != value}
-    if given_too:
-        named = ", ".join(f"strategy.{key}={getattr(strategy, key)}" for key in given_too)
-        undone = " ".join(f"strategy.{key}={'null' if value is None else value}" for key, value in given_too.items())
-        verb = "have" if len(given_too) > 1 else "has"
-        raise UserError(f"{named}: {verb} no effect beside strategy.{given}; set {undone}, or strategy.{given}=null")
+def _refuse_beside(ruling: str, strategy: StrategySettings, defaults: dict[str, Any]) -> None:
+    """Refuse the settings in `defaults` that differ from their default, because `ruling` makes them ineffective."""
+    changed = {key: value for key, value in defaults.items() if getattr(strategy, key) != value}
+    if changed:
+        named = ", ".join(f"strategy.{key}={getattr(strategy, key)}" for key in changed)
+        undone = " ".join(f"strategy.{key}={'null' if value is None else value}" for key, value in changed.items())
+        verb = "have" if len(changed) > 1 else "has"
+        raise UserError(f"{named}: {verb} no effect beside strategy.{ruling}; set {undone}, or strategy.{ruling}=null")

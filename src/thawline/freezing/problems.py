@@ -1,4 +1,4 @@
-"""Where a model, its modes or its optimizers are not what the freeze plan says."""
+"""Find where a model, its modes or its optimizers differ from the freeze plan."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from thawline.freezing.bound_plan import BoundPlan
 
 
 def requires_grad_problems(bound: BoundPlan, epoch: int) -> Iterator[str]:
-    """Parameters whose `requires_grad` or gradient is not what the plan says for `epoch`."""
+    """Parameters whose `requires_grad` or gradient contradicts the plan for `epoch`."""
     trainable = bound.trainable(epoch)
     for name, tensor in bound.tensors().items():
         if not isinstance(tensor, nn.Parameter):
@@ -25,8 +25,7 @@ def requires_grad_problems(bound: BoundPlan, epoch: int) -> Iterator[str]:
 
 
 def mode_problems(bound: BoundPlan, epoch: int) -> Iterator[str]:
-    """Modules of frozen stages, and of a resting head, that are in train mode; BatchNorms too where the plan keeps
-    their statistics."""
+    """Modules in train mode that should be in eval mode: of frozen stages, of a frozen head, fixed BatchNorms."""
     backbone = bound.backbone
     called = (name for i in bound.training_stages(epoch) for name in backbone.stages[i].modules)
     inside = {id(module) for name in called for module in backbone.model.get_submodule(name).modules()}
@@ -39,18 +38,18 @@ def mode_problems(bound: BoundPlan, epoch: int) -> Iterator[str]:
 
 
 def optimizer_problems(bound: BoundPlan, optimizers: list[Any], *, may_hold_others: bool = False) -> Iterator[str]:
-    """Parameters that the optimizers hold and never train, lack although they train, or hold twice.
+    """Parameters that the optimizers hold though they never train, lack though they train, or hold twice.
 
     Args:
-        may_hold_others: Whether they may hold what never trains, and parameters that the plan does not know.
+        may_hold_others: Whether the optimizers may hold parameters that never train or that the plan does not know.
     """
     held = Counter(id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"])
     names = {id(tensor): name for name, tensor in bound.tensors().items()}
-    wanted = {id(p): name for name, p in bound.ever_trainable().items()}
+    trainable = {id(p): name for name, p in bound.ever_trainable().items()}
     for key, count in held.items():
         name = names.get(key, "an unknown parameter")
-        if key not in wanted and not may_hold_others:
+        if key not in trainable and not may_hold_others:
             yield f"{name} never trains, but the optimizer holds it"
         elif count > 1:
             yield f"{name} is in the optimizer {count} times"
-    yield from (f"{name} trains, but no optimizer holds it" for key, name in wanted.items() if key not in held)
+    yield from (f"{name} trains, but no optimizer holds it" for key, name in trainable.items() if key not in held)

@@ -1,4 +1,4 @@
-"""What trains at the moment, counted: a row per stage, and the diagnostic line."""
+"""Count the parameters that train at the moment: a row per stage, and the line `Trainable: ...`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from thawline.models.backbone import Backbone
 
 @dataclass(frozen=True)
 class StageStatus:
-    """One row of the model status: a stage or the head, with counts of parameters."""
+    """A stage or the head, with its counts of parameters."""
 
     name: str
     num_params: int
@@ -39,7 +39,7 @@ def _row(name: str, parameters: Iterable[nn.Parameter], mode: str) -> StageStatu
 
 
 def trainable_line(model: nn.Module) -> str:
-    """How many of the model's parameters train at the moment; a shared parameter counts once.
+    """The number of the model's parameters that train at the moment; a shared parameter counts once.
 
     >>> model = nn.Sequential(nn.Linear(3, 4).requires_grad_(False), nn.Linear(4, 2))
     >>> trainable_line(model)

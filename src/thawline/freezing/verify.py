@@ -17,12 +17,12 @@ from thawline.models.load_checkpoint import load_checkpoint
 from thawline.settings.strategy_settings import StrategySettings
 
 CHECKPOINTS = ("last.ckpt", "best.ckpt")
-_HEAD_START = ("before", "frozen", "unchanged")  # of the head: taken as claimed, a new layer starts from nothing known
+_NOT_CHECKED = ("before", "frozen", "unchanged")  # values of the head, whose initial weights are not known here
 
 
 @dataclass(frozen=True)
 class StageCheck:
-    """What was found of one stage; `problems` is empty where the certificate holds."""
+    """Result for one stage; `problems` is empty if the certificate is right."""
 
     name: str
     epochs: list[list[int]]
@@ -32,14 +32,14 @@ class StageCheck:
 
 
 def verify(folder: Path) -> list[StageCheck]:
-    """Make the certificate anew from the pretrained model and last.ckpt, and compare it with the one in `folder`.
+    """Make the certificate anew from the pretrained model and the checkpoints; compare it with the one in `folder`.
 
-    Every stage must be there with the same epochs, counts and checksums, in last.ckpt and in best.ckpt; and every
-    tensor that the plan never trains must be bitwise the pretrained one in both. Of the head, which has no pretrained
-    weights, the epochs and the checksums of the two checkpoints are compared.
+    Every stage must have the same epochs, counts and checksums. Every tensor that the plan never trains must be bitwise
+    the pretrained one in last.ckpt and in best.ckpt. The head has no pretrained weights, so only its epochs and its
+    checksums in the two checkpoints are compared.
 
     Raises:
-        UserError: A file is missing, incomplete or cannot be read, or the pretrained weights are others than the run's.
+        UserError: A file is missing, incomplete or cannot be read, or the pretrained weights differ from the run's.
     """
     body = load_certificate(folder)
     checkpoints = {name: load_checkpoint(folder / "checkpoints" / name) for name in CHECKPOINTS}
@@ -55,7 +55,7 @@ def verify(folder: Path) -> list[StageCheck]:
         raise UserError(f"{folder}: last.ckpt and best.ckpt hold different tensors")
     made = certificate(bound, before=before, after=last, tested=best, num_epochs=num_epochs)
     expected = {entry["name"]: entry for entry in made["stages"]}
-    expected[HEAD] = _head(bound, last, best, num_epochs) | {k: claimed.get(HEAD, {}).get(k) for k in _HEAD_START}
+    expected[HEAD] = _head(bound, last, best, num_epochs) | {k: claimed.get(HEAD, {}).get(k) for k in _NOT_CHECKED}
     moved = _moved(bound, before, after)
     names = dict.fromkeys([*expected, *claimed])
     return [_check(name, expected.get(name), claimed.get(name), moved.get(name, [])) for name in names]
@@ -63,7 +63,7 @@ def verify(folder: Path) -> list[StageCheck]:
 
 def _pretrained(body: dict[str, Any], folder: Path) -> BoundPlan:
     model, plan = body["model"], body["plan"]
-    torch.manual_seed(body["seed"])  # random weights are drawn again as they were
+    torch.manual_seed(body["seed"])  # repeats random initial weights
     backbone = build_backbone(model["name"], weights=model["weights"], image_size=model["image_size"])
     if checksum(backbone.model.state_dict()) != model["weights_sha256"]:
         raise UserError(
@@ -73,8 +73,8 @@ def _pretrained(body: dict[str, Any], folder: Path) -> BoundPlan:
     strategy = StrategySettings(
         "verify", phases=plan["phases"], parameters=plan["parameters"], batchnorm=plan["batchnorm"]
     )
-    stand_in = nn.Linear(1, 1)  # for the head, of which nothing is known here
-    return bind(strategy, backbone, stand_in)
+    placeholder = nn.Linear(1, 1)  # the plan needs a head, but the run's head is not known here
+    return bind(strategy, backbone, placeholder)
 
 
 def _head(bound: BoundPlan, last: Digests, best: Digests, num_epochs: int) -> dict[str, Any]:
@@ -89,11 +89,11 @@ def _head(bound: BoundPlan, last: Digests, best: Digests, num_epochs: int) -> di
 
 
 def _moved(bound: BoundPlan, before: Digests, after: dict[str, Digests]) -> dict[str, list[str]]:
-    """Stage -> what the plan never trains and yet differs from the pretrained model."""
+    """Stage -> a sentence for each tensor that the plan never trains but that differs from the pretrained model."""
     owners, problems = bound.stage_of(), dict[str, list[str]]()
-    for checkpoint, found in after.items():
+    for checkpoint, checksums in after.items():
         for tensor in sorted(bound.never_training()):
-            if tensor in found and found[tensor] != before[tensor]:
+            if tensor in checksums and checksums[tensor] != before[tensor]:
                 problems.setdefault(owners[tensor], []).append(f"{tensor} is frozen, but differs in {checkpoint}")
     return problems
 
@@ -104,7 +104,7 @@ def _check(name: str, expected: dict[str, Any] | None, claimed: dict[str, Any] |
     if expected is None or claimed is None:
         problems.append(f"{name}: not in the certificate" if claimed is None else f"{name}: not in the model")
     else:
-        told = {"before": "the pretrained weights", "after": "last.ckpt", "tested": "best.ckpt", "epochs": "the plan"}
+        source = {"before": "the pretrained weights", "after": "last.ckpt", "tested": "best.ckpt", "epochs": "the plan"}
         wrong = [key for key in expected if expected[key] != claimed.get(key)]
-        problems += [f"{name}: {told.get(key, key)} differs from the certificate" for key in wrong]
+        problems += [f"{name}: {source.get(key, key)} differs from the certificate" for key in wrong]
     return StageCheck(name, shown.get("epochs", []), shown.get("tensors", 0), shown.get("frozen", 0), problems)

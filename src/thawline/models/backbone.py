@@ -32,22 +32,22 @@ class Backbone(nn.Module):
     The stages run on `model`'s own modules; no parameter is copied.
 
     Args:
-        model: A timm model with `num_classes=0`, (B, 3, H, W) -> (B, D), which keeps its weights; or the name of
-            one, which is made, in channels-last layout.
-        weights: With a name: `embedded`, `hub`, `none`, or the path of a `.safetensors`, `.pth` or `.pt` file.
-            None takes what a package on the registry ships, and of other models timm's download.
-        image_size: Side of the images in pixels; None takes the size that the model was made for.
-        name: What messages call the model; None takes timm's name for it.
-        stages: The cuts, where they are known; None traces the model.
+        model: A timm model with `num_classes=0`, (B, 3, H, W) -> (B, D), which keeps its weights; or a model's name:
+            that model is made in channels-last layout.
+        weights: For a name: `embedded`, `hub`, `none`, or the path of a `.safetensors`, `.pth` or `.pt` file.
+            None takes the weights of a package on the registry if there is one, else timm's download.
+        image_size: Side of the images in pixels; None takes the model's size.
+        name: The model's name in messages; None takes timm's name.
+        stages: The stages, if they are known; None traces the model.
     Attributes:
-        stages: The depth axis, from the images up.
-        training_stages: Indices of the stages that train; the others stay in eval mode whatever `train()` says.
+        stages: From the images up.
+        training_stages: Indices of the stages that train. The others stay in eval mode, also after `train()`.
         batchnorm_trains: Whether BatchNorm in training stages follows `train()`, or stays in eval mode too.
-        pretrained: Whether its weights were learned; False where they are random.
+        pretrained: False if the weights are random.
         num_features: D, width of the features that `forward` returns.
         input: Size and statistics of the images that the weights expect.
     Raises:
-        UserError: There is no such model, its weights are not there or do not fit, or it cannot be cut.
+        UserError: There is no such model, its weights are missing or do not fit, or it cannot be cut.
     """
 
     mean: Tensor
@@ -95,10 +95,8 @@ class Backbone(nn.Module):
         return min(self.training_stages, default=self.num_stages)
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Turn images into the float32, channels-last input that the weights expect.
+        """Images (B, 3, H, W), uint8 or floating point in [0, 1] -> the float32, channels-last input of the weights.
 
-        Args:
-            images: (B, 3, H, W), uint8, or floating point in [0, 1].
         Raises:
             UserError: Another shape, type or range.
         """
@@ -131,12 +129,12 @@ class Backbone(nn.Module):
         return self
 
     def holds_batchnorm(self, stages: Iterable[int]) -> bool:
-        """Whether one of these stages holds a BatchNorm."""
+        """Whether any of these stages holds a BatchNorm."""
         called = (self.model.get_submodule(name) for index in stages for name in self.stages[index].modules)
         return any(isinstance(module, _BatchNorm) for part in called for module in part.modules())
 
     def prefix_tensors(self, cut: int) -> dict[str, Tensor]:
-        """All that the activations at `cut` depend on: parameters and buffers of stages 0 .. cut-1, mean, std."""
+        """The tensors that the activations at `cut` depend on: parameters, buffers of stages 0 .. cut-1, mean, std."""
         tensors: dict[str, Tensor] = {"mean": self.mean, "std": self.std}
         for index, stage in enumerate(self.stages[: self._checked(cut)]):
             tensors |= self.stage_parameters(index)
@@ -164,9 +162,8 @@ class Backbone(nn.Module):
         """Activations at any cut -> their averages over the cells of a grid on the image, (B, C * cells).
 
         Args:
-            grid: Cells along each side, at most as many as positions. Tokens that stand for no place in the image
-                (class, registers) count only where there is one cell; features that have no places are returned as
-                they are.
+            grid: Cells along each side, at most as many as positions. Tokens without a place in the image (class,
+                registers) count only if there is one cell. Features (B, C) are returned as they are.
         """
         if x.ndim == 2:  # (B, C): already pooled
             return x
@@ -177,11 +174,11 @@ class Backbone(nn.Module):
         return x.flatten(2).mean(2) if grid == 1 else _pool_cells(x, grid)
 
     def pooled_width(self, cut: int, *, grid: int) -> int:
-        """Width of what `pool` makes of the activations at `cut`."""
+        """Width of the output of `pool` for the activations at `cut`."""
         return self.pool(torch.empty(1, *self.stages[cut - 1].out_shape, device="meta"), grid=grid).shape[1]
 
     def _token_map(self, x: Tensor) -> Tensor:
-        """Tokens (B, N, C) -> (B, C, H, W): those of a square image; of another shape, all in a row."""
+        """Tokens (B, N, C) -> (B, C, H, W), a square; (B, C, 1, N') if the number of image tokens is no square."""
         placed = x[:, int(getattr(self.model, "num_prefix_tokens", 0)) :]
         side = math.isqrt(placed.shape[1])
         height = side if side * side == placed.shape[1] else 1
@@ -194,11 +191,11 @@ def _pool_cells(x: Tensor, grid: int) -> Tensor:
 
 
 def build_backbone(name: str, *, weights: str, image_size: int | None = None) -> Backbone:
-    """Create the model `name` with its weights (see `create_model`), in channels-last layout, cut into stages."""
+    """`Backbone(name, ...)`: the model with its weights, in channels-last layout, cut into stages."""
     return Backbone(name, weights=weights, image_size=image_size)
 
 
 def timm_name(model: nn.Module) -> str:
-    """What timm calls the model; of another one the name of its class."""
+    """The model's name in timm; for a model that is not timm's, the name of its class."""
     config = getattr(model, "pretrained_cfg", None) or {}
     return str(config.get("architecture") or type(model).__name__)

@@ -1,4 +1,4 @@
-"""A function through inductor, torch's compiler; where that fails, for want of a C++ compiler for one, without."""
+"""Compile a function with inductor, torch's compiler. If that fails (there may be no C++ compiler), run it as it is."""
 
 import logging
 from collections.abc import Callable
@@ -7,26 +7,26 @@ from typing import Any
 import torch
 
 _log = logging.getLogger(__name__)
-# Chosen, not measured: compiling for a GPU takes a minute or two, and may win a third of the time from then on.
+# Chosen, not measured: compiling for a GPU takes a minute or two, and may save a third of the time afterwards.
 _GPU_IMAGES = 300_000
 
 
-def choose_compile(wanted: Any, *, device: torch.device, num_images: int) -> bool:
+def choose_compile(setting: Any, *, device: torch.device, num_images: int) -> bool:
     """Resolve the setting `compile` for the part of the model that trains.
 
-    `auto` compiles on a GPU where the training goes through images enough to repay it, and never on a CPU: after a
-    minute of compiling a step was 3 to 25 % slower there than eager (measured with EfficientNet-Lite0, ResNet-18 and
-    ViT-Tiny in bf16 on 2 AVX512-bf16 cores, torch 2.14).
+    `auto` compiles on a GPU if the training has enough images to repay it, and never on a CPU. There, after a minute of
+    compiling, a step was 3 to 25 % slower than eager (measured with EfficientNet-Lite0, ResNet-18 and ViT-Tiny in bf16
+    on 2 AVX512-bf16 cores, torch 2.14).
 
     Args:
-        wanted: True, False, or "auto".
-        num_images: That the training goes through, repetitions counted.
+        setting: True, False, or "auto".
+        num_images: Training images over the whole run; an image counts once for each epoch.
     """
-    return bool(device.type == "cuda" and num_images >= _GPU_IMAGES) if wanted == "auto" else bool(wanted)
+    return bool(device.type == "cuda" and num_images >= _GPU_IMAGES) if setting == "auto" else bool(setting)
 
 
 class Compiled:
-    """Calls `run` compiled, for the shapes of its first call; after a failure, told in one line, as it is.
+    """Compiles `run` for the shapes of its first call. After a failure it logs one line and calls `run` as it is.
 
     Args:
         fold_weights: Make the weights constants of the code, for a `run` that never trains.
@@ -34,25 +34,25 @@ class Compiled:
 
     def __init__(self, run: Callable[..., Any], *, fold_weights: bool = False) -> None:
         self._run = run
-        self._made: Callable[..., Any] | None = _through_inductor(run, fold_weights=fold_weights)
+        self._compiled: Callable[..., Any] | None = _through_inductor(run, fold_weights=fold_weights)
 
     def __call__(self, *args: Any) -> Any:
-        if self._made is not None:
+        if self._compiled is not None:
             try:
-                return self._made(*args)
-            except Exception as error:  # a compiler raises what its back end raises
+                return self._compiled(*args)
+            except Exception as error:  # compiler back ends raise errors of any type
                 _log.warning("Compiling failed (%s); going on without.", str(error).strip().splitlines()[0])
-                self._made = None
+                self._compiled = None
         return self._run(*args)
 
 
 def _through_inductor(run: Callable[..., Any], *, fold_weights: bool) -> Callable[..., Any]:
     import torch._inductor.config as inductor
 
-    made = torch.compile(run, dynamic=False)
+    compiled = torch.compile(run, dynamic=False)
 
-    def called(*args: Any) -> Any:
+    def call(*args: Any) -> Any:
         with inductor.patch(freezing=fold_weights):
-            return made(*args)
+            return compiled(*args)
 
-    return called
+    return call

@@ -1,4 +1,4 @@
-"""Checksums of tensors: what frozen weights and buffers are compared by, and proven with."""
+"""Checksums of tensors. They prove that frozen weights and buffers did not change."""
 
 import hashlib
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ def digests(tensors: Mapping[str, Tensor]) -> Digests:
 
 
 def combined(parts: Mapping[str, str]) -> str:
-    """One checksum over several, whatever their order."""
+    """One checksum over several; their order has no effect."""
     lines = sorted(f"{name}={value}\n" for name, value in parts.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -34,5 +34,5 @@ def checksum(tensors: Mapping[str, Tensor]) -> str:
 
 
 def differing(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """Names in `before` whose checksum is another one in `after`, or missing there."""
+    """Names in `before` whose checksum differs in `after`, or is missing there."""
     return [name for name, value in before.items() if after.get(name) != value]

@@ -1,4 +1,4 @@
-"""What a model expects of its images, read off the model."""
+"""Size and statistics of the images that a model expects, read from the model."""
 
 from timm.data.config import resolve_model_data_config
 from torch import nn
@@ -7,10 +7,10 @@ from thawline.data.input_spec import InputSpec
 
 
 def expected_input(model: nn.Module, image_size: int | None = None) -> InputSpec:
-    """Size and statistics of the images that the model's weights expect; ImageNet's at 224 where it does not say.
+    """Size and statistics of the images that the model's weights expect; ImageNet's at 224 if the model has none.
 
     Args:
-        image_size: Side of the images in pixels; None takes the size that the model was made for.
+        image_size: Side of the images in pixels; None takes the model's size.
     """
     config = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
     return InputSpec(
@@ -23,12 +23,12 @@ def expected_input(model: nn.Module, image_size: int | None = None) -> InputSpec
 
 
 def input_channels(model: nn.Module) -> int:
-    """Channels of the images, as the first convolution takes them; 3 where there is none."""
+    """Channels of the images: those of the first convolution's input; 3 if there is no convolution."""
     return next((m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d)), 3)
 
 
 def _fixed_size(model: nn.Module) -> int | None:
-    """The side that a model was made for and insists on: a ViT made with `img_size=64` still has 224 in its config."""
+    """The only side that the model takes: a ViT made with `img_size=64` takes 64, but its config says 224."""
     embed = getattr(model, "patch_embed", None)
     size = getattr(embed, "img_size", None)
     return int(size[-1]) if size and getattr(embed, "strict_img_size", False) else None

@@ -1,4 +1,4 @@
-"""What torch's FLOP counter does not know, or counts wrong."""
+"""FLOPs of operations that torch's counter does not know or counts wrong."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,33 +10,24 @@ _Shape = Sequence[int]
 
 
 def flop_formulas() -> dict[Any, Callable[..., int]]:
-    """For `FlopCounterMode(custom_mapping=...)`.
+    """The argument `custom_mapping` of `FlopCounterMode`.
 
-    oneDNN's fused convolution is unknown to it. Of a grouped convolution's backward pass it counts the gradient of the
-    weight as if every channel met every other: for a depthwise one too much by the number of channels.
+    The counter does not know oneDNN's fused convolution. In the backward pass of a grouped convolution it counts the
+    weight's gradient as if there were one group: for a depthwise one too much by a factor of the number of channels.
     """
     formulas: dict[Any, Callable[..., int]] = {torch.ops.aten.convolution_backward: _convolution_backward}
     fused = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
     return formulas if fused is None else {**formulas, fused: _fused_convolution}
 
 
-def _convolution_backward(
-    grad: _Shape,
-    x: _Shape,
-    weight: _Shape,
-    bias: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    transposed: bool,
-    output_padding: Any,
-    groups: int,
-    wanted: Sequence[bool],
-    **_: Any,
-) -> int:
-    """The gradient of the input, and that of the weight, each take as many multiply-adds as the forward pass."""
-    forward = conv_flop_count(list(x), list(weight), list(grad), transposed)
-    return int(forward * sum(wanted[:2]))
+def _convolution_backward(grad: _Shape, x: _Shape, weight: _Shape, *others: Any, **_: Any) -> int:
+    """The gradient of the input, and that of the weight, each take as many multiply-adds as the forward pass.
+
+    `others` are those of `aten.convolution_backward`: bias sizes, stride, padding, dilation, transposed, output
+    padding, groups, and which gradients are computed (of input, weight, bias).
+    """
+    transposed, computed = others[-4], others[-1]
+    return int(conv_flop_count(list(x), list(weight), list(grad), transposed) * sum(computed[:2]))
 
 
 def _fused_convolution(x: _Shape, weight: _Shape, *_: Any, out_shape: _Shape, **__: Any) -> int:

@@ -1,4 +1,4 @@
-"""The leading stages of a backbone as they run without gradients."""
+"""Runs the leading stages of a backbone without gradients."""
 
 import torch
 from torch import Tensor
@@ -9,11 +9,11 @@ from thawline.models.fused import FusedPrefix
 
 
 class FrozenPrefix:
-    """Runs stages in one number format, the first of them in a faster form where there is one; weights stay fp32.
+    """Runs stages in one number format; the weights stay fp32.
 
     Args:
-        dtype: Of the arithmetic; float32 or bfloat16.
-        fused: Stages that never train, in their fused form; None runs all of them as they are.
+        dtype: Type of the arithmetic, float32 or bfloat16.
+        fused: The faster form of the stages that never train; None runs all stages as they are.
     """
 
     def __init__(
@@ -24,7 +24,7 @@ class FrozenPrefix:
         self.fused = fused
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Images (B, 3, S, S), uint8 -> what the first stage reads."""
+        """Images (B, 3, S, S), uint8 -> the input of the first stage."""
         return self.backbone.normalize(images) if self.fused is None else self.fused.normalize(images)
 
     def between(self, x: Tensor, start: int, stop: int) -> Tensor:

@@ -1,7 +1,7 @@
-"""A frozen prefix at its fastest on a CPU, in bf16: BatchNorm and activation become part of the convolution before.
+"""A fast form of a frozen prefix for a CPU, in bf16: BatchNorm and activation become part of the convolution before.
 
-Measured with EfficientNet-Lite0 at 224 on 2 AVX512-bf16 cores, forward only: 200 images/s as the modules are, 303 in
-this form, 296 compiled by inductor, which takes 9 to 25 s first (docs/speed.md).
+Measured with EfficientNet-Lite0 at 224 on 2 AVX512-bf16 cores, forward only: 200 images/s with the modules as they are,
+303 in this form, 296 after inductor has compiled them for 9 to 25 s (docs/speed.md).
 """
 
 import copy
@@ -23,14 +23,14 @@ from thawline.models.fused_convolution import ACTIVATIONS, NO_STEP, FusedConvolu
 
 _CONVOLUTIONS = (nn.Conv2d, Conv2dSame)  # exactly these: a subclass may change its weights in forward
 _NORMS = (nn.BatchNorm2d, BatchNormAct2d)
-# Chosen: fp32 rounds by about 1e-6; a BatchNorm that some other part of the model sees unfolded is wrong by far more.
+# Chosen: fp32 rounds by about 1e-6; if some other module reads a tensor inside a chain, the error is far larger.
 _LARGEST_ERROR = 1e-3  # of the fused form in fp32, relative to the norm of the activations
 
 
 class FusedPrefix:
-    """Stages 0 .. cut-1 without gradients, in bf16, with the weights as they are now: for stages that never train.
+    """Stages 0 .. cut-1 without gradients, in bf16, for stages that never train.
 
-    The parameters that nothing is folded into are the backbone's own.
+    Fused convolutions have copies of the weights; all other modules share the backbone's parameters.
     """
 
     def __init__(self, backbone: Backbone, cut: int, model: nn.Module) -> None:
@@ -56,7 +56,7 @@ class FusedPrefix:
 
 
 def fuse(backbone: Backbone, cut: int) -> FusedPrefix | None:
-    """The fused form of stages 0 .. cut-1; None where there is nothing to fuse, or where it would change the result."""
+    """The fused form of stages 0 .. cut-1; None if there is nothing to fuse, or if it would change the result."""
     was_training = backbone.training
     backbone.eval()
     try:
@@ -66,20 +66,20 @@ def fuse(backbone: Backbone, cut: int) -> FusedPrefix | None:
         if not _is_faithful(_with_fused(backbone.model, chains, dtype=torch.float32), backbone, cut):
             return None
         return FusedPrefix(backbone, cut, _with_fused(backbone.model, chains, dtype=torch.bfloat16))
-    except (RuntimeError, AttributeError):  # a torch without oneDNN, or without this step of it
+    except (RuntimeError, AttributeError):  # a torch without oneDNN, or without this operation
         return None
     finally:
         backbone.train(was_training)
 
 
 def fuse_where_faster(backbone: Backbone, cut: int, *, dtype: torch.dtype, device: torch.device) -> FusedPrefix | None:
-    """`fuse` where the prefix computes in bf16 on a CPU, which is what the fused form is for; elsewhere None."""
+    """`fuse` if the prefix computes in bf16 on a CPU, else None: the fused form is for this case only."""
     return fuse(backbone, cut) if dtype == torch.bfloat16 and device.type == "cpu" else None
 
 
 @dataclass(frozen=True)
 class _Chain:
-    """A convolution, the BatchNorm on its output, and perhaps the module that is an activation on that, by name."""
+    """Names of a convolution, of the BatchNorm on its output, and of the activation after it if there is one."""
 
     convolution: str
     norm: str
@@ -88,15 +88,15 @@ class _Chain:
 
 
 def _chains(backbone: Backbone, cut: int) -> list[_Chain]:
-    """What can be fused, seen by following one image: a chain's tensor is the very object that the next module takes.
+    """The chains that one image passes through: the output of a module is the same object as the next one's input.
 
-    That nothing else takes it cannot be seen here; `_is_faithful` finds out.
+    Whether another module reads that tensor too is not known here; `_is_faithful` checks it.
     """
     calls: list[_Call] = []
     handles = []
     for name, module in backbone.model.named_modules():
         if type(module) in (*_CONVOLUTIONS, *_NORMS, *ACTIVATIONS):
-            handles += _recorded(name, module, calls)
+            handles += _record(name, module, calls)
     try:
         with torch.no_grad():
             backbone.prefix(backbone.normalize(_noise(backbone, 1)), cut)
@@ -108,47 +108,48 @@ def _chains(backbone: Backbone, cut: int) -> list[_Chain]:
 
 @dataclass
 class _Call:
-    """What a module took and gave. A tensor's value is known by its identity and the count of its changes in place.
+    """Input and output of a module's call, as `_identity` gives them.
 
-    The tensors are kept, so that no identity is used twice.
+    The tensors are kept, so that no two have the same id.
     """
 
     name: str
     module: nn.Module
     tensors: list[Tensor]
-    taken: tuple[int, int]
-    given: tuple[int, int] = (0, 0)
+    input: tuple[int, int]
+    output: tuple[int, int] = (0, 0)
 
 
-def _recorded(name: str, module: nn.Module, calls: list[_Call]) -> list[RemovableHandle]:
+def _record(name: str, module: nn.Module, calls: list[_Call]) -> list[RemovableHandle]:
     def before(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        calls.append(_Call(name, module, [inputs[0]], _value(inputs[0])))
+        calls.append(_Call(name, module, [inputs[0]], _identity(inputs[0])))
 
     def after(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         call = next(call for call in reversed(calls) if call.name == name)
         call.tensors.append(output)
-        call.given = _value(output)
+        call.output = _identity(output)
 
     return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
 
 
-def _value(tensor: Tensor) -> tuple[int, int]:
+def _identity(tensor: Tensor) -> tuple[int, int]:
+    """The tensor's id and the number of changes in place: equal only for the same values of the same tensor."""
     return id(tensor), tensor._version
 
 
 def _linked(calls: list[_Call]) -> Iterator[_Chain]:
     once = {name for name, count in Counter(call.name for call in calls).items() if count == 1}
     calls = [call for call in calls if call.name in once]
-    made_by = {call.given: call for call in calls if type(call.module) in _CONVOLUTIONS}
-    taken_by = {call.taken: call for call in calls if type(call.module) in set(ACTIVATIONS) - {nn.Identity}}
+    convolution_of = {call.output: call for call in calls if type(call.module) in _CONVOLUTIONS}
+    activation_of = {call.input: call for call in calls if type(call.module) in set(ACTIVATIONS) - {nn.Identity}}
     for call in calls:
-        norm, source = call.module, made_by.get(call.taken)
+        norm, source = call.module, convolution_of.get(call.input)
         if type(norm) not in _NORMS or norm.running_mean is None or source is None:
             continue
         assert isinstance(source.module, nn.Conv2d)
         if source.module.padding_mode != "zeros" or isinstance(source.module.padding, str):
             continue
-        follower = taken_by.get(call.given)
+        follower = activation_of.get(call.output)
         if isinstance(norm, BatchNormAct2d):  # has its activation inside
             yield _Chain(source.name, call.name, None, ACTIVATIONS.get(type(norm.act), NO_STEP))
         elif follower is not None:
@@ -179,13 +180,13 @@ def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
 
 
 def _is_faithful(fused: nn.Module, backbone: Backbone, cut: int) -> bool:
-    """Whether the fused copy, in fp32, computes what the backbone does."""
+    """Whether the fused copy, in fp32, computes the same as the backbone."""
     with torch.no_grad():
-        images = ours = backbone.normalize(_noise(backbone, 2))
-        exact = backbone.prefix(images, cut)
+        x = backbone.normalize(_noise(backbone, 2))
+        exact = backbone.prefix(x, cut)
         for stage in backbone.stages[:cut]:
-            ours = stage.forward(fused, ours)
-    return bool((ours - exact).norm() <= _LARGEST_ERROR * exact.norm())
+            x = stage.forward(fused, x)
+    return bool((x - exact).norm() <= _LARGEST_ERROR * exact.norm())
 
 
 def _noise(backbone: Backbone, num_images: int) -> Tensor:

@@ -6,10 +6,9 @@ from torch import Tensor, nn
 
 
 class LinearHead(nn.Linear):
-    """One linear layer, started at zero: the first gradients into the backbone carry no random head's noise.
+    """One linear layer with zero weights at the start, because the gradients of a random head distort the backbone.
 
-    Zero start: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution",
-    show how a random head's early gradients distort the backbone.
+    Source: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution".
     """
 
     def __init__(self, num_features: int, num_classes: int) -> None:
@@ -36,7 +35,7 @@ class CosineHead(nn.Module):
     """Logits are `scale` times the cosine between the features and one learned direction per class.
 
     Args:
-        scale: Start of the learned factor on the cosine; logits lie in [-scale, scale].
+        scale: Initial value of the learned factor; logits lie in [-scale, scale].
     Source: Gidaris and Komodakis 2018, "Dynamic Few-Shot Visual Learning without Forgetting".
     """
 

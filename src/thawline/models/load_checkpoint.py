@@ -1,4 +1,4 @@
-"""Read a checkpoint: plain tensors and numbers, nothing that runs."""
+"""Read a checkpoint of plain tensors, numbers and texts; no code in it runs."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from thawline.errors import UserError
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """What a run's checkpoint holds, its tensors on the CPU.
+    """The content of a run's checkpoint, with tensors on the CPU.
 
     Raises:
         UserError: The file is missing, damaged, or holds more than tensors, numbers and texts.
@@ -17,6 +17,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         body: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         body["state_dict"], body["global_step"]
-    except Exception as error:  # a damaged or hostile file raises whatever it makes the reader raise
+    except Exception as error:  # a damaged or hostile file can cause errors of any type
         raise UserError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
     return body

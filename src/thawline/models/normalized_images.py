@@ -1,4 +1,4 @@
-"""Images as a model takes them: what is an image, and what is not."""
+"""Check images and normalise them for a model."""
 
 import torch
 from torch import Tensor
@@ -24,20 +24,16 @@ def normalized(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         scaled = images.to(torch.float32, memory_format=torch.channels_last).div_(255.0)
         return scaled.sub_(mean).div_(std)
     check_float_images(images)
-    scaled = images.to(torch.float32, memory_format=torch.channels_last)  # perhaps the caller's tensor itself
+    scaled = images.to(torch.float32, memory_format=torch.channels_last)  # may be the caller's tensor, so no `sub_`
     return scaled.sub(mean).div_(std)
 
 
 def check_float_images(images: Tensor) -> None:
-    """Nothing where these are floating-point images in [0, 1].
-
-    Raises:
-        UserError: They are not; the line says what is expected.
-    """
+    """Raise `UserError` unless these are floating-point images (B, 3, H, W) in [0, 1]."""
     if images.ndim != 4 or images.shape[1] != 3:
         raise UserError(f"a batch of shape {tuple(images.shape)}: {_EXPECTED}")
     if not images.is_floating_point():
         raise UserError(f"images of type {images.dtype}: {_EXPECTED}; convert with images.to(torch.uint8)")
     low, high = (float(edge) for edge in images.aminmax()) if images.numel() else (0.0, 0.0)
-    if not (low >= 0.0 and high <= 1.0):  # also where one is not a number
+    if not (low >= 0.0 and high <= 1.0):  # true for NaN too
         raise UserError(f"float images from {low:g} to {high:g}: {_EXPECTED}; {_WAYS_OUT}")

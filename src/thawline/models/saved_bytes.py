@@ -1,4 +1,4 @@
-"""How much autograd keeps for the backward pass, counted."""
+"""Count the bytes that autograd keeps for the backward pass."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -11,18 +11,18 @@ from torch import Tensor
 def count_saved_bytes(parameters: Iterable[torch.nn.Parameter]) -> Iterator[list[int]]:
     """Count the bytes that autograd keeps for the backward pass inside the block.
 
-    A storage is counted once however many tensors share it; parameters are not counted, they exist anyway.
+    A storage counts once, even if several tensors share it. Parameters do not count, because they exist anyway.
 
     Yields:
         A list of one number, complete when the block ends.
     """
-    seen = {p.untyped_storage().data_ptr() for p in parameters}
+    counted = {p.untyped_storage().data_ptr() for p in parameters}
     total = [0]
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in seen:
-            seen.add(storage.data_ptr())
+        if storage.data_ptr() not in counted:
+            counted.add(storage.data_ptr())
             total[0] += storage.nbytes()
         return tensor
 

@@ -1,4 +1,4 @@
-"""Leave a part out of a model for a while."""
+"""Replace a part of a model by an identity for a while."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from torch import nn
 
 @contextlib.contextmanager
 def set_aside(model: nn.Module, part: nn.Module | None) -> Iterator[None]:
-    """Inside the block an identity stands in the place of `part`, wherever `model` holds it; None changes nothing."""
+    """Inside the block `nn.Identity` replaces `part` wherever `model` holds it; None changes nothing."""
     holders = [
         (module, name)
         for module in model.modules()

@@ -1,7 +1,7 @@
-"""A timm model as an ordered list of stages, each a function on the live model, cut where one tensor is alive.
+"""A timm model as an ordered list of stages, each a function on the live model.
 
 A node of the traced model (see `trace.py`) whose output is the only live value is a legal cut. Stages call the model's
-own modules, so train / eval mode, dropout and stochastic depth inside them keep working.
+modules, so train / eval mode, dropout and stochastic depth inside them keep working.
 """
 
 import re
@@ -16,11 +16,11 @@ from thawline.models.trace import CONTAINERS, node_shapes, trace
 
 @dataclass(frozen=True)
 class Stage:
-    """One rung of the depth axis.
+    """One step of the depth axis.
 
     Attributes:
-        name: Where the stage starts in the model, such as `layer1` or `blocks.3`.
-        forward: `(model, activations) -> activations`; runs on the live model's own modules.
+        name: The part of the model at which the stage starts, such as `layer1` or `blocks.3`.
+        forward: `(model, activations) -> activations`; calls the live model's modules.
         modules: Qualified names of the modules that it calls.
         parameters: Qualified names of the parameters that it reads; each belongs to one stage only.
         out_shape: Shape of its output for one image, without the batch axis.
@@ -38,18 +38,18 @@ def split_into_stages(
 ) -> tuple[Stage, ...]:
     """Split a model that maps images (B, C, H, W) to features (B, D) into stages, in order.
 
-    A stage is the longest run of nodes that belongs to one part of the model (a block container such as `layer1`,
-    or one child of it where there is only one container) between two legal cuts. A run without a weight of two or
-    more dimensions (normalisation, activation, pooling) joins the run before it.
+    A stage is the longest run of nodes of one part of the model between two legal cuts. A part is a block container
+    such as `layer1`, or a child of the container if there is only one. A run without a weight of two or more dimensions
+    (normalisation, activation, pooling) joins the run before it.
 
     Args:
-        input_size: (C, H, W) of the images that the stages will see.
+        input_size: (C, H, W) of the images.
         without: A part of the model that belongs to no stage: a classifier that is the head.
     Raises:
         UserError: The model cannot be traced.
     """
     was_training = model.training
-    model.eval()  # what a model does differently in train mode at the top level (auxiliary heads) is not traced
+    model.eval()  # in train mode some models have auxiliary heads at the top level, which must not be traced
     try:
         with set_aside(model, without):
             graph = trace(model)
@@ -64,10 +64,7 @@ def split_into_stages(
 
 
 def whole_stage(model: nn.Module, *, without: nn.Module | None = None) -> Stage:
-    """The one stage of a model that cannot be cut.
-
-    Its `out_shape` is the width that the model says it has, or 0.
-    """
+    """A model that cannot be cut, as one stage. Its `out_shape` is the model's `num_features`, or 0."""
     with set_aside(model, without):
         names = tuple(name for name, _ in model.named_children())
         parameters = tuple(name for name, _ in model.named_parameters())
@@ -75,7 +72,7 @@ def whole_stage(model: nn.Module, *, without: nn.Module | None = None) -> Stage:
 
 
 def _legal_cuts(nodes: Sequence[fx.Node], shapes: dict[fx.Node, tuple[int, ...]]) -> list[int]:
-    """Indices i such that node i's output is the only value alive after it. Parameters do not count."""
+    """Indices i for which node i's output is the only live value after it. Parameters do not count."""
     position = {node: i for i, node in enumerate(nodes)}
     last_use = [max((position[user] for user in node.users), default=i) for i, node in enumerate(nodes)]
     cuts = []
@@ -87,7 +84,7 @@ def _legal_cuts(nodes: Sequence[fx.Node], shapes: dict[fx.Node, tuple[int, ...]]
 
 
 def _whole_parts_only(cuts: Sequence[int], nodes: Sequence[fx.Node], model: nn.Module) -> list[int]:
-    """Keep the cuts that separate parts of the model: none divides a part, a shared module or a shared parameter."""
+    """The cuts that divide no part of the model, no shared module and no shared parameter."""
     part_of = _part_namer(model)
     span: dict[str, tuple[int, int]] = {}
     for i, node in enumerate(nodes):
@@ -176,17 +173,17 @@ def _make_stage(
 
 
 def _unreserved(name: str) -> str:
-    """Some backbones call their last layers `head`, which here is what follows the backbone."""
+    """Another name for layers called `head` or `all`: `head` means the module after the backbone, `all` every stage."""
     return f"backbone.{name}" if name in ("head", "all") else name
 
 
 def _compile(run: Sequence[fx.Node], entry: fx.Node) -> Callable[[nn.Module, Tensor], Tensor]:
-    """Python code for one run of nodes, as a function of the live model: no module or parameter is copied."""
+    """A Python function for one run of nodes, on the live model: no module or parameter is copied."""
     graph = fx.Graph()
     copies = {entry: graph.placeholder("x")}
 
     def copied(node: fx.Node) -> fx.Node:
-        if node not in copies:  # a parameter, read afresh in the stage that uses it
+        if node not in copies:  # a parameter, which every stage that uses it reads anew
             copies[node] = graph.node_copy(node, copied)
         return copies[node]
 

@@ -8,8 +8,8 @@ from torch import Tensor, fx, nn
 
 from thawline.errors import UserError
 
-CONTAINERS = (nn.Sequential, nn.ModuleList)  # their children stay whole; every other direct child does itself
-_PROBE_BATCH = 2  # images in the shape probe; 2 tells the batch axis from an axis of size 1
+CONTAINERS = (nn.Sequential, nn.ModuleList)  # traced down to their children; other direct children stay whole
+_PROBE_BATCH = 2  # images in the shape probe; with 2 the batch axis differs from an axis of size 1
 
 
 class _StageTracer(fx.Tracer):
@@ -28,7 +28,7 @@ class _StageTracer(fx.Tracer):
 def trace(model: nn.Module) -> fx.Graph:
     """Trace a model (B, C, H, W) -> (B, D) down to its direct children and the children of its containers.
 
-    The model should be in eval mode: what it does differently in train mode at the top level is not traced.
+    The model should be in eval mode.
 
     Raises:
         UserError: The model's forward depends on values that are known only when it runs.
@@ -36,7 +36,7 @@ def trace(model: nn.Module) -> fx.Graph:
     attributes = set(vars(model))
     try:
         graph = _StageTracer().trace(model)
-    except Exception as error:  # fx raises many types; whatever it is, this model cannot be cut
+    except Exception as error:  # fx raises errors of many types
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
             f"the backbone {type(model).__name__} cannot be cut into stages ({reason}); "
@@ -60,7 +60,7 @@ def _keep_only_what_the_output_needs(graph: fx.Graph) -> None:
 
 
 def _adopt_constants(model: nn.Module, names: Iterable[str]) -> None:
-    """Tensors that tracing found outside any module (rotary tables) become buffers, so they move with the model."""
+    """Make buffers of tensors that tracing stored in the model (rotary tables), so that they move with it."""
     for name in sorted(names):
         value = getattr(model, name)
         if isinstance(value, Tensor):
@@ -69,7 +69,7 @@ def _adopt_constants(model: nn.Module, names: Iterable[str]) -> None:
 
 
 class _ShapeRecorder(fx.Interpreter):
-    """Runs a graph once and keeps the shape of every node that yields one tensor with the batch axis in front."""
+    """Runs a graph and records shapes; see `node_shapes`."""
 
     def __init__(self, module: nn.Module, graph: fx.Graph) -> None:
         super().__init__(module, garbage_collect_values=True, graph=graph)
@@ -96,7 +96,7 @@ def node_shapes(
     try:
         with torch.no_grad():
             recorder.run(torch.zeros(_PROBE_BATCH, *input_size, **_kind(model)))
-    except TypeError as error:  # the forward changes a list in place, which a traced graph cannot
+    except TypeError as error:  # a traced graph cannot run a forward that changes a list in place
         raise UserError(
             f"the backbone {type(model).__name__} cannot be cut into stages; choose another model.name"
         ) from error
@@ -109,6 +109,6 @@ def node_shapes(
 
 
 def _kind(model: nn.Module) -> dict[str, Any]:
-    """Device and type of the model's weights, for a tensor that it can take."""
+    """Device and type of the model's weights, for an input tensor."""
     weight = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
     return {"device": weight.device, "dtype": weight.dtype}

@@ -37,7 +37,7 @@ def create_model(name: str, *, weights: str, image_size: int | None = None) -> n
         weights: `embedded`, `hub`, `none`, or the path of a `.safetensors`, `.pth` or `.pt` file.
         image_size: Side of the images in pixels, for models whose size is fixed when they are made (plain ViTs).
     Raises:
-        UserError: The model is unknown, the weights are not there, or they do not fit.
+        UserError: The model is unknown, or the weights are missing or do not fit.
     """
     _check_name(name)
     if weights == "embedded":
@@ -50,7 +50,7 @@ def create_model(name: str, *, weights: str, image_size: int | None = None) -> n
 
 
 def default_weights(name: str) -> str:
-    """`embedded` where a package on the registry ships weights, else `hub`."""
+    """`embedded` if a package on the registry ships weights, else `hub`."""
     return "embedded" if name in EMBEDDED else "hub"
 
 
@@ -100,18 +100,14 @@ def _with_embedded(name: str, image_size: int | None) -> nn.Module:
 
 
 def match_by_order(source: StateDict, target: StateDict, *, origin: str) -> dict[str, Tensor]:
-    """Give `source`'s tensors the names of `target`'s, one to one in order.
-
-    Raises:
-        UserError: The numbers of tensors differ, or a shape does.
-    """
+    """`source`'s tensors under the names of `target`'s, in order; raises `UserError` if numbers or shapes differ."""
     if len(source) != len(target):
         raise UserError(f"weights from {origin} hold {len(source)} tensors, the model has {len(target)}")
-    for (theirs, value), (ours, own) in zip(source.items(), target.items(), strict=True):
-        if value.shape != own.shape:
+    for (source_name, tensor), (name, expected) in zip(source.items(), target.items(), strict=True):
+        if tensor.shape != expected.shape:
             raise UserError(
-                f"weights from {origin} do not fit: {theirs} has shape {tuple(value.shape)}, "
-                f"{ours} needs {tuple(own.shape)}"
+                f"weights from {origin} do not fit: {source_name} has shape {tuple(tensor.shape)}, "
+                f"{name} needs {tuple(expected.shape)}"
             )
     return dict(zip(target, source.values(), strict=True))
 
@@ -121,7 +117,7 @@ def _from_hub(name: str, image_size: int | None) -> nn.Module:
     try:
         with _hub_cache_only(not reachable or constants.HF_HUB_OFFLINE):
             return _timm_model(name, image_size, pretrained=True)
-    except Exception as error:  # the hub's client raises many types: no network, no such file, no such tag
+    except Exception as error:  # the hub's client raises errors of many types
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         if not reachable:
             reason = "the hub cannot be reached, and the weights are not in its cache"
@@ -142,7 +138,7 @@ def _hub_resolves() -> bool:
 
 @contextlib.contextmanager
 def _hub_cache_only(on: bool) -> Iterator[None]:
-    """Look in the hub's cache only: without a network its client would try again and again for most of a minute."""
+    """Use the hub's cache only: without a network its client would retry for most of a minute."""
     before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, on
     try:
         yield
@@ -174,7 +170,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged or hostile file raises whatever it makes the reader raise
+    except Exception as error:  # a damaged or hostile file can cause errors of any type
         raise UserError(f"model.weights={path}: not a file of plain tensors (read with weights_only=True)") from error
     for key in _WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(key), dict):

@@ -34,15 +34,7 @@ def cells(comparison: Comparison, row: Row) -> list[str]:
     params = row.group.runs[0].record.params
     share = f"{params.trainable / params.total:.1%}" if params.total else "-"
     costs = [_cost(row, name) for name in COSTS]
-    return [
-        row.group.name,
-        str(len(row.group.runs)),
-        row.score.text(),
-        *against,
-        share,
-        *costs,
-        _PROOF[row.verified],
-    ]
+    return [row.group.name, str(len(row.group.runs)), row.score.text(), *against, share, *costs, _PROOF[row.verified]]
 
 
 def _cost(row: Row, name: str) -> str:

@@ -39,12 +39,7 @@ class Series:
 
 
 def chart(
-    series: Sequence[Series],
-    *,
-    x_label: str,
-    y_label: str,
-    x_names: Sequence[str] | None = None,
-    log_x: bool = False,
+    series: Sequence[Series], *, x_label: str, y_label: str, x_names: Sequence[str] | None = None, log_x: bool = False
 ) -> str:
     """One chart as an `<svg>` element.
 

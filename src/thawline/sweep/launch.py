@@ -26,12 +26,7 @@ _OBJECTIVE = "val/accuracy"  # what a sweeper that searches is told of a job
 
 
 def launch(
-    job_overrides: Sequence[Sequence[str]],
-    *,
-    first: int,
-    n_jobs: int,
-    config: DictConfig,
-    config_loader: ConfigLoader,
+    job_overrides: Sequence[Sequence[str]], *, first: int, n_jobs: int, config: DictConfig, config_loader: ConfigLoader
 ) -> list[JobReturn]:
     """Run the jobs, `n_jobs` at a time.
 

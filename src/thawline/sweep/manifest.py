@@ -9,13 +9,7 @@ from thawline.sweep.job import Job
 
 MANIFEST_FILE = "sweep.json"
 _SCHEMA = 1
-_HOW_NOT_WHAT = (
-    "sweep.resume",
-    "output_dir",
-    "cache.dir",
-    "cache.max_gb",
-    "hydra.",
-)  # of where and how a sweep runs
+_HOW_NOT_WHAT = ("sweep.resume", "output_dir", "cache.dir", "cache.max_gb", "hydra.")  # of where and how a sweep runs
 
 
 def identity(overrides: Sequence[str]) -> list[str]:
@@ -32,11 +26,7 @@ def write_manifest(folder: Path, overrides: Sequence[str], jobs: Sequence[Job]) 
     path = folder / MANIFEST_FILE
     known = {job["number"]: job for job in read_manifest(path).get("jobs", [])}
     known |= {job.number: {"number": job.number, "folder": job.folder.name, "overrides": job.overrides} for job in jobs}
-    body = {
-        "schema": _SCHEMA,
-        "sweep": identity(overrides),
-        "jobs": [known[number] for number in sorted(known)],
-    }
+    body = {"schema": _SCHEMA, "sweep": identity(overrides), "jobs": [known[number] for number in sorted(known)]}
     write_atomically(path, json.dumps(body, indent=1) + "\n")
 
 

@@ -1,8 +1,8 @@
 """Silhouettes of ten animals, 28 x 28 pixels, from the package animal_mnist: far from ImageNet, 10,000 images.
 
-Images: MIT, the package's author. The package's code needs TensorFlow; its two data files do not, and are read here:
-they are pickles, so they are read only if they are byte for byte the ones known, and only NumPy arrays are made of
-them. Install without what it asks for: pip install --no-deps animal_mnist==0.4
+Images: MIT, the package's author. The package's code needs TensorFlow, but this module reads only its two data files.
+They are pickles: they are read only if their checksums are the known ones, and only NumPy arrays are made from them.
+Install the package without its dependencies: pip install --no-deps animal_mnist==0.4
 """
 
 import gzip
@@ -31,7 +31,7 @@ _FILES = {
     "animal_data_version_3.gz": "68a30346781a0984f839463a4615d2decb899d1ce65091bb92586311754a34ce",
     "animal_label_version_3.gz": "dec8dba7c469830989fbab46825021a08a38470753a512f27ada847eced97b57",
 }
-_HOW = "run pip install --no-deps animal_mnist==0.4"
+_INSTALL = "run pip install --no-deps animal_mnist==0.4"
 
 
 class AnimalSilhouettes:
@@ -49,12 +49,12 @@ class AnimalSilhouettes:
     def __init__(self, *, num_images: int | None = None, subset_seed: int = 0) -> None:
         pixels, labels = (_read(package_folder() / _FOLDER / name) for name in _FILES)
         labels = labels.reshape(-1).astype(np.int64)
-        chosen = checked_subset(labels, num_images, seed=subset_seed, minimum=MIN_IMAGES, source=self.name)
-        self._chosen = chosen
-        self._pixels = pixels.reshape(-1, 28, 28)[chosen]  # (N, 28, 28)
+        rows = checked_subset(labels, num_images, seed=subset_seed, minimum=MIN_IMAGES, source=self.name)
+        self._rows = rows
+        self._pixels = pixels.reshape(-1, 28, 28)[rows]  # (N, 28, 28)
         self.class_names: Sequence[str] = list(CLASS_NAMES)
-        self.labels: IntArray = labels[chosen]
-        self.groups: IntArray = np.unique(self._pixels.reshape(len(chosen), -1), axis=0, return_inverse=True)[1]
+        self.labels: IntArray = labels[rows]
+        self.groups: IntArray = np.unique(self._pixels.reshape(len(rows), -1), axis=0, return_inverse=True)[1]
         self.splits: Mapping[Split, IntArray] = {}
 
     def load(self, index: int) -> Image.Image:
@@ -62,25 +62,19 @@ class AnimalSilhouettes:
         return Image.fromarray(self._pixels[index]).convert("RGB")
 
     def describe(self, index: int) -> str:
-        """Return the row of the package's table that silhouette `index` is."""
-        return f"animal_mnist row {self._chosen[index]}"
+        return f"animal_mnist row {self._rows[index]}"
 
     def fingerprint(self) -> str:
-        """Return a digest of the chosen pixels and labels."""
         return fingerprint(self.name, self._pixels, self.labels)
 
 
 def package_folder() -> Path:
-    """Return where animal_mnist is installed, without importing it.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    return installed_folder("animal_mnist", missing=f"data=animal_silhouettes needs the package animal_mnist: {_HOW}")
+    missing = f"data=animal_silhouettes needs the package animal_mnist: {_INSTALL}"
+    return installed_folder("animal_mnist", missing=missing)
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Makes NumPy arrays and nothing else, whatever the file says."""
+    """Makes NumPy arrays and refuses every other class that a file names."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
@@ -94,8 +88,8 @@ def _read(path: Path) -> NDArray[Any]:
     try:
         packed = path.read_bytes()
     except OSError as error:
-        raise UserError(f"data=animal_silhouettes: {path} cannot be read ({error.strerror}); {_HOW}") from error
+        raise UserError(f"data=animal_silhouettes: {path} cannot be read ({error.strerror}); {_INSTALL}") from error
     if hashlib.sha256(packed).hexdigest() != _FILES[path.name]:
-        raise UserError(f"data=animal_silhouettes: {path} is not the file of animal_mnist 0.4; {_HOW}")
+        raise UserError(f"data=animal_silhouettes: {path} is not the file of animal_mnist 0.4; {_INSTALL}")
     array: NDArray[Any] = _ArraysOnly(io.BytesIO(gzip.decompress(packed))).load()
     return array

@@ -33,12 +33,12 @@ class Digits:
 
     def __init__(self, *, num_images: int | None = None, subset_seed: int = 0) -> None:
         values, labels = _read()
-        chosen = checked_subset(labels, num_images, seed=subset_seed, minimum=MIN_IMAGES, source=self.name)
-        self._chosen = chosen
-        self._pixels = to_8_bit(values[chosen])  # (N, 8, 8)
+        rows = checked_subset(labels, num_images, seed=subset_seed, minimum=MIN_IMAGES, source=self.name)
+        self._rows = rows
+        self._pixels = to_8_bit(values[rows])  # (N, 8, 8)
         self.class_names: Sequence[str] = [str(digit) for digit in range(10)]
-        self.labels: IntArray = labels[chosen]
-        self.groups: IntArray = np.arange(len(chosen), dtype=np.int64)
+        self.labels: IntArray = labels[rows]
+        self.groups: IntArray = np.arange(len(rows), dtype=np.int64)
         self.splits: Mapping[Split, IntArray] = {}
 
     def load(self, index: int) -> Image.Image:
@@ -46,11 +46,9 @@ class Digits:
         return Image.fromarray(self._pixels[index]).convert("RGB")
 
     def describe(self, index: int) -> str:
-        """Return the row of scikit-learn's table that digit `index` is."""
-        return f"sklearn.datasets.load_digits row {self._chosen[index]}"
+        return f"sklearn.datasets.load_digits row {self._rows[index]}"
 
     def fingerprint(self) -> str:
-        """Return a digest of the chosen pixels and labels."""
         return fingerprint(self.name, self._pixels, self.labels)
 
 

@@ -1,4 +1,4 @@
-"""One digest over everything that makes a data source what it is."""
+"""One digest over everything that decides a data source's images and labels."""
 
 import hashlib
 from typing import Any
@@ -10,12 +10,10 @@ DIGEST_BYTES = 16  # chosen: 128 bits, no accidental collision among any number 
 
 
 def fingerprint(*parts: str | bytes | int | float | NDArray[Any]) -> str:
-    """Return a hex digest of the parts, in order; each part enters with its type and its length.
+    """32 hexadecimal digits over the parts in order, each with its type and length; the same on every machine.
 
     Args:
         parts: Texts, bytes, numbers, or arrays of any dtype but object (their dtype and shape count too).
-    Returns:
-        32 hexadecimal digits, the same on every machine and in every process.
     """
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for part in parts:

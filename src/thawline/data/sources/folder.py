@@ -32,21 +32,17 @@ class FolderSource:
     Args:
         root: The folder.
         on_unreadable: What to do about a file that does not decode: stop, or leave it out with a warning.
-        verify: Read and decode every image once at the start. Without it nothing is known of unreadable files and
-            of copies, and the fingerprint rests on names, sizes and times.
+        verify: Read and decode every image once at the start. If false, unreadable files and copies are not detected,
+            and the fingerprint covers names, sizes and times instead of contents.
     Attributes:
-        groups: Byte-identical images share a group; with `verify` false every image is its own group.
+        groups: Byte-identical images share a group; with `verify` false every image is a group by itself.
         unreadable: Files left out, as paths relative to `root`.
     Raises:
         UserError: the layout is not as described, or an image does not decode.
     """
 
     def __init__(
-        self,
-        *,
-        root: str | Path | None,
-        on_unreadable: Literal["error", "skip"] = "error",
-        verify: bool = True,
+        self, *, root: str | Path | None, on_unreadable: Literal["error", "skip"] = "error", verify: bool = True
     ) -> None:
         if on_unreadable not in ("error", "skip"):
             raise UserError(f"data.on_unreadable={on_unreadable!r}: allowed are error, skip")
@@ -70,11 +66,10 @@ class FolderSource:
         return decode(self.describe(index))
 
     def describe(self, index: int) -> str:
-        """Return the path of image `index`."""
         return str(self.root / str(self._index.paths[index]))
 
     def fingerprint(self) -> str:
-        """Return a digest of all paths (they hold class and split) and contents, or sizes and times if unverified."""
+        """A digest of all paths (they hold class and split) and contents, or sizes and times if unverified."""
         if self._digests is not None:
             return fingerprint("folder", self._index.paths, self._digests)
         states = [os.stat(self.root / str(path)) for path in self._index.paths]
@@ -105,7 +100,7 @@ class FolderSource:
 
 
 def checked_root(root: str | Path | None) -> Path:
-    """Return `root` as an absolute path to an existing folder, or say what is wrong with it."""
+    """`root` as an absolute path; raises `UserError` unless it is an existing folder."""
     if root is None or not str(root).strip():
         raise UserError(f"data.root is not set: give data.root=DIR, a folder that holds {LAYOUT}")
     path = Path(root).expanduser().absolute()

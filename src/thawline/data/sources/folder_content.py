@@ -1,4 +1,4 @@
-"""What the image files of a folder contain: readable or not, and which are copies of one another."""
+"""Reads the image files of a folder: which are readable, and which are copies of one another."""
 
 import hashlib
 import os
@@ -25,8 +25,8 @@ def read_all(root: Path, paths: NDArray[np.str_]) -> tuple[NDArray[np.bytes_], d
     Args:
         paths: Relative to `root`, (N,).
     Returns:
-        BLAKE2b digest of each file as hexadecimal digits, (N,), bytes, empty where the file does not decode; and the
-        error message of each file that does not, by path, in the order of `paths`.
+        BLAKE2b digest of each file as hexadecimal digits, (N,), bytes, empty if the file does not decode; and the error
+        messages of the files that do not, by path, in the order of `paths`.
     """
     names = [str(path) for path in paths]
     threads = min(_MAX_THREADS, os.cpu_count() or 1)
@@ -63,16 +63,12 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
 
 
 def group(digests: NDArray[np.bytes_]) -> IntArray:
-    """Number equal digests alike: (N,) -> (N,), int64."""
+    """A number for each digest, the same for equal ones: (N,) -> (N,), int64."""
     return np.unique(digests, return_inverse=True)[1].astype(np.int64)
 
 
 def contradiction(labels: IntArray, groups: IntArray) -> tuple[int, int] | None:
-    """Find two images of one group that have different labels; None where there are none.
-
-    Args:
-        labels, groups: (N,), int64.
-    """
+    """Two images of one group with different labels, from (N,), int64, each; None if there are none."""
     order = np.lexsort((labels, groups))
     same_group = groups[order][1:] == groups[order][:-1]
     differs = same_group & (labels[order][1:] != labels[order][:-1])  # (N - 1,)

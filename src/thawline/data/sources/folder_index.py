@@ -1,4 +1,4 @@
-"""Which images a folder holds, by class and split, found without opening any of them."""
+"""Lists the images of a folder by class and split, without opening any of them."""
 
 import logging
 import re
@@ -14,31 +14,16 @@ from thawline.data.sources.source import SPLITS, IntArray, Split
 from thawline.errors import UserError
 
 EXTENSIONS = frozenset(
-    {
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".bmp",
-        ".gif",
-        ".tif",
-        ".tiff",
-        ".webp",
-        ".avif",
-        ".jp2",
-        ".ppm",
-        ".pgm",
-    }
+    ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .avif .jp2 .ppm .pgm".split()  # noqa: SIM905
 )
 SPLIT_FOLDERS: Mapping[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
 LAYOUT = "class folders directly, or train/ (with val/ and test/ if you have them) holding class folders"
 
-# Kinds of image that Pillow does not read by itself: left out, with a warning.
+# Kinds of image that Pillow does not read by itself. They are left out, with a warning.
 _OTHER_IMAGES = frozenset(
     {".heic", ".heif", ".svg", ".psd", ".exr", ".hdr", ".dcm", ".dng", ".cr2", ".cr3", ".nef", ".arw"}
 )
-_IGNORED = frozenset({"__macosx", "thumbs.db"})  # left behind by macOS archives and Windows
+_IGNORED = frozenset({"__macosx", "thumbs.db"})  # made by macOS archives and by Windows
 
 _log = logging.getLogger(__name__)
 
@@ -49,8 +34,8 @@ class Index:
 
     Attributes:
         class_names: (K,).
-        paths: Relative to the root, with forward slashes, (N,), str. An array and not a list, for worker processes
-            copy a list's objects as soon as they look at them.
+        paths: Relative to the root, with forward slashes, (N,), str. An array, because worker processes would copy
+            the objects of a list when they read them.
         labels: (N,), int64.
         parts: Position in `SPLITS` per image, (N,), int64; None where the folder defines no splits.
     """
@@ -60,17 +45,17 @@ class Index:
     labels: IntArray
     parts: IntArray | None
 
-    def take(self, chosen: IntArray) -> "Index":
-        """Keep the images `chosen`."""
-        parts = None if self.parts is None else self.parts[chosen]
-        return Index(self.class_names, self.paths[chosen], self.labels[chosen], parts)
+    def take(self, images: IntArray) -> "Index":
+        """The index of these images only."""
+        parts = None if self.parts is None else self.parts[images]
+        return Index(self.class_names, self.paths[images], self.labels[images], parts)
 
     def splits(self) -> dict[Split, IntArray]:
-        """Indices per given split; empty where the folder defines none."""
+        """Indices of each split that the folder defines."""
         if self.parts is None:
             return {}
-        found = {split: np.flatnonzero(self.parts == part).astype(np.int64) for part, split in enumerate(SPLITS)}
-        return {split: indices for split, indices in found.items() if len(indices)}
+        by_split = {split: np.flatnonzero(self.parts == part).astype(np.int64) for part, split in enumerate(SPLITS)}
+        return {split: indices for split, indices in by_split.items() if len(indices)}
 
 
 def scan(root: Path) -> Index:
@@ -88,15 +73,15 @@ def scan(root: Path) -> Index:
     passed_over: Counter[str] = Counter()
     for split, class_folders in classes.items():
         for folder in sorted(class_folders, key=lambda folder: class_names.index(folder.name)):
-            found = sorted(path.relative_to(root).as_posix() for path in find_images(folder, passed_over))
-            if not found:
+            images = sorted(path.relative_to(root).as_posix() for path in find_images(folder, passed_over))
+            if not images:
                 raise UserError(
                     f"data.root={root}: class folder {folder.relative_to(root).as_posix()!r} holds no image "
                     f"({_extensions()}); add images or remove the folder"
                 )
-            paths += found
-            labels += [class_names.index(folder.name)] * len(found)
-            parts += [SPLITS.index(split) if split is not None else -1] * len(found)
+            paths += images
+            labels += [class_names.index(folder.name)] * len(images)
+            parts += [SPLITS.index(split) if split is not None else -1] * len(images)
     if passed_over:
         kinds = ", ".join(f"{count} {kind}" for kind, count in passed_over.most_common(3))
         _log.warning("%d images cannot be read and are left out (%s; %s)", passed_over.total(), kinds, _extensions())
@@ -109,9 +94,9 @@ def scan(root: Path) -> Index:
 
 
 def find_splits(root: Path) -> dict[Split | None, Path]:
-    """Return the folder of each given split, train first; {None: root} where `root` holds class folders directly.
+    """The folder of each split, train first; {None: root} if `root` holds class folders directly.
 
-    Beside other folders, a folder `train` that holds images only is a class of that name (of vehicles, say).
+    A folder `train` that holds images only, beside other folders, is a class of that name (of vehicles, say).
 
     Raises:
         UserError: split folders lack train/, stand beside other folders, or name a split twice.
@@ -128,22 +113,22 @@ def find_splits(root: Path) -> dict[Split | None, Path]:
             f"data.root={root}: {named[0].name}/ holds class folders, but {others[0]!r} stands beside it; "
             f"allowed are train, val (or valid), test there and nothing else, or class folders only"
         )
-    found: dict[Split, Path] = {}
+    by_split: dict[Split, Path] = {}
     for folder in named:
         split = SPLIT_FOLDERS[folder.name.lower()]
-        if split in found:
-            raise UserError(f"data.root={root}: {found[split].name}/ and {folder.name}/ both stand for {split}")
-        found[split] = folder
-    if "train" not in found:
+        if split in by_split:
+            raise UserError(f"data.root={root}: {by_split[split].name}/ and {folder.name}/ both stand for {split}")
+        by_split[split] = folder
+    if "train" not in by_split:
         raise UserError(f"data.root={root}: holds {named[0].name}/ but no train/; needed are {LAYOUT}")
-    return {split: found[split] for split in SPLITS if split in found}
+    return {split: by_split[split] for split in SPLITS if split in by_split}
 
 
 def find_images(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
-    """Yield the image files below `folder`; links are followed, no folder is entered twice.
+    """Yield the image files below `folder`; links are followed, and no folder is entered twice.
 
     Args:
-        passed_over: Receives the number of images of other kinds by extension.
+        passed_over: Images of kinds that Pillow does not read are counted here, by extension.
     """
     entered: set[tuple[int, int]] = set()
     pending = [folder]
@@ -151,7 +136,7 @@ def find_images(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
         current = pending.pop()
         status = current.stat()
         if (status.st_dev, status.st_ino) in entered:
-            continue  # a link back up
+            continue  # a link to a folder above
         entered.add((status.st_dev, status.st_ino))
         for path in _visible(current):
             if path.is_dir():
@@ -163,13 +148,13 @@ def find_images(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
 
 
 def natural_order(names: Iterable[str]) -> list[str]:
-    """Sort names as people do: runs of digits by value, letters whatever their case ("2", "10", "a", "B").
+    """Sort names as people do: digits by their value, letters without regard to case ("2", "10", "a", "B").
 
-    A minus is a sign where every name is a whole number, and a hyphen elsewhere.
+    A minus is a sign if every name is a whole number, otherwise a hyphen.
     """
-    from natsort import natsorted, ns  # it loads slowly: only for those who read a folder
+    from natsort import natsorted, ns  # slow to load, and only folder sources need it
 
-    names = sorted(names)  # equal names such as "a" and "A" come in this order
+    names = sorted(names)  # decides the order of names that differ in case only, such as "a" and "A"
     whole_numbers = all(re.fullmatch(r"-?\d+", name) for name in names)
     return natsorted(names, alg=ns.IGNORECASE | ns.SIGNED if whole_numbers else ns.IGNORECASE)
 

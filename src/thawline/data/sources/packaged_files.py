@@ -15,12 +15,12 @@ from thawline.errors import UserError
 
 
 class PackagedFiles:
-    """Files below a folder, or a stratified random subset of them; no two belong together, no split is given.
+    """Files below a folder, or a stratified random subset of them. Every image is a group by itself; no splits.
 
     Args:
-        paths: Of all images, relative to `folder`.
+        paths: Paths of all images, relative to `folder`.
         labels: Their classes, (N,), int64, in [0, K).
-        minimum: Least size of a subset.
+        minimum: Smallest allowed subset.
     Raises:
         UserError: `num_images` or `subset_seed` is out of range.
     """
@@ -38,12 +38,12 @@ class PackagedFiles:
         subset_seed: int,
         minimum: int,
     ) -> None:
-        chosen = checked_subset(labels, num_images, seed=subset_seed, minimum=minimum, source=self.name)
+        subset = checked_subset(labels, num_images, seed=subset_seed, minimum=minimum, source=self.name)
         self._folder = folder
-        self._paths = np.array(paths)[chosen]
+        self._paths = np.array(paths)[subset]
         self.class_names: Sequence[str] = list(class_names)
-        self.labels: IntArray = labels[chosen]
-        self.groups: IntArray = np.arange(len(chosen), dtype=np.int64)
+        self.labels: IntArray = labels[subset]
+        self.groups: IntArray = np.arange(len(subset), dtype=np.int64)
         self.splits: Mapping[Split, IntArray] = {}
 
     def load(self, index: int) -> Image.Image:
@@ -51,21 +51,15 @@ class PackagedFiles:
         return decode(self.describe(index))
 
     def describe(self, index: int) -> str:
-        """Return the path of image `index`."""
         return str(self._folder / str(self._paths[index]))
 
     def fingerprint(self) -> str:
-        """Return a digest of the chosen images' bytes, paths and labels."""
         contents = ((self._folder / str(path)).read_bytes() for path in self._paths)
         return fingerprint(self.name, self._paths, self.labels, *contents)
 
 
 def installed_folder(package: str, *, missing: str) -> Path:
-    """Return where `package` is installed, without importing it.
-
-    Raises:
-        UserError: it is not installed; `missing` says what to do.
-    """
+    """The folder of `package`, without importing it; raises `UserError(missing)` if it is not installed."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise UserError(missing)

@@ -1,14 +1,13 @@
 """Crops of the photographs inside scikit-image's and scikit-learn's wheels: everyday photographs, offline, any number.
 
-The class of a crop is the photograph it comes from. Train, val and test crops come from disjoint regions of each
-photograph, so a model has to know what the photograph shows elsewhere, not remember pixels.
+The class of a crop is its photograph. Train, val and test crops come from disjoint regions of each photograph, so a
+model cannot classify by remembering pixels.
 
 Photographs: scikit-image calls its own CC0, public domain or without known restrictions, but for the motorcycle, which
 comes without a statement from the Middlebury 2014 stereo data (Scharstein et al. 2014, GCPR); scikit-learn's china.jpg
 and flower.jpg are CC BY 2.0, by danielbuechele and vultilion on Flickr.
 """
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +19,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from thawline.data.decode import decode
 from thawline.data.sources.fingerprint import fingerprint
+from thawline.data.sources.packaged_files import installed_folder
 from thawline.data.sources.source import SPLITS, IntArray, Split
 from thawline.data.sources.subset import consecutive_splits, place_in_split
 from thawline.errors import UserError
@@ -32,7 +32,7 @@ MARGIN = 8  # pixels between regions; chosen: wider than the smear of JPEG's 8-p
 
 # The jitter, chosen so that the task is not trivial: a linear probe on EfficientNet-Lite0 features, trained on 560
 # crops, reaches 95 % (C = 0.01, 240 test images). With working sizes of 64 to 160 and at most 4 levels of noise: 99 %.
-GREY_SHARE = 0.5  # of the crops lose their colour, for 5 of the 12 photographs never had any
+GREY_SHARE = 0.5  # share of crops that lose their colour, because 5 of the 12 photographs are grey
 BRIGHTNESS = (0.7, 1.3)
 CONTRAST = (0.7, 1.3)
 SATURATION = (0.3, 1.5)
@@ -47,9 +47,9 @@ class Photo:
 
     Attributes:
         name: Class name.
-        package, path: Where the file lies: an importable package, and a path inside it.
-        train_side: Half of the frame that train crops come from; val and test share the other half.
-        frame: Part that is used, as fractions (left, top, right, bottom); the rest is empty sky or background.
+        package, path: An importable package, and the file's path inside it.
+        train_side: Half of the frame for train crops; val and test share the other half.
+        frame: The part that is used, as fractions (left, top, right, bottom); the rest is sky or background.
     """
 
     name: str
@@ -114,34 +114,29 @@ class PhotoCrops:
         self.splits: Mapping[Split, IntArray] = consecutive_splits(
             num_train=num_train, num_val=num_val, num_test=num_test
         )
-        num_images = num_train + num_val + num_test
-        self.labels: IntArray = np.arange(num_images, dtype=np.int64) % len(PHOTOS)
-        self.groups: IntArray = np.arange(num_images, dtype=np.int64)
+        self.groups: IntArray = np.arange(num_train + num_val + num_test, dtype=np.int64)
+        self.labels: IntArray = self.groups % len(PHOTOS)
         self._paths = [photo_path(photo) for photo in PHOTOS]
 
     def load(self, index: int) -> Image.Image:
         """Return crop `index`, mode RGB, `size` x `size`."""
-        label = int(self.labels[index])
-        photo = _read(self._paths[label])
+        photo = _read(self._paths[self.labels[index]])
         rng, box = self._draw(index, photo)
         small = jitter(photo.crop(box), rng)
         return small.resize((self.size, self.size), Image.Resampling.BICUBIC)
 
     def describe(self, index: int) -> str:
-        """Return the photograph and the box of crop `index`."""
-        path = self._paths[self.labels[index]]
-        _, box = self._draw(index, _read(path))
         split, position = place_in_split(self.splits, index)
-        return f"{path.name} box {box} ({split} {position}, seed {self.seed})"
+        name = self._paths[self.labels[index]].name
+        return f"{name} box {self.box(index)} ({split} {position}, seed {self.seed})"
 
     def fingerprint(self) -> str:
-        """Return a digest of the rule, its parameters and the photographs."""
         counts = [len(self.splits.get(split, ())) for split in SPLITS]
         parameters = (RULE_VERSION, self.seed, self.size, *self.scale, *counts)
         return fingerprint(self.name, *parameters, *(path.read_bytes() for path in self._paths))
 
     def box(self, index: int) -> Box:
-        """Return the part of its photograph that crop `index` shows."""
+        """The part of its photograph that crop `index` shows."""
         return self._draw(index, _read(self._paths[self.labels[index]]))[1]
 
     def _draw(self, index: int, photo: Image.Image) -> tuple[np.random.Generator, Box]:
@@ -153,18 +148,18 @@ class PhotoCrops:
 
 
 def photo_path(photo: Photo) -> Path:
-    """Return where the photograph lies in the installed wheel; never downloads.
+    """The photograph's file in the installed wheel; never downloads.
 
     Raises:
         UserError: the package, or the file inside it, is not there.
     """
-    spec = importlib.util.find_spec(photo.package)
-    path = Path(spec.origin).parent / photo.path if spec is not None and spec.origin is not None else None
-    if path is None or not path.is_file():
-        raise UserError(
-            f"photograph {photo.path} of package {photo.package} is not installed: "
-            'run pip install "thawline[demo]", or choose another data='
-        )
+    missing = (
+        f"photograph {photo.path} of package {photo.package} is not installed: "
+        'run pip install "thawline[demo]", or choose another data='
+    )
+    path = installed_folder(photo.package, missing=missing) / photo.path
+    if not path.is_file():
+        raise UserError(missing)
     return path
 
 
@@ -174,21 +169,21 @@ def _read(path: Path) -> Image.Image:
 
 
 def regions(width: int, height: int, *, photo: Photo) -> dict[Split, Box]:
-    """Cut the photograph's frame into disjoint regions: train gets one half, val and test a quarter each.
+    """A region of the photograph's frame per split: train gets one half, val and test a quarter each.
 
     Args:
         width, height: Size of the photograph, pixels.
     Returns:
-        One box per split; boxes keep `MARGIN` pixels from each other.
+        Disjoint boxes, `MARGIN` pixels apart.
     """
     left, top, right, bottom = (round(f * side) for f, side in zip(photo.frame, (width, height) * 2, strict=True))
     x, y, gap = (left + right) // 2, (top + bottom) // 2, MARGIN // 2
     west, east, north, south = (left, x - gap), (x + gap, right), (top, y - gap), (y + gap, bottom)
     if photo.train_side in ("left", "right"):
-        mine, other = (west, east) if photo.train_side == "left" else (east, west)
-        return {"train": _box(mine, (top, bottom)), "val": _box(other, north), "test": _box(other, south)}
-    mine, other = (north, south) if photo.train_side == "top" else (south, north)
-    return {"train": _box((left, right), mine), "val": _box(west, other), "test": _box(east, other)}
+        train, rest = (west, east) if photo.train_side == "left" else (east, west)
+        return {"train": _box(train, (top, bottom)), "val": _box(rest, north), "test": _box(rest, south)}
+    train, rest = (north, south) if photo.train_side == "top" else (south, north)
+    return {"train": _box((left, right), train), "val": _box(west, rest), "test": _box(east, rest)}
 
 
 def _box(x: tuple[int, int], y: tuple[int, int]) -> Box:
@@ -196,7 +191,7 @@ def _box(x: tuple[int, int], y: tuple[int, int]) -> Box:
 
 
 def random_box(region: Box, rng: np.random.Generator, *, sides: tuple[float, float]) -> Box:
-    """Draw a square inside `region`, uniform in side (from `sides`, pixels) and position."""
+    """A random square inside `region`, uniform in side (within `sides`, pixels) and position."""
     left, top, right, bottom = region
     side = max(1, round(rng.uniform(*sides)))
     x = int(rng.integers(left, right - side, endpoint=True))
@@ -205,7 +200,7 @@ def random_box(region: Box, rng: np.random.Generator, *, sides: tuple[float, flo
 
 
 def jitter(crop: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Photograph the crop badly: low resolution, other light, less colour, blur, noise, sometimes mirrored.
+    """Make the crop harder to recognize: low resolution, other light, less colour, blur, noise, perhaps mirrored.
 
     Args:
         crop: Mode RGB, any size.
@@ -213,7 +208,7 @@ def jitter(crop: Image.Image, rng: np.random.Generator) -> Image.Image:
         Mode RGB, square, with a side in `WORKING_SIZES`.
     """
     side = int(rng.integers(*WORKING_SIZES, endpoint=True))
-    crop = crop.resize((side, side), Image.Resampling.BILINEAR)  # works on few pixels: 2 ms less per image
+    crop = crop.resize((side, side), Image.Resampling.BILINEAR)  # the steps below then take 2 ms less per image
     if rng.random() < 0.5:
         crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     saturation = 0.0 if rng.random() < GREY_SHARE else rng.uniform(*SATURATION)

@@ -1,4 +1,4 @@
-"""Another source's images, shifted away from it: inverted, edges only, or at low resolution."""
+"""The images of another source, changed: inverted, edges only, or at low resolution."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -61,9 +61,7 @@ class Shifted:
         return SHIFTS[self._shift](self._source.load(index))
 
     def describe(self, index: int) -> str:
-        """Return where image `index` comes from, and the shift."""
         return f"{self._source.describe(index)}, {self._shift}"
 
     def fingerprint(self) -> str:
-        """Return a digest of the source's and the shift."""
         return fingerprint(RULE_VERSION, LOW_RESOLUTION, self._shift, self._source.fingerprint())

@@ -42,7 +42,7 @@ class SolarCells(PackagedFiles):
 
 
 def read_labels(path: Path) -> tuple[list[str], IntArray]:
-    """Read elpv-dataset's table: path, defect probability and module type per line, in columns of blanks.
+    """Read elpv-dataset's table: path, defect probability and module type per line, separated by blanks.
 
     Returns:
         Image paths relative to the table's folder, and class indices, (N,), int64, in [0, 4).

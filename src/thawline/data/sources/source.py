@@ -20,8 +20,7 @@ class ImageSource(Protocol):
         class_names: One name per class, (K,); `labels` index into it.
         labels: Class index per image, (N,), int64, in [0, K).
         groups: Group per image, (N,), int64; images of one group never land in different splits.
-        splits: Splits that the source itself defines, as index arrays; empty, or without `val` or `test`,
-            where Thawline is to make them.
+        splits: Index arrays of the splits that the source defines. Thawline makes those that are missing.
     """
 
     name: str
@@ -31,13 +30,13 @@ class ImageSource(Protocol):
     splits: Mapping[Split, IntArray]
 
     def load(self, index: int) -> Image.Image:
-        """Return image `index`, mode RGB, uint8, any size. Deterministic, safe in worker processes."""
+        """Return image `index`, mode RGB, uint8, any size. Deterministic; safe in worker processes."""
         ...
 
     def describe(self, index: int) -> str:
-        """Return where image `index` comes from: a path, or the rule and index that make it."""
+        """Return the origin of image `index`: a path, or the rule and the numbers that make it."""
         ...
 
     def fingerprint(self) -> str:
-        """Return a hex digest that changes when any image, label or given split changes."""
+        """Return a hex digest that changes when any image, label or defined split changes."""
         ...

@@ -1,4 +1,4 @@
-"""Which images of a source are used: a stratified random part, or consecutive splits of a made source."""
+"""Which images of a source are used: a stratified random subset, or consecutive splits of generated images."""
 
 from collections.abc import Mapping
 
@@ -24,20 +24,20 @@ def stratified_subset(labels: IntArray, num_images: int, *, seed: int) -> IntArr
         raise ValueError(f"num_images={num_images}: allowed are 1 to {len(labels)}")
     rng = np.random.default_rng(seed)
     counts = largest_remainder(np.bincount(labels), num_images)  # (K,)
-    chosen = [rng.permutation(np.flatnonzero(labels == k))[:count] for k, count in enumerate(counts)]
-    return np.sort(np.concatenate(chosen)).astype(np.int64)
+    per_class = [rng.permutation(np.flatnonzero(labels == k))[:count] for k, count in enumerate(counts)]
+    return np.sort(np.concatenate(per_class)).astype(np.int64)
 
 
 def largest_remainder(frequencies: IntArray, total: int) -> IntArray:
-    """Share `total` in proportion to `frequencies` by Hamilton's method.
+    """Divide `total` in proportion to `frequencies` by Hamilton's method.
 
-    Every class gets the whole part of its exact share; what is still missing goes to the largest fractional parts, the
-    lower class first where two tie. In whole numbers throughout: rounding decides nothing.
+    Every class gets the whole part of its exact share. The remainder goes to the largest fractional parts, of equal
+    ones to the lower class first. All arithmetic is in whole numbers, so rounding has no effect.
 
     Args:
         frequencies: Members per class, (K,), int64; `total` is at most their sum.
     Returns:
-        (K,), int64, of sum `total`; zeros where there are no members.
+        (K,), int64, with sum `total`; 0 for a class without members.
     """
     counts, remainders = np.divmod(frequencies * total, max(1, frequencies.sum()))
     counts[np.argsort(-remainders, kind="stable")[: total - counts.sum()]] += 1
@@ -45,7 +45,7 @@ def largest_remainder(frequencies: IntArray, total: int) -> IntArray:
 
 
 def checked_subset(labels: IntArray, num_images: int | None, *, seed: int, minimum: int, source: str) -> IntArray:
-    """Indices of the images a source uses: all for None, else a stratified subset.
+    """Indices of the images that a source uses: a stratified subset, or all images if `num_images` is None.
 
     Raises:
         UserError: `num_images` is below `minimum` or above the number of images, or the seed is negative.
@@ -83,7 +83,7 @@ def consecutive_splits(*, num_train: int, num_val: int, num_test: int) -> dict[S
 
 
 def place_in_split(splits: Mapping[Split, IntArray], index: int) -> tuple[Split, int]:
-    """The split that holds image `index`, and its number there, from 0; for splits by `consecutive_splits`."""
+    """The split of image `index`, and its number there, from 0; `splits` come from `consecutive_splits`."""
     for split, indices in splits.items():
         if indices[0] <= index <= indices[-1]:
             return split, int(index - indices[0])

@@ -24,7 +24,7 @@ from thawline.errors import UserError
 
 
 class _Images(Protocol):
-    """The images of one part of a data set; picklable, and cheap to hand to worker processes."""
+    """The images of one part of a data set; picklable, and cheap to copy to worker processes."""
 
     def load(self, index: int) -> Image.Image: ...
 
@@ -59,7 +59,7 @@ class _Hdf5:
     path: Path  # its data set "x" holds uint8 (N, H, W, 3)
 
     def load(self, index: int) -> Image.Image:
-        # Opened for each image: an open handle does not survive a fork.
+        # Opened anew for each image, because an open file cannot be shared with forked processes.
         with _hdf5_file(self.path) as file:
             return Image.fromarray(np.asarray(file["x"][index], dtype=np.uint8)).convert("RGB")
 
@@ -80,8 +80,8 @@ class _Spec:
 
     Attributes:
         factory: Name of the class in `torchvision.datasets`.
-        folder: Where torchvision keeps it, below `data.root`.
-        parts: Arguments of the factory for each part; a part named None carries no split.
+        folder: Its folder below `data.root`.
+        parts: Arguments of the factory for each split; None stands for a data set without splits.
         read: Turns an opened torchvision data set into images, labels and class names.
     """
 
@@ -102,7 +102,7 @@ def _read_fashion_mnist(dataset: Any) -> _Part:
 
 
 def _read_files(dataset: Any) -> _Part:
-    # torchvision keeps these lists private in two data sets and offers no other way but decoding every image.
+    # In two data sets these lists are private; the only public way is to decode every image.
     if hasattr(dataset, "samples"):
         paths, labels = [path for path, _ in dataset.samples], dataset.targets
     else:
@@ -137,8 +137,8 @@ class TorchvisionDataset:
 
     Args:
         dataset: Its name.
-        root: Folder that holds, or receives, the data set's own folder.
-        download: Fetch it where it is absent.
+        root: The data set's folder lies, or is made, in this folder.
+        download: Fetch it if it is absent.
     Raises:
         UserError: the name is unknown, the data set is absent and `download` is false, or the download fails.
     """
@@ -169,12 +169,11 @@ class TorchvisionDataset:
         return images.load(position)
 
     def describe(self, index: int) -> str:
-        """Return the file, and the position in it, of image `index`."""
         images, position = self._locate(index)
         return images.describe(position)
 
     def fingerprint(self) -> str:
-        """Return a digest of the labels and of the names, sizes and times of all files of the data set."""
+        """A digest of the labels and of the names, sizes and times of all files of the data set."""
         files = sorted(path for path in self._folder.rglob("*") if path.is_file())
         states = [(path.relative_to(self._folder).as_posix(), path.stat()) for path in files]
         lines = "\n".join(f"{name} {state.st_size} {state.st_mtime_ns}" for name, state in states)

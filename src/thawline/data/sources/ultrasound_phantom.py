@@ -1,13 +1,12 @@
 """Simulated B-mode ultrasound of layered tissue with a cyst, a solid mass, or nothing: any number of images, offline.
 
-The image is made as a scanner makes it. Many scatterers per resolution cell give a circular complex Gaussian field,
-weighted by the tissue's echogenicity and by the attenuation along the beam; the scanner's point spread function
-filters it (linear convolution model: Bamber and Dickinson 1980, Physics in Medicine and Biology 25); the envelope of
-the result is Rayleigh distributed where speckle is fully developed (Wagner, Smith, Sandrik and Lopez 1983, IEEE
-Transactions on Sonics and Ultrasonics 30(3)); time gain compensation and log compression make it visible.
-The carrier frequency is left out: the envelope does not depend on it where the filter is narrow-band.
+1. Many scatterers per resolution cell give a circular complex Gaussian field.
+2. The tissue's echogenicity and the attenuation along the beam weight the field.
+3. The scanner's point spread function filters it, and its envelope is taken (`ultrasound_speckle.py`, with sources).
+4. Time gain compensation and log compression make the envelope visible.
 
-A phantom for comparing how a model is trained, and no substitute for patients' images.
+The carrier frequency is left out: for a narrow-band filter the envelope does not depend on it. The images serve to
+compare how models are trained; they do not replace patients' images.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,11 +55,11 @@ NUM_VESSELS = (0, 3)
 VESSEL_DB: Range = (-25.0, -10.0)
 VESSEL_RADIUS_MM: Range = (0.6, 1.6)
 
-# The lesion; chosen so that the task is neither trivial nor hopeless: a linear probe on EfficientNet-Lite0 features,
-# trained on 560 images, reaches 77 % (C = 0.01, 240 test images); chance is 33 %.
+# The lesion; chosen so that the task is of medium difficulty: a linear probe on EfficientNet-Lite0 features, trained on
+# 560 images, reaches 77 % (C = 0.01, 240 test images); chance is 33 %.
 LESION_RADIUS_MM: Range = (2.5, 6.0)
 CYST_DB: Range = (-30.0, -12.0)  # not -infinity: reverberation and side lobes fill a cyst with clutter
-CYST_SHADOW_DB: Range = (-6.0, 0.0)  # negative: fluid attenuates less, tissue behind looks brighter
+CYST_SHADOW_DB: Range = (-6.0, 0.0)  # negative, because fluid attenuates less: tissue behind looks brighter
 MASS_HYPO_DB: Range = (-14.0, -6.0)
 MASS_HYPER_DB: Range = (4.0, 9.0)
 MASS_SHADOW_DB: Range = (2.0, 12.0)
@@ -92,9 +91,8 @@ class UltrasoundPhantom:
         self.splits: Mapping[Split, IntArray] = consecutive_splits(
             num_train=num_train, num_val=num_val, num_test=num_test
         )
-        num_images = num_train + num_val + num_test
-        self.labels: IntArray = np.arange(num_images, dtype=np.int64) % len(CLASS_NAMES)
-        self.groups: IntArray = np.arange(num_images, dtype=np.int64)
+        self.groups: IntArray = np.arange(num_train + num_val + num_test, dtype=np.int64)
+        self.labels: IntArray = self.groups % len(CLASS_NAMES)
 
     def load(self, index: int) -> Image.Image:
         """Return image `index`, mode RGB, `size` x `size`."""
@@ -104,24 +102,22 @@ class UltrasoundPhantom:
         return Image.fromarray(grey).convert("RGB")
 
     def describe(self, index: int) -> str:
-        """Return the rule and the numbers that make image `index`."""
         split, position = place_in_split(self.splits, index)
         return f"{self.name} {CLASS_NAMES[self.labels[index]]} ({split} {position}, seed {self.seed})"
 
     def fingerprint(self) -> str:
-        """Return a digest of the rule and its parameters."""
         counts = [len(self.splits.get(split, ())) for split in SPLITS]
         return fingerprint(self.name, RULE_VERSION, self.seed, self.size, *counts)
 
 
 @dataclass(frozen=True)
 class Lesion:
-    """What a lesion does to the sound.
+    """A lesion, as the sound meets it.
 
     Attributes:
         mask: Share of each pixel inside the lesion, (H, W), float32, in [0, 1].
         echo_db: Echogenicity inside, relative to the tissue.
-        shadow_db: Attenuation that sound gains on its way through the thickest part; negative brightens what is behind.
+        shadow_db: Extra attenuation through the thickest part; a negative value brightens the tissue behind.
     """
 
     mask: FloatArray
@@ -138,7 +134,7 @@ def scan(class_name: str, rng: np.random.Generator, *, size: int) -> NDArray[np.
     echo_db = tissue(rng, size=size)  # (H, W)
     lesion = draw_lesion(class_name, rng, size=size)
     if lesion is not None:
-        # A lesion replaces the tissue: it hides half of the texture that was there.
+        # The lesion replaces the tissue; half of the tissue's texture stays visible.
         echo_db = echo_db * (1.0 - 0.5 * lesion.mask) + lesion.mask * lesion.echo_db - shadow(lesion)
     depth = np.linspace(0.0, 1.0, size, dtype=np.float32)[:, None]  # (H, 1)
     echo_db = echo_db + depth * np.float32(rng.uniform(*GAIN_ERROR_DB))
@@ -150,7 +146,6 @@ def scan(class_name: str, rng: np.random.Generator, *, size: int) -> NDArray[np.
 
 
 def to_pixels(millimetres: float, size: int) -> float:
-    """Convert a length in the image from millimetres to pixels."""
     return millimetres * size / FIELD_MM
 
 
@@ -187,7 +182,7 @@ def blob(
         radius_mm: Mean radius; the axes differ by up to a factor 2.
         roughness: Amplitude of the outline's waves, share of the radius.
         softness: Width of the edge, share of the radius; > 0.
-        margin_mm: Distance the centre keeps from the border.
+        margin_mm: Least distance of the centre from the border.
     Returns:
         (size, size), float32: 1 inside, 0 outside, a linear ramp at the edge.
     """
@@ -198,7 +193,7 @@ def blob(
     dy = (y - np.float32(centre_y)) / np.float32(radius_mm / stretch)  # (H, 1)
     reach = 1.0 + len(OUTLINE_WAVES) * roughness + softness
     columns, rows = np.abs(dx[0]) < reach, np.abs(dy[:, 0]) < reach
-    dx, dy = dx[:, columns], dy[rows]  # outside the mask is 0: 3 ms less per image
+    dx, dy = dx[:, columns], dy[rows]  # the mask is 0 elsewhere; 3 ms less per image
     angle = np.arctan2(dy, dx)  # (h, w)
     outline = np.ones_like(angle)
     for frequency in OUTLINE_WAVES:
@@ -217,7 +212,7 @@ def _grid(size: int) -> tuple[FloatArray, FloatArray]:
 
 
 def draw_lesion(class_name: str, rng: np.random.Generator, *, size: int) -> Lesion | None:
-    """Draw the lesion of a class; None for the class `none`."""
+    """A random lesion of a class; None for the class `none`."""
     if class_name == "none":
         return None
     radius = rng.uniform(*LESION_RADIUS_MM)

@@ -40,7 +40,7 @@ def speckle(echo_db: FloatArray, rng: np.random.Generator, *, axial_sigma: float
 
 
 def envelope_of(field: FloatArray) -> FloatArray:
-    """Amplitude of a complex signal given as real and imaginary part: (2, H, W) -> (H, W)."""
+    """Amplitude of a complex signal, from its real and imaginary part: (2, H, W) -> (H, W)."""
     return np.asarray(np.sqrt(np.square(field[0]) + np.square(field[1])), dtype=np.float32)
 
 
@@ -68,8 +68,7 @@ def log_compress(envelope: FloatArray, *, white_db: float, dynamic_range_db: flo
 
     Args:
         envelope: (H, W), float, >= 0; amplitude 1 is 0 dB.
-        white_db: Level shown white.
-        dynamic_range_db: Range of levels shown, > 0.
+        dynamic_range_db: > 0.
     Returns:
         (H, W), uint8: 255 * (1 + (20 log10(envelope) - white_db) / dynamic_range_db), clipped and rounded.
     """
