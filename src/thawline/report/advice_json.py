@@ -31,23 +31,13 @@ def advice_body(
         about: What was looked at: data, model, machine.
     """
     size, _ = found.cell.split("_")
-    distances = profile.distances
     return {
         "schema": ADVICE_SCHEMA,
         **about,
         "cell": found.cell,
         "size": size,
         "similarity": None if found.similarity is None else round(found.similarity, 4),
-        "distance": _reading(distances.overall) if distances else None,
-        "distance_by_stage": {
-            name: _reading(reading) if reading else None
-            for name, reading in zip(profile.stage_names, distances.stages if distances else [], strict=False)
-        },
-        "probe_by_stage": {
-            name: {f"grid_{grid}": _score(scores[index]) for grid, scores in profile.probes.items()}
-            for index, name in enumerate(profile.stage_names)
-        },
-        "probe_all_stages": _score(profile.all_stages),
+        **_profile_body(profile),
         "pilot": None if evidence.pilot is None else round(evidence.pilot, 4),
         "majority": round(profile.majority, 4),
         "num_probed": profile.num_images,
@@ -64,6 +54,23 @@ def advice_body(
             for choice in found.choices[1:]
         ],
         "reasons": reasons,
+    }
+
+
+def _profile_body(profile: DepthProfile) -> dict[str, Any]:
+    """Distances and probes along the depth axis."""
+    distances = profile.distances
+    return {
+        "distance": _reading(distances.overall) if distances else None,
+        "distance_by_stage": {
+            name: _reading(reading) if reading else None
+            for name, reading in zip(profile.stage_names, distances.stages if distances else [], strict=False)
+        },
+        "probe_by_stage": {
+            name: {f"grid_{grid}": _score(scores[index]) for grid, scores in profile.probes.items()}
+            for index, name in enumerate(profile.stage_names)
+        },
+        "probe_all_stages": _score(profile.all_stages),
     }
 
 

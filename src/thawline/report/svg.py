@@ -58,14 +58,8 @@ def chart(
         up = (y - ys[0]) / (ys[1] - ys[0])
         return _LEFT + across * (_WIDTH - _LEFT - _RIGHT), _HEIGHT - _BOTTOM - up * (_HEIGHT - _TOP - _BOTTOM)
 
-    if x_names is not None:
-        x_ticks = [(float(number), name) for number, name in enumerate(x_names)]
-    elif log_x:
-        x_ticks = [(tick, _number(tick)) for tick in _log_ticks(*xs)]
-    else:
-        x_ticks = _named(_ticks(*xs))
     parts = [
-        *(_across(at(tick, ys[0])[0], name) for tick, name in x_ticks),
+        *(_across(at(tick, ys[0])[0], name) for tick, name in _x_ticks(xs, x_names, log_x=log_x)),
         *(_up(at(points[0].x, tick)[1], name) for tick, name in _named(_ticks(*ys))),
         *(_drawn(one, at) for one in series),
         f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(x_label)}</text>',
@@ -74,6 +68,13 @@ def chart(
     ]
     title = escape(f"{y_label} against {x_label}")
     return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{title}">{"".join(parts)}</svg>'
+
+
+def _x_ticks(span: tuple[float, float], names: Sequence[str] | None, *, log_x: bool) -> list[tuple[float, str]]:
+    """Places along x and what is written there."""
+    if names is not None:
+        return [(float(number), name) for number, name in enumerate(names)]
+    return [(tick, _number(tick)) for tick in _log_ticks(*span)] if log_x else _named(_ticks(*span))
 
 
 def _drawn(series: Series, at: _Place) -> str:

@@ -46,19 +46,7 @@ def launch(
     console = Console()
     sweep = _folder(config, console, resuming=resuming)
     configs = [_composed(config, list(own), number, config_loader) for number, own in enumerate(job_overrides, first)]
-    known = known_folders(sweep)
-    jobs = [
-        Job(
-            number,
-            list(own),
-            sweep / known.get(tuple(identity(own)), str(cfg.hydra.sweep.subdir)),
-            str(cfg.hydra.runtime.choices.scenario),
-            cfg.seed,
-        )
-        for (number, own), cfg in zip(enumerate(job_overrides, first), configs, strict=True)
-    ]
-    for job in jobs:
-        job.find_earlier()
+    jobs = _jobs(sweep, job_overrides, configs, first=first)
     sweep.mkdir(parents=True, exist_ok=True)
     write_manifest(sweep, list(config.hydra.overrides.task), jobs)
     depths = sorted({str(cfg.strategy.unfreeze_depth) for cfg in configs})
@@ -67,16 +55,34 @@ def launch(
     def command_of(job: Job) -> list[str]:
         return command(job, start=current().start, output_dir=str(config.output_dir), depths=depths)
 
+    _run(jobs, Running(command_of, n_jobs), console)
+    if len(jobs) > 1:  # a search that proposes one job after the other would say it each time
+        console.print(f"sweep    {sweep}\ncompare  {typed('compare')} {sweep}", highlight=False, soft_wrap=True)
+    return _returned(jobs, configs)
+
+
+def _jobs(
+    sweep: Path, job_overrides: Sequence[Sequence[str]], configs: Sequence[DictConfig], *, first: int
+) -> list[Job]:
+    """The jobs, with what an earlier call of the sweep left of them."""
+    known = known_folders(sweep)
+    jobs = []
+    for (number, overrides), cfg in zip(enumerate(job_overrides, first), configs, strict=True):
+        folder = sweep / known.get(tuple(identity(overrides)), str(cfg.hydra.sweep.subdir))
+        job = Job(number, list(overrides), folder, str(cfg.hydra.runtime.choices.scenario), cfg.seed)
+        job.find_earlier()
+        jobs.append(job)
+    return jobs
+
+
+def _run(jobs: Sequence[Job], running: Running, console: Console) -> None:
     with ended_by_sigterm(KeyboardInterrupt), SweepTable(jobs, console) as table:
         try:
-            Running(command_of, n_jobs).run(jobs, shown=table.show)
+            running.run(jobs, shown=table.show)
         except KeyboardInterrupt as stop:
             setattr(stop, TOLD, True)
             print("interrupted; the same command with sweep.resume=true goes on", file=sys.stderr)
             raise
-    if len(jobs) > 1:  # a search that proposes one job after the other would say it each time
-        console.print(f"sweep    {sweep}\ncompare  {typed('compare')} {sweep}", highlight=False, soft_wrap=True)
-    return _returned(jobs, configs)
 
 
 def _folder(config: DictConfig, console: Console, *, resuming: bool) -> Path:
