@@ -30,12 +30,11 @@ def advice_body(
         commands: What to type to run it.
         about: What was looked at: data, model, machine.
     """
-    size, _ = found.cell.split("_")
     return {
         "schema": ADVICE_SCHEMA,
         **about,
         "cell": found.cell,
-        "size": size,
+        "size": found.cell.split("_")[0],
         "similarity": None if found.similarity is None else round(found.similarity, 4),
         **_profile_body(profile),
         "pilot": None if evidence.pilot is None else round(evidence.pilot, 4),
