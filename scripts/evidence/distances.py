@@ -25,6 +25,7 @@ from thawline.advisor.distance import (
 from thawline.advisor.moments import (
     NUM_NOISE_IMAGES,
     LayerMoments,
+    Moments,
     batchnorm_moments,
     noise_images,
     stage_moments,
@@ -125,7 +126,7 @@ def measured(name: str) -> tuple[Found, Found]:
         for side in (0, 1):
             found[side][source] = {}
             for count in (*FEWER, NUM_IMAGES):
-                part = {key: moments.first(count) for key, moments in target[side].items()}
+                part = {key: Moments(all_.mean[:count], all_.square[:count]) for key, all_ in target[side].items()}
                 distances = domain_distances(part, noise[side], references[side], num_stages=backbone.num_stages)
                 assert distances is not None
                 found[side][source][count] = distances

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from thawline.advisor.evidence import Evidence, mean_of
+from thawline.advisor.evidence import Evidence
 from thawline.advisor.experience import Expected, Measured, expect, load_measured
 from thawline.advisor.options import OPTIONS
 
@@ -128,14 +128,6 @@ def test_perfect_probes_and_perfect_options_are_finite() -> None:
     rows = [replace(row, accuracy=dict.fromkeys(NAMES, 1.0)) for row in made_up()]
     for found in expect(evidence(last=1.0, pilot=1.0), NAMES, rows):
         assert 0.99 < found.accuracy < 1.0
-
-
-def test_draws_of_one_task_are_averaged() -> None:
-    assert mean_of([evidence(last=0.7, distance=0.2), evidence(last=0.8, distance=0.4)]) == Evidence(
-        500, 4, pytest.approx(0.3), pytest.approx(0.75), pytest.approx(0.75), 0.8, 0.25, False, 500
-    )
-    assert mean_of([evidence(distance=None)]).distance is None
-    assert mean_of([evidence(pilot=None), evidence(pilot=0.6)]).pilot == 0.6
 
 
 def test_the_sweeps_that_ship_hold_every_option() -> None:

@@ -18,6 +18,7 @@ from judge.choices import (
     foretold,
     judge,
     load_sweep,
+    mean_of,
     measured_json,
     running_share,
 )
@@ -53,6 +54,13 @@ def write(folder: Path, task: str, gains: dict[str, float]) -> Path:
     path = folder / f"{task}_tf_efficientnet_lite0.json"
     path.write_text(json.dumps(results(gains)))
     return path
+
+
+def test_draws_of_one_task_are_averaged() -> None:
+    evidence = Evidence(**results({})["evidence"][0]["evidence"])
+    mean = mean_of([replace(evidence, last=0.7, pilot=None), replace(evidence, last=0.8, distance=0.4)])
+    assert mean == replace(evidence, last=pytest.approx(0.75), distance=pytest.approx(0.45))
+    assert mean_of([replace(evidence, distance=None)]).distance is None
 
 
 def test_a_sweep_is_read_from_its_file(tmp_path: Path) -> None:

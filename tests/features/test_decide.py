@@ -38,7 +38,7 @@ def test_random_views_are_stored_where_they_come_again(views: object, epochs: in
     [
         ({}, {"enabled": False}, "cache.enabled=false"),
         ({"cut": 0}, {}, "the first stage trains"),
-        ({"random_views": True}, {}, "store N views of each with cache.views=N, or data.augment=none"),
+        ({"random_views": True}, {}, "store N views of each with cache.views=N, or data.augment.enabled=false"),
         ({"mixing": True}, {}, "mix the images before the frozen stages"),
         ({"processes": 2}, {}, "2 processes train"),
         ({"row_bytes": 10**8}, {}, "68.0 GB would be needed, cache.max_gb is 10"),

@@ -19,7 +19,7 @@ def test_runs_that_differ_in_the_seed_alone_are_one_group(tmp_path: Path) -> Non
     assert not skipped
     (found,) = compare(runs, metric="test/accuracy")
     assert [row.group.name for row in found.rows] == ["unfreeze_depth=2", "unfreeze_depth=all", "unfreeze_depth=0"]
-    assert [row.group.seeds for row in found.rows] == [[0, 1, 2]] * 3
+    assert [[run.record.seed for run in row.group.runs] for row in found.rows] == [[0, 1, 2]] * 3
     assert [round(row.score.mean, 6) for row in found.rows] == [0.81, 0.76, 0.71]
     assert [sorted(row.efficient) for row in found.rows] == [
         ["fit_s", "peak_memory_bytes", "train_flops"],

@@ -24,9 +24,9 @@ from thawline.features.extract import Mode, PrefixRunner, Tap
 from thawline.features.feature_store import StoredArray
 from thawline.features.stored_dataset import StoredSplits
 from thawline.freezing.bound_plan import bind
-from thawline.machine.device import choose_device
+from thawline.machine.compute import choose_compute
 from thawline.machine.memory import keep_freed_memory
-from thawline.machine.precision import Precision, choose_precision
+from thawline.machine.precision import Precision
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse_where_faster
@@ -94,8 +94,8 @@ def backbone_of(name: str, weights: Path) -> Backbone:
 
 
 def device_and_precision(chosen: Settings) -> tuple[torch.device, Precision]:
-    device = choose_device(chosen.trainer.accelerator)
-    return device, choose_precision(chosen.trainer.precision, device)
+    compute = choose_compute(accelerator=chosen.trainer.accelerator, precision=chosen.trainer.precision)
+    return compute.device, compute.precision
 
 
 def data_of(source: ImageSource, chosen: Settings, spec: InputSpec, *, seed: int, random: bool) -> ImageDataModule:

@@ -3,10 +3,11 @@
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from thawline.advisor.evidence import Evidence, mean_of
+from thawline.advisor.evidence import Evidence
 from thawline.advisor.experience import Measured
 from thawline.advisor.options import OPTIONS
 from thawline.advisor.recommend import Price, Recommendation, cell_of, matrix_choice, recommend
@@ -18,6 +19,16 @@ SWEEP = "the whole sweep, best on validation"
 BOTH = "the advisor, both options run where it is not sure"
 OTHER_SEEDS = "best on the test data of the other two seeds"
 _FREE = dict.fromkeys(NAMES, Price(0.0, 0))
+
+
+def mean_of(several: Sequence[Evidence]) -> Evidence:
+    """The mean over several draws of images of the same target; shifted if most of them are."""
+    means: dict[str, Any] = {}
+    for key in ("distance", "last", "all_stages", "pilot", "majority"):
+        known = [value for evidence in several if (value := getattr(evidence, key)) is not None]
+        means[key] = statistics.fmean(known) if known else None
+    shifted = sum(evidence.shifted for evidence in several) * 2 > len(several)
+    return replace(several[0], **means, shifted=shifted)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What to keep in mind when reading the advice: few or small images, a backbone never swept or of one stage."""
+"""Caveats of the advice: few or small images, a backbone that no sweep covers or that has one stage."""
 
 from collections.abc import Sequence
 
@@ -8,20 +8,20 @@ from thawline.data.sources.source import ImageSource, IntArray
 from thawline.errors import UserError
 from thawline.models.backbone import Backbone
 
-# Images from which on the distance is to be trusted. Chosen from docs/distance.md: with 32 of them its spread is at
-# most 0.1 wide on every data source but one; with 8 it is up to 0.2 wide.
+# Least number of images for a distance that can be trusted. Chosen from docs/distance.md: with 32 images its spread is
+# at most 0.1 wide on every data source but one; with 8 it is up to 0.2 wide.
 TRUSTED_FROM = 32
-FEW_PER_CLASS = 10  # chosen: of ten images, an accuracy near 0.5 is known to 31 points (95 %)
-_ENLARGED = 2.0  # chosen: factor from which on it is told
-_NUM_OPENED = 32  # images whose size is looked at
+FEW_PER_CLASS = 10  # chosen: from ten images, an accuracy near 0.5 is known to 31 points (95 %)
+_ENLARGED = 2.0  # chosen: images enlarged by this factor or more get a caveat
+_NUM_OPENED = 32  # images that are opened for their size
 
 
 def check_sample(labels: IntArray, *, name: str) -> None:
-    """Refuse a sample in which no class has two images, which nothing can be learned from.
+    """Raise `UserError` if no class has two images, because nothing can be learned from such a sample.
 
     Args:
         labels: Class indices of distinct images, (N,), int64.
-        name: Of the data source.
+        name: Name of the data source.
     """
     if len(labels) < 2 or np.bincount(labels).max() < 2:
         raise UserError(
@@ -31,37 +31,32 @@ def check_sample(labels: IntArray, *, name: str) -> None:
 
 
 def caveats(source: ImageSource, sample: IntArray, backbone: Backbone, *, swept_with: Sequence[str]) -> list[str]:
-    """Sentences, none where there is nothing to say.
+    """The caveats that hold, as sentences.
 
     Args:
-        swept_with: Names of the backbones that the sweeps on other tasks were made with.
+        swept_with: Names of the backbones in the sweeps on other tasks.
     """
-    told = []
+    notes = []
     if not backbone.pretrained:
-        told.append("The weights are random: what stays frozen was never learned. Compare with strategy=from_scratch.")
+        notes.append("The weights are random: what stays frozen was never learned. Compare with strategy=from_scratch.")
     if backbone.name not in swept_with:
-        told.append(f"The sweeps behind this were made with {' and '.join(swept_with)}, none with {backbone.name}.")
+        notes.append(f"The sweeps behind this were made with {' and '.join(swept_with)}, none with {backbone.name}.")
     counts = np.bincount(source.labels[sample], minlength=len(source.class_names))
     if len(sample) < TRUSTED_FROM:
-        told.append(
+        notes.append(
             f"With {len(sample)} images the distance is not to be trusted: it may be off by 0.1; {TRUSTED_FROM} are "
             "needed."
         )
     if counts.min() < FEW_PER_CLASS:
         name = source.class_names[int(counts.argmin())]
-        told.append(f"Class {name!r} has {counts.min()} of the images looked at: the accuracies here are rough.")
-    side, needed = _median_side(source, sample), backbone.input.size
+        notes.append(f"Class {name!r} has {counts.min()} of the images looked at: the accuracies here are rough.")
+    opened = sample[:: max(1, len(sample) // _NUM_OPENED)][:_NUM_OPENED]
+    side, needed = np.median([min(source.load(int(index)).size) for index in opened]), backbone.input.size
     if side * _ENLARGED <= needed:
-        told.append(
+        notes.append(
             f"The images are small: half of them have a side of {side:.0f} pixels or less, and are enlarged to "
             f"{needed}. A smaller model.image_size trains faster and may do as well."
         )
     if backbone.num_stages == 1:
-        told.append(f"{backbone.name} cannot be cut: it trains as a whole, or only the head does.")
-    return told
-
-
-def _median_side(source: ImageSource, sample: IntArray) -> float:
-    """Of the shorter sides, in pixels."""
-    some = sample[:: max(1, len(sample) // _NUM_OPENED)][:_NUM_OPENED]
-    return float(np.median([min(source.load(int(index)).size) for index in some]))
+        notes.append(f"{backbone.name} cannot be cut: it trains as a whole, or only the head does.")
+    return notes

@@ -1,8 +1,8 @@
-"""How far the target lies from the source, per stage: activation statistics of the one against those of the other.
+"""The distance of the target from the source, per stage, between their activation statistics.
 
 A BatchNorm layer holds the mean and the variance, per channel, of its input over the data that the backbone was trained
-on: no source image is needed. A backbone without such layers is compared with photographs instead, which stand in for
-the source. Either way, uniform noise on the same backbone gives the other end of a scale from 0 to 1.
+on, so no source image is needed. For a backbone without BatchNorm, photographs stand in for the source. On the scale,
+0 is the source and 1 is uniform noise on the same backbone.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from thawline.models.backbone import Backbone
 
 NUM_RESAMPLES = 200  # of the images, for the spread of a reading; chosen: 2.5 % of them lie outside on either side
 _SEED = 0
-# Of a channel's variance over photographs that counts as none, as a share of the median channel's: what BatchNorm's eps
-# is for, in the same place. Chosen: eps is 1e-3 or 1e-5, and variances are about 1.
+# Added to the variances over photographs, as a share of the median channel's variance; it has the purpose of
+# BatchNorm's eps. Chosen: eps is 1e-3 or 1e-5, and variances are about 1.
 _LEAST_SHARE = 1e-3
 
 
@@ -30,7 +30,7 @@ def wasserstein2(mean: Tensor, var: Tensor, *, ref_mean: Tensor, ref_var: Tensor
     Returns:
         (..., C), dimensionless, >= 0; 0 where the statistics agree.
     Raises:
-        ValueError: Numbers of channels differ, or a variance is not what it must be.
+        ValueError: Numbers of channels differ, or a variance is negative, or a reference variance is not positive.
     Source: closed form for Gaussians, Dowson and Landau 1982, J. Multivariate Analysis 12.
     """
     if not mean.shape[-1] == var.shape[-1] == len(ref_mean) == len(ref_var):
@@ -42,11 +42,11 @@ def wasserstein2(mean: Tensor, var: Tensor, *, ref_mean: Tensor, ref_var: Tensor
 
 @dataclass(frozen=True)
 class Layer:
-    """Where statistics are compared: the source's, and the stage that the layer lies in.
+    """Statistics of the source at a layer, and the stage of the layer.
 
     Attributes:
         mean, var: Per channel, (C,), float32.
-        least: Added to both variances: a channel that is silent in the source has no other scale.
+        least: Added to both variances, because a channel may be constant in the source.
     """
 
     stage: int
@@ -59,33 +59,29 @@ Reference = dict[str, Layer]  # by the layer's name
 
 
 def batchnorm_reference(backbone: Backbone) -> Reference:
-    """What the backbone itself carries of its source; empty where it has no BatchNorm."""
-    found = {}
+    """Statistics of the source in the backbone's BatchNorm layers; empty if it has none."""
+    layers = {}
     for name, stage in batchnorm_names(backbone).items():
         norm = backbone.model.get_submodule(name)
         assert isinstance(norm, _BatchNorm), type(norm)
         assert norm.running_mean is not None
         assert norm.running_var is not None
-        found[name] = Layer(stage, norm.running_mean.cpu().float(), norm.running_var.cpu().float(), norm.eps)
-    return found
+        layers[name] = Layer(stage, norm.running_mean.cpu().float(), norm.running_var.cpu().float(), norm.eps)
+    return layers
 
 
 def photo_reference(backbone: Backbone, photographs: LayerMoments) -> Reference:
-    """Statistics of photographs at the end of every stage, in place of the source's.
-
-    Args:
-        photographs: As `stage_moments` gives.
-    """
-    found = {}
+    """Statistics of photographs, from `stage_moments`, at the end of every stage, instead of the source's."""
+    layers = {}
     for index, stage in enumerate(backbone.stages):
         mean, var = (rows[0] for rows in photographs[stage.name].pooled())
-        found[stage.name] = Layer(index, mean, var, _LEAST_SHARE * float(var.median()))
-    return found
+        layers[stage.name] = Layer(index, mean, var, _LEAST_SHARE * float(var.median()))
+    return layers
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A distance with the spread that drawing other images of the same kind would give.
+    """A distance and its spread over bootstrap samples of the images.
 
     Attributes:
         value: 0 like the source, 1 like noise; may exceed 1.
@@ -99,12 +95,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Distances:
-    """Of the target from the source, in the units of `Reading`.
-
-    Attributes:
-        stages: Per stage; None where nothing can be compared.
-        overall: Over all layers.
-    """
+    """Distances of the target from the source: per stage, None for a stage without statistics, and over all layers."""
 
     stages: list[Reading | None]
     overall: Reading
@@ -113,11 +104,7 @@ class Distances:
 def domain_distances(
     target: LayerMoments, noise: LayerMoments, reference: Reference, *, num_stages: int
 ) -> Distances | None:
-    """Median over layers and channels of the distance between statistics, divided by what noise has there.
-
-    Returns:
-        None where the reference is empty.
-    """
+    """Median distance over layers and channels, divided by that of noise; None if the reference is empty."""
     if not reference:
         return None
     shares = _resamples(len(next(iter(target.values())).mean))
@@ -133,7 +120,7 @@ def domain_distances(
 
 
 def _resamples(num_images: int) -> Tensor:
-    """The images themselves, then `NUM_RESAMPLES` bootstrap samples of them: shares, (1 + R, N)."""
+    """Shares of the images, (1 + R, N): first in the whole set, then in R = `NUM_RESAMPLES` bootstrap samples."""
     generator = torch.Generator().manual_seed(_SEED)
     drawn = torch.randint(num_images, (NUM_RESAMPLES, num_images), generator=generator)
     counts = torch.zeros(NUM_RESAMPLES, num_images).scatter_add_(1, drawn, torch.ones(drawn.shape))

@@ -1,10 +1,7 @@
-"""What the advisor rests on: how many images, how far from the source, how well probes and pilot do."""
+"""The evidence for the advice: number of images, distance from the source, accuracies of probes and pilot."""
 
 import math
-import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,8 +9,8 @@ from torch import Tensor
 from thawline.advisor.pilot import Pilot
 from thawline.advisor.profile import DepthProfile
 
-# Standard errors between the accuracies of a probe on folds of the training images and on the validation images, from
-# which on the two count as different images. Chosen: by chance it happens once in 370 times.
+# If a probe's accuracies on folds of the training images and on the validation images differ by more standard errors,
+# the two sets of images count as different. Chosen: by chance it happens once in 370 times.
 SHIFTED_FROM = 3.0
 
 
@@ -21,15 +18,15 @@ SHIFTED_FROM = 3.0
 class Evidence:
     """Numbers of one target and backbone.
 
-    Accuracies are over folds of the training images and over the validation images together, or over the latter alone
-    where the two differ by more than chance: the training images then tell nothing about new ones.
+    Accuracies are over folds of the training images and over the validation images together. If the two differ by more
+    than chance, they are over the validation images alone, because the training images then do not represent new ones.
 
     Attributes:
-        num_train: Distinct training images of the whole target, not of the sample that was probed.
-        distance: Overall domain distance, 0 source to 1 noise; None where the backbone does not tell.
-        last: Accuracy of the probe on the last stage's features: about what feature extraction reaches.
-        all_stages: Accuracy of the probe on all stages together: about what multi_layer_probe reaches.
-        pilot: Accuracy of the pilot: about what fine-tuning the last two stages reaches; None where none was made.
+        num_train: Distinct training images of the whole target, not of the probed sample.
+        distance: Overall domain distance, 0 source to 1 noise; None if it is not known.
+        last: Accuracy of the probe on the last stage's features, an estimate for feature extraction.
+        all_stages: Accuracy of the probe on all stages together, an estimate for multi_layer_probe.
+        pilot: Accuracy of the pilot, an estimate for fine-tuning the last two stages; None without a pilot.
         majority: Share of the largest class.
         shifted: Whether the validation images differ from the training images.
         num_probed: Images that the accuracies were measured on.
@@ -47,23 +44,23 @@ class Evidence:
 
 
 def evidence_of(profile: DepthProfile, pilot: Pilot | None, *, num_train: int, num_classes: int) -> Evidence:
-    """Put together what was seen."""
-    folds, others = profile.all_stages.correct, profile.held_out.all_stages.correct
-    shifted = abs(standard_errors_apart(folds, others)) > SHIFTED_FROM
+    """The evidence from a profile and a pilot."""
+    folds, held_out = profile.all_stages.correct, profile.held_out.all_stages.correct
+    shifted = abs(standard_errors_apart(folds, held_out)) > SHIFTED_FROM
 
-    def judged(in_folds: Tensor, held_out: Tensor) -> float:
+    def accuracy(in_folds: Tensor, held_out: Tensor) -> float:
         return float((held_out if shifted else torch.cat([in_folds, held_out])).double().mean())
 
     return Evidence(
         num_train=num_train,
         num_classes=num_classes,
         distance=profile.distances.overall.value if profile.distances else None,
-        last=judged(profile.last.correct, profile.held_out.last.correct),
-        all_stages=judged(folds, others),
-        pilot=None if pilot is None else judged(pilot.in_folds, pilot.held_out),
+        last=accuracy(profile.last.correct, profile.held_out.last.correct),
+        all_stages=accuracy(folds, held_out),
+        pilot=None if pilot is None else accuracy(pilot.in_folds, pilot.held_out),
         majority=profile.majority,
         shifted=shifted,
-        num_probed=len(others) + (0 if shifted else len(folds)),
+        num_probed=len(held_out) + (0 if shifted else len(folds)),
     )
 
 
@@ -74,13 +71,3 @@ def standard_errors_apart(correct: Tensor, others: Tensor) -> float:
     error = math.sqrt(share * (1 - share) * (1 / num + 1 / num_others))
     difference = float(correct.double().mean() - others.double().mean())
     return difference / error if error else 0.0
-
-
-def mean_of(several: Sequence[Evidence]) -> Evidence:
-    """Of the same target, measured on other draws of its images; shifted where most of them are."""
-    means: dict[str, Any] = {}
-    for key in ("distance", "last", "all_stages", "pilot", "majority"):
-        known = [value for one in several if (value := getattr(one, key)) is not None]
-        means[key] = statistics.fmean(known) if known else None
-    shifted = sum(one.shifted for one in several) * 2 > len(several)
-    return replace(several[0], **means, shifted=shifted)

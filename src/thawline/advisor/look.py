@@ -1,4 +1,4 @@
-"""The one pass over the target images: a sample of them, its pooled features at every stage, its distance."""
+"""One pass over a sample of the target images: pooled features at every stage, probes, distance."""
 
 import logging
 import tempfile
@@ -34,17 +34,17 @@ _log = logging.getLogger(__name__)
 # Chosen: with 256 images the distance's spread over resamples is 0.01 to 0.05 wide (docs/distance.md).
 MAX_DISTANCE_IMAGES = 256
 _BATCH = 32
-_TRAIN_PER_VAL = 4  # training images that are looked at for a validation image; chosen: about as they are split
-_LOOKED_AT: tuple[Split, Split] = ("train", "val")
+_TRAIN_PER_VAL = 4  # training images per validation image in the sample; chosen: about as in the default splits
+_SAMPLED: tuple[Split, Split] = ("train", "val")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Images that are looked at.
+    """Images for the advice.
 
     Attributes:
-        train, held_out: Indices of training and of validation images in the source, (N,) and (V,), int64. The folds
-            and the distance are of the training images.
+        train, held_out: Indices of training and of validation images in the source, (N,) and (V,), int64. Folds and
+            distance use the training images only.
     """
 
     source: ImageSource
@@ -52,30 +52,26 @@ class Sample:
     held_out: IntArray
 
     @property
-    def both(self) -> IntArray:
-        return np.concatenate([self.train, self.held_out])
-
-    @property
     def labels(self) -> IntArray:
-        """Class indices of both, (N + V,)."""
-        return self.source.labels[self.both]
+        """Class indices of the training and the validation images, (N + V,)."""
+        labels: IntArray = self.source.labels[np.concatenate([self.train, self.held_out])]
+        return labels
 
     @property
     def groups(self) -> IntArray:
-        """Of the training images, (N,)."""
+        """Groups of the training images, (N,)."""
         return self.source.groups[self.train]
 
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen, and how long it took.
+    """Results of the pass.
 
     Attributes:
         profile: Distance and probes.
-        rows: Activations where the pilot begins, (N + V, *row); None where the backbone has too few stages.
+        rows: Activations at the cut of the pilot, (N + V, *row); None if the backbone has too few stages.
         images: A batch of the sample, uint8, (B, 3, S, S), on the device.
-        image_s: Seconds that one image took on its way from the source through the backbone; 0 where it came from the
-            cache.
+        image_s: Seconds per image from the source through the backbone; about 0 if the features came from the cache.
     """
 
     sample: Sample
@@ -86,11 +82,11 @@ class Look:
 
 
 def draw_both(source: ImageSource, splits: Mapping[Split, IntArray], *, num_images: int, seed: int) -> Sample:
-    """Up to `num_images` training images, and validation images in the proportion in which they are split."""
+    """Up to `num_images` training images, and up to a quarter as many validation images."""
     sizes = {"train": num_images, "val": num_images // _TRAIN_PER_VAL}
     train, held_out = (
         draw_sample(source.labels, source.groups, splits[split], num_images=sizes[split], seed=seed)
-        for split in _LOOKED_AT
+        for split in _SAMPLED
     )
     return Sample(source, train, held_out)
 
@@ -104,18 +100,17 @@ def draw_sample(labels: IntArray, groups: IntArray, pool: IntArray, *, num_image
 
 
 def look(sample: Sample, backbone: Backbone, compute: Compute, *, cache: FeatureCache, num_workers: int = 0) -> Look:
-    """Pass images through the frozen backbone, once for the features and, a part of them, once for the distance."""
+    """Pass the sample through the frozen backbone for the features, and a part of it once more for the distance."""
     backbone.to(compute.device).eval()
-    images, others = (
-        SplitDataset(sample.source, part, transform=eval_transform(backbone.input), seed=0, random_views=False)
-        for part in (sample.train, sample.held_out)
+    train, held_out = (
+        SplitDataset(sample.source, indices, transform=eval_transform(backbone.input), seed=0, random_views=False)
+        for indices in (sample.train, sample.held_out)
     )
     start = time.perf_counter()
-    features = _features([images, others], backbone, compute, cache=cache, num_workers=num_workers)
-    image_s = (time.perf_counter() - start) / len(sample.both)
-    num_train = len(sample.train)
-    part = np.unique(np.linspace(0, num_train - 1, min(num_train, MAX_DISTANCE_IMAGES)).astype(np.int64))
-    batches = [batch.to(compute.device) for batch in _batches(images, part)]
+    features = _features([train, held_out], backbone, compute, cache=cache, num_workers=num_workers)
+    image_s = (time.perf_counter() - start) / (len(train) + len(held_out))
+    spread = np.linspace(0, len(train) - 1, min(len(train), MAX_DISTANCE_IMAGES))
+    batches = [batch.to(compute.device) for batch in _batches(train, np.unique(spread.astype(np.int64)))]
     distances = source_distances(backbone, batches, dtype=compute.precision.prefix) if backbone.pretrained else None
     names = tuple(stage.name for stage in backbone.stages)
     profile = depth_profile(features, sample.labels, sample.groups, stage_names=names, distances=distances)
@@ -131,10 +126,10 @@ def _features(
     dtype, device = compute.precision.prefix, compute.device
     fused = fuse_where_faster(backbone, backbone.num_stages, dtype=dtype, device=device)
     mode = choose_mode(sum(map(len, splits)), dtype=dtype, fused=fused is not None, batch_size=_BATCH)
-    wanted = [Wanted(images, 1, random_views=False) for images in splits]
+    requests = [Wanted(images, 1, random_views=False) for images in splits]
 
-    def filled(where: FeatureCache) -> dict[Tap, Tensor]:
-        stores = fill(wanted, backbone, taps, Extraction(where, mode, device, fused, num_workers))
+    def filled(store: FeatureCache) -> dict[Tap, Tensor]:
+        stores = fill(requests, backbone, taps, Extraction(store, mode, device, fused, num_workers))
         per_tap = zip(taps, zip(*stores, strict=True), strict=True)
         return {tap: torch.cat([array.rows(range(len(array))) for array in arrays]) for tap, arrays in per_tap}
 
@@ -157,7 +152,7 @@ def _batches(images: SplitDataset, positions: IntArray) -> list[Tensor]:
 
 
 def source_distances(backbone: Backbone, batches: Sequence[Tensor], *, dtype: torch.dtype) -> Distances | None:
-    """By the backbone's own BatchNorm; where it has none, by photographs; None where there are none of these either.
+    """Distances by the backbone's BatchNorm, or by photographs if it has none; None if these are not installed either.
 
     Args:
         backbone: In eval mode, on the device of `batches`.

@@ -1,4 +1,4 @@
-"""An option as it trains on stored activations that are held in memory."""
+"""Train an option on stored activations in memory."""
 
 from typing import Any
 
@@ -34,9 +34,9 @@ def classifier_on_rows(
     """A new head on `backbone`, ready to train on `num_rows` activations at the option's cut.
 
     Args:
-        option: One that trains, not a solved one.
-        rate: Of the stages that train.
-        dtype: Of what is frozen, where images are classified instead of rows.
+        option: Must not be a solved one.
+        rate: Learning rate of the stages that train.
+        dtype: Type of the frozen stages' arithmetic, for classifying images instead of rows.
     """
     epochs = epochs_of(option, num_rows)
     assert epochs is not None, option
@@ -54,7 +54,7 @@ def classifier_on_rows(
 def batches_of_rows(rows: Tensor, labels: Tensor, *, cut: int, training: bool, seed: int = 0) -> DataLoader[Any]:
     """Batches of (images (B, 3, S, S) or `Activations`, class indices (B,)).
 
-    For training shuffled in every epoch, without a smaller last one.
+    For training they are shuffled in every epoch, and a smaller last batch is dropped.
 
     Args:
         rows: Activations at `cut`, (N, *row); at cut 0 uint8 images.

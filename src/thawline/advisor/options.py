@@ -1,4 +1,4 @@
-"""What may be recommended: a strategy, and how many final stages it lets train."""
+"""The options that the advice chooses from: a strategy, and the number of final stages that it trains."""
 
 import math
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ class Option:
 
     @property
     def solved(self) -> bool:
-        """Whether the head is solved for on stored features; no stage trains then, and there is no learning rate."""
+        """Whether the head is solved for on stored features. Then no stage trains, and there is no learning rate."""
         return self.depth == 0
 
     def fits(self, num_stages: int) -> bool:
-        """Whether a backbone of so many stages has this depth, and it is not every stage."""
+        """Whether a backbone of so many stages has this depth without training every stage (None always fits)."""
         return self.depth is None or self.depth < num_stages
 
     def num_frozen(self, num_stages: int) -> int:
@@ -36,9 +36,9 @@ class Option:
 
 
 BATCH_SIZE = 32  # conf/loader/default.yaml
-# Chosen, not tuned: 8 epochs, but 128 steps at least. Few images need many epochs (Mosbach et al. 2021, "On the
-# Stability of Fine-tuning BERT"). The floor was set after a sweep of 100 digits on Lite0 in which full fine-tuning had
-# 24 steps and tested at 0.55; with 129 it tests at 0.88. Of very many images fewer epochs will do; not measured.
+# Chosen, not tuned: 8 epochs, but at least 128 steps. Few images need many epochs (Mosbach et al. 2021, "On the
+# Stability of Fine-tuning BERT"). The least number of steps was set after a sweep of 100 digits on Lite0: with 24 steps
+# full fine-tuning had a test accuracy of 0.55, with 129 it has 0.88. Very many images need fewer epochs; not measured.
 _EPOCHS = 8
 _LEAST_STEPS = 128
 _STEPS_ENOUGH = 3000
@@ -58,17 +58,14 @@ OPTIONS = (
 
 
 def rate_of(option: Option, *, similar: bool) -> float | None:
-    """Learning rate of the stages that train: the usual one, or a low one where the images are similar to the source.
-
-    None where the head is solved for.
-    """
+    """Learning rate of the stages that train, a low one for images similar to the source; None for a solved head."""
     if option.solved:
         return None
     return LOW_RATE if similar else USUAL_RATE
 
 
 def epochs_of(option: Option, num_train: int) -> int | None:
-    """Epochs to train; None where the head is solved for."""
+    """Epochs to train; None for a solved head."""
     if option.solved:
         return None
     per_epoch = max(1, num_train // BATCH_SIZE)
@@ -77,7 +74,7 @@ def epochs_of(option: Option, num_train: int) -> int | None:
 
 
 def overrides(option: Option, *, rate: float | None, epochs: int | None) -> list[str]:
-    """What a run takes on its command line."""
+    """The overrides on a run's command line."""
     if option.strategy == "feature_extraction":
         return ["strategy=feature_extraction", "optim=lbfgs", "data.augment=none"]
     if option.strategy == "multi_layer_probe":

@@ -1,7 +1,7 @@
-"""A pilot: two stages fine-tuned on the sample's stored activations, judged on images that they have not seen.
+"""A pilot: fine-tune the last two stages on the sample's stored activations, and test them on other images.
 
-Probes cannot tell what thawing gains. The last two stages are cheap to train where what lies below them is stored; what
-they gain over the probes says much about what deeper ones gain.
+Probes do not show the gain of thawing. The last two stages are cheap to train on stored activations. Their gain over
+the probes says much about the gain of deeper stages.
 """
 
 import copy
@@ -24,26 +24,21 @@ from thawline.models.backbone import Backbone
 from thawline.training.classifier import TransferClassifier
 
 PILOT = Option("partial_fine_tune", 2)
-PILOT_FOLDS = 2  # chosen: the fewest with which every image is judged; each fit has a least number of steps
-LEAST_IMAGES = 10  # chosen: of fewer, the share that is classified right says nothing
-MAX_IMAGES = 500  # chosen: the share is then known to two points, and the pilot stays a fraction of a minute
+PILOT_FOLDS = 2  # chosen: the fewest, because each fit has a least number of steps
+LEAST_IMAGES = 10  # chosen: the accuracy on fewer images says nothing
+MAX_IMAGES = 500  # chosen: the accuracy is then known to two points, and the pilot takes a fraction of a minute
 
 
 @dataclass(frozen=True)
 class Pilot:
-    """Which images were classified right.
-
-    Attributes:
-        in_folds: At most `MAX_IMAGES` of the first N images, bool.
-        held_out: The others, (V,), bool.
-    """
+    """Whether images were classified right, bool: at most `MAX_IMAGES` training images, and the (V,) held-out ones."""
 
     in_folds: Tensor
     held_out: Tensor
 
 
 def pilot_seconds(num_images: int, *, step_s: float) -> float:
-    """What the pilot will take, from the time of a training step of a full batch."""
+    """Time that the pilot will take, from the time of a training step of a full batch."""
     fits = [*[num_images - num_images // PILOT_FOLDS] * PILOT_FOLDS, num_images]
     return sum(_num_steps(num_rows) for num_rows in fits) * step_s
 
@@ -53,34 +48,34 @@ def run_pilot(
 ) -> Pilot:
     """Classify each of the first N images by a model fitted on other folds, the V others by one fitted on all N.
 
-    Of more than `MAX_IMAGES`, so many of the N are taken, evenly spread. `backbone` stays as it is.
+    If N is larger than `MAX_IMAGES`, so many of the N are used, evenly spread. `backbone` is not changed.
 
     Args:
         rows: Activations at the cut of `PILOT`, (N + V, *row).
-        labels: Of the images, (N + V,), int64.
-        groups: Of the first N; images of one group are judged together.
+        labels: Class indices of the images, (N + V,), int64.
+        groups: Groups of the first N; images of one group lie in one fold.
     """
     part = np.linspace(0, len(groups) - 1, min(len(groups), MAX_IMAGES)).astype(np.int64)
-    chosen = np.concatenate([part, np.arange(len(groups), len(labels))])
-    rows, labels, groups = rows[chosen], labels[chosen], groups[part]
+    used = np.concatenate([part, np.arange(len(groups), len(labels))])
+    rows, labels, groups = rows[used], labels[used], groups[part]
     targets = torch.unique(torch.from_numpy(labels), return_inverse=True)[1]
     num_train = len(groups)
     folds = make_folds(labels[:num_train], groups, seed=seed, num_folds=PILOT_FOLDS)
     in_folds = torch.empty(num_train, dtype=torch.bool)
 
-    def right(seen: Tensor, unseen: Tensor) -> Tensor:
-        """Whether the `unseen` rows are classified right after a fit on the `seen` ones, (U,)."""
+    def right(fit: Tensor, test: Tensor) -> Tensor:
+        """Whether the rows `test` are classified right after training on the rows `fit`, (T,)."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = classifier_on_rows(
-                PILOT, copy.deepcopy(backbone), num_rows=len(seen), num_classes=int(targets.max()) + 1, rate=USUAL_RATE
+                PILOT, copy.deepcopy(backbone), num_rows=len(fit), num_classes=int(targets.max()) + 1, rate=USUAL_RATE
             )
-            _train(model, rows[seen], targets[seen], compute=compute, seed=seed)
-            return _right(model.to(compute.device), rows[unseen], targets[unseen], precision=compute.precision)
+            _train(model, rows[fit], targets[fit], compute=compute, seed=seed)
+            return _right(model.to(compute.device), rows[test], targets[test], precision=compute.precision)
 
     for fold in np.unique(folds):
-        seen, unseen = (torch.from_numpy(rule.nonzero()[0]) for rule in (folds != fold, folds == fold))
-        in_folds[unseen] = right(seen, unseen)
+        fit, test = (torch.from_numpy(mask.nonzero()[0]) for mask in (folds != fold, folds == fold))
+        in_folds[test] = right(fit, test)
     return Pilot(in_folds, right(torch.arange(num_train), torch.arange(num_train, len(labels))))
 
 
@@ -103,5 +98,5 @@ def _right(model: TransferClassifier, rows: Tensor, labels: Tensor, *, precision
     model.eval()
     with torch.no_grad(), autocast(precision.training, model.device):
         batches = batches_of_rows(rows, labels, cut=model.backbone.frozen_prefix, training=False)
-        on_device = ((move_data_to_device(some, model.device), targets) for some, targets in batches)
-        return torch.cat([model(some).argmax(1).cpu() == targets for some, targets in on_device])
+        on_device = ((move_data_to_device(inputs, model.device), targets) for inputs, targets in batches)
+        return torch.cat([model(inputs).argmax(1).cpu() == targets for inputs, targets in on_device])

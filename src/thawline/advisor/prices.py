@@ -1,4 +1,4 @@
-"""What a run of every option would cost on this machine, from one step of each."""
+"""The price of a run of every option on this machine, from one training step of each."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ _SOLVE_S = 3.0  # seconds; chosen: a path of penalties over 1,000 rows took 0.4 
 def step_costs(
     backbone: Backbone, images: Tensor, *, num_classes: int, precision: Precision, max_bytes: float
 ) -> dict[str, StepCost]:
-    """Of every option that the backbone has and that trains, by name; arguments as for `step_cost`."""
+    """Step costs of the options that fit the backbone and are not solved, by name; arguments as for `step_cost`."""
     return {
         option.name: step_cost(
             backbone, option, images, num_classes=num_classes, precision=precision, max_bytes=max_bytes
@@ -31,13 +31,13 @@ def step_costs(
 def prices_of_runs(
     costs: Mapping[str, StepCost], *, num_stages: int, num_train: int, num_val: int, image_s: float, resident: int
 ) -> dict[str, Price]:
-    """Of every option that a backbone of so many stages has, by name.
+    """Prices of the options that fit a backbone of so many stages, by name.
 
     Args:
-        costs: Of those that train.
+        costs: Step costs of the options that are not solved.
         num_train, num_val: Images of the whole target.
-        image_s: Seconds of an image from the source through the backbone, once.
-        resident: Bytes that the process holds before: libraries, the model, the list of images.
+        image_s: Seconds per image from the source through the backbone.
+        resident: Bytes that the process holds before a run: libraries, the model, the list of images.
     """
     once = (num_train + num_val) * image_s
     prices = {}

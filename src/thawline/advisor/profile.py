@@ -19,7 +19,7 @@ FOLD_SEED = 0
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Scores on images that no fold holds: the validation images."""
+    """Scores on the validation images, which are in no fold."""
 
     last: ProbeScore
     all_stages: ProbeScore
@@ -27,16 +27,16 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class DepthProfile:
-    """What one pass over the target images showed.
+    """Probe accuracies and distances along the depth axis, from one pass over the target images.
 
     Attributes:
-        stage_names: From the images up, S of them.
-        probes: Grid -> score of the probe at every stage, S of them.
-        all_stages: Of the probe on the features of all stages side by side, averaged over the finest grid.
-        distances: From the source; None where the backbone carries no statistics of it.
-        held_out: The same of the last stage and of all stages, fitted on all of these images and judged on others.
-        num_images: That the probes were fitted and judged on.
-        majority: Share of the largest class: what knowing nothing would give.
+        stage_names: The S stages from the images up.
+        probes: Grid -> scores of the probes at the S stages.
+        all_stages: Score of the probe on the features of all stages side by side, averaged over the finest grid.
+        distances: Distances from the source; None if they are not known.
+        held_out: Scores of the last stage and of all stages, fitted on all training images, on the validation images.
+        num_images: Number of training images in the folds.
+        majority: Share of the largest class: the accuracy of always predicting it.
     """
 
     stage_names: tuple[str, ...]
@@ -49,12 +49,12 @@ class DepthProfile:
 
     @property
     def last(self) -> ProbeScore:
-        """Of the probe on what the backbone gives: the features of the last stage."""
+        """Score of the probe on the features of the last stage."""
         return self.probes[1][-1]
 
 
 def pooled_taps(num_stages: int) -> list[Tap]:
-    """What a profile is made from: pooled features of every stage, at every grid."""
+    """The taps of a profile: pooled features of every stage, at every grid."""
     return [Tap(cut, grid) for cut in range(1, num_stages + 1) for grid in GRIDS]
 
 
@@ -66,16 +66,16 @@ def depth_profile(
     stage_names: tuple[str, ...],
     distances: Distances | None,
 ) -> DepthProfile:
-    """Probe every stage, and all of them together, by cross-validation over the first N images and on the V others.
+    """Probe every stage, and all stages together, by cross-validation over the first N images and on the V others.
 
     Args:
         features: Rows (N + V, C) at every tap of `pooled_taps`.
-        labels: Of the images, (N + V,), int64.
-        groups: Of the first N; images of one group are judged together.
+        labels: Class indices of the images, (N + V,), int64.
+        groups: Groups of the first N; images of one group lie in one fold.
     """
     num_train, num_stages = len(groups), len(stage_names)
     folds = make_folds(labels[:num_train], groups, seed=FOLD_SEED)
-    targets = torch.unique(torch.from_numpy(labels), return_inverse=True)[1]  # a class that is nowhere has no column
+    targets = torch.unique(torch.from_numpy(labels), return_inverse=True)[1]  # classes without images get no number
     probes: dict[int, list[ProbeScore]] = {grid: [] for grid in GRIDS}
     together = torch.zeros(len(labels), len(labels), dtype=torch.float64)
     for cut in range(1, num_stages + 1):

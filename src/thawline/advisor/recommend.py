@@ -1,4 +1,4 @@
-"""Evidence -> recommendation: the guidelines' matrix first, then what measurements on other tasks say against it."""
+"""Evidence -> recommendation: the option with the highest expected accuracy within the budget, and the matrix cell."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from thawline.settings.advise_settings import BudgetSettings
 # (docs/distance.md): photographs lie at 0.04 to 0.06, crops of them, inverted ones too, at 0.16 to 0.23; the next,
 # crops at a low resolution, at 0.31 to 0.43.
 SIMILAR = 0.25
-# Probability with which the choice has to beat every other, for the advice to be sure. Chosen: three out of four.
+# The advice is sure if the best option beats every other with this probability. Chosen: three out of four.
 SURE = 0.75
-# What to run beside the best option where the advice is not sure. Chosen after measuring (docs/advice.md): it takes
-# seconds, is fitted in another way, and with the validation images choosing it did better than the runner-up.
+# The option to run beside the best one if the advice is not sure. Chosen after measuring (docs/advice.md): it takes
+# seconds, is fitted in another way, and was better than the runner-up when the validation images chose between the two.
 SECOND_OPINION = "multi_layer_probe"
-# Probability of being worse than the best option, from which on it is not. Chosen: nine out of ten.
+# It is not run if it is worse than the best option with this probability. Chosen: nine out of ten.
 WORSE = 0.9
-# Times as many training images as any task swept before had, from which on its advice is never sure. Chosen.
+# With so many times the training images of the largest swept task, the advice is never sure. Chosen.
 BEYOND = 2
 
 
 @dataclass(frozen=True)
 class Price:
-    """What a run costs on this machine: training with validations, and the most memory at once."""
+    """Cost of a run on this machine: the time of training and validations, and the peak memory."""
 
     seconds: float
     memory_bytes: int
@@ -35,7 +35,7 @@ class Price:
 
 @dataclass(frozen=True)
 class Choice:
-    """An option with all that a run of it needs, and what to expect of it."""
+    """An option with its learning rate, epochs, expected accuracy and price."""
 
     option: Option
     rate: float | None
@@ -45,28 +45,28 @@ class Choice:
 
     @property
     def overrides(self) -> list[str]:
-        """What a run takes on its command line."""
+        """The overrides on a run's command line."""
         return overrides(self.option, rate=self.rate, epochs=self.epochs)
 
     def confidence_over(self, other: "Choice") -> float:
-        """Probability that this one does better."""
+        """Probability that this choice is better than `other`."""
         return self.expected.confidence_over(other.expected)
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What to run, and why.
+    """The options to run, and how sure the advice is.
 
     Attributes:
-        cell: Of the guidelines' matrix, such as `small_different`; `medium_...` lies between its two sizes.
-        similarity: 1 like the source, 0 like noise; None where the backbone does not tell.
-        best, runner_up: The choices with the highest expected accuracy that the budget allows.
-        rival: The choice that the best one is hardest to tell from, within the budget; None where nothing else is.
-        confidence: Probability that the best one is ahead of it; 1 without one.
-        second: What to run besides where the evidence does not separate the best one from every other; else None.
-        others: The remaining options, the most promising first, those beyond the budget too.
-        num_tasks: Other tasks whose sweeps it rests on.
-        most_images: Training images of the largest of them.
+        cell: Cell of the guidelines' matrix, such as `small_different`; `medium_...` lies between its two sizes.
+        similarity: 1 like the source, 0 like noise; None if the distance is not known.
+        best, runner_up: The choices with the highest expected accuracy within the budget.
+        rival: The choice within the budget that is most likely to be better than `best`; None if there is no other.
+        confidence: Probability that `best` is better than `rival`; 1 without a rival.
+        second: The choice to run beside `best` if the advice is not sure; else None.
+        others: All other choices, the highest expected accuracy first, those beyond the budget too.
+        num_tasks: Number of swept tasks that the advice rests on.
+        most_images: Training images of the largest of these tasks.
     """
 
     cell: str
@@ -82,27 +82,28 @@ class Recommendation:
 
     @property
     def sure(self) -> bool:
-        """Whether the evidence separates the best choice from every other."""
+        """Whether `best` beats every other choice with probability `SURE`."""
         return self.second is None
 
     @property
     def choices(self) -> list[Choice]:
-        """All of them, the recommended one first."""
+        """All choices, the best first."""
         return [self.best, *([self.runner_up] if self.runner_up else []), *self.others]
 
 
 def cell_of(evidence: Evidence) -> str:
-    """The cell of the guidelines' matrix; a backbone that does not tell the distance is taken as a different one."""
-    return f"{_size(evidence.num_train)}_{'similar' if is_similar(evidence) else 'different'}"
+    """The cell of the guidelines' matrix; an unknown distance counts as different."""
+    size = "small" if evidence.num_train < SMALL else "large" if evidence.num_train > LARGE else "medium"
+    return f"{size}_{'similar' if is_similar(evidence) else 'different'}"
 
 
 def is_similar(evidence: Evidence) -> bool:
-    """Whether the images are near to those that the backbone was trained on; unknown counts as not."""
+    """Whether the images are similar to those that the backbone was trained on; False if the distance is not known."""
     return evidence.distance is not None and evidence.distance < SIMILAR
 
 
 def matrix_choice(cell: str) -> str:
-    """Name of the option that the guidelines give for a cell; between the sizes, that of the smaller one."""
+    """Name of the option that the guidelines give for a cell; between the sizes, the one for small."""
     return {
         "small_similar": "feature_extraction",
         "medium_similar": "feature_extraction",
@@ -144,24 +145,17 @@ def recommend(
 
 
 def _choices(evidence: Evidence, prices: Mapping[str, Price], measured: Sequence[Measured]) -> list[Choice]:
-    """Every option that has a price, the most promising first."""
+    """Every option that has a price, the highest expected accuracy first."""
     options = [option for option in OPTIONS if option.name in prices]
-    found = expect(evidence, [option.name for option in options], measured)
-    choices = [
-        Choice(
-            option,
-            rate_of(option, similar=is_similar(evidence)),
-            epochs_of(option, evidence.num_train),
-            expected,
-            prices[option.name],
-        )
-        for option, expected in zip(options, found, strict=True)
-    ]
+    choices = []
+    for option, expected in zip(options, expect(evidence, [o.name for o in options], measured), strict=True):
+        rate, epochs = rate_of(option, similar=is_similar(evidence)), epochs_of(option, evidence.num_train)
+        choices.append(Choice(option, rate, epochs, expected, prices[option.name]))
     return sorted(choices, key=lambda choice: -choice.expected.logit)
 
 
 def _second(best: Choice, rest: Sequence[Choice]) -> Choice:
-    """What to run beside the best choice; `rest` holds the others that the budget allows, the most promising first."""
+    """The choice to run beside the best one; `rest` are the others within the budget, the best of them first."""
     for choice in rest:
         if choice.option.name == SECOND_OPINION and best.confidence_over(choice) < WORSE:
             return choice
@@ -172,7 +166,3 @@ def allows(budget: BudgetSettings, price: Price) -> bool:
     """Whether a run of this price may be recommended."""
     in_time = budget.minutes is None or price.seconds <= 60 * budget.minutes
     return in_time and (budget.memory_gb is None or price.memory_bytes <= 1e9 * budget.memory_gb)
-
-
-def _size(num_train: int) -> str:
-    return "small" if num_train < SMALL else "large" if num_train > LARGE else "medium"

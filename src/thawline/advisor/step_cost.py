@@ -1,4 +1,4 @@
-"""What an option would cost on this machine: one training step of it, timed; its memory, counted."""
+"""Time and memory of one training step of an option on this machine."""
 
 import copy
 import math
@@ -19,24 +19,24 @@ from thawline.models.heads import LinearHead
 from thawline.models.saved_bytes import count_saved_bytes
 from thawline.settings.strategy_settings import StrategySettings
 
-# Images on which memory is counted before a full batch is risked. Chosen, not measured.
+# Images of the first step, which counts memory, because a full batch may need too much. Chosen, not measured.
 _FEW = 4
 _MAX_TIMED = 5  # steps; chosen, with the next: a small fraction of the minute that advice may take
-_TIMED_S = 0.5  # no further step after so much
-# Peak memory over what is kept for the backward pass. Measured: full fine-tuning of EfficientNet-Lite0 at 224 keeps
-# 1.28 GB and peaks 2.7 GB above what the process held before: gradients of activations, copies in another type.
+_TIMED_S = 0.5  # no further step is timed after so many seconds
+# Ratio of peak memory to the bytes kept for the backward pass. Measured: full fine-tuning of EfficientNet-Lite0 at 224
+# keeps 1.28 GB, and the process peaks 2.7 GB higher than before: gradients of activations, copies in another type.
 _PER_SAVED = 2
 _ADAM_MOMENTS = 2  # numbers that AdamW keeps for each parameter
 
 
 @dataclass(frozen=True)
 class StepCost:
-    """Of one training step on images whose frozen prefix is stored.
+    """Cost of one training step on stored activations.
 
     Attributes:
-        image_s: Seconds for each image, forward and backward.
-        saved_bytes: Kept for the backward pass, for each image.
-        trained_bytes: Of the parameters that train.
+        image_s: Seconds per image, forward and backward.
+        saved_bytes: Bytes per image that are kept for the backward pass.
+        trained_bytes: Bytes of the parameters that train.
     """
 
     image_s: float
@@ -44,7 +44,7 @@ class StepCost:
     trained_bytes: int
 
     def memory_bytes(self, batch_size: int) -> int:
-        """On top of the model: what is kept for the backward pass and its gradients, the optimizer's moments."""
+        """Memory besides the model: activations and their gradients, gradients of parameters, AdamW's moments."""
         return _PER_SAVED * self.saved_bytes * batch_size + (1 + _ADAM_MOMENTS) * self.trained_bytes
 
 
@@ -57,10 +57,10 @@ def step_cost(
     precision: Precision,
     max_bytes: float = math.inf,
 ) -> StepCost:
-    """Time a step of `option` on images (B, 3, S, S), uint8, on the backbone's device; nothing of it is kept.
+    """Time a step of `option` on images (B, 3, S, S), uint8, on the backbone's device; the backbone is not changed.
 
     Args:
-        max_bytes: Of `StepCost.memory_bytes`; beyond it a few images are timed, not the batch.
+        max_bytes: If `StepCost.memory_bytes` of the batch is larger, only a few images are timed.
     """
     backbone = copy.deepcopy(backbone)
     cut = option.num_frozen(backbone.num_stages)
@@ -86,12 +86,12 @@ def step_cost(
     trained = sum(p.numel() * p.element_size() for p in bound.ever_trainable().values())
     cost = StepCost(math.nan, saved[0] // len(few), trained)
     timed = x if cost.memory_bytes(len(x)) <= max_bytes else few
-    step(timed)  # not timed: the first one of a size takes longer
+    step(timed)  # not timed, because the first step of a size takes longer
     return replace(cost, image_s=_shortest(lambda: step(timed)) / len(timed))
 
 
 def _shortest(step: Callable[[], None]) -> float:
-    """Seconds of the fastest of a few steps: what slows one down for a moment is not the step's own."""
+    """Seconds of the fastest of a few steps; the others may be slowed down by other work."""
     seconds: list[float] = []
     while len(seconds) < _MAX_TIMED and sum(seconds) < _TIMED_S:
         start = time.perf_counter()

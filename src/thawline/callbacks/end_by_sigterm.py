@@ -19,15 +19,6 @@ class EndBySigterm(L.Callback):
     """
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._take_over(trainer)
-
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._take_over(trainer)
-
-    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._take_over(trainer)
-
-    def _take_over(self, trainer: L.Trainer) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
 
@@ -38,3 +29,5 @@ class EndBySigterm(L.Callback):
             raise Terminated
 
         signal.signal(signal.SIGTERM, end)
+
+    on_validation_start = on_test_start = on_train_start

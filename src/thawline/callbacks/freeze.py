@@ -122,7 +122,8 @@ class FreezeCallback(L.Callback):
             return
         bound = self.bind(trainer, pl_module)
         with in_python("FreezeCallback"):
-            refuse_unsafe(_callbacks(trainer), bound, way_out="remove it, or freeze nothing")
+            callbacks = trainer.callbacks  # type: ignore[attr-defined]
+            refuse_unsafe(callbacks, bound, way_out="remove it, or freeze nothing")
             refuse_sharding(trainer)
         warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # from Lightning
         if not isinstance(pl_module, TransferClassifier):
@@ -185,8 +186,3 @@ class FreezeCallback(L.Callback):
 def classifier(module: L.LightningModule) -> TransferClassifier:
     assert isinstance(module, TransferClassifier), type(module)
     return module
-
-
-def _callbacks(trainer: L.Trainer) -> list[L.Callback]:
-    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    return callbacks

@@ -181,8 +181,7 @@ def agree_across_processes(bound: BoundPlan) -> None:
 
 def _plan_in(trainer: L.Trainer, module: L.LightningModule) -> BoundPlan:
     """The plan of the trainer's FreezeCallback, or without one that of the TransferClassifier."""
-    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    for callback in callbacks:
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, FreezeCallback):
             return callback.bind(trainer, module)
     if isinstance(module, TransferClassifier):

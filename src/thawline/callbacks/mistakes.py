@@ -37,13 +37,7 @@ class MistakesCallback(L.Callback):
         self._rows = []
 
     def on_test_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: tuple[Tensor, Tensor],
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: tuple[Tensor, Tensor], *_: Any
     ) -> None:
         logits, labels = outputs.float(), batch[1]
         confidence, predicted = logits.softmax(1).max(1)

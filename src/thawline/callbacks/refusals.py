@@ -15,17 +15,13 @@ def refuse_lacking(trainer: L.Trainer, bound: BoundPlan) -> None:
         if id(parameter) not in held:
             lacking[owners[name]] = None
     if lacking:
-        first = {name: epoch for epoch in reversed((0, *bound.plan.changes)) for name in _trained(bound, epoch)}
+        epochs = reversed((0, *bound.plan.changes))
+        first = {owners[name]: epoch for epoch in epochs for name in bound.trainable(epoch)}
         parts = ", ".join(f"{name} (from epoch {first[name] + 1})" for name in lacking)
         raise UserError(
             f"FreezeCallback: no optimizer holds all parameters of {parts}, so they would never train; in "
             "configure_optimizers give it self.parameters()"
         )
-
-
-def _trained(bound: BoundPlan, epoch: int) -> set[str]:
-    owners = bound.stage_of()
-    return {owners[name] for name in bound.trainable(epoch)}
 
 
 def refuse_sharding(trainer: L.Trainer) -> None:

@@ -99,8 +99,5 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
 
 def _largest_sample(mode: str, values: NDArray[np.float64]) -> float:
     # A float file does not say its range; these three ranges are in use.
-    if mode == "F" and values.max(initial=0.0) <= 1.0:
-        return 1.0
-    if mode == "F" and values.max(initial=0.0) <= 255.0:
-        return 255.0
-    return _MAX_16_BIT
+    ranges = (1.0, 255.0, _MAX_16_BIT) if mode == "F" else (_MAX_16_BIT,)
+    return next((largest for largest in ranges if values.max(initial=0.0) <= largest), _MAX_16_BIT)

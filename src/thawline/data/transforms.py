@@ -26,7 +26,8 @@ def train_transform(spec: InputSpec, augment: AugmentSettings) -> Transform:
     steps = _resize_and_crop(spec)
     if augment.min_scale < 1.0:
         scale = (augment.min_scale, 1.0)
-        steps = [v2.RandomResizedCrop(spec.size, scale=scale, ratio=_ASPECT_RATIO, interpolation=_mode(spec))]
+        mode = v2.InterpolationMode(spec.interpolation)
+        steps = [v2.RandomResizedCrop(spec.size, scale=scale, ratio=_ASPECT_RATIO, interpolation=mode)]
     if augment.hflip:
         steps.append(v2.RandomHorizontalFlip())
     if augment.vflip:
@@ -40,8 +41,5 @@ def train_transform(spec: InputSpec, augment: AugmentSettings) -> Transform:
 
 
 def _resize_and_crop(spec: InputSpec) -> list[Callable[[Image.Image], Image.Image]]:
-    return [v2.Resize(int(spec.size / spec.crop_pct), interpolation=_mode(spec)), v2.CenterCrop(spec.size)]
-
-
-def _mode(spec: InputSpec) -> v2.InterpolationMode:
-    return v2.InterpolationMode(spec.interpolation)
+    mode = v2.InterpolationMode(spec.interpolation)
+    return [v2.Resize(int(spec.size / spec.crop_pct), interpolation=mode), v2.CenterCrop(spec.size)]

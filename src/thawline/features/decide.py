@@ -51,7 +51,7 @@ def decide(need: Need, settings: CacheSettings) -> Decision:
     if settings.enabled is False:
         return Decision(0, 0, "cache.enabled=false")
     impossible = _impossible(need, settings)
-    views = _views(need, settings)
+    views = int(settings.views) if need.random_views and settings.views != "auto" else 1
     num_bytes = need.row_bytes * (views * need.num_train + need.num_val)
     limit = settings.max_gb * 1e9
     if impossible is None and num_bytes > limit:
@@ -80,7 +80,3 @@ def _impossible(need: Need, settings: CacheSettings) -> str | None:
     if need.processes > 1:
         return f"{need.processes} processes train, and each would store its own"
     return None
-
-
-def _views(need: Need, settings: CacheSettings) -> int:
-    return int(settings.views) if need.random_views and settings.views != "auto" else 1

@@ -136,9 +136,7 @@ def _pass(split: Wanted, runner: PrefixRunner, keys: Sequence[dict[str, Any]], h
 
 def _batches(split: Wanted, batch_size: int, num_workers: int) -> Iterator[Tensor]:
     keys = split.keys()
-    loader: DataLoader[tuple[Tensor, int]] = DataLoader(
-        split.dataset, batch_size=batch_size, sampler=keys, num_workers=num_workers
-    )
+    loader = DataLoader(split.dataset, batch_size=batch_size, sampler=keys, num_workers=num_workers)
     with Progress(transient=True) as progress:
         task = progress.add_task("Caching frozen stages", total=len(keys))
         for images, _ in loader if num_workers else ahead(loader):

@@ -1,11 +1,11 @@
 """Batches of stored activations, in the order of the images."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import BatchSampler, Dataset
 
 from thawline.data.dataset import EpochSampler, Key
 from thawline.data.sources.source import Split
@@ -65,24 +65,9 @@ class StoredDataset(Dataset[tuple[Tensor | Activations, Tensor]]):
         return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
 
-class EpochBatches(Sampler[list[Key]]):
+class EpochBatches(BatchSampler):
     """An `EpochSampler`'s keys in lists of `batch_size`; Lightning calls `set_epoch`."""
 
     def __init__(self, sampler: EpochSampler, *, batch_size: int, drop_last: bool) -> None:
-        self.sampler = sampler
-        self.batch_size = batch_size
-        self.drop_last = drop_last
-
-    def set_epoch(self, epoch: int) -> None:
-        self.sampler.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        full, rest = divmod(len(self.sampler), self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
-
-    def __iter__(self) -> Iterator[list[Key]]:
-        keys = list(self.sampler)
-        for start in range(0, len(keys), self.batch_size):
-            batch = keys[start : start + self.batch_size]
-            if len(batch) == self.batch_size or not self.drop_last:
-                yield batch
+        super().__init__(sampler, batch_size, drop_last)  # type: ignore[arg-type]  # torch's type expects numbers
+        self.set_epoch = sampler.set_epoch

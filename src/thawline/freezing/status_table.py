@@ -1,5 +1,7 @@
 """The model's status before training: per stage its parameters, how many train, and its mode."""
 
+from typing import Literal
+
 from rich.table import Table
 
 from thawline.freezing.status import StageStatus
@@ -8,11 +10,7 @@ from thawline.markdown import markdown_table
 
 def status_table(rows: list[StageStatus]) -> Table:
     """One row per stage, from the images up, the head last."""
-    table = Table(title="Model status", title_justify="left", box=None, pad_edge=False)
-    table.add_column("stage")
-    for name in ("parameters", "trainable"):
-        table.add_column(name, justify="right")
-    table.add_column("mode")
+    table = _table("Model status", stage="left", parameters="right", trainable="right", mode="left")
     for row in rows:
         style = "bold" if row.num_trainable else "dim"
         table.add_row(row.name, f"{row.num_params:,}", f"{row.num_trainable:,}", row.mode, style=style)
@@ -21,12 +19,16 @@ def status_table(rows: list[StageStatus]) -> Table:
 
 def plan_table(rows: list[tuple[str, str, int]]) -> Table:
     """One row per phase of the freeze plan: epochs, what trains, parameters."""
-    table = Table(title="Freeze plan", title_justify="left", box=None, pad_edge=False)
-    table.add_column("epochs")
-    table.add_column("trains")
-    table.add_column("parameters", justify="right")
+    table = _table("Freeze plan", epochs="left", trains="left", parameters="right")
     for epochs, names, count in rows:
         table.add_row(epochs, names, f"{count:,}")
+    return table
+
+
+def _table(title: str, **columns: Literal["left", "right"]) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name, justify in columns.items():
+        table.add_column(name, justify=justify)
     return table
 
 

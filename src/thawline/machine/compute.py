@@ -1,10 +1,9 @@
-"""Where a run computes and in which number format: decided once, then handed on as one object."""
+"""The device and the number formats of a run."""
 
 from dataclasses import dataclass
 
 import torch
 
-from thawline.machine.device import choose_device
 from thawline.machine.precision import Precision, choose_precision
 
 
@@ -21,11 +20,11 @@ class Compute:
 
     @property
     def device_name(self) -> str:
-        """As the run record names it."""
+        """The device's name in the run record."""
         return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
 
 
 def choose_compute(*, accelerator: str, precision: str) -> Compute:
-    """Resolve `trainer.accelerator` and `trainer.precision`."""
-    device = choose_device(accelerator)
+    """Resolve `trainer.accelerator` and `trainer.precision`: the GPU, unless `cpu` is set or there is none."""
+    device = torch.device("cpu" if accelerator == "cpu" or not torch.cuda.is_available() else "cuda")
     return Compute(device, choose_precision(precision, device))

@@ -1,4 +1,4 @@
-"""Energy, where the hardware counts it: the GPU, or on Linux the processor packages if this user may read them."""
+"""Energy from the hardware's counters: of the GPU, or on Linux of the processor packages if this user may read them."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,14 +13,14 @@ _POWERCAP = Path("/sys/class/powercap")  # kernel.org, power/powercap; packages 
 
 @dataclass(frozen=True)
 class Counter:
-    """A counter of joules that starts over when it reaches `span`. It counts all that runs on its hardware."""
+    """A counter of joules that starts over at `span`. It counts everything that runs on its hardware."""
 
     read: Callable[[], float]
     span: float = math.inf
 
 
 class EnergyMeter:
-    """Joules since it was made. `joules` must be called at least once in every span of the counters."""
+    """Counts joules since it was made. `joules` must be called at least once in every span of the counters."""
 
     def __init__(self, counters: Sequence[Counter]) -> None:
         self._counters = counters
@@ -28,7 +28,7 @@ class EnergyMeter:
         self._joules = 0.0
 
     def joules(self) -> float | None:
-        """So far; None where nothing counts."""
+        """The joules so far; None without a counter."""
         now = [counter.read() for counter in self._counters]
         self._joules += sum((n - b) % c.span for n, b, c in zip(now, self._last, self._counters, strict=True))
         self._last = now
@@ -36,22 +36,22 @@ class EnergyMeter:
 
 
 def counters_of(device: torch.device, *, powercap: Path = _POWERCAP) -> list[Counter]:
-    """Of the GPU, where it is NVIDIA's and the package `nvidia-ml-py` is there; on a CPU of its packages."""
+    """The counter of an NVIDIA GPU, if the package `nvidia-ml-py` is installed; on a CPU those of its packages."""
     return _of_gpu(device) if device.type == "cuda" else _of_packages(powercap)
 
 
 def _of_packages(powercap: Path) -> list[Counter]:
-    found = []
+    counters = []
     for zone in sorted(powercap.glob("intel-rapl:*")):
-        if zone.name.count(":") > 1:  # a part of a package, which counts it
+        if zone.name.count(":") > 1:  # a part of a package, whose counter includes it
             continue
         try:
-            _joules(zone / "energy_uj")  # often for root only
+            _joules(zone / "energy_uj")  # often only root may read it
             span = _joules(zone / "max_energy_range_uj")
         except (OSError, ValueError):
             return []
-        found.append(Counter(partial(_joules, zone / "energy_uj"), span))
-    return found
+        counters.append(Counter(partial(_joules, zone / "energy_uj"), span))
+    return counters
 
 
 def _joules(path: Path) -> float:

@@ -1,4 +1,4 @@
-"""A lock on a file, released by the system even after SIGKILL."""
+"""A lock on a file that the system releases even after SIGKILL."""
 
 import contextlib
 import errno
@@ -12,12 +12,12 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.
 
 @contextlib.contextmanager
 def locked(path: Path, *, busy: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock on the file `path`; a file system without locks goes without one.
+    """Hold a lock on the file `path`; do nothing on a file system without locks.
 
     Args:
-        busy: Called where another process holds the lock. Unless it raises, that process is waited for.
+        busy: Called if another process holds the lock. If it returns, wait for that process.
     """
-    lock = FileLock(path, fallback_to_soft=False)  # the soft lock is a file that outlives a killed process
+    lock = FileLock(path, fallback_to_soft=False)  # a soft lock would stay after the process is killed
     with contextlib.ExitStack() as held:
         try:
             try:

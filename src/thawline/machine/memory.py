@@ -1,4 +1,4 @@
-"""The process's own memory on a CPU: keep what was freed, and know the peak of one job."""
+"""The process's memory on a CPU: keep freed memory, and measure the peak of one job."""
 
 import ctypes
 import gc
@@ -11,19 +11,19 @@ from typing import Any
 _M_TRIM_THRESHOLD = -1
 _M_TOP_PAD = -2
 _M_MMAP_MAX = -4
-_TOP_PAD_BYTES = 256 * 1024**2  # chosen: memory is asked for in steps of this size
+_TOP_PAD_BYTES = 256 * 1024**2  # chosen: glibc requests memory in steps of this size
 _RESET_PEAK = "5"  # written to /proc/self/clear_refs; proc(5)
 
 
 def keep_freed_memory() -> bool:
     """Tell glibc to reuse freed memory instead of returning it to the system.
 
-    Activations are allocated and freed at every step. By default glibc maps each large one anew, and the kernel
-    clears its pages again; measured with EfficientNet-Lite0 at 224 on 2 cores, that halves the speed of the forward
-    pass and of training (docs/speed.md). The price is that the process keeps its peak memory until it ends.
+    Activations are allocated and freed at every step. By default glibc maps each large one anew, and the kernel clears
+    its pages every time. Measured with EfficientNet-Lite0 at 224 on 2 cores, this halves the speed of the forward pass
+    and of training (docs/speed.md). With this setting the process keeps its peak memory until it ends.
 
     Returns:
-        Whether it took effect: on Linux with glibc. Elsewhere nothing changes.
+        Whether it took effect: only on Linux with glibc.
     """
     settings = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1, _M_TOP_PAD: _TOP_PAD_BYTES}
     mallopt = _glibc("mallopt")
@@ -31,10 +31,10 @@ def keep_freed_memory() -> bool:
 
 
 def start_counting_peak() -> bool:
-    """Give kept memory back and start the peak anew, so that a job does not report the peak of the one before it.
+    """Return kept memory to the system and reset the peak, so that a job does not report the peak of an earlier one.
 
     Returns:
-        Whether it took effect: on Linux with glibc. Elsewhere `peak_resident_bytes` is the peak of the whole process.
+        Whether it took effect: only on Linux with glibc. Elsewhere the peak is that of the whole process.
     """
     gc.collect()
     trim = _glibc("malloc_trim")
@@ -49,7 +49,7 @@ def start_counting_peak() -> bool:
 
 
 def peak_resident_bytes() -> int:
-    """Largest memory of this process in RAM since `start_counting_peak`, in bytes; 0 where the system does not tell."""
+    """Largest memory of this process in RAM since `start_counting_peak`, in bytes; 0 if it is not known."""
     try:
         peak = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
         if peak:

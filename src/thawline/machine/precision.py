@@ -1,4 +1,4 @@
-"""In which number format the frozen prefix and the training part compute."""
+"""The number formats of the frozen prefix and of the training part."""
 
 from dataclasses import dataclass
 
@@ -21,23 +21,23 @@ class Precision:
         return torch.float32 if self.trainer == "32-true" else torch.bfloat16
 
 
-def choose_precision(wanted: str, device: torch.device) -> Precision:
+def choose_precision(setting: str, device: torch.device) -> Precision:
     """Resolve `trainer.precision`.
 
-    `auto` takes bf16 where the hardware computes in it, with weights, optimizer and head in fp32. On a CPU the
-    backward pass of depthwise convolutions stays in fp32 (`models/depthwise.py`): it would be slower in bf16.
+    `auto` takes bf16 if the hardware computes in it; weights, optimizer and head stay in fp32. On a CPU the backward
+    pass of depthwise convolutions stays in fp32 too, because it is slower in bf16 (`models/depthwise.py`).
     """
-    if wanted not in PRECISIONS:
-        raise UserError(f"trainer.precision={wanted}: allowed are {', '.join(PRECISIONS)}")
-    if wanted == "bf16-mixed":
-        return Precision(torch.bfloat16, wanted)
-    if wanted == "32-true" or not has_fast_bf16(device):
+    if setting not in PRECISIONS:
+        raise UserError(f"trainer.precision={setting}: allowed are {', '.join(PRECISIONS)}")
+    if setting == "bf16-mixed":
+        return Precision(torch.bfloat16, setting)
+    if setting == "32-true" or not has_fast_bf16(device):
         return Precision(torch.float32, "32-true")
     return Precision(torch.bfloat16, "bf16-mixed")
 
 
 def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
-    """Compute in `dtype`; in fp32 nothing is cast, whatever surrounds the block."""
+    """Compute in `dtype` inside the block; for fp32 autocast is off, even inside another autocast block."""
     low = dtype != torch.float32
     return torch.autocast(device.type, dtype=dtype if low else torch.bfloat16, enabled=low)
 

@@ -1,11 +1,11 @@
-"""Which process of a run this is, and the cores that it may use."""
+"""The number of this process in its run, and the cores that it may use."""
 
 import logging
 import os
 
 
 def local_rank() -> int:
-    """Number of this process among those of its run; Lightning and torchrun set it in the environment."""
+    """Number of this process in its run, from 0; Lightning and torchrun set it in the environment."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
@@ -24,6 +24,6 @@ def is_main() -> bool:
 
 
 def only_main_talks() -> None:
-    """Keep the log lines of all but the first process to themselves."""
+    """Turn logging off in all processes but the first."""
     if not is_main():
         logging.disable(logging.WARNING)

@@ -1,4 +1,4 @@
-"""SIGTERM ends a run in order: its record says `interrupted`, its exit code is 143, its checkpoint is an epoch's."""
+"""SIGTERM ends a run in order: its record says `interrupted`, its exit code is 143, its checkpoint is complete."""
 
 import contextlib
 import signal
@@ -8,7 +8,7 @@ from types import FrameType
 
 
 class Terminated(SystemExit):
-    """Raised in the main thread where SIGTERM arrives."""
+    """Raised in the main thread when SIGTERM arrives."""
 
     def __init__(self) -> None:
         super().__init__(128 + signal.SIGTERM)  # 143, as shells report it
@@ -16,7 +16,7 @@ class Terminated(SystemExit):
 
 @contextlib.contextmanager
 def ended_by_sigterm(error: type[BaseException] = Terminated) -> Iterator[None]:
-    """Inside the block SIGTERM raises `error`; outside the main thread nothing changes."""
+    """Inside the block SIGTERM raises `error`; outside the main thread it has no effect."""
 
     def stop(signum: int, frame: FrameType | None) -> None:
         raise error

@@ -93,9 +93,10 @@ def node_shapes(
         UserError: The model does not take images of this size.
     """
     recorder = _ShapeRecorder(model, graph)
+    weight = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
     try:
         with torch.no_grad():
-            recorder.run(torch.zeros(_PROBE_BATCH, *input_size, **_kind(model)))
+            recorder.run(torch.zeros(_PROBE_BATCH, *input_size, device=weight.device, dtype=weight.dtype))
     except TypeError as error:  # a traced graph cannot run a forward that changes a list in place
         raise UserError(
             f"the backbone {type(model).__name__} cannot be cut into stages; choose another model.name"
@@ -106,9 +107,3 @@ def node_shapes(
             f"({str(error).splitlines()[0]}); leave it null for the model's own size"
         ) from error
     return recorder.shapes
-
-
-def _kind(model: nn.Module) -> dict[str, Any]:
-    """Device and type of the model's weights, for an input tensor."""
-    weight = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
-    return {"device": weight.device, "dtype": weight.dtype}

@@ -183,10 +183,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _check_fit(source: StateDict, target: StateDict, *, origin: str, name: str) -> None:
     problems = [f"{k} is missing" for k in target if k not in source]
     problems += [f"{k} is not in the model" for k in source if k not in target]
-    problems += [
-        f"{k} has shape {tuple(source[k].shape)}, the model needs {tuple(target[k].shape)}"
-        for k in target
-        if k in source and source[k].shape != target[k].shape
-    ]
+    shapes = {k: (tuple(source[k].shape), tuple(target[k].shape)) for k in target if k in source}
+    problems += [f"{k} has shape {has}, the model needs {needs}" for k, (has, needs) in shapes.items() if has != needs]
     if problems:
         raise UserError(f"weights {origin} do not fit {name}: {named(problems, between='; ')}")

@@ -17,40 +17,40 @@ FIGURE_NAME = "depth_profile.png"
 def advice_body(
     profile: DepthProfile,
     evidence: Evidence,
-    found: Recommendation,
+    advice: Recommendation,
     reasons: list[str],
     *,
     num_stages: int,
     commands: Sequence[str],
     about: dict[str, Any],
 ) -> dict[str, Any]:
-    """Everything, as JSON holds it.
+    """The content of advice.json.
 
     Args:
-        commands: What to type to run it.
-        about: What was looked at: data, model, machine.
+        commands: The command lines that run the recommendation.
+        about: Data, model and machine.
     """
     return {
         "schema": ADVICE_SCHEMA,
         **about,
-        "cell": found.cell,
-        "size": found.cell.split("_")[0],
-        "similarity": None if found.similarity is None else round(found.similarity, 4),
+        "cell": advice.cell,
+        "size": advice.cell.split("_")[0],
+        "similarity": None if advice.similarity is None else round(advice.similarity, 4),
         **_profile_body(profile),
         "pilot": None if evidence.pilot is None else round(evidence.pilot, 4),
         "majority": round(profile.majority, 4),
         "num_probed": profile.num_images,
         "num_train": evidence.num_train,
-        "recommendation": choice_body(found.best, num_stages=num_stages),
-        "predicted": _predicted(found.best),
-        "sure": found.sure,
-        "confidence": round(found.confidence, 4),
+        "recommendation": choice_body(advice.best, num_stages=num_stages),
+        "predicted": _predicted(advice.best),
+        "sure": advice.sure,
+        "confidence": round(advice.confidence, 4),
         "commands": list(commands),
-        "runner_up": choice_body(found.runner_up, num_stages=num_stages) if found.runner_up else None,
-        "second": choice_body(found.second, num_stages=num_stages) if found.second else None,
+        "runner_up": choice_body(advice.runner_up, num_stages=num_stages) if advice.runner_up else None,
+        "second": choice_body(advice.second, num_stages=num_stages) if advice.second else None,
         "alternatives": [
             {**choice_body(choice, num_stages=num_stages), "predicted": _predicted(choice)}
-            for choice in found.choices[1:]
+            for choice in advice.choices[1:]
         ],
         "reasons": reasons,
     }
@@ -74,7 +74,7 @@ def _profile_body(profile: DepthProfile) -> dict[str, Any]:
 
 
 def choice_body(choice: Choice, *, num_stages: int) -> dict[str, Any]:
-    """Strategy, depth, rate, epochs, and what to type."""
+    """Strategy, depth, rate, epochs, and the overrides of a run."""
     return {
         "strategy": choice.option.strategy,
         "unfreeze_depth": num_stages - choice.option.num_frozen(num_stages),

@@ -1,4 +1,4 @@
-"""The advice in the terminal: what to run, what to expect of it, and why."""
+"""The advice in the terminal: what to run, what to expect, and why."""
 
 import re
 import shlex
@@ -20,55 +20,52 @@ _HOW_TO_READ = (
     "before. The bounds held in about three of four new tasks for the best option. Rate: of the stages that train; "
     "- is solved for. next: the second highest; or: run this too; over: beyond the budget."
 )
-# Overrides that a run has no use for: of the look, and the scenario, which the advice chooses.
-_OWN = re.compile(r"\+*(advise|budget)\.|scenario=")
+# Overrides of the advice that a run does not take: settings of the advice, and the scenario, which the advice replaces.
+_ADVICE_ONLY = re.compile(r"\+*(advise|budget)\.|scenario=")
 
 
-def advice_panel(found: Recommendation, reasons: list[str], *, budget: BudgetSettings) -> Panel:
+def advice_panel(advice: Recommendation, reasons: list[str], *, budget: BudgetSettings) -> Panel:
     """One screen: the choices as a table, then the reasons."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     table.add_column("option", no_wrap=True)
     for name in ("rate", "epochs", "expected accuracy", "time", "memory"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_row("best", *_cells(found.best), style="bold")
-    for choice in found.choices[1:]:
-        role = _role(choice, found, budget)
+    table.add_row("best", *_cells(advice.best), style="bold")
+    for choice in advice.choices[1:]:
+        role = _role(choice, advice, budget)
         table.add_row(role, *_cells(choice), style="" if role in ("next", "or") else "dim")
-    title = f"Advice; cell of the matrix: {found.cell}"
-    told = [Text(f"- {reason}") for reason in reasons]
-    parts: list[RenderableType] = [table, Text(), Text(_HOW_TO_READ, style="dim"), Text(), *told]
+    title = f"Advice; cell of the matrix: {advice.cell}"
+    lines = [Text(f"- {reason}") for reason in reasons]
+    parts: list[RenderableType] = [table, Text(), Text(_HOW_TO_READ, style="dim"), Text(), *lines]
     return Panel(Group(*parts), title=title, title_align="left", expand=False, width=100)
 
 
-def commands(found: Recommendation, given: Sequence[str]) -> list[str]:
-    """What to type to run the recommended option, and the second one where the advice is not sure.
+def commands(advice: Recommendation, overrides: Sequence[str]) -> list[str]:
+    """Command lines for the recommended option, and for the second one if the advice is not sure.
 
     Args:
-        given: Overrides of the command line that asked for the advice; they choose data and model.
+        overrides: Those of the command line that asked for the advice; they choose data and model.
     """
-    size, side = found.cell.split("_")
+    size, side = advice.cell.split("_")
     scenario = [f"scenario=large_{side}", "trainer=default"] if size == "large" else [f"scenario=small_{side}"]
-    kept = [override for override in given if not _OWN.match(override)]
-    return [
-        " ".join([typed("train"), *scenario, *(shlex.quote(override) for override in kept), *choice.overrides])
-        for choice in (found.best, found.second)
-        if choice is not None
-    ]
+    kept = [shlex.quote(override) for override in overrides if not _ADVICE_ONLY.match(override)]
+    choices = [choice for choice in (advice.best, advice.second) if choice is not None]
+    return [" ".join([typed("train"), *scenario, *kept, *choice.overrides]) for choice in choices]
 
 
 def next_steps(commands: Sequence[str], log_root: Path) -> str:
-    """`commands` as plain lines that can be copied, however long, and how to choose between several."""
+    """`commands` as plain lines to copy, and how to compare the runs if there are several."""
     lines = [f"run     {command}" for command in commands]
     if len(lines) > 1:
         lines.append(f"compare {comparison(log_root)}")
     return "\n".join(lines)
 
 
-def _role(choice: Choice, found: Recommendation, budget: BudgetSettings) -> str:
-    if choice is found.second:
+def _role(choice: Choice, advice: Recommendation, budget: BudgetSettings) -> str:
+    if choice is advice.second:
         return "or"
-    if choice is found.runner_up:
+    if choice is advice.runner_up:
         return "next"
     return "" if allows(budget, choice.price) else "over"
 

@@ -1,4 +1,4 @@
-"""Run records below some folders: those that can be compared, and those that cannot, with the reason."""
+"""Collect run records below folders: those that can be compared, and those that cannot, with the reason."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from thawline.report.run_record import RECORD_FILE, RunRecord, load_record
 
 @dataclass(frozen=True)
 class Run:
-    """A completed run and where it lies."""
+    """A completed run and its folder."""
 
     folder: Path
     record: RunRecord
@@ -41,21 +41,17 @@ def collect(paths: Sequence[Path]) -> tuple[list[Run], list[Skipped]]:
         if record.status == "completed":
             runs.append(Run(path.parent, record))
         else:
-            told = "still running, or killed" if record.status == "running" else record.status
-            skipped.append(Skipped(path, f"{told}{f' ({record.error})' if record.error else ''}"))
+            status = "still running, or killed" if record.status == "running" else record.status
+            skipped.append(Skipped(path, f"{status}{f' ({record.error})' if record.error else ''}"))
     if not runs:
         where = ", ".join(map(str, paths))
-        found = f"{len(skipped)} others were found" if skipped else f"no {RECORD_FILE} was found"
-        raise UserError(f"{where}: no completed run to compare; {found}; give a folder below which runs lie")
+        others = f"{len(skipped)} others were found" if skipped else f"no {RECORD_FILE} was found"
+        raise UserError(f"{where}: no completed run to compare; {others}; give a folder below which runs lie")
     return runs, skipped
 
 
 def with_metric(runs: Sequence[Run], metric: str) -> tuple[list[Run], list[Skipped]]:
-    """Those that have a finite value of the metric; the others are skipped.
-
-    Raises:
-        UserError: None has one.
-    """
+    """The runs with a finite value of the metric, and the others; raises `UserError` if no run has one."""
     if not any(metric in run.record.metrics for run in runs):
         present = sorted({key for run in runs for key in run.record.metrics})
         raise UserError(f"--metric {metric}: no run has it; present are {', '.join(present)}")
@@ -65,18 +61,18 @@ def with_metric(runs: Sequence[Run], metric: str) -> tuple[list[Run], list[Skipp
         if isinstance(value, (int, float)) and math.isfinite(value):
             having.append(run)
         else:
-            told = f"{metric} is no finite number" if metric in run.record.metrics else f"has no {metric}"
-            lacking.append(Skipped(run.folder / RECORD_FILE, told))
+            reason = f"{metric} is no finite number" if metric in run.record.metrics else f"has no {metric}"
+            lacking.append(Skipped(run.folder / RECORD_FILE, reason))
     if not having:
         raise UserError(f"--metric {metric}: no run has a finite number there")
     return having, lacking
 
 
 def _records_below(paths: Sequence[Path]) -> list[Path]:
-    found: dict[Path, None] = {}
+    records: dict[Path, None] = {}
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder; give run folders, or a folder below which runs lie")
-        some = [path] if path.is_file() else sorted(path.rglob(RECORD_FILE))
-        found |= dict.fromkeys(one.resolve() for one in some)
-    return list(found)
+        files = [path] if path.is_file() else sorted(path.rglob(RECORD_FILE))
+        records |= dict.fromkeys(file.resolve() for file in files)
+    return list(records)

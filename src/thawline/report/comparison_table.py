@@ -13,9 +13,9 @@ from thawline.markdown import markdown_table
 from thawline.report.comparison import COSTS, Comparison, Row
 
 LEGEND = "* no other group is cheaper and as good."
-_PROOF = {True: "verified", False: "BROKEN", None: "not checked"}
+PROOF = {True: "verified", False: "BROKEN", None: "not checked"}
 _NAME_WIDTH = 30  # characters; longer names take several lines
-_COSTS: dict[str, tuple[str, Callable[[float], str]]] = {  # heading, and a value below it
+_COSTS: dict[str, tuple[str, Callable[[float], str]]] = {  # heading, and format of a value
     "fit_s": ("fit, s", lambda value: f"{value:.1f}"),
     "train_flops": ("TFLOP", lambda value: f"{value / 1e12:.3g}"),
     "peak_memory_bytes": ("GB", lambda value: f"{value / 1e9:.1f}"),
@@ -23,18 +23,17 @@ _COSTS: dict[str, tuple[str, Callable[[float], str]]] = {  # heading, and a valu
 
 
 def columns(comparison: Comparison) -> list[str]:
-    """Headings."""
     against = [f"against {comparison.baseline}"] if comparison.baseline else []
     return ["runs of", "seeds", comparison.metric, *against, "trained", *(_COSTS[name][0] for name in COSTS), "frozen"]
 
 
 def cells(comparison: Comparison, row: Row) -> list[str]:
-    """What a row says, one text per heading; a cost with a star where the group is on its Pareto front."""
+    """The texts of a row, one per heading. A cost has a star if the group is on its Pareto front."""
     against = [row.difference.text(signed=True) if row.difference else "-"] if comparison.baseline else []
     params = row.group.runs[0].record.params
     share = f"{params.trainable / params.total:.1%}" if params.total else "-"
     costs = [_cost(row, name) for name in COSTS]
-    return [row.group.name, str(len(row.group.runs)), row.score.text(), *against, share, *costs, _PROOF[row.verified]]
+    return [row.group.name, str(len(row.group.runs)), row.score.text(), *against, share, *costs, PROOF[row.verified]]
 
 
 def _cost(row: Row, name: str) -> str:
@@ -43,9 +42,9 @@ def _cost(row: Row, name: str) -> str:
 
 
 def terminal_table(comparison: Comparison) -> Table:
-    """Without the last column, which `proof_line` sums up, so that it fits 80 columns."""
+    """The table without its last column, so that it fits 80 columns; `proof_line` sums that column up."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("runs of", no_wrap=True)  # so that the others give way where it is narrow
+    table.add_column("runs of", no_wrap=True)  # in a narrow terminal the other columns wrap instead
     for name in columns(comparison)[1:-1]:
         table.add_column(name, overflow="fold", justify="right")
     for row in comparison.rows:
@@ -56,14 +55,14 @@ def terminal_table(comparison: Comparison) -> Table:
 
 
 def proof_line(comparisons: Sequence[Comparison]) -> str:
-    """One line on whether what was to be frozen was frozen, in every run."""
+    """One line that says whether the frozen stages were verified in every run."""
     rows = [row for comparison in comparisons for row in comparison.rows]
-    told = [f"{row.group.name}: {_PROOF[row.verified]}" for row in rows if row.verified is not True]
-    return f"frozen: {'; '.join(told) or 'verified in every run'}"
+    exceptions = [f"{row.group.name}: {PROOF[row.verified]}" for row in rows if row.verified is not True]
+    return f"frozen: {'; '.join(exceptions) or 'verified in every run'}"
 
 
 def markdown(comparisons: Sequence[Comparison]) -> str:
-    """A table of GitHub's Markdown for each; with headings where there are several."""
+    """A table in GitHub's Markdown for each comparison; with headings if there are several."""
     tables = []
     for comparison in comparisons:
         table = markdown_table(columns(comparison), [cells(comparison, row) for row in comparison.rows])
@@ -72,7 +71,7 @@ def markdown(comparisons: Sequence[Comparison]) -> str:
 
 
 def csv_text(comparisons: Sequence[Comparison]) -> str:
-    """One line per group, numbers in full and in the units of run.json."""
+    """One line per group, with all digits and in the units of run.json."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     bounds, metric = ("mean", "low", "high"), comparisons[0].metric

@@ -12,7 +12,7 @@ _CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its bootstrap interval of 95 %; of one value, or of none, there is no interval."""
+    """A mean with its bootstrap interval of 95 %; there is no interval for fewer than two values."""
 
     mean: float
     low: float | None
@@ -29,7 +29,7 @@ class Estimate:
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """The percentile bootstrap of the mean (Efron 1979); of the few seeds that runs have, it is a rough one."""
+    """Mean and percentile bootstrap (Efron 1979) of the values that are not NaN; rough for a few seeds."""
     known = np.array([value for value in values if not math.isnan(value)])
     if len(known) == 0:
         return Estimate(math.nan, None, None, 0)
@@ -38,30 +38,27 @@ def estimate(values: Sequence[float]) -> Estimate:
         return Estimate(mean, None, None, 1)
     if np.ptp(known) == 0:
         return Estimate(mean, mean, mean, len(known))
-    from scipy.stats import bootstrap  # it loads slowly: only where there is something to resample
+    from scipy.stats import bootstrap  # slow to load
 
-    found = bootstrap(
+    interval = bootstrap(
         (known,), np.mean, n_resamples=_RESAMPLES, confidence_level=_CONFIDENCE, method="percentile",
         random_state=np.random.default_rng(0),
     ).confidence_interval  # fmt: skip
-    return Estimate(mean, float(found.low), float(found.high), len(known))
+    return Estimate(mean, float(interval.low), float(interval.high), len(known))
 
 
 def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate:
-    """Mean of value minus baseline over the seeds that both have.
-
-    Args:
-        values, baseline: Seed -> value.
-    """
+    """Mean of value minus baseline over the common seeds; both arguments are seed -> value."""
     return estimate([value - baseline[seed] for seed, value in values.items() if seed in baseline])
 
 
 def pareto_front(costs: Sequence[float], scores: Sequence[float], *, higher_is_better: bool = True) -> list[bool]:
-    """Whether nothing else costs no more and scores no worse, one of the two strictly; never where the cost is NaN."""
+    """Whether each point is not dominated: no other costs at most as much and scores at least as well, and is better in
+    one of the two. False if the cost is NaN."""
     sign = 1.0 if higher_is_better else -1.0
     points = [(cost, sign * score) for cost, score in zip(costs, scores, strict=True)]
 
-    def beaten(cost: float, score: float) -> bool:
+    def dominated(cost: float, score: float) -> bool:
         return any(c <= cost and s >= score and (c < cost or s > score) for c, s in points)
 
-    return [not math.isnan(cost) and not beaten(cost, score) for cost, score in points]
+    return [not math.isnan(cost) and not dominated(cost, score) for cost, score in points]

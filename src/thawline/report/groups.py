@@ -1,4 +1,4 @@
-"""Runs that differ in nothing but the seed are one group; its name says what sets it apart from the others."""
+"""Runs that differ only in the seed are one group. Its name holds the settings in which the groups differ."""
 
 import json
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from thawline.report.collect import Run
 
-# What a name is made of first, as far as it tells groups apart.
+# Settings that come first in a name, if the groups differ in them.
 _FIRST = (
     "scenario", "data.name", "model.name", "strategy.name", "strategy.unfreeze_depth", "optim.name", "optim.lr",
     "optim.backbone_lr", "regularize.name",
@@ -27,19 +27,15 @@ class RunGroup:
     settings: dict[str, Any]
     runs: list[Run]
 
-    @property
-    def seeds(self) -> list[int]:
-        return [run.record.seed for run in self.runs]
-
 
 def group_runs(runs: Sequence[Run]) -> list[RunGroup]:
-    """In the order in which their first runs come; of runs with the same seed, the later one counts."""
+    """The groups in the order of their first runs; of runs with the same seed the last one counts."""
     together: dict[str, dict[int, Run]] = {}
     settings: dict[str, dict[str, Any]] = {}
     for run in runs:
-        own = settings_of(run)
-        key = json.dumps(own, sort_keys=True, default=str)
-        settings[key] = own
+        run_settings = settings_of(run)
+        key = json.dumps(run_settings, sort_keys=True, default=str)
+        settings[key] = run_settings
         together.setdefault(key, {})[run.record.seed] = run
     names = _names(list(settings.values()))
     return [
@@ -49,9 +45,9 @@ def group_runs(runs: Sequence[Run]) -> list[RunGroup]:
 
 
 def settings_of(run: Run) -> dict[str, Any]:
-    """Everything that the run was made with but its seed; of a record without settings, what its sections say."""
+    """The run's settings without its seed; for a record without settings, those that its sections hold."""
     record = run.record
-    own = {
+    sections = {
         "scenario": record.scenario,
         "data.name": record.data.name,
         "data.fingerprint": record.data.fingerprint,
@@ -60,21 +56,21 @@ def settings_of(run: Run) -> dict[str, Any]:
         "strategy.name": record.strategy.name,
         "strategy.unfreeze_depth": record.strategy.unfreeze_depth,
     }
-    return {**own, **record.settings}
+    return {**sections, **record.settings}
 
 
 def _names(settings: Sequence[dict[str, Any]]) -> list[str]:
-    """The fewest settings that tell the groups apart."""
-    others = sorted({key for own in settings for key in own} - set(_FIRST))
-    chosen: list[str] = []
+    """A name for each group from few settings that differ: each one used separates groups that the others do not."""
+    others = sorted({key for group in settings for key in group} - set(_FIRST))
+    keys: list[str] = []
     for key in (*_FIRST, *others):
-        if _num_distinct(settings, [*chosen, key]) > _num_distinct(settings, chosen):
-            chosen.append(key)
-    return [" ".join(f"{_short(key)}={own.get(key)}" for key in chosen) or str(own["scenario"]) for own in settings]
+        if _num_distinct(settings, [*keys, key]) > _num_distinct(settings, keys):
+            keys.append(key)
+    return [" ".join(f"{_short(key)}={group.get(key)}" for key in keys) or str(group["scenario"]) for group in settings]
 
 
 def _num_distinct(settings: Sequence[dict[str, Any]], keys: Sequence[str]) -> int:
-    return len({tuple(str(own.get(key)) for key in keys) for own in settings})
+    return len({tuple(str(group.get(key)) for key in keys) for group in settings})
 
 
 def _short(key: str) -> str:

@@ -10,13 +10,13 @@ import numpy as np
 
 from thawline.report.collect import Skipped
 from thawline.report.comparison import Comparison, Row
-from thawline.report.comparison_table import LEGEND, cells, columns
+from thawline.report.comparison_table import LEGEND, PROOF, cells, columns
 from thawline.report.run_record import RunRecord
 from thawline.report.svg import NUM_COLOURS, Point, Series, chart
 
 _MAX_CURVES = 8  # groups whose curves are drawn, the best first: as many as there are colours
 _MAX_CLASSES = 20  # chosen: larger confusion matrices cannot be read
-_COST_LABELS = {  # label, and what it is counted in
+_COST_LABELS = {  # label, and its unit
     "fit_s": ("seconds of the fit", 1.0),
     "train_flops": ("TFLOP of training", 1e12),
     "peak_memory_bytes": ("GB of memory at the peak", 1e9),
@@ -33,7 +33,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """Figures under one heading; `key` names the colours."""
+    """Figures under one heading; `key` holds (name, number) of the colours."""
 
     title: str
     figures: list[Figure]
@@ -42,12 +42,8 @@ class Section:
 
 
 def page(comparisons: Sequence[Comparison], skipped: Sequence[Skipped], *, foot: str) -> str:
-    """The page.
-
-    Args:
-        foot: Where, when and with what it was made.
-    """
-    from jinja2 import Environment  # it loads slowly: only for those who write a page
+    """The page; `foot` says where, when and by which version it was made."""
+    from jinja2 import Environment  # slow to load
 
     template = (files("thawline.report") / "report.html.jinja").read_text(encoding="utf-8")
     runs = [run for comparison in comparisons for row in comparison.rows for run in row.group.runs]
@@ -64,29 +60,31 @@ def page(comparisons: Sequence[Comparison], skipped: Sequence[Skipped], *, foot:
 
 
 def _part(comparison: Comparison) -> dict[str, Any]:
-    """What the page says about one set of images."""
+    """Values of the template for one set of images."""
     return {
         "data": comparison.data,
         "baseline": comparison.baseline,
         "columns": columns(comparison),
         "table": [cells(comparison, row) for row in comparison.rows],
         "sections": [s for s in (_depths(comparison), _pareto(comparison), _curves(comparison)) if s],
-        "classes": [found for row in comparison.rows if (found := _confusion(row))],
+        "classes": [confusion for row in comparison.rows if (confusion := _confusion(row))],
     }
 
 
 def _depths(comparison: Comparison) -> Section | None:
-    """The metric against the depth, a line for each set of groups that differ in the depth alone."""
+    """The metric against the depth, a line for each set of groups that differ only in the depth."""
+    from natsort import natsorted  # slow to load
+
     lines: dict[str, dict[str, Row]] = {}
     for row in comparison.rows:
-        own = dict(row.group.settings)
-        depth = str(own.pop("strategy.unfreeze_depth", None))
+        settings = row.group.settings
+        depth = str(settings.get("strategy.unfreeze_depth"))
         name = " ".join(part for part in row.group.name.split() if not part.startswith("unfreeze_depth="))
-        lines.setdefault(name or str(own.get("scenario")), {})[depth] = row
+        lines.setdefault(name or str(settings.get("scenario")), {})[depth] = row
     lines = {name: rows for name, rows in lines.items() if len(rows) > 1}
     if not lines:
         return None
-    depths = sorted({depth for rows in lines.values() for depth in rows}, key=_depth_order)
+    depths = natsorted({depth for rows in lines.values() for depth in rows})  # numbers first, then "all"
     series = [
         Series(name, [_point(depths.index(d), rows[d]) for d in depths if d in rows], colour)
         for colour, (name, rows) in enumerate(lines.items())
@@ -94,12 +92,8 @@ def _depths(comparison: Comparison) -> Section | None:
     drawn = chart(series, x_label="stages that train", y_label=comparison.metric, x_names=depths)
     return Section(
         "How deep to thaw", [Figure(drawn)], "0 trains the head only; bars are 95 % intervals.",
-        [(one.name, one.colour % NUM_COLOURS) for one in series],
+        [(line.name, line.colour % NUM_COLOURS) for line in series],
     )  # fmt: skip
-
-
-def _depth_order(depth: str) -> tuple[int, float | str]:
-    return (0, float(depth)) if depth.isdigit() else (1, depth)
 
 
 def _point(x: float, row: Row) -> Point:
@@ -108,7 +102,7 @@ def _point(x: float, row: Row) -> Point:
 
 
 def _pareto(comparison: Comparison) -> Section | None:
-    """The metric against each cost; a colour for each group where there are not too many."""
+    """The metric against each cost; a colour for each group if there are enough colours."""
     in_colours = len(comparison.rows) <= NUM_COLOURS
     figures = []
     for cost, (label, unit) in _COST_LABELS.items():
@@ -116,8 +110,8 @@ def _pareto(comparison: Comparison) -> Section | None:
         if len(rows) < 2:
             continue
         points = {row.group.name: _point(row.costs[cost] / unit, row) for row in rows}
-        on = sorted((row for row in rows if cost in row.efficient), key=lambda row: row.costs[cost])
-        front = Series("not dominated", [points[row.group.name] for row in on], NUM_COLOURS - 1, dotted=False)
+        efficient = sorted((row for row in rows if cost in row.efficient), key=lambda row: row.costs[cost])
+        front = Series("not dominated", [points[row.group.name] for row in efficient], NUM_COLOURS - 1, dotted=False)
         dots = [Series(name, [point], n if in_colours else 0) for n, (name, point) in enumerate(points.items())]
         figures.append(Figure(chart([front, *dots], x_label=label, y_label=comparison.metric, log_x=True)))
     key = [(row.group.name, n) for n, row in enumerate(comparison.rows)] if in_colours else []
@@ -126,7 +120,7 @@ def _pareto(comparison: Comparison) -> Section | None:
 
 
 def _curves(comparison: Comparison) -> Section | None:
-    """Mean over the seeds at every step at which all of them have a value."""
+    """Learning curves: the mean over the seeds at every step that all of them have."""
     figures, key = [], []
     rows = [row for row in comparison.rows if any(run.record.curves for run in row.group.runs)][:_MAX_CURVES]
     for tag in ("train/loss", "val/loss", "val/accuracy"):
@@ -176,20 +170,19 @@ def _confusion(row: Row) -> dict[str, Any] | None:
 
 def _certificate(record: RunRecord) -> dict[str, Any]:
     freeze, params = record.freeze, record.params
-    proof = {True: "verified", False: "BROKEN", None: "not checked"}[freeze.verified]
     return {
         "name": record.run_id,
         "frozen": f"{freeze.frozen_stages} of {record.model.num_stages}",
         "params": f"{params.trainable:,} / {params.total:,}",
         "checks": freeze.checks,
-        "proof": proof,
+        "proof": PROOF[freeze.verified],
     }
 
 
 def _advice(record: RunRecord) -> dict[str, Any]:
-    chosen = record.advice.recommendation
+    recommended = record.advice.recommendation
     return {
         "name": record.run_id,
-        "choice": f"{chosen['strategy']}, unfreeze_depth {chosen['unfreeze_depth']}",
+        "choice": f"{recommended['strategy']}, unfreeze_depth {recommended['unfreeze_depth']}",
         "reasons": record.advice.reasons,
     }

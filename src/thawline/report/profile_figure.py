@@ -15,12 +15,8 @@ _SIZE = (8.0, 4.5)  # inches
 
 
 def profile_figure(profile: DepthProfile, *, freeze_line: int | None, title: str) -> "Figure":
-    """Draw it.
-
-    Args:
-        freeze_line: Number of leading stages that stay frozen under the recommendation; None draws no line.
-    """
-    from matplotlib.figure import Figure  # it loads slowly: only for those who draw
+    """Draw the profile; `freeze_line` is the number of leading stages that stay frozen, None draws no line."""
+    from matplotlib.figure import Figure  # slow to load
 
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes = figure.subplots()
@@ -43,7 +39,6 @@ def profile_figure(profile: DepthProfile, *, freeze_line: int | None, title: str
 
 
 def _annotate(axes: Any, freeze_line: int, *, num_stages: int) -> None:
-    """Say what lies to each side of the line."""
     left, right = ("frozen ", " trains") if freeze_line < num_stages else ("frozen; only the head trains ", "")
     for text, side in ((left, "right"), (right, "left")):
         place = (freeze_line + 0.5, 1.0)
@@ -52,10 +47,9 @@ def _annotate(axes: Any, freeze_line: int, *, num_stages: int) -> None:
 
 def _draw_probes(axes: Any, profile: DepthProfile, grid: int, stages: range) -> None:
     scores = profile.probes[grid]
-    bounds = [score.interval() for score in scores]
     cells = "the whole image" if grid == 1 else f"{grid} x {grid} cells"
     axes.plot(stages, [s.accuracy for s in scores], "o-", color=_ACCURACY[grid], label=f"probe, averages over {cells}")
-    low, high = zip(*bounds, strict=True)
+    low, high = zip(*(score.interval() for score in scores), strict=True)
     axes.fill_between(stages, low, high, color=_ACCURACY[grid], alpha=0.15, lw=0)  # 95 %
 
 
@@ -63,16 +57,15 @@ def _draw_distances(axes: Any, profile: DepthProfile) -> None:
     if profile.distances is None:
         return
     other = axes.twinx()
-    found = [(number, reading) for number, reading in enumerate(profile.distances.stages, start=1) if reading]
-    places = [number for number, _ in found]
-    values = [reading.value for _, reading in found]
+    readings = {number: reading for number, reading in enumerate(profile.distances.stages, start=1) if reading}
+    places, values = list(readings), [reading.value for reading in readings.values()]
     other.bar(places, values, width=0.5, color=_DISTANCE, alpha=0.25, zorder=0, label="domain distance (right)")
     other.axhline(1.0, color=_DISTANCE, ls=":", lw=1, label="noise (right)")
-    spread = [[r.value - r.low for _, r in found], [r.high - r.value for _, r in found]]
-    other.errorbar(places, values, yerr=[[max(0.0, v) for v in side] for side in spread], fmt="none", ecolor=_DISTANCE)
+    spread = [(max(0.0, r.value - r.low), max(0.0, r.high - r.value)) for r in readings.values()]
+    other.errorbar(places, values, yerr=list(zip(*spread, strict=True)), fmt="none", ecolor=_DISTANCE)
     other.set_ylabel("domain distance (0 source, 1 noise)", color=_DISTANCE)
     other.tick_params(axis="y", colors=_DISTANCE)
-    other.set_ylim(0, 1.1 * max(1.0, *(reading.high for _, reading in found)))
+    other.set_ylim(0, 1.1 * max(1.0, *(reading.high for reading in readings.values())))
     axes.set_zorder(other.get_zorder() + 1)
     axes.patch.set_visible(False)
 

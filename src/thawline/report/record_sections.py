@@ -1,4 +1,4 @@
-"""The sections of run.json, one dataclass each; a field without a value where the run never got to it."""
+"""The sections of run.json, one dataclass each. Fields keep their defaults until the run sets them."""
 
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ class DataSection:
 
 @dataclass
 class ModelSection:
-    """Backbone and head, as they were before training."""
+    """Backbone and head before training."""
 
     name: str = ""
     weights: str = ""
@@ -35,7 +35,7 @@ class ModelSection:
 
 @dataclass
 class StrategySection:
-    """What was to train, and what was chosen on validation data."""
+    """The strategy's settings, and the values that validation data chose."""
 
     name: str = ""
     unfreeze_depth: int | str | None = None
@@ -45,8 +45,8 @@ class StrategySection:
     batchnorm: str = ""
     feature_stages: list[str] | None = field(default=None, metadata=_OPTIONAL)
     feature_grid: int | None = field(default=None, metadata=_OPTIONAL)
-    wise_ft: float | None = field(default=None, metadata=_OPTIONAL)  # share of the tuned weights in those tested
-    penalty: float | None = field(default=None, metadata=_OPTIONAL)  # of the head that was solved for
+    wise_ft: float | None = field(default=None, metadata=_OPTIONAL)  # share of the tuned weights in the tested ones
+    penalty: float | None = field(default=None, metadata=_OPTIONAL)  # L2 penalty of a head that was solved for
     tested_weights: str | None = field(default=None, metadata=_OPTIONAL)  # last, val_accuracy or val_loss
     tested_why: str | None = field(default=None, metadata=_OPTIONAL)
 
@@ -61,7 +61,7 @@ class ParamsSection:
 
 @dataclass
 class ClassesSection:
-    """Names, and the test's confusion matrix (K, K), rows true, columns predicted; None for very many classes."""
+    """Names, and the confusion matrix (K, K) of the test, rows true, columns predicted; None for very many classes."""
 
     names: list[str] = field(default_factory=list)
     confusion: list[list[int]] | None = field(default=None, metadata=_OPTIONAL)
@@ -69,17 +69,17 @@ class ClassesSection:
 
 @dataclass
 class FreezeSection:
-    """What the guard found. `verified` is None where nothing was checked."""
+    """Result of the guard. `verified` is None if nothing was checked."""
 
     verified: bool | None = None
     checks: int = 0
-    frozen_stages: int = 0  # that never trained
+    frozen_stages: int = 0  # stages that never trained
     guard_s: float | None = field(default=None, metadata=_OPTIONAL)
 
 
 @dataclass
 class CacheSection:
-    """Whether frozen stages were computed once, and why or why not."""
+    """Whether the output of frozen stages was stored, and why or why not."""
 
     used: bool = False
     reason: str = ""
@@ -91,7 +91,7 @@ class CacheSection:
 
 @dataclass
 class MachineSection:
-    """Where it ran."""
+    """The machine of the run."""
 
     device: str = ""
     cores: int = 0
@@ -102,7 +102,7 @@ class MachineSection:
 
 @dataclass
 class AdviceSection:
-    """With scenario=auto: what was recommended, and why."""
+    """The advice of scenario=auto."""
 
     cell: str = ""
     recommendation: dict[str, Any] = field(default_factory=dict)
@@ -127,19 +127,19 @@ SECTIONS: dict[str, type[Any]] = {
 
 
 def section_from(kind: type[_T], body: dict[str, Any]) -> _T:
-    """The section that `body` describes; a key of a later version is passed over, a null is the field's default."""
+    """The section that `body` describes; unknown keys (of a later version) are ignored, null means the default."""
     known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
-    given = {key: value for key, value in body.items() if key in known}
-    nulls = {key for key, value in given.items() if value is None and known[key].default not in (None, MISSING)}
-    return kind(**{key: value for key, value in given.items() if key not in nulls})
+    values = {key: value for key, value in body.items() if key in known}
+    nulls = {key for key, value in values.items() if value is None and known[key].default not in (None, MISSING)}
+    return kind(**{key: value for key, value in values.items() if key not in nulls})
 
 
 def section_body(section: Any) -> dict[str, Any]:
-    """The section as JSON holds it."""
+    """The section as a JSON object."""
     optional = {f.name for f in fields(section) if f.metadata.get("optional")}
     return {key: value for key, value in asdict(section).items() if not (key in optional and value is None)}
 
 
 def is_empty(section: Any) -> bool:
-    """Whether the run never got to it."""
+    """Whether all fields have their defaults."""
     return bool(section == type(section)())

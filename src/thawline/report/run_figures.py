@@ -9,10 +9,10 @@ from PIL import Image
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MAX_NAMES = 40  # chosen: classes up to which their names fit beside the matrix
-_MAX_COUNTS = 15  # chosen: classes up to which every cell holds its number
+_MAX_NAMES = 40  # chosen: the names of so many classes fit beside the matrix
+_MAX_COUNTS = 15  # chosen: with so many classes every cell has room for its number
 _COLUMNS = 4  # of worst mistakes
-_MAX_EPOCHS = 12  # chosen: epochs whose numbers fit below the plan
+_MAX_EPOCHS = 12  # chosen: the numbers of so many epochs fit below the plan
 
 
 def confusion_figure(confusion: Sequence[Sequence[int]], class_names: Sequence[str]) -> "Figure":
@@ -64,6 +64,6 @@ def plan_figure(trained: Sequence[Sequence[bool]], stage_names: Sequence[str]) -
 
 
 def _figure(width: float, height: float, *, constrained: bool = True) -> "Figure":
-    from matplotlib.figure import Figure  # it loads slowly: only for those who draw
+    from matplotlib.figure import Figure  # slow to load
 
     return Figure(figsize=(width, height), layout="constrained" if constrained else None)

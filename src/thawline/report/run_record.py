@@ -35,7 +35,7 @@ RECORD_FILE = "run.json"
 
 @dataclass
 class RunRecord:
-    """Everything that is known of a run; the sections fill up while it goes on. A section may be given as a mapping."""
+    """The content of run.json; a run fills its sections one after the other. A section may be passed as a mapping."""
 
     run_id: str
     scenario: str
@@ -53,15 +53,15 @@ class RunRecord:
     cost: Cost = field(default_factory=Cost)
     freeze: FreezeSection = field(default_factory=FreezeSection)
     cache: CacheSection = field(default_factory=CacheSection)
-    settings: dict[str, Any] = field(default_factory=dict)  # dotted key -> value: all that the run was made with
+    settings: dict[str, Any] = field(default_factory=dict)  # dotted key -> value: all settings of the run
     advice: AdviceSection = field(default_factory=AdviceSection)
     versions: dict[str, str] = field(default_factory=dict)
     machine: MachineSection = field(default_factory=MachineSection)
 
     def __post_init__(self) -> None:
         for name, kind in SECTIONS.items():
-            if isinstance(given := getattr(self, name), dict):
-                setattr(self, name, section_from(kind, given))
+            if isinstance(mapping := getattr(self, name), dict):
+                setattr(self, name, section_from(kind, mapping))
 
     def save(self, folder: Path) -> Path:
         """Write `folder`/run.json; a reader sees the old file or the new one, never half of one."""
@@ -83,7 +83,7 @@ class RunRecord:
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity; the loss of a run that diverged becomes null."""
+    """Replace NaN and infinity by null, because JSON has neither."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -91,9 +91,9 @@ def _finite(value: Any) -> Any:
 
 @contextlib.contextmanager
 def recorded(record: RunRecord, folder: Path) -> Iterator[None]:
-    """Keep run.json true while the block runs: `running`, then `completed`, `failed` with the error, or `interrupted`.
+    """Write the status to run.json: `running` in the block, then `completed`, `failed` with the error, `interrupted`.
 
-    The traceback of an error that is not the user's goes to `folder`/traceback.txt.
+    The traceback of an error other than `UserError` goes to `folder`/traceback.txt.
     """
     record.save(folder)
     try:

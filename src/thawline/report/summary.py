@@ -1,4 +1,4 @@
-"""The screen at the end of a run: what ran, how well, at what cost, and where it lies."""
+"""The screen at the end of a run: settings, scores, costs, and the commands to go on with."""
 
 from pathlib import Path
 
@@ -22,56 +22,44 @@ def summary_panel(record: RunRecord) -> Panel:
 
 
 def comparison(log_root: Path) -> str:
-    """What to type to choose between runs of several commands."""
+    """The command that compares runs below `log_root` by their validation accuracy."""
     return f"{typed('compare')} {log_root} --metric val/accuracy   # keep the better"
 
 
 def next_steps(folder: Path, log_root: Path, advice: AdviceSection) -> str:
-    """Where the run lies and how to look at it: plain lines that can be copied, however long.
+    """The run's folder and commands to look at it, as plain lines to copy.
 
     Args:
-        advice: That of `RunRecord`; names what else is to run where it is not sure.
+        advice: If it is not sure, its further commands are shown.
     """
-    others = advice.commands[1:]
-    lines = [f"run      {folder}", *(f"next     {command}   # the advice is not sure" for command in others)]
-    if others:
+    further = advice.commands[1:]
+    lines = [f"run      {folder}", *(f"next     {command}   # the advice is not sure" for command in further)]
+    if further:
         lines.append(f"compare  {comparison(log_root)}")
     return "\n".join([*lines, f"compare  tensorboard --logdir {log_root}"])
 
 
 def _rows(record: RunRecord) -> list[tuple[str, str]]:
     data, model, cost, metrics = record.data, record.model, record.cost, record.metrics
+    sizes = f"{data.num_train:,} train, {data.num_val:,} val, {data.num_test:,} test, {data.num_classes} classes"
+    accuracy, balanced, loss = (metrics[f"test/{name}"] for name in ("accuracy", "balanced_accuracy", "loss"))
+    peak, state = _bytes(cost.peak_memory_bytes), _bytes(cost.optimizer_state_bytes)
+    saved, penalty = _bytes(cost.saved_activation_bytes), record.strategy.penalty
+    solved = [] if penalty is None else [("head", f"logistic regression, penalty {penalty:g} chosen on validation")]
     return [
         ("strategy", f"{record.strategy.name}, {_plan(record)}"),
-        (
-            "data",
-            f"{data.name}: {data.num_train:,} train, {data.num_val:,} val, {data.num_test:,} test, "
-            f"{data.num_classes} classes",
-        ),
+        ("data", f"{data.name}: {sizes}"),
         ("model", f"{model.name}, {_weights(model.weights)}, {model.head} head"),
         ("", counted_line(record.params.trainable, record.params.total)),
-        *_solved(record),
+        *solved,
         ("frozen", _frozen(record)),
         ("cache", _cache(record)),
         ("val", f"accuracy {metrics['val/accuracy']:.4f} ({_tested(record)})"),
-        (
-            "test",
-            f"accuracy {metrics['test/accuracy']:.4f}   balanced {metrics['test/balanced_accuracy']:.4f}   "
-            f"loss {metrics['test/loss']:.4f}",
-        ),
+        ("test", f"accuracy {accuracy:.4f}   balanced {balanced:.4f}   loss {loss:.4f}"),
         ("time", f"{cost.wall_s:.0f} s in all, {cost.fit_s:.0f} s fit, {cost.images_per_s:.0f} images/s"),
-        (
-            "memory",
-            f"peak {_bytes(cost.peak_memory_bytes)}, optimizer state {_bytes(cost.optimizer_state_bytes)}, "
-            f"saved activations {_bytes(cost.saved_activation_bytes)}",
-        ),
+        ("memory", f"peak {peak}, optimizer state {state}, saved activations {saved}"),
         ("compute", f"{cost.train_flops / 1e12:.3g} TFLOP of training"),
     ]
-
-
-def _solved(record: RunRecord) -> list[tuple[str, str]]:
-    penalty = record.strategy.penalty
-    return [] if penalty is None else [("head", f"logistic regression, penalty {penalty:g} chosen on validation")]
 
 
 def _tested(record: RunRecord) -> str:

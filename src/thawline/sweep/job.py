@@ -1,4 +1,4 @@
-"""One job of a sweep: what it runs, where, and what became of it."""
+"""One job of a sweep: its command line, its folder and its status."""
 
 import enum
 import shutil
@@ -12,12 +12,12 @@ from thawline.errors import UserError
 from thawline.report.run_record import RECORD_FILE, RunRecord, load_record
 from thawline.runs.resume import CHECKPOINT
 
-OUTPUT = "output.log"  # what the job printed, in its folder
+OUTPUT = "output.log"  # the job's output, in its folder
 _INTERRUPTED_CODES = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)  # exit codes
 
 
 class Status(enum.Enum):
-    """Where a job stands."""
+    """Status of a job."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -31,10 +31,10 @@ class Job:
     """A job and its state.
 
     Attributes:
-        overrides: All that the command line of its run holds, in Hydra's grammar.
-        folder: Of the run.
-        error: Why it failed, one line.
-        already: Whether an earlier call of the sweep had completed it.
+        overrides: Overrides on the command line of its run, in Hydra's grammar.
+        folder: Folder of the run.
+        error: The reason of a failure, one line.
+        already: Whether an earlier call of the sweep completed it.
     """
 
     number: int
@@ -50,7 +50,7 @@ class Job:
 
     @property
     def record(self) -> RunRecord | None:
-        """Its run.json, if there is one that can be read."""
+        """Its run.json; None if it is missing or cannot be read."""
         try:
             return load_record(self.folder / RECORD_FILE)
         except UserError:
@@ -60,7 +60,7 @@ class Job:
         self.status, self.started = Status.RUNNING, time.monotonic()
 
     def end(self, code: int) -> None:
-        """Settle the status from the exit code and run.json; a record that still says `running` is put right."""
+        """Set the status from the exit code and run.json; correct a record that contradicts it."""
         self.seconds = time.monotonic() - self.started
         record = self.record
         if code == 0 and record is not None and record.status == "completed":
@@ -77,7 +77,7 @@ class Job:
             record.save(self.folder)
 
     def find_earlier(self) -> None:
-        """Take over the result of an earlier call; what it left of a run that cannot go on is cleared."""
+        """Take over the result of an earlier call; remove the folder of a run that cannot go on."""
         record = self.record
         if record is not None and record.status == "completed":
             self.status, self.already = Status.COMPLETED, True
@@ -86,32 +86,32 @@ class Job:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether a checkpoint of an earlier call is there."""
+        """Whether there is a checkpoint of an earlier call."""
         return (self.folder / CHECKPOINT).is_file() and self.record is not None
 
 
 def command(job: Job, *, start: Sequence[str], output_dir: str, depths: Sequence[str]) -> list[str]:
-    """The command line that runs the job, or goes on with it.
+    """The command line that runs the job, or resumes it.
 
     Args:
-        start: How a run is started; see `Invocation.start`.
-        depths: Values of `strategy.unfreeze_depth` over the sweep: one pass computes what all of them need.
+        start: The command that starts a run; see `Invocation.start`.
+        depths: Values of `strategy.unfreeze_depth` in the sweep, so that one pass computes the activations of all.
     """
     if job.can_go_on:
         return [*start, f"resume={quoted(str(job.folder))}", f"output_dir={quoted(output_dir)}"]
-    own = [f"hydra.run.dir={quoted(str(job.folder))}", "hydra.mode=RUN", "sweep.resume=false"]
+    settings = [f"hydra.run.dir={quoted(str(job.folder))}", "hydra.mode=RUN", "sweep.resume=false"]
     shared = [f"sweep.depths=[{','.join(depths)}]"] if depths else []
-    return [*start, *job.overrides, *own, *shared]
+    return [*start, *job.overrides, *settings, *shared]
 
 
 def quoted(value: str) -> str:
-    """A value that Hydra's grammar takes as it is."""
+    """The value in quotes, so that Hydra's grammar reads it unchanged."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"') if '"' in value else value
     return f'"{escaped}"'
 
 
 def _cause(code: int, output: Path) -> str:
-    """Of a job that could not say it itself: the signal, or its last line."""
+    """The signal that killed a job, or its exit code and last line, for a job whose record has no error."""
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
     lines = output.read_text(encoding="utf-8", errors="replace").strip().splitlines() if output.is_file() else []

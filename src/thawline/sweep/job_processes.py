@@ -1,4 +1,4 @@
-"""Run commands in processes of their own, a few at a time, and end them in order."""
+"""Run jobs in processes, a few at a time."""
 
 import contextlib
 import os
@@ -12,23 +12,23 @@ from thawline.machine.processes import num_cores
 from thawline.sweep.job import OUTPUT, Job, Status
 
 _POLL_S = 0.1
-_GRACE_S = 30.0  # chosen: until a job that was asked to end is killed; it writes its record within seconds
+_GRACE_S = 30.0  # from SIGTERM to SIGKILL; chosen: a job writes its record within seconds
 _ONE_THREAD_EACH = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass
 class Running:
-    """Jobs that are under way."""
+    """Runs jobs and holds those that are under way."""
 
     command: Callable[[Job], list[str]]
     n_jobs: int
     under_way: dict[int, tuple[Job, subprocess.Popen[bytes]]] = field(default_factory=dict)
 
     def run(self, jobs: Sequence[Job], *, shown: Callable[[], None]) -> None:
-        """Run those that wait; `shown` is called again and again.
+        """Run the jobs that wait, and call `shown` every `_POLL_S`.
 
         Raises:
-            KeyboardInterrupt: By Ctrl-C; the jobs under way were told to end, and have ended.
+            KeyboardInterrupt: After Ctrl-C, when the jobs under way have ended.
         """
         waiting = [job for job in jobs if job.status is Status.WAITING]
         try:
@@ -48,7 +48,7 @@ class Running:
         job.folder.mkdir(parents=True, exist_ok=True)
         command = self.command(job)
         with (job.folder / OUTPUT).open("ab") as output:
-            # A session of its own: Ctrl-C reaches this process alone, which passes it on.
+            # In a new session, so that Ctrl-C reaches only this process, which then ends the jobs.
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=self._environment(),
                 start_new_session=True,
@@ -70,7 +70,7 @@ class Running:
                 del self.under_way[number]
 
     def _end(self) -> None:
-        """End what is under way in order; kill what does not end. Not by SIGINT: background jobs may ignore it."""
+        """Send SIGTERM to the jobs under way, and SIGKILL after `_GRACE_S`. Background jobs may ignore SIGINT."""
         for _, process in self.under_way.values():
             _signal(process, signal.SIGTERM)
         deadline = time.monotonic() + _GRACE_S
@@ -84,6 +84,6 @@ class Running:
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    """To the job and all that it started."""
+    """Send a signal to the job and to all processes that it started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)

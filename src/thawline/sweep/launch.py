@@ -1,4 +1,4 @@
-"""A sweep: a process for each job, what was completed before left as it is, and an exit code that tells."""
+"""Run a sweep: a process for each job; jobs that an earlier call completed are not run again."""
 
 import contextlib
 import sys
@@ -22,7 +22,7 @@ from thawline.sweep.job_processes import Running
 from thawline.sweep.manifest import MANIFEST_FILE, find_same, identity, known_folders, write_manifest
 from thawline.sweep.sweep_table import SweepTable
 
-_OBJECTIVE = "val/accuracy"  # what a sweeper that searches is told of a job
+_OBJECTIVE = "val/accuracy"  # the result of a job for a sweeper that searches
 
 
 def launch(
@@ -32,10 +32,10 @@ def launch(
 
     Args:
         job_overrides: One list for each job.
-        first: Number of the first.
-        config: Of the sweep.
+        first: Number of the first job.
+        config: Config of the sweep.
     Raises:
-        KeyboardInterrupt: By Ctrl-C or SIGTERM; what was under way has been interrupted.
+        KeyboardInterrupt: After Ctrl-C or SIGTERM, when the jobs under way have ended.
     """
     if not isinstance(n_jobs, int) or n_jobs < 1:
         raise UserError(f"hydra.launcher.n_jobs={n_jobs}: allowed are whole numbers from 1")
@@ -86,39 +86,39 @@ def _run(jobs: Sequence[Job], running: Running, console: Console) -> None:
 
 
 def _folder(config: DictConfig, console: Console, *, resuming: bool) -> Path:
-    """Of the sweep: a new one, or with `sweep.resume=true` that of the same sweep's last call."""
+    """Folder of the sweep: a new one, or with `sweep.resume=true` that of the same sweep's last call."""
     fresh = Path(str(config.hydra.sweep.dir)).absolute()
-    if not resuming or (fresh / MANIFEST_FILE).is_file():  # a search comes with one batch of jobs after another
+    if not resuming or (fresh / MANIFEST_FILE).is_file():  # a later batch of jobs of a search has a manifest already
         return fresh
     same = find_same(fresh.parent, list(config.hydra.overrides.task))
-    told = f"going on with {same}" if same else f"no sweep like this one lies in {fresh.parent}; starting it"
-    console.print(f"sweep.resume=true: {told}", highlight=False, soft_wrap=True)
+    action = f"going on with {same}" if same else f"no sweep like this one lies in {fresh.parent}; starting it"
+    console.print(f"sweep.resume=true: {action}", highlight=False, soft_wrap=True)
     if same is None:
         return fresh
-    with contextlib.suppress(OSError):  # Hydra's sweeper has made a folder already, with its config in it
+    with contextlib.suppress(OSError):  # Hydra's sweeper has already made a folder with its config
         (fresh / "multirun.yaml").unlink()
         fresh.rmdir()
     with read_write(config):
-        config.hydra.sweep.dir = str(same)  # where a sweeper that searches writes what it found
+        config.hydra.sweep.dir = str(same)  # a sweeper that searches writes its results here
     return same
 
 
 def _composed(config: DictConfig, overrides: list[str], number: int, loader: ConfigLoader) -> DictConfig:
-    """The job's config, for its folder's name and to tell bad input before anything runs."""
+    """The job's config, for the name of its folder and to report bad input before any job runs."""
     try:
-        found = loader.load_sweep_config(config, overrides)
+        composed = loader.load_sweep_config(config, overrides)
     except (HydraException, OmegaConfBaseException) as error:
         error.args = (f"job {number} ({' '.join(overrides)}): {error}", *error.args[1:])
         raise
-    with open_dict(found):
-        found.hydra.job.id = str(number)
-        found.hydra.job.num = number
-    return found
+    with open_dict(composed):
+        composed.hydra.job.id = str(number)
+        composed.hydra.job.num = number
+    return composed
 
 
 def _returned(jobs: Sequence[Job], configs: Sequence[DictConfig]) -> list[JobReturn]:
     failed = [job for job in jobs if job.status is not Status.COMPLETED]
-    found = []
+    results = []
     for job, cfg in zip(jobs, configs, strict=True):
         task = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
         done = JobReturn(job.overrides, task, cfg, str(Path.cwd()), cfg.hydra.job.name)
@@ -128,13 +128,13 @@ def _returned(jobs: Sequence[Job], configs: Sequence[DictConfig]) -> list[JobRet
             done.status, done.return_value = JobStatus.COMPLETED, record.metrics.get(_OBJECTIVE)
         else:
             done = _NotCompleted(done.overrides, task, cfg, done.working_dir, done.task_name, JobStatus.FAILED)
-            done.return_value = JobsFailed(_told(failed, len(jobs)))
-        found.append(done)
-    return found
+            done.return_value = JobsFailed(_failure_line(failed, len(jobs)))
+        results.append(done)
+    return results
 
 
 class _NotCompleted(JobReturn):
-    """Raises what it holds where the sweeper asks for the result; Hydra's own prints the overrides before."""
+    """Raises its error when the sweeper reads the result; Hydra's class would print the overrides first."""
 
     @property
     def return_value(self) -> Any:
@@ -145,7 +145,7 @@ class _NotCompleted(JobReturn):
         self._return_value = value
 
 
-def _told(failed: Sequence[Job], num_jobs: int) -> str:
+def _failure_line(failed: Sequence[Job], num_jobs: int) -> str:
     names = ", ".join(job.folder.name for job in failed)
     return (
         f"{len(failed)} of {num_jobs} jobs did not complete: {names}; see {OUTPUT} in {failed[0].folder}; "

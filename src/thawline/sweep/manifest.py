@@ -1,4 +1,4 @@
-"""sweep.json: the jobs of a sweep, so that a second call finds what the first one began."""
+"""sweep.json: the jobs of a sweep, so that a later call can go on with them."""
 
 import json
 from collections.abc import Sequence
@@ -9,20 +9,16 @@ from thawline.sweep.job import Job
 
 MANIFEST_FILE = "sweep.json"
 _SCHEMA = 1
-_HOW_NOT_WHAT = ("sweep.resume", "output_dir", "cache.dir", "cache.max_gb", "hydra.")  # of where and how a sweep runs
+_NO_EFFECT_ON_RESULTS = ("sweep.resume", "output_dir", "cache.dir", "cache.max_gb", "hydra.")  # settings
 
 
 def identity(overrides: Sequence[str]) -> list[str]:
-    """Those of a sweep's overrides that say what it runs, in order."""
-    return sorted(text for text in overrides if not text.lstrip("+~").startswith(_HOW_NOT_WHAT))
+    """The overrides of a sweep that affect its results, sorted."""
+    return sorted(text for text in overrides if not text.lstrip("+~").startswith(_NO_EFFECT_ON_RESULTS))
 
 
 def write_manifest(folder: Path, overrides: Sequence[str], jobs: Sequence[Job]) -> None:
-    """Write it; jobs that are there already, from an earlier batch of the same sweep, stay.
-
-    Args:
-        overrides: Of the sweep's command line.
-    """
+    """Write sweep.json, with the jobs of earlier batches; `overrides` are those of the sweep's command line."""
     path = folder / MANIFEST_FILE
     known = {job["number"]: job for job in read_manifest(path).get("jobs", [])}
     known |= {job.number: {"number": job.number, "folder": job.folder.name, "overrides": job.overrides} for job in jobs}
@@ -31,7 +27,7 @@ def write_manifest(folder: Path, overrides: Sequence[str], jobs: Sequence[Job]) 
 
 
 def read_manifest(path: Path) -> dict[str, list]:  # type: ignore[type-arg]
-    """The content; empty where there is none that can be read."""
+    """The content of sweep.json; empty if it is missing or cannot be read."""
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -40,13 +36,13 @@ def read_manifest(path: Path) -> dict[str, list]:  # type: ignore[type-arg]
 
 
 def known_folders(folder: Path) -> dict[tuple[str, ...], str]:
-    """What a job of the sweep in `folder` runs -> the name of its folder."""
+    """`identity` of each job of the sweep in `folder` -> the name of the job's folder."""
     jobs = read_manifest(folder / MANIFEST_FILE).get("jobs", [])
     return {tuple(identity(job["overrides"])): job["folder"] for job in jobs}
 
 
 def find_same(root: Path, overrides: Sequence[str]) -> Path | None:
     """The latest sweep below `root` with these overrides."""
-    wanted = identity(overrides)
-    found = [path for path in root.glob(f"*/{MANIFEST_FILE}") if read_manifest(path).get("sweep") == wanted]
-    return max(found, key=lambda path: path.stat().st_mtime).parent if found else None
+    sweep = identity(overrides)
+    same = [path for path in root.glob(f"*/{MANIFEST_FILE}") if read_manifest(path).get("sweep") == sweep]
+    return max(same, key=lambda path: path.stat().st_mtime).parent if same else None

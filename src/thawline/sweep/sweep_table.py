@@ -1,4 +1,4 @@
-"""A sweep in the terminal: a table of its jobs that follows them while they run."""
+"""A sweep in the terminal: a table of its jobs, updated while they run."""
 
 import time
 from collections.abc import Sequence
@@ -10,19 +10,19 @@ from rich.table import Table
 from thawline.sweep.job import OUTPUT, Job, Status
 
 _STYLES = {Status.RUNNING: "bold", Status.COMPLETED: "green", Status.FAILED: "red", Status.INTERRUPTED: "yellow"}
-_TAIL_BYTES = 2000  # of a job's output, to find its last line in
+_TAIL_BYTES = 2000  # the end of a job's output that is searched for its last line
 _PER_SECOND = 2
-_NAME_WIDTH = 30  # characters; a longer name is cut, so that 80 columns hold what the job is at
+_NAME_WIDTH = 30  # characters; a longer name is cut, so that 80 columns have room for the last line
 
 
 class SweepTable:
-    """Shows the jobs: in a terminal as one table that changes, else a line when a job begins and when it ends."""
+    """Shows the jobs: in a terminal as a live table, elsewhere by a line when a job begins and when it ends."""
 
     def __init__(self, jobs: Sequence[Job], console: Console) -> None:
         self.jobs = jobs
         self.console = console
         self._live = Live(console=console, refresh_per_second=_PER_SECOND) if console.is_terminal else None
-        self._told: dict[int, Status] = {}
+        self._printed: dict[int, Status] = {}
 
     def __enter__(self) -> "SweepTable":
         if self._live:
@@ -35,13 +35,13 @@ class SweepTable:
             self._live.__exit__(None, None, None)
 
     def show(self) -> None:
-        """Bring it up to date."""
+        """Show the present state of the jobs."""
         if self._live:
             self._live.update(jobs_table(self.jobs))
             return
         for job in self.jobs:
-            if job.status is not Status.WAITING and self._told.get(job.number) is not job.status:
-                self._told[job.number] = job.status
+            if job.status is not Status.WAITING and self._printed.get(job.number) is not job.status:
+                self._printed[job.number] = job.status
                 self.console.print(_line(job), highlight=False, markup=False, soft_wrap=True)
 
 
@@ -53,22 +53,20 @@ def jobs_table(jobs: Sequence[Job]) -> Table:
     table.add_column("run", no_wrap=True, max_width=_NAME_WIDTH)
     for name in ("status", "time", "val", "test"):
         table.add_column(name, justify="left" if name == "status" else "right", no_wrap=True)
-    table.add_column("", no_wrap=True, ratio=1)  # takes what the others leave
+    table.add_column("", no_wrap=True, ratio=1)  # takes the remaining width
     for job in jobs:
-        val, test = _accuracies(job)
-        told = job.error or (_last_line(job) if job.status is Status.RUNNING else "")
-        table.add_row(
-            job.folder.name, _status(job), _seconds(job), val, test, told, style=_STYLES.get(job.status, "dim")
-        )
+        line = job.error or (_last_line(job) if job.status is Status.RUNNING else "")
+        cells = (job.folder.name, _status(job), _seconds(job), *_accuracies(job), line)
+        table.add_row(*cells, style=_STYLES.get(job.status, "dim"))
     return table
 
 
 def _line(job: Job) -> str:
     val, test = _accuracies(job)
     scores = f", val {val}, test {test}" if val else ""
-    told = f": {job.error}" if job.error else ""
+    error = f": {job.error}" if job.error else ""
     took = "" if job.status is Status.RUNNING or job.already else f" after {_seconds(job)}"
-    return f"Run {job.folder.name}: {_status(job)}{took}{scores}{told}"
+    return f"Run {job.folder.name}: {_status(job)}{took}{scores}{error}"
 
 
 def _status(job: Job) -> str:
@@ -91,7 +89,7 @@ def _accuracies(job: Job) -> tuple[str, str]:
 
 
 def _last_line(job: Job) -> str:
-    """Of what the job has printed; a progress bar rewrites its line."""
+    """The last line of the job's output; a carriage return of a progress bar ends a line too."""
     path = job.folder / OUTPUT
     if not path.is_file():
         return ""
