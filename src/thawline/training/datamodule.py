@@ -14,7 +14,7 @@ from thawline.data.input_spec import InputSpec
 from thawline.data.keep import KeptImages, kept_images
 from thawline.data.sources.folder import FolderSource
 from thawline.data.sources.source import ImageSource, Split
-from thawline.data.splits import complete_splits
+from thawline.data.splits import splits_of
 from thawline.data.transforms import eval_transform, train_transform
 from thawline.errors import UserError
 from thawline.features.stored_dataset import EpochBatches, StoredDataset, StoredSplits
@@ -62,15 +62,7 @@ class ImageDataModule(L.LightningDataModule):
         self.source = source
         self.loader = loader
         self.seed = seed
-        self.splits = complete_splits(
-            source.splits,
-            labels=source.labels,
-            groups=source.groups,
-            class_names=source.class_names,
-            val_fraction=loader.val_fraction,
-            test_fraction=loader.test_fraction,
-            seed=loader.split_seed,
-        )
+        self.splits = splits_of(source, loader)
         self._one_batch = one_batch
         self._finds_processes = False
         self._stored: dict[Split, StoredDataset] = {}
