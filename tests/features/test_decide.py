@@ -14,7 +14,6 @@ NEED = Need(
     num_train=560,
     num_val=120,
     seen=5600,
-    epochs=10,
     random_views=False,
     mixing=False,
     processes=1,
@@ -29,7 +28,7 @@ def test_a_deterministic_transform_needs_one_view() -> None:
 
 @pytest.mark.parametrize(("views", "epochs", "expected"), [("auto", 10, 0), (4, 10, 4), (6, 10, 6), (10, 10, 0)])
 def test_random_views_are_stored_where_they_come_again(views: object, epochs: int, expected: int) -> None:
-    need = replace(NEED, random_views=True, epochs=epochs, seen=560 * epochs)
+    need = replace(NEED, random_views=True, seen=560 * epochs)
     assert decide(need, CacheSettings(views=views)).views == expected
 
 

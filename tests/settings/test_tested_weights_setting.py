@@ -1,8 +1,11 @@
 """Which weights are tested, by the rule and by its reasons; and of equals, which is the best."""
 
-import pytest
+from pathlib import Path
 
-from thawline.callbacks.best_and_last import Scores
+import pytest
+import torch
+
+from thawline.callbacks.best_and_last import BestCheckpoint, Scores
 from thawline.errors import UserError
 from thawline.settings.tested_weights_setting import checked_tested_weights, resolve_tested_weights
 
@@ -44,3 +47,12 @@ def test_by_loss_the_accuracy_breaks_ties() -> None:
 def test_a_loss_that_is_no_number_is_the_worst() -> None:
     broken = Scores.of({"val/accuracy": 0.9, "val/loss": float("nan")})
     assert Scores(0.1, 5.0).beats(broken, by_loss=True)
+
+
+def test_a_checkpoint_of_an_earlier_version_still_knows_its_best(tmp_path: Path) -> None:
+    before = BestCheckpoint(tmp_path)
+    before.best_model_score, before.best_scores = torch.tensor(0.75), Scores(0.75, 0.3)
+    state = {key: value for key, value in before.state_dict().items() if key != "scores"}
+    resumed = BestCheckpoint(tmp_path)
+    resumed.load_state_dict(state)
+    assert resumed.best_scores == Scores(0.75, float("inf"))

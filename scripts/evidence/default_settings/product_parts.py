@@ -125,7 +125,7 @@ def classifier(
     head = LinearHead(backbone.num_features, num_classes)
     bound = bind(chosen.strategy, backbone, head)
     bound.apply(0)
-    assert min(bound.ever_training(), default=backbone.num_stages) == entry
+    assert bound.first_training == entry
     prefix = FrozenPrefix(backbone, dtype=precision.prefix)
     return TransferClassifier(bound, num_classes=num_classes, optim=chosen.optim, steps=steps, prefix=prefix)
 

@@ -96,6 +96,8 @@ class BestCheckpoint(ModelCheckpoint):
         scores = dict.fromkeys([best][: len(state_dict["best_k_models"])], state_dict["best_model_score"])
         super().load_state_dict({**state_dict, **paths, "best_k_models": scores, "dirpath": here})
         self.validated_step = state_dict["validated_step"]
+        if "scores" not in state_dict and state_dict["best_model_score"] is not None:  # of an earlier version
+            self.best_scores = Scores(float(state_dict["best_model_score"]), math.inf)
         for name, scores in state_dict.get("scores", {}).items():
             setattr(self, name, Scores(**scores))
 

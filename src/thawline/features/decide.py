@@ -15,7 +15,7 @@ class Need:
         row_bytes: Bytes of one image's activations at the cut.
         num_train, num_val: Images.
         seen: Training images over the whole run; an image counts once for each epoch.
-        epochs, processes: Their numbers in the run.
+        processes: Their number in the run.
         random_views: Whether an image looks different in every epoch.
         mixing: Whether images are mixed with each other before the backbone.
         required: Whether the run needs stored activations.
@@ -26,7 +26,6 @@ class Need:
     num_train: int
     num_val: int
     seen: int
-    epochs: int
     random_views: bool
     mixing: bool
     processes: int

@@ -54,6 +54,11 @@ class BoundPlan:
     def ever_training(self) -> frozenset[int]:
         return frozenset(index for index in self.plan.ever_training() if self.stage_parameters(index))
 
+    @property
+    def first_training(self) -> int:
+        """The first stage that ever trains; those before it stay frozen throughout. Their number if none trains."""
+        return min(self.ever_training(), default=self.plan.num_stages)
+
     def trainable(self, epoch: int) -> dict[str, nn.Parameter]:
         """Parameters that train in `epoch`, by qualified name: `backbone.model...` and `head...`."""
         return self._named(self.training_stages(epoch), head=self.plan.phase(epoch).head)

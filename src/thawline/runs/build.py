@@ -87,8 +87,7 @@ def _model(
     steps: Steps,
 ) -> TransferClassifier:
     backbone, dtype = bound.backbone, compute.precision.prefix
-    never_trains = min(bound.ever_training(), default=backbone.num_stages)
-    fused = fuse_where_faster(backbone, never_trains, dtype=dtype, device=compute.device)
+    fused = fuse_where_faster(backbone, bound.first_training, dtype=dtype, device=compute.device)
     return TransferClassifier(
         bound,
         num_classes=data.num_classes,

@@ -54,12 +54,11 @@ def store_frozen_stages(parts: Parts) -> tuple[StoredSplits | None, CacheSection
 def _need(parts: Parts) -> Need:
     data, settings = parts.data, parts.settings
     return Need(
-        cut=parts.cut,
+        cut=parts.bound.first_training,
         row_bytes=sum(_row_bytes(parts, tap) for tap in _run_taps(parts)),
         num_train=len(data.splits["train"]),
         num_val=len(data.splits["val"]),
         seen=parts.steps.total * data.batch_size,
-        epochs=parts.steps.epochs,
         random_views=settings.loader.augment.is_random,
         mixing=settings.regularize.mixup > 0 or settings.regularize.cutmix > 0,
         processes=settings.trainer.devices,
@@ -121,7 +120,7 @@ def _run_taps(parts: Parts) -> list[Tap]:
     """What this run trains on."""
     if parts.model.readout is not None:
         return parts.model.readout.taps
-    return [Tap(parts.cut)] if parts.cut else []
+    return [Tap(parts.bound.first_training)] if parts.bound.first_training else []
 
 
 def _with_swept(parts: Parts, first: Tap, *, room: float) -> list[Tap]:

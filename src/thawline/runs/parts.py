@@ -37,11 +37,6 @@ class Parts:
         return self.model.bound
 
     @property
-    def cut(self) -> int:
-        """The first stage that ever trains; those before it are frozen throughout."""
-        return min(self.bound.ever_training(), default=self.bound.plan.num_stages)
-
-    @property
     def num_params(self) -> int:
         return sum(row.num_params for row in self.rows)
 

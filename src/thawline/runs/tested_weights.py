@@ -11,7 +11,7 @@ from thawline.machine.processes import is_main
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.runs.parts import Parts
 from thawline.runs.watchers import Watchers
-from thawline.settings.tested_weights_setting import LAST, resolve_tested_weights
+from thawline.settings.tested_weights_setting import RULE_LAST, resolve_tested_weights
 from thawline.training.wise_ft import interpolate
 
 _TUNED = "tuned_state_dict"  # in best.ckpt, beside the mixture with the pretrained weights that it holds
@@ -49,9 +49,9 @@ def choose(trainer: L.Trainer, parts: Parts, watch: Watchers, *, pretrained: dic
         complete=trainer.global_step >= parts.steps.total,
     )
     if is_main():
-        best.replace_best(last.path, end) if rule == LAST else best.consider(last.path, end)
+        best.replace_best(last.path, end) if rule == RULE_LAST else best.consider(last.path, end)
     trainer.strategy.barrier()
-    scores = end if rule == LAST or best.best_scores is None else best.best_scores
+    scores = end if rule == RULE_LAST or best.best_scores is None else best.best_scores
     if not pretrained:
         return Tested(scores.accuracy, rule, why)
     share, accuracy = _interpolate_best(trainer, parts, best=best, pretrained=pretrained)

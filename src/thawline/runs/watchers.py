@@ -21,7 +21,7 @@ from thawline.freezing.status_table import plan_markdown, status_markdown
 from thawline.report.advice_json import FIGURE_NAME
 from thawline.runs.make import make
 from thawline.runs.parts import Parts
-from thawline.settings.tested_weights_setting import VAL_LOSS
+from thawline.settings.tested_weights_setting import RULE_VAL_LOSS
 
 
 @dataclass
@@ -41,7 +41,7 @@ def make_watchers(parts: Parts, *, folder: Path, cost: CostCallback) -> Watchers
     checkpoints = folder / "checkpoints"
     guard = FreezeGuard.bound_to(parts.bound) if parts.settings.strategy.guard else None
     return Watchers(
-        BestCheckpoint(checkpoints, by_loss=parts.settings.tested_weights == VAL_LOSS),
+        BestCheckpoint(checkpoints, by_loss=parts.settings.tested_weights == RULE_VAL_LOSS),
         LastCheckpoint(checkpoints),
         CurvesCallback(),
         MistakesCallback(),

@@ -2,8 +2,8 @@
 
 from thawline.settings.checks import one_of
 
-LAST, VAL_LOSS, VAL_ACCURACY = "last", "val_loss", "val_accuracy"
-TESTED_WEIGHTS = ("auto", LAST, VAL_ACCURACY, VAL_LOSS)
+RULE_LAST, RULE_VAL_LOSS, RULE_VAL_ACCURACY = "last", "val_loss", "val_accuracy"
+TESTED_WEIGHTS = ("auto", RULE_LAST, RULE_VAL_ACCURACY, RULE_VAL_LOSS)
 _FALLS_TO_ZERO = ("cosine", "one_cycle")  # schedules
 
 
@@ -27,9 +27,9 @@ def resolve_tested_weights(value: str, *, schedule: str, solved: bool, complete:
     if value != "auto":
         return value, f"tested_weights={value}"
     if solved:
-        return VAL_ACCURACY, "of the penalties, the best on validation"
+        return RULE_VAL_ACCURACY, "of the penalties, the best on validation"
     if not complete:
-        return VAL_ACCURACY, "training ended early"
+        return RULE_VAL_ACCURACY, "training ended early"
     if schedule not in _FALLS_TO_ZERO:
-        return VAL_ACCURACY, f"schedule {schedule} does not fall to zero"
-    return LAST, f"schedule {schedule} falls to zero"
+        return RULE_VAL_ACCURACY, f"schedule {schedule} does not fall to zero"
+    return RULE_LAST, f"schedule {schedule} falls to zero"
