@@ -67,7 +67,7 @@ def test_one_store_for_each_stage_serves_another_choice_of_stages(
         (("strategy.feature_stages=some",), "strategy.feature_stages=some: test_resnet has no such stage"),
         (("strategy.feature_grid=0",), "strategy.feature_grid=0: allowed are 1 to 64"),
         (("optim=adamw", "regularize=mixup"), "regularize.mixup=0.2: mixes images"),
-        (("model/head=mlp",), "optim=lbfgs fits a linear head only"),
+        (("model/head=mlp",), "optim=lbfgs fits linear classifiers only"),
     ],
 )
 def test_what_it_cannot_go_with_is_refused(

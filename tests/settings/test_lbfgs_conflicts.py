@@ -91,7 +91,10 @@ def test_the_hyperparameters_say_that_there_is_no_rate(run_cli: Run, image_folde
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("model/head=mlp",), "model.head._target_=thawline.models.heads.MLPHead: optim=lbfgs fits a linear head only"),
+        (
+            ("model/head=mlp",),
+            "model.head._target_=thawline.models.heads.MLPHead: optim=lbfgs fits linear classifiers only",
+        ),
         (("strategy.unfreeze_depth=2",), "strategy.unfreeze_depth=2: optim=lbfgs fits the head alone"),
         (("strategy.unfreeze_depth=all",), "strategy.unfreeze_depth=all: optim=lbfgs fits the head alone"),
         (("strategy=surgical", "strategy.stages=[1]"), "strategy.stages=[1]: optim=lbfgs fits the head alone"),

@@ -7,24 +7,29 @@ import torch
 
 from thawline.callbacks.best_and_last import BestCheckpoint, Scores
 from thawline.errors import UserError
+from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.tested_weights_setting import checked_tested_weights, resolve_tested_weights
+
+COSINE = OptimSettings(schedule="cosine")
 
 
 @pytest.mark.parametrize(
-    ("value", "schedule", "solved", "complete", "rule"),
+    ("value", "optim", "complete", "rule"),
     [
-        ("auto", "cosine", False, True, "last"),
-        ("auto", "one_cycle", False, True, "last"),
-        ("auto", "constant", False, True, "val_accuracy"),
-        ("auto", "plateau", False, True, "val_accuracy"),
-        ("auto", "cosine", False, False, "val_accuracy"),  # stopped early: the rate has not fallen yet
-        ("auto", "cosine", True, True, "val_accuracy"),  # the epochs are penalties
-        ("val_loss", "cosine", False, True, "val_loss"),
-        ("last", "constant", False, False, "last"),
+        ("auto", COSINE, True, "last"),
+        ("auto", OptimSettings(schedule="one_cycle"), True, "last"),
+        ("auto", OptimSettings(schedule="constant"), True, "val_accuracy"),
+        ("auto", OptimSettings(schedule="plateau"), True, "val_accuracy"),
+        ("auto", COSINE, False, "val_accuracy"),  # stopped early: the rate has not fallen yet
+        ("auto", OptimSettings("lbfgs", penalties=[1.0]), True, "val_accuracy"),  # the epochs are penalties
+        ("val_loss", COSINE, True, "val_loss"),
+        ("last", OptimSettings(schedule="constant"), False, "last"),
+        ("auto", OptimSettings("ridge"), True, "refit"),
+        ("last", OptimSettings("ridge"), True, "last"),
     ],
 )
-def test_rule(value: str, schedule: str, solved: bool, complete: bool, rule: str) -> None:
-    assert resolve_tested_weights(value, schedule=schedule, solved=solved, complete=complete)[0] == rule
+def test_rule(value: str, optim: OptimSettings, complete: bool, rule: str) -> None:
+    assert resolve_tested_weights(value, optim=optim, complete=complete)[0] == rule
 
 
 def test_another_value_is_refused() -> None:

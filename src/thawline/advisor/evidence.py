@@ -1,6 +1,5 @@
 """The evidence for the advice: number of images, distance from the source, accuracies of probes and pilot."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -8,10 +7,7 @@ from torch import Tensor
 
 from thawline.advisor.pilot import Pilot
 from thawline.advisor.profile import DepthProfile
-
-# If a probe's accuracies on folds of the training images and on the validation images differ by more standard errors,
-# the two sets of images count as different. Chosen: by chance it happens once in 370 times.
-SHIFTED_FROM = 3.0
+from thawline.features.judged import SHIFTED_FROM, standard_errors_apart
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,9 @@ class Evidence:
 def evidence_of(profile: DepthProfile, pilot: Pilot | None, *, num_train: int, num_classes: int) -> Evidence:
     """The evidence from a profile and a pilot."""
     folds, held_out = profile.all_stages.correct, profile.held_out.all_stages.correct
-    shifted = abs(standard_errors_apart(folds, held_out)) > SHIFTED_FROM
+    shares = (float(part.double().mean()) for part in (folds, held_out))
+    apart = standard_errors_apart(next(shares), len(folds), other=next(shares), num_others=len(held_out))
+    shifted = abs(apart) > SHIFTED_FROM
 
     def accuracy(in_folds: Tensor, held_out: Tensor) -> float:
         return float((held_out if shifted else torch.cat([in_folds, held_out])).double().mean())
@@ -62,12 +60,3 @@ def evidence_of(profile: DepthProfile, pilot: Pilot | None, *, num_train: int, n
         shifted=shifted,
         num_probed=len(held_out) + (0 if shifted else len(folds)),
     )
-
-
-def standard_errors_apart(correct: Tensor, others: Tensor) -> float:
-    """Difference of two shares of correct answers, (N,) and (V,), bool, in standard errors: the two-proportion z."""
-    num, num_others = len(correct), len(others)
-    share = float(torch.cat([correct, others]).double().mean())
-    error = math.sqrt(share * (1 - share) * (1 / num + 1 / num_others))
-    difference = float(correct.double().mean() - others.double().mean())
-    return difference / error if error else 0.0

@@ -1,6 +1,8 @@
 """The input of the head: the backbone's features, or pooled features of several stages side by side."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from thawline.features.extract import Mode, PrefixRunner, Tap
 from thawline.freezing.plan import resolve_stages
 from thawline.models.backbone import Backbone
 from thawline.models.frozen_prefix import FrozenPrefix
+from thawline.models.stacked_head import Columns
 from thawline.settings.strategy_settings import StrategySettings
 
 
@@ -21,18 +24,39 @@ class Readout:
 
     Attributes:
         stages: Indices, rising.
-        grid: Cells along each side of the image over which a stage's activations are averaged.
+        grids: Cells along each side of the image over which a stage's activations are averaged; rising.
+        taps: A stage at a grid each, in the order of their features.
+        widths: Features of every tap.
     """
 
     stages: tuple[int, ...]
-    grid: int
+    grids: tuple[int, ...]
+    taps: tuple[Tap, ...]
+    widths: tuple[int, ...]
+
+    @classmethod
+    def of(cls, backbone: Backbone, *, stages: Sequence[int], grids: Sequence[int]) -> "Readout":
+        """A finer grid is left out where it gives the same features, as it does of the last stage."""
+        taps: dict[Tap, int] = {}
+        for index in sorted(stages):
+            for grid in sorted(grids):
+                width = backbone.pooled_width(index + 1, grid=grid)
+                if width not in (taps[tap] for tap in taps if tap.cut == index + 1):
+                    taps[Tap(index + 1, grid)] = width
+        return cls(tuple(sorted(stages)), tuple(sorted(grids)), tuple(taps), tuple(taps.values()))
 
     @property
-    def taps(self) -> list[Tap]:
-        return [Tap(index + 1, self.grid) for index in self.stages]
+    def num_features(self) -> int:
+        return sum(self.widths)
 
-    def num_features(self, backbone: Backbone) -> int:
-        return sum(backbone.pooled_width(index + 1, grid=self.grid) for index in self.stages)
+    def split(self, features: Tensor) -> dict[Tap, Tensor]:
+        """(N, D) -> the features (N, D_tap) of every tap."""
+        return dict(zip(self.taps, torch.split(features, list(self.widths), dim=1), strict=True))
+
+    def columns(self, taps: Sequence[Tap]) -> Columns:
+        """Where the features of `taps` lie."""
+        ends = dict(zip(self.taps, accumulate(self.widths), strict=True))
+        return tuple((ends[tap] - self.widths[self.taps.index(tap)], ends[tap]) for tap in taps)
 
     def __call__(self, prefix: FrozenPrefix, images: Tensor) -> Tensor:
         """Images (B, 3, S, S), uint8 -> (B, D), float32, without gradients; the same that `features/fill.py` stores."""
@@ -53,4 +77,4 @@ def make_readout(strategy: StrategySettings, backbone: Backbone) -> Readout | No
     stages, _ = resolve_stages(strategy.feature_stages, names, key=key, model_name=backbone.name, with_head=False)
     if not stages:
         raise UserError(f"{key}={strategy.feature_stages}: name one stage at least, or all")
-    return Readout(tuple(sorted(stages)), strategy.feature_grid)
+    return Readout.of(backbone, stages=sorted(stages), grids=strategy.feature_grids)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,6 +31,19 @@ class StoredSplits:
         return sum(array.num_bytes for of_split in self.arrays.values() for array in of_split)
 
 
+class StoredRows(NamedTuple):
+    """Stored activations of a split.
+
+    Attributes:
+        rows: (M, *row), float32.
+        labels, groups: Class index and group of each row's image, (M,), int64.
+    """
+
+    rows: Tensor
+    labels: Tensor
+    groups: Tensor
+
+
 class StoredDataset(Dataset[tuple[Tensor | Activations, Tensor]]):
     """A list of (epoch, i) -> (activations (B, *row), class indices (B,)). Epoch e shows view e mod K of every image.
 
@@ -56,9 +70,10 @@ class StoredDataset(Dataset[tuple[Tensor | Activations, Tensor]]):
         rows = [(epoch % self.num_views) * len(self.labels) + position for epoch, position in keys]
         return at_cut(self._rows(rows), self.cut), self.labels[torch.tensor(positions)]
 
-    def everything(self) -> tuple[Tensor, Tensor]:
-        """All rows of all K views, (K * N, *row), float32, and their class indices, (K * N,)."""
-        return self._rows(range(len(self.arrays[0]))).float(), self.labels.repeat(self.num_views)
+    def everything(self, groups: Tensor) -> StoredRows:
+        """All rows of all K views; groups (N,) of the images."""
+        rows = self._rows(range(len(self.arrays[0]))).float()
+        return StoredRows(rows, self.labels.repeat(self.num_views), groups.repeat(self.num_views))
 
     def _rows(self, indices: Sequence[int]) -> Tensor:
         parts = [array.rows(indices) for array in self.arrays]

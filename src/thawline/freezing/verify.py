@@ -17,6 +17,7 @@ from thawline.models.load_checkpoint import load_checkpoint
 from thawline.settings.strategy_settings import StrategySettings
 
 CHECKPOINTS = ("last.ckpt", "best.ckpt")
+_STACK = "beside."  # of a blend's stack in best.ckpt: a head, and a copy of the pretrained stages that never train
 _NOT_CHECKED = ("before", "frozen", "unchanged")  # values of the head, whose initial weights are not known here
 
 
@@ -49,7 +50,7 @@ def verify(folder: Path) -> list[StageCheck]:
         raise UserError(f"{folder / CERTIFICATE_FILE}: an incomplete certificate ({error})") from error
     num_epochs = int(checkpoints["last.ckpt"]["epoch"])
     before = digests(bound.tensors())
-    after = {name: digests(body["state_dict"]) for name, body in checkpoints.items()}
+    after = {name: digests(_without_stack(body["state_dict"])) for name, body in checkpoints.items()}
     last, best = after["last.ckpt"], after["best.ckpt"]
     if last.keys() != best.keys():
         raise UserError(f"{folder}: last.ckpt and best.ckpt hold different tensors")
@@ -57,6 +58,8 @@ def verify(folder: Path) -> list[StageCheck]:
     expected = {entry["name"]: entry for entry in made["stages"]}
     expected[HEAD] = _head(bound, last, best, num_epochs) | {k: claimed.get(HEAD, {}).get(k) for k in _NOT_CHECKED}
     moved = _moved(bound, before, after)
+    for name, sentences in _moved_in_stack(bound, before, checkpoints["best.ckpt"]["state_dict"]).items():
+        moved.setdefault(name, []).extend(sentences)
     names = dict.fromkeys([*expected, *claimed])
     return [_check(name, expected.get(name), claimed.get(name), moved.get(name, [])) for name in names]
 
@@ -95,6 +98,21 @@ def _moved(bound: BoundPlan, before: Digests, after: dict[str, Digests]) -> dict
         for tensor in sorted(bound.never_training()):
             if tensor in checksums and checksums[tensor] != before[tensor]:
                 problems.setdefault(owners[tensor], []).append(f"{tensor} is frozen, but differs in {checkpoint}")
+    return problems
+
+
+def _without_stack(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in state.items() if not name.startswith(_STACK)}
+
+
+def _moved_in_stack(bound: BoundPlan, before: Digests, state: dict[str, torch.Tensor]) -> dict[str, list[str]]:
+    """Stage -> a sentence for each tensor of a blend's pretrained copy that differs from the pretrained model."""
+    owners, problems = bound.stage_of(), dict[str, list[str]]()
+    copied = {name.removeprefix(_STACK): t for name, t in state.items() if name.startswith(f"{_STACK}backbone.")}
+    for tensor, now in digests(copied).items():
+        if now != before[tensor]:
+            sentence = f"{_STACK}{tensor} is frozen, but differs in best.ckpt"
+            problems.setdefault(owners[tensor], []).append(sentence)
     return problems
 
 

@@ -44,7 +44,7 @@ class StrategySection:
     parameters: str = ""
     batchnorm: str = ""
     feature_stages: list[str] | None = field(default=None, metadata=_OPTIONAL)
-    feature_grid: int | None = field(default=None, metadata=_OPTIONAL)
+    feature_grid: int | list[int] | None = field(default=None, metadata=_OPTIONAL)
     wise_ft: float | None = field(default=None, metadata=_OPTIONAL)  # share of the tuned weights in the tested ones
     penalty: float | None = field(default=None, metadata=_OPTIONAL)  # L2 penalty of a head that was solved for
     tested_weights: str | None = field(default=None, metadata=_OPTIONAL)  # last, val_accuracy or val_loss
@@ -65,6 +65,22 @@ class ClassesSection:
 
     names: list[str] = field(default_factory=list)
     confusion: list[list[int]] | None = field(default=None, metadata=_OPTIONAL)
+
+
+@dataclass
+class ExpectedSection:
+    """Accuracy to expect on new images, and an interval that holds it with a probability of 0.8; no test image counts.
+
+    Attributes:
+        images: Number of images that it was measured on.
+        by: `leave-one-out` or `validation`.
+    """
+
+    accuracy: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    images: int = 0
+    by: str = ""
 
 
 @dataclass
@@ -119,6 +135,7 @@ SECTIONS: dict[str, type[Any]] = {
     "params": ParamsSection,
     "classes": ClassesSection,
     "cost": Cost,
+    "expected": ExpectedSection,
     "freeze": FreezeSection,
     "cache": CacheSection,
     "advice": AdviceSection,

@@ -18,6 +18,7 @@ from thawline.report.record_sections import (
     CacheSection,
     ClassesSection,
     DataSection,
+    ExpectedSection,
     FreezeSection,
     MachineSection,
     ModelSection,
@@ -31,6 +32,7 @@ from thawline.report.record_sections import (
 RECORD_SCHEMA = 1
 STATUSES = ("running", "completed", "failed", "interrupted")
 RECORD_FILE = "run.json"
+_SOMETIMES = ("advice", "expected")  # sections that some runs never fill
 
 
 @dataclass
@@ -51,6 +53,7 @@ class RunRecord:
     curves: dict[str, list[list[float | None]]] = field(default_factory=dict)  # tag -> [step, value] pairs
     classes: ClassesSection = field(default_factory=ClassesSection)
     cost: Cost = field(default_factory=Cost)
+    expected: ExpectedSection = field(default_factory=ExpectedSection)
     freeze: FreezeSection = field(default_factory=FreezeSection)
     cache: CacheSection = field(default_factory=CacheSection)
     settings: dict[str, Any] = field(default_factory=dict)  # dotted key -> value: all settings of the run
@@ -78,7 +81,7 @@ class RunRecord:
 
     def _section(self, name: str) -> dict[str, Any]:
         section = getattr(self, name)
-        unreached = self.status != "completed" or name == "advice"
+        unreached = self.status != "completed" or name in _SOMETIMES
         return {} if unreached and is_empty(section) else section_body(section)
 
 

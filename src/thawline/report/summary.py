@@ -55,6 +55,7 @@ def _rows(record: RunRecord) -> list[tuple[str, str]]:
         ("frozen", _frozen(record)),
         ("cache", _cache(record)),
         ("val", f"accuracy {metrics['val/accuracy']:.4f} ({_tested(record)})"),
+        *_expected(record),
         ("test", f"accuracy {accuracy:.4f}   balanced {balanced:.4f}   loss {loss:.4f}"),
         ("time", f"{cost.wall_s:.0f} s in all, {cost.fit_s:.0f} s fit, {cost.images_per_s:.0f} images/s"),
         ("memory", f"peak {peak}, optimizer state {state}, saved activations {saved}"),
@@ -62,8 +63,18 @@ def _rows(record: RunRecord) -> list[tuple[str, str]]:
     ]
 
 
+def _expected(record: RunRecord) -> list[tuple[str, str]]:
+    expected = record.expected
+    if not expected.images:
+        return []
+    interval = f"{expected.low:.4f} to {expected.high:.4f} with a probability of 0.8"
+    return [("expected", f"accuracy {expected.accuracy:.4f}, {interval} ({expected.by}, {expected.images:,} images)")]
+
+
 def _tested(record: RunRecord) -> str:
     """Which weights were tested, and why."""
+    if record.strategy.tested_weights == "refit":
+        return f"solved on training images; tested as {record.strategy.tested_why}"
     rules = {"last": "last weights", "val_loss": "best by validation loss"}
     rule = rules.get(record.strategy.tested_weights or "", "best by validation accuracy")
     why = f"; {record.strategy.tested_why}" if record.strategy.tested_why else ""
@@ -92,7 +103,8 @@ def _plan(record: RunRecord) -> str:
         return f"{', '.join(phases[0]['stages'])} only: training ended before the plan's first change"
     if (read := record.strategy.feature_stages) is not None:
         grid = record.strategy.feature_grid
-        return f"the head reads {len(read)} of {stages} stages, each averaged over {grid} x {grid} cells of the image"
+        cells = " and ".join(f"{side} x {side}" for side in (grid if isinstance(grid, list) else [grid]))
+        return f"the head reads {len(read)} of {stages} stages, each averaged over {cells} cells of the image"
     return f"{', '.join(phases[0]['stages'])} train" if depth is None else f"unfreeze_depth {depth} of {stages} stages"
 
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from thawline.advisor.sizes import size_note
 from thawline.freezing.status_table import plan_table, status_table
 from thawline.machine.processes import is_main
+from thawline.models.stacked_head import StackedHead
 from thawline.report.run_record import RunRecord
 from thawline.runs.context import RunContext
 from thawline.runs.parts import Parts
@@ -19,7 +20,7 @@ _SMALL_FOR_BATCHNORM = 16
 def announce(parts: Parts, record: RunRecord, context: RunContext, *, resuming: bool) -> None:
     """Log the lines and print the tables."""
     _announce_data(parts, record, context, resuming=resuming)
-    _announce_solver(parts.settings.optim.penalties)
+    _announce_solver(parts)
     for note in _notes(parts, record, context):
         _log.warning("Note: %s.", note)
     if parts.is_bounded:
@@ -41,7 +42,13 @@ def _announce_data(parts: Parts, record: RunRecord, context: RunContext, *, resu
     _log.info("%s: %s images (%s), %d classes", record.data.name, num_images, sizes, num_classes)
 
 
-def _announce_solver(penalties: list[float] | None) -> None:
+def _announce_solver(parts: Parts) -> None:
+    penalties = parts.settings.optim.penalties
+    if isinstance(parts.model.head, StackedHead):
+        _log.info(
+            "Head: %d ridge probes, averaged, solved for in one step; trainer.max_epochs does not apply.",
+            len(parts.model.head.columns),
+        )
     if penalties is not None:
         _log.info(
             "Head: logistic regression by L-BFGS, an epoch for each of %d penalties, %g to %g; trainer.max_epochs does "

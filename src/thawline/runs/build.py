@@ -6,6 +6,7 @@ import lightning as L
 from torch import nn
 
 from thawline.features.readout import Readout, make_readout
+from thawline.features.stack import probe_taps
 from thawline.freezing.bound_plan import BoundPlan
 from thawline.freezing.plan import FreezePlan, make_plan
 from thawline.freezing.status import status
@@ -16,10 +17,12 @@ from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.compiled import choose_compile
 from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse_where_faster
+from thawline.models.stacked_head import StackedHead
 from thawline.runs.make import make
 from thawline.runs.parts import Parts
 from thawline.settings.conflicts import refuse_conflicts
 from thawline.settings.run_settings import Settings
+from thawline.training.beside import StackBeside, pretrained_copy
 from thawline.training.classifier import TransferClassifier
 from thawline.training.datamodule import ImageDataModule
 from thawline.training.steps import Steps, plan_steps
@@ -50,7 +53,8 @@ def build(settings: Settings, compute: Compute, *, step: int) -> Parts:
     model = _model(settings, compute, _bound(plan, steps, backbone, head), data=data, readout=readout, steps=steps)
     epoch = min(step // steps.per_epoch, steps.epochs - 1)
     model.bound.apply(epoch)
-    return Parts(settings, compute, data, model, plan, status(backbone, head), epoch, steps)
+    rows = status(backbone, head)
+    return Parts(settings, compute, data, model, plan, rows, epoch, steps, _beside(settings, compute, model, data))
 
 
 def _data(settings: Settings, compute: Compute, backbone: Backbone) -> ImageDataModule:
@@ -62,14 +66,32 @@ def _data(settings: Settings, compute: Compute, backbone: Backbone) -> ImageData
         on_cpu=compute.on_cpu,
         rank=local_rank(),
         world_size=settings.trainer.devices,
-        one_batch=settings.optim.name == "lbfgs",
+        one_batch=settings.optim.solves,
     )
 
 
 def _head(settings: Settings, backbone: Backbone, readout: Readout | None, *, num_classes: int) -> nn.Module:
-    num_features = readout.num_features(backbone) if readout else backbone.num_features
+    if settings.optim.name == "ridge":
+        assert readout is not None, "refused before"
+        return StackedHead([readout.columns(taps) for taps in probe_taps(readout.taps)], num_classes)
+    num_features = readout.num_features if readout else backbone.num_features
     head: nn.Module = make(settings.model.head, "model.head", num_features=num_features, num_classes=num_classes)
     return head
+
+
+def _beside(
+    settings: Settings, compute: Compute, model: TransferClassifier, data: ImageDataModule
+) -> StackBeside | None:
+    """The stack of the stages as they are now, which is before training."""
+    share, backbone = settings.strategy.stack_share, model.backbone
+    if not share:
+        return None
+    pretrained = pretrained_copy(backbone, shared=model.bound.first_training)
+    readout = Readout.of(pretrained, stages=range(backbone.num_stages), grids=settings.strategy.feature_grids)
+    dtype = compute.precision.prefix
+    fused = fuse_where_faster(pretrained, pretrained.num_stages, dtype=dtype, device=compute.device)
+    head = StackedHead([readout.columns(taps) for taps in probe_taps(readout.taps)], data.num_classes)
+    return StackBeside(pretrained, readout=readout, head=head, share=share, dtype=dtype, fused=fused)
 
 
 def _bound(plan: FreezePlan, steps: Steps, backbone: Backbone, head: nn.Module) -> BoundPlan:

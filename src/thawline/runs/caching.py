@@ -17,7 +17,7 @@ from thawline.features.stored_dataset import StoredSplits
 from thawline.models.fused import fuse
 from thawline.report.record_sections import CacheSection
 from thawline.runs.parts import Parts
-from thawline.settings.lbfgs_conflicts import NEEDS_STORED
+from thawline.settings.solver_conflicts import needs_stored
 
 _log = logging.getLogger(__name__)
 _SPLITS: tuple[Split, Split] = ("train", "val")
@@ -34,7 +34,8 @@ def store_frozen_stages(parts: Parts) -> tuple[StoredSplits | None, CacheSection
     need = _need(parts)
     decision = decide(need, parts.settings.cache)
     if need.required and not decision.caching:
-        raise UserError(f"{NEEDS_STORED} {decision.reason}; raise cache.max_gb, or use optim=adamw")
+        line = needs_stored(parts.settings.optim)
+        raise UserError(f"{line} {decision.reason}; raise cache.max_gb, or use optim=adamw")
     if not decision.caching:
         _log.info("Cache: not used, %s.", decision.reason)
         return None, CacheSection(False, decision.reason)
@@ -44,7 +45,9 @@ def store_frozen_stages(parts: Parts) -> tuple[StoredSplits | None, CacheSection
         stored = _store(parts, need, decision.views)
     except OSError as error:
         if need.required:
-            raise UserError(f"{NEEDS_STORED} they cannot be written ({error}); choose another cache.dir") from error
+            raise UserError(
+                f"{needs_stored(parts.settings.optim)} they cannot be written ({error}); choose another cache.dir"
+            ) from error
         _log.warning("Cache: not used, %s. Training goes on from the images.", error)
         return None, CacheSection(False, f"not written: {error}")
     seconds = time.perf_counter() - start
@@ -62,7 +65,7 @@ def _need(parts: Parts) -> Need:
         random_views=settings.loader.augment.is_random,
         mixing=settings.regularize.mixup > 0 or settings.regularize.cutmix > 0,
         processes=settings.trainer.devices,
-        required=settings.optim.name == "lbfgs",
+        required=settings.optim.solves,
     )
 
 
@@ -84,6 +87,8 @@ def _store(parts: Parts, need: Need, views: int) -> StoredSplits:
     how = _extraction(parts, num_rows)
     room = how.cache.max_bytes / num_rows
     taps = run_taps if parts.model.readout else _with_swept(parts, run_taps[0], room=room)
+    if parts.beside is not None and not need.random_views:  # one pass serves the stack too
+        taps = [*taps, *parts.beside.readout.taps]
     taps, how = _reachable(parts, taps, how)
     training = backbone.training
     backbone.to(how.device).eval()
@@ -119,7 +124,7 @@ def _reachable(parts: Parts, taps: list[Tap], how: Extraction) -> tuple[list[Tap
 def _run_taps(parts: Parts) -> list[Tap]:
     """What this run trains on."""
     if parts.model.readout is not None:
-        return parts.model.readout.taps
+        return list(parts.model.readout.taps)
     return [Tap(parts.bound.first_training)] if parts.bound.first_training else []
 
 

@@ -1,5 +1,6 @@
 """What a run's record and its hyperparameters say of its parts."""
 
+from thawline.features.readout import Readout
 from thawline.machine.processes import num_cores
 from thawline.models.digests import checksum
 from thawline.report.record_sections import (
@@ -58,8 +59,13 @@ def _strategy(parts: Parts) -> StrategySection:
         parameters=plan.parameters,
         batchnorm=plan.batchnorm,
         feature_stages=[stages[index].name for index in readout.stages] if readout else None,
-        feature_grid=readout.grid if readout else None,
+        feature_grid=_grid(readout) if readout else None,
     )
+
+
+def _grid(readout: Readout) -> int | list[int]:
+    """As it is written in a config."""
+    return readout.grids[0] if len(readout.grids) == 1 else list(readout.grids)
 
 
 def _machine(parts: Parts) -> MachineSection:
@@ -89,7 +95,7 @@ def hyperparameters(record: RunRecord, parts: Parts) -> dict[str, str | float | 
         "penalty": float(record.strategy.penalty or 0.0),
         "lr": float(optim.lr),
         "backbone_lr": float(optim.resolved_backbone_lr),
-        "schedule": optim.schedule if optim.penalties is None else "none",
+        "schedule": "none" if optim.solves else optim.schedule,
         "batch_size": float(parts.data.batch_size),
         "l2_sp": float(regularize.l2_sp),
         "ema_decay": float(regularize.ema_decay),

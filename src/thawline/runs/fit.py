@@ -105,6 +105,7 @@ def _chosen(
     tested = choose(trainer, parts, watch, pretrained=pretrained)
     record.metrics, record.strategy.wise_ft = {MONITOR: tested.accuracy}, tested.share
     record.strategy.tested_weights, record.strategy.tested_why = tested.rule, tested.why
+    record.expected = tested.expected or record.expected
     return load_checkpoint(watch.best.best)
 
 

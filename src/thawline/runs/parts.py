@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass
 
+from thawline.data.sources.source import Split
 from thawline.features.stored_dataset import StoredSplits
 from thawline.freezing.bound_plan import BoundPlan
 from thawline.freezing.plan import FreezePlan
 from thawline.freezing.status import StageStatus, counted_line
 from thawline.machine.compute import Compute
 from thawline.settings.run_settings import Settings
+from thawline.training.beside import StackBeside
 from thawline.training.classifier import TransferClassifier
 from thawline.training.datamodule import ImageDataModule
+from thawline.training.make_solver import stack_rows
+from thawline.training.stack_solver import StackRows
 from thawline.training.steps import Steps
 
 
@@ -21,6 +25,7 @@ class Parts:
         planned: The whole freeze plan; `model.bound` has the phases that this run reaches.
         rows: Status of the model before training, a row per stage.
         epoch: The first that is trained: 0, or where a resumed run goes on.
+        beside: The stack that the trained model is averaged with.
     """
 
     settings: Settings
@@ -31,6 +36,7 @@ class Parts:
     rows: list[StageStatus]
     epoch: int
     steps: Steps
+    beside: StackBeside | None = None
 
     @property
     def bound(self) -> BoundPlan:
@@ -64,8 +70,18 @@ class Parts:
             rows.append((epochs, ", ".join(plan.stage_list(phase)), self.num_trainable(phase.from_epoch)))
         return rows
 
+    def stack_rows(self, split: Split) -> StackRows:
+        """What is stored of a split, for a stacked head."""
+        assert self.model.readout is not None
+        return stack_rows(
+            self.data.stored_rows(split),
+            num_classes=self.data.num_classes,
+            optim=self.settings.optim,
+            readout=self.model.readout,
+        )
+
     def read_from(self, stored: StoredSplits) -> None:
         """From now on the frozen stages are not computed: what they gave is read."""
         self.data.read_from(stored)
-        if self.settings.optim.name == "lbfgs":
-            self.model.solve_on(*self.data.stored_rows("train"))
+        if self.settings.optim.solves:
+            self.model.solve_on(self.data.stored_rows("train"))

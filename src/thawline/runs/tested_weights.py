@@ -1,6 +1,7 @@
 """Settle on validation data which weights are tested."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import lightning as L
 import torch
@@ -9,9 +10,14 @@ from torch import Tensor
 from thawline.callbacks.best_and_last import BestCheckpoint, Scores
 from thawline.machine.processes import is_main
 from thawline.models.load_checkpoint import load_checkpoint
+from thawline.models.stacked_head import StackedHead
+from thawline.report.record_sections import ExpectedSection
 from thawline.runs.parts import Parts
+from thawline.runs.refit import refit
+from thawline.runs.stack_features import stored_stack_rows
 from thawline.runs.watchers import Watchers
-from thawline.settings.tested_weights_setting import RULE_LAST, resolve_tested_weights
+from thawline.settings.tested_weights_setting import RULE_LAST, RULE_REFIT, resolve_tested_weights
+from thawline.training.stack_solver import StackSolver, load_stack
 from thawline.training.wise_ft import interpolate
 
 _TUNED = "tuned_state_dict"  # in best.ckpt, beside the mixture with the pretrained weights that it holds
@@ -25,12 +31,14 @@ class Tested:
         accuracy: On the validation images.
         rule, why: Which weights they are: `last`, `val_accuracy` or `val_loss`; and the reason.
         share: Of the tuned weights in a mixture with the pretrained ones; None where nothing was mixed.
+        expected: Accuracy to expect on new images; None where it is not known.
     """
 
     accuracy: float
     rule: str
     why: str
     share: float | None = None
+    expected: ExpectedSection | None = None
 
 
 def choose(trainer: L.Trainer, parts: Parts, watch: Watchers, *, pretrained: dict[str, Tensor]) -> Tested:
@@ -41,21 +49,66 @@ def choose(trainer: L.Trainer, parts: Parts, watch: Watchers, *, pretrained: dic
     """
     best, last = watch.best, watch.last
     end = _scores_at_the_end(trainer, parts, watch)
-    optim = parts.settings.optim
     rule, why = resolve_tested_weights(
         parts.settings.tested_weights,
-        schedule=optim.schedule,
-        solved=optim.epochs is not None,
+        optim=parts.settings.optim,
         complete=trainer.global_step >= parts.steps.total,
     )
     if is_main():
         best.replace_best(last.path, end) if rule == RULE_LAST else best.consider(last.path, end)
     trainer.strategy.barrier()
     scores = end if rule == RULE_LAST or best.best_scores is None else best.best_scores
+    if rule == RULE_REFIT:
+        (solver,) = trainer.optimizers
+        assert isinstance(solver, StackSolver), type(solver)
+        return _refitted(parts, best, scores, left_out=solver.left_out_accuracy)
+    if parts.beside is not None:
+        return _blended(trainer, parts, best, rule=rule, why=why)
     if not pretrained:
         return Tested(scores.accuracy, rule, why)
     share, accuracy = _interpolate_best(trainer, parts, best=best, pretrained=pretrained)
     return Tested(accuracy, rule, why, share)
+
+
+def _refitted(parts: Parts, best: BestCheckpoint, scores: Scores, *, left_out: float | None) -> Tested:
+    """Solve for the stacked head once more, and put it into the best checkpoint."""
+    head = parts.model.head
+    assert isinstance(head, StackedHead), type(head)
+    body = load_checkpoint(best.best)
+    parts.model.load_state_dict(body["state_dict"])
+    stack, expected, why = refit(
+        parts.stack_rows("train"), parts.stack_rows("val"), left_out=left_out, validated=scores.accuracy
+    )
+    load_stack(head, stack)
+    _replace_weights(best, body | {"state_dict": parts.model.state_dict()}, scores)
+    return Tested(scores.accuracy, RULE_REFIT, why, expected=expected)
+
+
+def _blended(trainer: L.Trainer, parts: Parts, best: BestCheckpoint, *, rule: str, why: str) -> Tested:
+    """Put the stack beside the model, measure both on the validation images, and let best.ckpt hold both."""
+    body, beside = load_checkpoint(best.best), parts.beside
+    assert beside is not None
+    parts.model.beside = None  # a resumed run may have got this far before
+    parts.model.load_state_dict({name: t for name, t in body["state_dict"].items() if not name.startswith("beside.")})
+    train, val = stored_stack_rows(parts)
+    alone = train.solved()
+    load_stack(beside.head, alone)
+    parts.model.beside = beside.to(parts.model.device)
+    parts.data.read_images()
+    scores = _validate(trainer, parts)
+    validated = float((beside.head.cpu()(val.features).argmax(1) == val.targets.labels).double().mean())
+    stack, expected, _ = refit(train, val, left_out=alone.accuracy, validated=validated)
+    load_stack(beside.head, stack)
+    beside.to(parts.model.device)
+    _replace_weights(best, body | {"state_dict": parts.model.state_dict()}, scores)
+    return Tested(scores.accuracy, rule, why, expected=expected)
+
+
+def _replace_weights(best: BestCheckpoint, body: dict[str, Any], scores: Scores) -> None:
+    part = best.best.with_suffix(".new")
+    torch.save(body, part)
+    best.replace_best(part, scores)
+    part.unlink()
 
 
 def _scores_at_the_end(trainer: L.Trainer, parts: Parts, watch: Watchers) -> Scores:
@@ -80,10 +133,7 @@ def _interpolate_best(
     share = max(shares, key=lambda s: (scores[s].accuracy, s))  # of equals the one nearest to what was trained
     body |= {"state_dict": tuned | interpolate(backbone, tuned, share=share), _TUNED: tuned}
     if is_main():
-        part = best.best.with_suffix(".wise")
-        torch.save(body, part)
-        best.replace_best(part, scores[share])
-        part.unlink()
+        _replace_weights(best, body, scores[share])
     trainer.strategy.barrier()
     return share, scores[share].accuracy
 

@@ -1,8 +1,8 @@
 """Settings that cannot go with each other; refused before anything is loaded."""
 
 from thawline.errors import UserError
-from thawline.settings.lbfgs_conflicts import refuse_beside_lbfgs
 from thawline.settings.run_settings import Settings
+from thawline.settings.solver_conflicts import refuse_beside_solver
 
 
 def refuse_conflicts(chosen: Settings) -> None:
@@ -13,7 +13,8 @@ def refuse_conflicts(chosen: Settings) -> None:
     """
     _refuse_pull_without_weights(chosen)
     _refuse_beside_feature_stages(chosen)
-    refuse_beside_lbfgs(chosen)
+    _refuse_beside_a_stack(chosen)
+    refuse_beside_solver(chosen)
 
 
 def _refuse_pull_without_weights(chosen: Settings) -> None:
@@ -26,6 +27,25 @@ def _refuse_pull_without_weights(chosen: Settings) -> None:
     if regularize.wise_ft_shares != [1.0]:
         given = f"regularize.wise_ft={regularize.wise_ft}"
         raise UserError(f"{given}: mixes with pretrained weights, and there are none; set it to 1")
+
+
+def _refuse_beside_a_stack(chosen: Settings) -> None:
+    strategy = chosen.strategy
+    if not strategy.stack_share:
+        return
+    given = f"strategy.stack_share={strategy.stack_share:g}"
+    if strategy.feature_stages is not None:
+        raise UserError(
+            f"{given}: averages with stages that train, and beside strategy.feature_stages none does; set it to 0"
+        )
+    if chosen.regularize.wise_ft_shares != [1.0]:
+        raise UserError(f"{given}: beside regularize.wise_ft={chosen.regularize.wise_ft}; set one of them to 0 or 1")
+    if not strategy.pretrained or chosen.model.weights == "none":
+        raise UserError(f"{given}: probes pretrained stages, and there are none; set it to 0")
+    if chosen.cache.enabled is False:
+        raise UserError(f"{given}: solves on stored features, and cache.enabled=false; use cache.enabled=auto")
+    if chosen.trainer.devices != 1:
+        raise UserError(f"{given}: one process solves; set trainer.devices=1, it is {chosen.trainer.devices}")
 
 
 def _refuse_beside_feature_stages(chosen: Settings) -> None:

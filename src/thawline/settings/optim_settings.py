@@ -7,7 +7,8 @@ from itertools import pairwise
 from thawline.errors import UserError
 from thawline.settings.checks import between, one_of
 
-OPTIMIZERS = ("adamw", "sgd", "lbfgs")
+OPTIMIZERS = ("adamw", "sgd", "lbfgs", "ridge")
+SOLVERS = ("lbfgs", "ridge")  # of a head on stored features; without a rate and a schedule
 SCHEDULES = ("cosine", "constant", "one_cycle", "plateau")
 
 
@@ -26,7 +27,8 @@ class OptimSettings:
     restart_at_thaw: bool = False  # begin the schedule anew, warm-up included, at every change of the freeze plan
     plateau_factor: float = 0.1  # plateau only
     plateau_patience: int = 3  # plateau only: epochs without a lower val/loss
-    penalties: list[float] | None = None  # lbfgs only, which has no rate and no schedule: one epoch each
+    penalties: list[float] | None = None  # lbfgs only: one epoch each
+    balanced: bool = False  # ridge only: whether all classes weigh the same, and not all images
 
     def __post_init__(self) -> None:
         one_of("optim.name", self.name, OPTIMIZERS)
@@ -39,6 +41,8 @@ class OptimSettings:
         between("optim.warmup_fraction", self.warmup_fraction, 0.0, 1.0)
         between("optim.plateau_factor", self.plateau_factor, 0.0, 0.99)
         between("optim.plateau_patience", self.plateau_patience, 0, 1_000_000)
+        if self.balanced and self.name != "ridge":
+            raise UserError(f"optim.balanced=true: has no effect beside {self.name}; use optim=ridge")
         self._check_penalties()
 
     def _check_penalties(self) -> None:
@@ -57,7 +61,14 @@ class OptimSettings:
     @property
     def epochs(self) -> int | None:
         """Where the optimizer, and not `trainer.max_epochs`, says how many."""
+        if self.name == "ridge":
+            return 1
         return None if self.penalties is None else len(self.penalties)
+
+    @property
+    def solves(self) -> bool:
+        """Whether the head is solved for on stored features, and not trained by gradients."""
+        return self.name in SOLVERS
 
     @property
     def resolved_backbone_lr(self) -> float:

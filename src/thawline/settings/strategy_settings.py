@@ -24,7 +24,8 @@ class StrategySettings:
     parameters: str = "all"
     batchnorm: str = "train"
     feature_stages: Any = None  # stages whose pooled features the head reads, or `all`; None: what the last one gives
-    feature_grid: int = 2
+    feature_grid: Any = 2  # cells along each side of the image over which they are averaged; or a list of such numbers
+    stack_share: float = 0.0  # of a stacked probe of the pretrained stages in the average with what was trained
     adamw: Any = None  # the rates that conf/optim/adamw.yaml takes
     guard: bool = True
     pretrained: bool = True  # False starts from random weights whatever model.weights says
@@ -38,4 +39,18 @@ class StrategySettings:
             between("strategy.thaw_lr", self.thaw_lr, 0.0, 10.0)
             if self.thaw_after == 0:
                 raise UserError(f"strategy.thaw_lr={self.thaw_lr}: needs a thaw; set strategy.thaw_after=EPOCHS")
-        between("strategy.feature_grid", self.feature_grid, 1, 64)
+        between("strategy.stack_share", self.stack_share, 0.0, 0.99)
+        self._check_grids()
+
+    def _check_grids(self) -> None:
+        given = self.feature_grid
+        listed = given if isinstance(given, list | tuple) else [given]
+        if not listed or any(isinstance(grid, bool) or not isinstance(grid, int) for grid in listed):
+            raise UserError(f"strategy.feature_grid={given}: a number from 1 to 64, or a list of such numbers")
+        for grid in listed:
+            between("strategy.feature_grid", grid, 1, 64)
+
+    @property
+    def feature_grids(self) -> tuple[int, ...]:
+        given = self.feature_grid if isinstance(self.feature_grid, list | tuple) else [self.feature_grid]
+        return tuple(sorted(set(given)))

@@ -14,19 +14,21 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 from thawline.data.mixing import make_mixer
 from thawline.features.activations import Activations
 from thawline.features.readout import Readout
+from thawline.features.stored_dataset import StoredRows
 from thawline.freezing.bound_plan import BoundPlan
 from thawline.machine.precision import autocast
 from thawline.models.backbone import Backbone
 from thawline.models.compiled import Compiled
 from thawline.models.depthwise import Fp32DepthwiseBackward
 from thawline.models.frozen_prefix import FrozenPrefix
-from thawline.models.heads import LinearHead
 from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.regularize_settings import RegularizeSettings
 from thawline.training.applied_plan import AppliedPlan
+from thawline.training.beside import StackBeside
 from thawline.training.classifier_defaults import new_plan, resolved_optim, steps_of
 from thawline.training.head_solver import HeadSolver
 from thawline.training.l2_sp import StartingPoint
+from thawline.training.make_solver import make_solver
 from thawline.training.metrics import BalancedAccuracy
 from thawline.training.param_groups import NO_DECAY, build_param_groups
 from thawline.training.rates_over_steps import GroupRates
@@ -62,6 +64,7 @@ class TransferClassifier(L.LightningModule):
 
     Attributes:
         test_confusion: Test images by true and predicted class, (K, K), int64, over all processes; after the test.
+        beside: A stack with which the answers to images are averaged; set after the fit.
         applied: What applies the plan in every fit; None where a callback does, with a `BoundPlan`.
     Raises:
         UserError: An argument is wrong, or a batch is no images.
@@ -93,7 +96,8 @@ class TransferClassifier(L.LightningModule):
         self.regularize = regularize or RegularizeSettings()
         self.prefix = prefix or FrozenPrefix(self.backbone)
         self.readout = readout
-        self._solved_rows: tuple[Tensor, Tensor] | None = None
+        self.beside: StackBeside | None = None
+        self._solved_rows: StoredRows | None = None
         self._compiled = Compiled(self.backbone.suffix) if compiled else None
         trained = {name: p for name, p in bound.ever_trainable().items() if name.startswith("backbone.")}
         self.starting_point = StartingPoint(trained) if self.regularize.l2_sp else None
@@ -126,6 +130,10 @@ class TransferClassifier(L.LightningModule):
             return self.logits(images.rows, start=images.cut)
         if self.readout is not None:
             return self.classify(self.readout(self.prefix, images))
+        if self.beside is not None:
+            cut = self.bound.first_training
+            rows, of_stack = self.beside(images, cut=cut)
+            return self.beside.average(self.logits(rows, start=cut), of_stack)
         return self.logits(self.prefix.normalize(images), start=0)
 
     def logits(self, x: Tensor, *, start: int) -> Tensor:
@@ -190,8 +198,9 @@ class TransferClassifier(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer over the groups of `build_param_groups`, made once: stages that thaw later are in it."""
-        if self.optim.name == "lbfgs":
-            return self._head_solver()
+        if self.optim.solves:
+            assert self._solved_rows is not None, "solve_on comes before the fit"
+            return make_solver(self.head, self._solved_rows, optim=self.optim, readout=self.readout)
         if self.steps is None:
             self.rates = GroupRates(self.bound.plan, self.optim, steps_of(self.trainer))
         groups = build_param_groups(self.bound, self.optim, backbone_decay=not self.regularize.l2_sp)
@@ -203,15 +212,9 @@ class TransferClassifier(L.LightningModule):
             optimizer = torch.optim.SGD(groups, momentum=self.optim.momentum)
         return cast(OptimizerLRScheduler, self.rates.scheduled(optimizer))
 
-    def solve_on(self, features: Tensor, labels: Tensor) -> None:
-        """With `optim=lbfgs`: the training rows, (N, D) and (N,), that the head is solved for on."""
-        self._solved_rows = features, labels
-
-    def _head_solver(self) -> HeadSolver:
-        assert self._solved_rows is not None, "solve_on comes before the fit"
-        assert isinstance(self.head, LinearHead), type(self.head)
-        assert self.optim.penalties is not None
-        return HeadSolver(self.head, *self._solved_rows, penalties=self.optim.penalties)
+    def solve_on(self, rows: StoredRows) -> None:
+        """With `optim=lbfgs` or `ridge`: the training rows that the head is solved for on."""
+        self._solved_rows = rows
 
     def on_fit_start(self) -> None:
         if self.applied is not None:

@@ -15,7 +15,7 @@ from thawline.freezing.bind_inside import in_python
 from thawline.freezing.bound_plan import BoundPlan, bind
 from thawline.models.backbone import Backbone
 from thawline.models.heads import LinearHead
-from thawline.settings.optim_settings import OptimSettings
+from thawline.settings.optim_settings import SOLVERS, OptimSettings
 from thawline.settings.strategy_settings import StrategySettings
 from thawline.settings.trainer_settings import TrainerSettings
 from thawline.training.datamodule import ImageDataModule
@@ -77,9 +77,9 @@ def resolved_optim(optim: OptimSettings | Mapping[str, Any] | None, bound: Bound
     if unknown := [key for key in given if key not in OptimSettings.__dataclass_fields__]:
         known = ", ".join(OptimSettings.__dataclass_fields__)
         raise UserError(f"TransferClassifier: optim.{unknown[0]}: no such setting; allowed are {known}")
-    if given.get("name") == "lbfgs":
+    if (name := given.get("name")) in SOLVERS:
         raise UserError(
-            "TransferClassifier: optim.name=lbfgs: works in a run only; use thawline.train(['optim=lbfgs'])"
+            f"TransferClassifier: optim.name={name}: works in a run only; use thawline.train(['optim={name}'])"
         )
     if given.get("name", "adamw") != "adamw" and "lr" not in given:
         raise UserError(f"TransferClassifier: optim.name={given['name']}: give optim an lr; the default is AdamW's")

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import lightning as L
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from thawline.data.dataset import EpochSampler, SplitDataset
@@ -17,7 +17,7 @@ from thawline.data.sources.source import ImageSource, Split
 from thawline.data.splits import splits_of
 from thawline.data.transforms import eval_transform, train_transform
 from thawline.errors import UserError
-from thawline.features.stored_dataset import EpochBatches, StoredDataset, StoredSplits
+from thawline.features.stored_dataset import EpochBatches, StoredDataset, StoredRows, StoredSplits
 from thawline.machine.processes import local_rank, num_processes
 from thawline.models.backbone import Backbone
 from thawline.settings.data_settings import AugmentSettings, LoaderSettings
@@ -176,6 +176,14 @@ class ImageDataModule(L.LightningDataModule):
             keep=self._keep if again else None,
         )
 
+    def plain_dataset(self, split: Split) -> SplitDataset:
+        """The images of a split, transformed as for the test."""
+        return SplitDataset(self.source, self.splits[split], transform=self._eval, seed=self.seed, random_views=False)
+
+    def read_images(self) -> None:
+        """From now on, batches hold images again."""
+        self._stored = {}
+
     def read_from(self, stored: StoredSplits) -> None:
         """From now on, batches of these splits hold `Activations` in place of images."""
         self._keep = None  # training and validation use no image again; the memory is free
@@ -184,9 +192,10 @@ class ImageDataModule(L.LightningDataModule):
             for split, of_split in stored.arrays.items()
         }
 
-    def stored_rows(self, split: Split) -> tuple[Tensor, Tensor]:
-        """All that is stored of a split: activations (K * N, *row) of its K views, float32, and class indices."""
-        return self._stored[split].everything()
+    def stored_rows(self, split: Split) -> StoredRows:
+        """All that is stored of a split."""
+        groups = torch.from_numpy(self.source.groups[self.splits[split]])
+        return self._stored[split].everything(groups)
 
     def _loader(self, split: Split) -> Loader:
         training, again = split == "train", split != "test"

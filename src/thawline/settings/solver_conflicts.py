@@ -1,37 +1,44 @@
-"""What optim=lbfgs asks of the other settings; anything else is refused before the backbone is loaded."""
+"""What optim=lbfgs and optim=ridge ask of the other settings; the rest is refused before the backbone is loaded."""
 
 from dataclasses import fields
 
 from thawline.errors import UserError
 from thawline.settings.cache_settings import RANDOM_VIEWS
+from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.regularize_settings import RegularizeSettings
 from thawline.settings.run_settings import Settings
 
 _HEAD = "thawline.models.heads.LinearHead"
-NEEDS_STORED = "optim=lbfgs: fits the head on stored features, and"
-_IDLE = "has no effect beside optim=lbfgs, which fits the head to all training images at once"
 
 
-def refuse_beside_lbfgs(chosen: Settings) -> None:
+def needs_stored(optim: OptimSettings) -> str:
+    """The beginning of the line that says why there are no stored features."""
+    return f"optim={optim.name}: fits the head on stored features, and"
+
+
+def refuse_beside_solver(chosen: Settings) -> None:
     """Refuse what cannot be solved, and what would have no effect.
 
     Raises:
-        UserError: optim=lbfgs, and a setting that it cannot go with.
+        UserError: A solver, and a setting that it cannot go with.
     """
-    if chosen.optim.name != "lbfgs":
+    name = chosen.optim.name
+    if not chosen.optim.solves:
         return
     if chosen.model.head["_target_"] != _HEAD:
         raise UserError(
-            f"model.head._target_={chosen.model.head['_target_']}: optim=lbfgs fits a linear head only; "
+            f"model.head._target_={chosen.model.head['_target_']}: optim={name} fits linear classifiers only; "
             "use model/head=linear, or optim=adamw"
         )
+    if name == "ridge" and chosen.strategy.feature_stages is None:
+        raise UserError("optim=ridge: solves for probes of several stages; use strategy=stacked_probe, or optim=lbfgs")
     _refuse_training_stages(chosen)
     _refuse_idle(chosen)
     if chosen.cache.enabled is False:
-        raise UserError(f"{NEEDS_STORED} cache.enabled=false; use cache.enabled=auto")
+        raise UserError(f"{needs_stored(chosen.optim)} cache.enabled=false; use cache.enabled=auto")
     augment = chosen.loader.augment
     if augment.is_random and augment.enabled is True and chosen.cache.views == "auto":
-        raise UserError(f"{NEEDS_STORED} {RANDOM_VIEWS}")
+        raise UserError(f"{needs_stored(chosen.optim)} {RANDOM_VIEWS}")
 
 
 def _refuse_training_stages(chosen: Settings) -> None:
@@ -40,7 +47,7 @@ def _refuse_training_stages(chosen: Settings) -> None:
         value = getattr(strategy, key)
         if value != head_only:
             raise UserError(
-                f"strategy.{key}={value}: optim=lbfgs fits the head alone, no stage of the backbone; "
+                f"strategy.{key}={value}: optim={chosen.optim.name} fits the head alone, no stage of the backbone; "
                 "use strategy=feature_extraction, or optim=adamw"
             )
 
@@ -54,4 +61,7 @@ def _refuse_idle(chosen: Settings) -> None:
     values["optim.lr"] = chosen.optim.lr, 0.0
     for key, (value, idle) in values.items():
         if value != idle:
-            raise UserError(f"{key}={value}: {_IDLE}; leave it at {idle:g}")
+            raise UserError(
+                f"{key}={value}: has no effect beside optim={chosen.optim.name}, which fits the head to all training "
+                f"images at once; leave it at {idle:g}"
+            )

@@ -1,0 +1,69 @@
+"""StackSolver: an optimizer whose one step solves for the probes of a stacked head."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from thawline.features.left_out import Targets
+from thawline.features.readout import Readout
+from thawline.features.stack import Stack, solve_stack
+from thawline.models.stacked_head import StackedHead
+
+
+@dataclass(frozen=True)
+class StackRows:
+    """Stored rows of a split: features (N, D) as `readout` lays them out, and their classes."""
+
+    readout: Readout
+    features: Tensor
+    targets: Targets
+
+    @property
+    def num_groups(self) -> int:
+        """Number of distinct images."""
+        return len(torch.unique(self.targets.groups))
+
+    def with_others(self, others: "StackRows") -> "StackRows":
+        """These and others, as rows of one split."""
+        return StackRows(
+            self.readout, torch.cat([self.features, others.features]), self.targets.with_others(others.targets)
+        )
+
+    def solved(self, *, judges: "StackRows | None" = None) -> Stack:
+        """The stack of these rows; `judges` are rows that set what is free, by default every row that is left out."""
+        others = None if judges is None else (judges.readout.split(judges.features), judges.targets)
+        return solve_stack(self.readout.split(self.features), self.targets, others=others)
+
+
+def load_stack(head: StackedHead, stack: Stack) -> None:
+    """Make `head` the average of the stack's probes."""
+    head.set(stack.scaled(), [setting.share for setting in stack.settings])
+
+
+class StackSolver(torch.optim.Optimizer):
+    """Its one group, `head`, has no learning rate; it holds the accuracy on rows that were left out, once it is solved.
+
+    Args:
+        rows: Those of the training split.
+    """
+
+    def __init__(self, head: StackedHead, rows: StackRows) -> None:
+        super().__init__([{"params": list(head.parameters()), "name": "head", "left_out_accuracy": None}], {})
+        self.head = head
+        self.rows = rows
+
+    @property
+    def left_out_accuracy(self) -> float | None:
+        accuracy: float | None = self.param_groups[0]["left_out_accuracy"]
+        return accuracy
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float]) -> float:  # type: ignore[override]
+        """Solve, then evaluate: `closure` returns the loss at the solution."""
+        stack = self.rows.solved()
+        load_stack(self.head, stack)
+        self.param_groups[0]["left_out_accuracy"] = stack.accuracy
+        with torch.enable_grad():
+            return closure()

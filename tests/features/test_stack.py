@@ -1,0 +1,151 @@
+"""A stack of ridge probes: what is free is set by rows that were not fitted on, and the head gives the same answers."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from thawline.errors import UserError
+from thawline.features import ridge_probe
+from thawline.features.extract import Tap
+from thawline.features.left_out import Targets
+from thawline.features.ridge_probe import RIDGE_PENALTIES, RidgeProbe, scaled_rows
+from thawline.features.shares import fit_shares
+from thawline.features.stack import Stack, probe_taps, solve_stack
+from thawline.models.stacked_head import StackedHead
+
+TAPS = [Tap(1, 1), Tap(1, 2), Tap(2, 1)]
+WIDTHS = {Tap(1, 1): 5, Tap(1, 2): 20, Tap(2, 1): 60}
+
+
+def made(
+    num_rows: int = 60, *, signal: float = 1.5, classes: int = 3, seed: int = 0
+) -> tuple[dict[Tap, Tensor], Tensor]:
+    """Features of which the last tap's tell most; always the same classes, other rows for another seed."""
+    centres = {t: torch.randn(classes, WIDTHS[t], generator=torch.Generator().manual_seed(9)) for t in TAPS}
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(num_rows) % classes
+    clear = {Tap(1, 1): 0.3, Tap(1, 2): 0.2, Tap(2, 1): 0.25}
+    return {
+        tap: signal * clear[tap] * centres[tap][labels] + torch.randn(num_rows, WIDTHS[tap], generator=generator)
+        for tap in TAPS
+    }, labels
+
+
+def probabilities(stack: Stack, features: dict[Tap, Tensor]) -> Tensor:
+    parts = [
+        setting.share * (setting.temperature * linear(features)).softmax(1)
+        for setting, linear in zip(stack.settings, stack.linears, strict=True)
+    ]
+    return sum(parts[1:], start=parts[0])
+
+
+def test_every_tap_is_a_probe_and_so_are_all_stages_at_every_grid() -> None:
+    singles = [(tap,) for tap in TAPS]
+    assert probe_taps(TAPS) == [*singles, (Tap(1, 1), Tap(2, 1)), (Tap(1, 2), Tap(2, 1))]
+    assert probe_taps([Tap(3, 1)]) == [(Tap(3, 1),)]
+
+
+def test_leaving_out_foretells_new_rows_and_the_stack_is_better_than_its_worst_probe() -> None:
+    features, labels = made(240)
+    stack = solve_stack(features, Targets.of(labels, num_classes=3))
+    new, their_labels = made(3000, seed=1)
+    accuracy = float((probabilities(stack, new).argmax(1) == their_labels).double().mean())
+    assert abs(accuracy - stack.accuracy) < 3 * math.sqrt(0.25 / 240)
+    assert accuracy > min(stack.accuracies)
+    loss = F.nll_loss(probabilities(stack, new).log(), their_labels)
+    assert abs(loss - F.nll_loss(stack.probabilities.log().double(), labels)) < 0.1
+
+
+def test_each_probe_takes_the_penalty_with_the_lowest_log_loss() -> None:
+    features, labels = made()
+    targets = Targets.of(labels, num_classes=3)
+    stack = solve_stack(features, targets)
+    probe = RidgeProbe({TAPS[2]: scaled_rows(features, targets)[TAPS[2]]}, targets)
+    losses = []
+    for scores in probe.left_out_scores():
+        grid = torch.logspace(-1, 2, 400, dtype=torch.float64)
+        losses.append(min(float(F.cross_entropy(t * scores, labels)) for t in grid))
+    assert RIDGE_PENALTIES[losses.index(min(losses))] == stack.settings[2].penalty
+
+
+def test_shares_come_from_rows_that_were_left_out() -> None:
+    features, labels = made()
+    targets = Targets.of(labels, num_classes=3)
+    stack = solve_stack(features, targets)
+    right = stack.judged[:, torch.arange(60), labels].double()
+    torch.testing.assert_close([s.share for s in stack.settings], fit_shares(right, targets.weights).tolist())
+
+
+def test_the_head_gives_the_probabilities_of_the_stack() -> None:
+    features, labels = made()
+    stack = solve_stack(features, Targets.of(labels, num_classes=3))
+    columns = {Tap(1, 1): (0, 5), Tap(1, 2): (5, 25), Tap(2, 1): (25, 85)}
+    head = StackedHead([tuple(columns[tap] for tap in taps) for taps in probe_taps(TAPS)], 3)
+    assert torch.equal(head(torch.zeros(2, 85)).softmax(1), torch.full((2, 3), 1 / 3))
+    head.set(stack.scaled(), [setting.share for setting in stack.settings])
+    logits = head(torch.cat([features[tap] for tap in TAPS], 1))
+    torch.testing.assert_close(logits.softmax(1).double(), probabilities(stack, features), atol=1e-5, rtol=1e-4)
+
+
+def test_each_stage_weighs_the_same_whatever_its_width_and_scale() -> None:
+    features, labels = made()
+    targets = Targets.of(labels, num_classes=3)
+    scaled = {tap: 100.0 * of_tap + 7.0 for tap, of_tap in features.items()}
+    for one, other in zip(solve_stack(features, targets).settings, solve_stack(scaled, targets).settings, strict=True):
+        assert math.isclose(one.share, other.share, rel_tol=1e-3)
+    rows = scaled_rows(features, targets)
+    for of_tap in rows.values():
+        assert math.isclose(float(of_tap.values.square().sum(1).mean()), 1.0, rel_tol=1e-9)
+
+
+def test_other_rows_can_set_what_is_free() -> None:
+    features, labels = made()
+    twins = {tap: of_tap.repeat(2, 1) for tap, of_tap in features.items()}  # leaving one out, its twin stays
+    targets = Targets.of(labels.repeat(2), num_classes=3)
+    new, their_labels = made(60, seed=2)
+    fooled = solve_stack(twins, targets)
+    judged = solve_stack(twins, targets, others=(new, Targets.of(their_labels, num_classes=3)))
+    assert fooled.accuracy > judged.accuracy + 0.1
+    fresh, fresh_labels = made(2000, seed=3)
+    losses = [float(F.nll_loss(probabilities(s, fresh).log(), fresh_labels)) for s in (fooled, judged)]
+    assert losses[1] < losses[0]
+    groups = torch.arange(60).repeat(2)
+    grouped = solve_stack(twins, Targets.of(labels.repeat(2), num_classes=3, groups=groups))
+    assert abs(grouped.accuracy - judged.accuracy) < 0.15
+
+
+def test_many_rows_of_many_channels_are_solved_in_the_span_of_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = made(200)
+    targets = Targets.of(labels, num_classes=3)
+    exact = solve_stack(features, targets)
+    monkeypatch.setattr(ridge_probe, "MAX_RANK", 70)  # of the 80 directions of the last probe
+    near = solve_stack(features, targets)
+    new, _ = made(500, seed=4)
+    difference = (probabilities(near, new) - probabilities(exact, new)).abs()
+    assert 0 < difference.max() < 0.1
+    assert difference.mean() < 0.01
+
+
+def test_a_class_without_rows_gets_no_share() -> None:
+    features, labels = made()
+    stack = solve_stack(features, Targets.of(labels, num_classes=4))
+    assert float(probabilities(stack, features)[:, 3].max()) < 1e-8
+
+
+@pytest.mark.parametrize("num_rows", [3, 6])
+def test_features_that_are_all_equal_and_very_few_rows_take_the_largest_class(num_rows: int) -> None:
+    labels = torch.tensor([0, 0, 1, 0, 0, 1])[:num_rows]
+    features = {tap: torch.ones(num_rows, width) for tap, width in WIDTHS.items()}
+    stack = solve_stack(features, Targets.of(labels, num_classes=2))
+    assert torch.isfinite(stack.probabilities).all()
+    assert (probabilities(stack, features).argmax(1) == 0).all()
+
+
+def test_a_feature_that_is_no_number_is_refused() -> None:
+    features, labels = made()
+    features[TAPS[2]][3, 4] = math.nan
+    with pytest.raises(UserError, match="the features at cut 2 are not all finite"):
+        solve_stack(features, Targets.of(labels, num_classes=3))
