@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from thawline.advisor.look import Look, Sample, draw_sample, look
-from thawline.advisor.pilot import PILOT
 from thawline.advisor.profile import GRIDS
 from thawline.data.sources.source import ImageSource
 from thawline.features.feature_cache import FeatureCache
@@ -49,12 +48,9 @@ def test_every_stage_is_probed_and_measured(colours: ImageSource, tiny_backbone:
     assert all(reading is not None for reading in profile.distances.stages)
     assert found.images.shape == (24, 3, 32, 32)
     assert found.sample.train.tolist() == list(range(24))
-    assert found.rows is not None
-    assert len(found.rows) == 24 + 8
-    with torch.no_grad():
-        expected = tiny_backbone.prefix(tiny_backbone.normalize(found.images), PILOT.num_frozen(7))
-    torch.testing.assert_close(found.rows[:24], expected, atol=1e-5, rtol=1e-5)
-    assert profile.held_out.all_stages.correct.tolist() == [True] * 8
+    assert found.image_s > 0
+    assert profile.expected.images == 24 + 8
+    assert profile.expected.by == "leave-one-out"
 
 
 def test_a_second_look_reads_the_cache(colours: ImageSource, tiny_backbone: Backbone, tmp_path: Path) -> None:
@@ -69,7 +65,7 @@ def test_without_room_in_the_cache_it_does_without(
     colours: ImageSource, tiny_backbone: Backbone, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = seen(colours, tiny_backbone, tmp_path, max_gb=0.0)
-    assert found.profile.num_images == 24
+    assert found.profile.num_images == 32
     assert "Cache: not used" in caplog.text
     assert not list(tmp_path.iterdir())
 

@@ -1,10 +1,8 @@
 """The timed step: what it counts, and that it leaves the backbone as it was."""
 
-import pytest
 import torch
 from torch import nn
 
-from thawline.advisor.options import OPTIONS, Option
 from thawline.advisor.step_cost import StepCost, step_cost
 from thawline.machine.precision import Precision
 from thawline.models.backbone import Backbone
@@ -14,8 +12,8 @@ FP32 = Precision(torch.float32, "32-true")
 IMAGES = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-def cost(backbone: Backbone, option: Option) -> StepCost:
-    return step_cost(backbone, option, IMAGES, num_classes=5, precision=FP32)
+def cost(backbone: Backbone, depth: int) -> StepCost:
+    return step_cost(backbone, depth, IMAGES, num_classes=5, precision=FP32)
 
 
 def test_what_trains_is_counted(tiny_backbone: Backbone) -> None:
@@ -26,8 +24,8 @@ def test_what_trains_is_counted(tiny_backbone: Backbone) -> None:
         head = 5 * (tiny_backbone.num_features + 1)
         return 4 * (sum(p.numel() for p in parameters) + head)
 
-    top = cost(tiny_backbone, Option("partial_fine_tune", 1))
-    everything = cost(tiny_backbone, Option("full_fine_tune", None))
+    top = cost(tiny_backbone, 1)
+    everything = cost(tiny_backbone, 7)
     assert top.trained_bytes == trained(6)
     assert everything.trained_bytes == trained(*range(7))
     assert 0 < top.saved_bytes < everything.saved_bytes
@@ -39,7 +37,7 @@ def test_a_batch_beyond_the_bound_is_not_tried(tiny_backbone: Backbone) -> None:
     sizes: set[int] = set()
     stage = tiny_backbone.model.get_submodule(tiny_backbone.stages[-1].modules[0])
     stage.register_forward_hook(lambda *args: sizes.add(len(args[1][0])))
-    everything = Option("full_fine_tune", None)
+    everything = 7
     images = torch.cat([IMAGES] * 4)
     found = step_cost(tiny_backbone, everything, images, num_classes=5, precision=FP32)
     assert sizes == {4, 16}
@@ -54,16 +52,6 @@ def test_a_batch_beyond_the_bound_is_not_tried(tiny_backbone: Backbone) -> None:
 
 def test_the_backbone_stays_as_it_was(tiny_backbone: Backbone) -> None:
     before = checksum(tiny_backbone.model.state_dict())
-    cost(tiny_backbone, Option("full_fine_tune", None))
+    cost(tiny_backbone, 7)
     assert checksum(tiny_backbone.model.state_dict()) == before
     assert all(parameter.grad is None for parameter in tiny_backbone.parameters())
-
-
-@pytest.mark.parametrize(("num_stages", "depths"), [(9, [1, 2, 3, 5, None]), (5, [1, 2, 3, None]), (1, [None])])
-def test_an_option_is_there_where_the_backbone_has_the_stages(num_stages: int, depths: list[int | None]) -> None:
-    assert [option.depth for option in OPTIONS if option.fits(num_stages)] == [0, 0, *depths]
-    assert all(option.num_frozen(num_stages) >= 0 for option in OPTIONS if option.fits(num_stages))
-
-
-def test_names_are_unique() -> None:
-    assert len({option.name for option in OPTIONS}) == len(OPTIONS)

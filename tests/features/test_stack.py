@@ -11,7 +11,7 @@ from thawline.errors import UserError
 from thawline.features import ridge_probe
 from thawline.features.extract import Tap
 from thawline.features.left_out import Targets
-from thawline.features.ridge_probe import RIDGE_PENALTIES, RidgeProbe, scaled_rows
+from thawline.features.ridge_probe import PENALTIES, RidgeProbe, scaled_rows
 from thawline.features.shares import fit_shares
 from thawline.features.stack import Stack, probe_taps, solve_stack
 from thawline.models.stacked_head import StackedHead
@@ -68,7 +68,7 @@ def test_each_probe_takes_the_penalty_with_the_lowest_log_loss() -> None:
     for scores in probe.left_out_scores():
         grid = torch.logspace(-1, 2, 400, dtype=torch.float64)
         losses.append(min(float(F.cross_entropy(t * scores, labels)) for t in grid))
-    assert RIDGE_PENALTIES[losses.index(min(losses))] == stack.settings[2].penalty
+    assert PENALTIES[losses.index(min(losses))] == stack.settings[2].penalty
 
 
 def test_shares_come_from_rows_that_were_left_out() -> None:

@@ -4,13 +4,12 @@ import io
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 from rich.console import Console
 
 from thawline.advisor.distance import Distances, Reading
-from thawline.advisor.profile import DepthProfile, HeldOut
-from thawline.features.ridge import ProbeScore
+from thawline.advisor.profile import DepthProfile, ProbeScore
+from thawline.features.judged import Expected
 from thawline.report.profile_chart import bar, profile_chart
 from thawline.report.profile_figure import profile_figure, save_figure
 
@@ -18,7 +17,7 @@ NAMES = ("stem", "middle", "top")
 
 
 def score(right: int) -> ProbeScore:
-    return ProbeScore(torch.arange(100) < right, 1.0)
+    return ProbeScore(right / 100, 100, 1.0)
 
 
 def profile(*, distances: bool = True) -> DepthProfile:
@@ -28,7 +27,7 @@ def profile(*, distances: bool = True) -> DepthProfile:
         {1: [score(50), score(70), score(60)], 2: [score(55), score(65), score(60)]},
         score(80),
         Distances(readings, Reading(0.4, 0.3, 0.5)) if distances else None,
-        HeldOut(score(60), score(80)),
+        Expected.of(0.82, 100, by="leave-one-out"),
         num_images=100,
         majority=0.3,
     )

@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 
 from thawline.freezing.status import StageStatus, counted_line
 from thawline.freezing.status_table import plan_markdown, plan_table, status_markdown, status_table
-from thawline.report.record_sections import AdviceSection, FreezeSection
+from thawline.report.record_sections import FreezeSection
 from thawline.report.run_record import RunRecord
 from thawline.report.summary import next_steps, summary_panel
 
@@ -36,6 +36,7 @@ def record(**changes: object) -> RunRecord:
         cost={"wall_s": 61.2, "fit_s": 59.0, "images_per_s": 80.0, "peak_memory_bytes": 2.5e9,
               "optimizer_state_bytes": 41_048, "saved_activation_bytes": 999, "train_flops": 3e12},
         cache={"used": True, "cut": 5, "views": 4, "bytes": 2_000_000, "seconds": 6.2},
+        expected={"accuracy": 0.7312, "low": 0.71, "high": 0.75, "images": 680, "by": "leave-one-out"},
         freeze={"verified": True, "checks": 3, "frozen_stages": 5}, **changes,  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -55,6 +56,7 @@ def record(**changes: object) -> RunRecord:
         "peak 2.5 GB, optimizer state 41.0 kB, saved activations 999 B",
         "3 TFLOP of training",
         "accuracy 0.7500 (last weights, epoch 3; schedule cosine falls to zero)",
+        "accuracy 0.7312, 0.7100 to 0.7500 with a probability of 0.8 (leave-one-out, 680 images)",
     ],
 )
 def test_summary_says(says: str) -> None:
@@ -110,17 +112,7 @@ def test_plan_as_table_and_as_markdown() -> None:
 
 def test_the_path_of_the_run_stands_on_a_line_of_its_own() -> None:
     long = Path("outputs") / ("a" * 200)
-    assert next_steps(long, Path("outputs"), AdviceSection()).splitlines() == [
+    assert next_steps(long, Path("outputs")).splitlines() == [
         f"run      {long}",
-        "compare  tensorboard --logdir outputs",
-    ]
-
-
-def test_what_else_an_unsure_advice_would_run_is_named() -> None:
-    advice = AdviceSection(commands=["thawline a", "thawline b"])
-    assert next_steps(Path("r"), Path("outputs"), advice).splitlines() == [
-        "run      r",
-        "next     thawline b   # the advice is not sure",
-        "compare  thawline compare outputs --metric val/accuracy   # keep the better",
         "compare  tensorboard --logdir outputs",
     ]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from thawline.advisor.options import BATCH_SIZE, HEAD_LR, USUAL_RATE
+from thawline.advisor.choices import BATCH_SIZE, HEAD_LR, USUAL_RATE
 from thawline.settings.advise_settings import AdviseSettings, BudgetSettings
 from thawline.settings.cache_settings import CacheSettings
 from thawline.settings.cost_settings import CostSettings
@@ -54,6 +54,6 @@ def test_defaults_agree(kind: type[Any], name: str, section: str | None) -> None
     assert shown == {key: defaults[key] for key in shown}
 
 
-def test_the_advisor_trains_as_the_strategies_do() -> None:
-    rates = conf("strategy/partial_fine_tune", "strategy")["adamw"]
+def test_the_advisor_trains_as_the_strategy_does() -> None:
+    rates = conf("strategy/blend", "strategy")["adamw"]
     assert (rates["lr"], rates["backbone_lr"], LoaderSettings().batch_size) == (HEAD_LR, USUAL_RATE, BATCH_SIZE)

@@ -1,7 +1,5 @@
 """Caveats of the advice: few or small images, a backbone that no sweep covers or that has one stage."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from thawline.data.sources.source import ImageSource, IntArray
@@ -30,17 +28,11 @@ def check_sample(labels: IntArray, *, name: str) -> None:
         )
 
 
-def caveats(source: ImageSource, sample: IntArray, backbone: Backbone, *, swept_with: Sequence[str]) -> list[str]:
-    """The caveats that hold, as sentences.
-
-    Args:
-        swept_with: Names of the backbones in the sweeps on other tasks.
-    """
+def caveats(source: ImageSource, sample: IntArray, backbone: Backbone) -> list[str]:
+    """The caveats that hold, as sentences."""
     notes = []
     if not backbone.pretrained:
         notes.append("The weights are random: what stays frozen was never learned. Compare with strategy=from_scratch.")
-    if backbone.name not in swept_with:
-        notes.append(f"The sweeps behind this were made with {' and '.join(swept_with)}, none with {backbone.name}.")
     counts = np.bincount(source.labels[sample], minlength=len(source.class_names))
     if len(sample) < TRUSTED_FROM:
         notes.append(

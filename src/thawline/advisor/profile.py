@@ -1,41 +1,41 @@
-"""DepthProfile: domain distance and linear probe accuracy along the depth axis, from pooled features of one pass."""
+"""DepthProfile: domain distance and accuracy of linear probes along the depth axis, from one pass over images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from thawline.advisor.distance import Distances
-from thawline.data.sources.source import IntArray
 from thawline.features.extract import Tap
-from thawline.features.ridge import ProbeScore, cross_validate, gram, hold_out, make_folds
+from thawline.features.judged import Expected, wilson_interval
+from thawline.features.stack import Stack, probe_taps
 
 GRIDS = (1, 2)  # cells along each side of the image over which features are averaged
-FINEST = max(GRIDS)
-FOLD_SEED = 0
+_CONFIDENCE = 0.95  # of the intervals
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """Scores on the validation images, which are in no fold."""
+class ProbeScore:
+    """Accuracy of a probe on `num_images` images that it was not fitted on, and its penalty."""
 
-    last: ProbeScore
-    all_stages: ProbeScore
+    accuracy: float
+    num_images: int
+    penalty: float
+
+    def interval(self) -> tuple[float, float]:
+        """95 % bounds, as if images were independent."""
+        return wilson_interval(self.accuracy, self.num_images, confidence=_CONFIDENCE)
 
 
 @dataclass(frozen=True)
 class DepthProfile:
-    """Probe accuracies and distances along the depth axis, from one pass over the target images.
+    """Accuracies and distances along the depth axis.
 
     Attributes:
         stage_names: The S stages from the images up.
         probes: Grid -> scores of the probes at the S stages.
-        all_stages: Score of the probe on the features of all stages side by side, averaged over the finest grid.
+        all_stages: Score of the best probe that reads all stages.
         distances: Distances from the source; None if they are not known.
-        held_out: Scores of the last stage and of all stages, fitted on all training images, on the validation images.
-        num_images: Number of training images in the folds.
+        expected: Accuracy of the stack of all probes on new images.
+        num_images: Number of images that are left out one by one.
         majority: Share of the largest class: the accuracy of always predicting it.
     """
 
@@ -43,7 +43,7 @@ class DepthProfile:
     probes: Mapping[int, list[ProbeScore]]
     all_stages: ProbeScore
     distances: Distances | None
-    held_out: HeldOut
+    expected: Expected
     num_images: int
     majority: float
 
@@ -52,54 +52,39 @@ class DepthProfile:
         """Score of the probe on the features of the last stage."""
         return self.probes[1][-1]
 
+    def at(self, index: int) -> ProbeScore:
+        """The better score of a stage over the grids."""
+        return max((scores[index] for scores in self.probes.values()), key=lambda score: score.accuracy)
 
-def pooled_taps(num_stages: int) -> list[Tap]:
-    """The taps of a profile: pooled features of every stage, at every grid."""
-    return [Tap(cut, grid) for cut in range(1, num_stages + 1) for grid in GRIDS]
+    @property
+    def peak(self) -> int:
+        """Index of the stage with the best probe; of equals the last."""
+        return max(range(len(self.stage_names)), key=lambda index: (self.at(index).accuracy, index))
 
 
 def depth_profile(
-    features: Mapping[Tap, Tensor],
-    labels: IntArray,
-    groups: IntArray,
+    stack: Stack,
+    taps: Sequence[Tap],
     *,
     stage_names: tuple[str, ...],
     distances: Distances | None,
+    expected: Expected,
+    majority: float,
 ) -> DepthProfile:
-    """Probe every stage, and all stages together, by cross-validation over the first N images and on the V others.
+    """The profile of a stack that reads every stage at every grid.
 
     Args:
-        features: Rows (N + V, C) at every tap of `pooled_taps`.
-        labels: Class indices of the images, (N + V,), int64.
-        groups: Groups of the first N; images of one group lie in one fold.
+        taps: What the stack reads.
     """
-    num_train, num_stages = len(groups), len(stage_names)
-    folds = make_folds(labels[:num_train], groups, seed=FOLD_SEED)
-    targets = torch.unique(torch.from_numpy(labels), return_inverse=True)[1]  # classes without images get no number
-    probes: dict[int, list[ProbeScore]] = {grid: [] for grid in GRIDS}
-    together = torch.zeros(len(labels), len(labels), dtype=torch.float64)
-    for cut in range(1, num_stages + 1):
-        for grid in GRIDS:
-            products = gram(features[Tap(cut, grid)])
-            probes[grid].append(_cross_validated(products, targets, folds))
-            if grid == FINEST:
-                together += products
-    last = gram(features[Tap(num_stages, 1)])
-    all_stages = _cross_validated(together, targets, folds)
-    return DepthProfile(
-        stage_names,
-        probes,
-        all_stages,
-        distances,
-        HeldOut(
-            hold_out(last, targets, num_fit=num_train, penalty=probes[1][-1].penalty),
-            hold_out(together, targets, num_fit=num_train, penalty=all_stages.penalty),
-        ),
-        num_train,
-        float(np.bincount(labels[:num_train]).max() / num_train),
-    )
-
-
-def _cross_validated(products: Tensor, targets: Tensor, folds: IntArray) -> ProbeScore:
-    num_train = len(folds)
-    return cross_validate(products[:num_train, :num_train], targets[:num_train], folds=folds)
+    num_images = len(stack.labels)
+    scores = {
+        read: ProbeScore(accuracy, num_images, setting.penalty)
+        for read, accuracy, setting in zip(probe_taps(taps), stack.accuracies, stack.settings, strict=True)
+    }
+    cuts = range(1, len(stage_names) + 1)
+    probes = {  # a stage without a finer grid has the score of its coarser one
+        grid: [scores.get((Tap(cut, grid),)) or scores[(Tap(cut, GRIDS[0]),)] for cut in cuts] for grid in GRIDS
+    }
+    together = [score for read, score in scores.items() if len(read) > 1] or list(scores.values())
+    best = max(together, key=lambda score: score.accuracy)
+    return DepthProfile(stage_names, probes, best, distances, expected, num_images, majority)

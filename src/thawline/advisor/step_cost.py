@@ -1,4 +1,4 @@
-"""Time and memory of one training step of an option on this machine."""
+"""Time and memory of one training step on this machine."""
 
 import copy
 import math
@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from thawline.advisor.options import Option
 from thawline.freezing.bound_plan import bind
 from thawline.machine.precision import Precision, autocast
 from thawline.models.backbone import Backbone
@@ -50,23 +49,22 @@ class StepCost:
 
 def step_cost(
     backbone: Backbone,
-    option: Option,
+    depth: int,
     images: Tensor,
     *,
     num_classes: int,
     precision: Precision,
     max_bytes: float = math.inf,
 ) -> StepCost:
-    """Time a step of `option` on images (B, 3, S, S), uint8, on the backbone's device; the backbone is not changed.
+    """Time a step that trains the last `depth` stages of a copy, on images (B, 3, S, S), uint8, on its device.
 
     Args:
         max_bytes: If `StepCost.memory_bytes` of the batch is larger, only a few images are timed.
     """
     backbone = copy.deepcopy(backbone)
-    cut = option.num_frozen(backbone.num_stages)
-    strategy = StrategySettings(option.strategy, unfreeze_depth=backbone.num_stages - cut)
+    cut = backbone.num_stages - depth
     head = LinearHead(backbone.num_features, num_classes).to(images.device)
-    bound = bind(strategy, backbone, head)
+    bound = bind(StrategySettings("step", unfreeze_depth=depth), backbone, head)
     bound.apply(0)
     backbone.train()
     with torch.no_grad():

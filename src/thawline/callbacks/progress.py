@@ -63,7 +63,7 @@ class EpochBar(RichProgressBar):
         return f"epoch {current_epoch + 1}/{self.trainer.max_epochs}"
 
 
-def progress_callbacks(steps: Steps) -> list[L.Callback]:
+def progress_callbacks(steps: Steps, *, lines: bool = True) -> list[L.Callback]:
     """The log lines, and a progress bar on a terminal."""
     bar: list[L.Callback] = [EpochBar()] if sys.stdout.isatty() else []
-    return [EpochLines(steps), *bar]
+    return [*([EpochLines(steps)] if lines else []), *bar]

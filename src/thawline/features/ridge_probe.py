@@ -13,7 +13,7 @@ from thawline.features.left_out import Spectrum, Targets, centre, dual_weights, 
 from thawline.features.probe import standardize
 
 # In units of the mean squared norm of a row; half a decade apart.
-RIDGE_PENALTIES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+PENALTIES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 # Rows and channels: where both are more, a probe is solved for in the span of so many rows.
 MAX_RANK = 1024
 
@@ -84,8 +84,8 @@ class RidgeProbe:
         self._unit = float(self._spectrum.values.sum()) / len(targets) or 1.0  # 0 where all rows are equal
 
     def left_out_scores(self) -> Iterator[Tensor]:
-        """For every one of `RIDGE_PENALTIES`: scores of every row by the fit on the others, (N, K), float64."""
-        return left_out_scores(self._spectrum, self.targets, [penalty * self._unit for penalty in RIDGE_PENALTIES])
+        """For every one of `PENALTIES`: scores of every row by the fit on the others, (N, K), float64."""
+        return left_out_scores(self._spectrum, self.targets, [penalty * self._unit for penalty in PENALTIES])
 
     def linear(self, penalty: float) -> Linear:
         """The fit on all rows."""

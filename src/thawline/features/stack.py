@@ -9,7 +9,7 @@ from torch import Tensor
 
 from thawline.features.extract import Tap
 from thawline.features.left_out import Targets
-from thawline.features.ridge_probe import RIDGE_PENALTIES, Linear, RidgeProbe, scaled_rows
+from thawline.features.ridge_probe import PENALTIES, Linear, RidgeProbe, scaled_rows
 from thawline.features.shares import fit_shares
 from thawline.features.temperature import fit_temperature
 
@@ -66,6 +66,14 @@ class Stack:
         """Of every probe on the rows that it was not fitted on."""
         return [float((p.argmax(1) == self.labels).double().mean()) for p in self.judged]
 
+    def predict(self, features: Mapping[Tap, Tensor]) -> Tensor:
+        """Probabilities of rows, (N, K), float64."""
+        parts = [
+            setting.share * (setting.temperature * linear(features)).softmax(1)
+            for setting, linear in zip(self.settings, self.linears, strict=True)
+        ]
+        return sum(parts[1:], start=parts[0])
+
     def scaled(self) -> list[tuple[Tensor, Tensor]]:
         """For a `StackedHead`: weights (K, D_m) and biases (K,) of every probe's logits, float32."""
         scaled = []
@@ -98,7 +106,7 @@ def solve_stack(
     settings, linears, judged = [], [], []
     for taps in probe_taps(list(features)):
         probe = RidgeProbe({tap: rows[tap] for tap in taps}, targets)
-        scores = probe.left_out_scores() if others is None else (probe.linear(p)(others[0]) for p in RIDGE_PENALTIES)
+        scores = probe.left_out_scores() if others is None else (probe.linear(p)(others[0]) for p in PENALTIES)
         setting, probabilities = _least_log_loss(scores, judging)
         settings.append(setting)
         judged.append(probabilities)
@@ -112,7 +120,7 @@ def solve_stack(
 def _least_log_loss(by_penalty: Iterable[Tensor], targets: Targets) -> tuple[Setting, Tensor]:
     """The best setting, and its probabilities of the rows, (N, K), float32."""
     best, least, temperature = None, math.inf, _START
-    for penalty, scores in zip(RIDGE_PENALTIES, by_penalty, strict=True):
+    for penalty, scores in zip(PENALTIES, by_penalty, strict=True):
         temperature, loss = fit_temperature(scores, targets.labels, targets.weights, start=temperature)
         if loss < least or best is None:
             best, least = (Setting(penalty, temperature), scores), loss

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from thawline.advisor.choices import Choice, Recommendation
 from thawline.advisor.distance import Reading
-from thawline.advisor.evidence import Evidence
-from thawline.advisor.profile import DepthProfile
-from thawline.advisor.recommend import Choice, Recommendation
-from thawline.features.ridge import ProbeScore
+from thawline.advisor.profile import DepthProfile, ProbeScore
 
 ADVICE_SCHEMA = 1
 ADVICE_FILE = "advice.json"
@@ -16,20 +14,20 @@ FIGURE_NAME = "depth_profile.png"
 
 def advice_body(
     profile: DepthProfile,
-    evidence: Evidence,
     advice: Recommendation,
     reasons: list[str],
     *,
-    num_stages: int,
+    num_train: int,
     commands: Sequence[str],
     about: dict[str, Any],
 ) -> dict[str, Any]:
-    """The content of advice.json.
+    """The content of advice.json. Keys that earlier versions filled with what is not measured any more are null.
 
     Args:
         commands: The command lines that run the recommendation.
         about: Data, model and machine.
     """
+    others = [choice for choice in advice.choices if choice is not advice.best]
     return {
         "schema": ADVICE_SCHEMA,
         **about,
@@ -37,28 +35,25 @@ def advice_body(
         "size": advice.cell.split("_")[0],
         "similarity": None if advice.similarity is None else round(advice.similarity, 4),
         **_profile_body(profile),
-        "pilot": None if evidence.pilot is None else round(evidence.pilot, 4),
+        "pilot": None,
         "majority": round(profile.majority, 4),
         "num_probed": profile.num_images,
-        "num_train": evidence.num_train,
-        "recommendation": choice_body(advice.best, num_stages=num_stages),
+        "num_train": num_train,
+        "recommendation": choice_body(advice.best),
         "predicted": _predicted(advice.best),
-        "sure": advice.sure,
-        "confidence": round(advice.confidence, 4),
+        "sure": True,
+        "confidence": None,
         "commands": list(commands),
-        "runner_up": choice_body(advice.runner_up, num_stages=num_stages) if advice.runner_up else None,
-        "second": choice_body(advice.second, num_stages=num_stages) if advice.second else None,
-        "alternatives": [
-            {**choice_body(choice, num_stages=num_stages), "predicted": _predicted(choice)}
-            for choice in advice.choices[1:]
-        ],
+        "runner_up": choice_body(others[0]) if others else None,
+        "second": None,
+        "alternatives": [{**choice_body(choice), "predicted": _predicted(choice)} for choice in others],
         "reasons": reasons,
     }
 
 
 def _profile_body(profile: DepthProfile) -> dict[str, Any]:
     """Distances and probes along the depth axis."""
-    distances = profile.distances
+    distances, expected = profile.distances, profile.expected
     return {
         "distance": _reading(distances.overall) if distances else None,
         "distance_by_stage": {
@@ -70,26 +65,32 @@ def _profile_body(profile: DepthProfile) -> dict[str, Any]:
             for index, name in enumerate(profile.stage_names)
         },
         "probe_all_stages": _score(profile.all_stages),
+        "stack": {
+            "accuracy": round(expected.accuracy, 4),
+            "accuracy_interval": [round(expected.low, 4), round(expected.high, 4)],
+            "images": expected.images,
+            "by": expected.by,
+        },
     }
 
 
-def choice_body(choice: Choice, *, num_stages: int) -> dict[str, Any]:
+def choice_body(choice: Choice) -> dict[str, Any]:
     """Strategy, depth, rate, epochs, and the overrides of a run."""
     return {
-        "strategy": choice.option.strategy,
-        "unfreeze_depth": num_stages - choice.option.num_frozen(num_stages),
+        "strategy": choice.strategy,
+        "unfreeze_depth": choice.depth,
         "lr": choice.rate,
         "epochs": choice.epochs,
-        "regularizer": "L2 penalty chosen on validation data" if choice.option.solved else "weight decay 0.05",
+        "regularizer": "weight decay 0.05" if choice.depth else "L2 penalty by leave-one-out",
         "overrides": choice.overrides,
     }
 
 
 def _predicted(choice: Choice) -> dict[str, Any]:
-    low, high = choice.expected.interval()
+    expected = choice.expected
     return {
-        "accuracy": round(choice.expected.accuracy, 4),
-        "accuracy_interval": [round(low, 4), round(high, 4)],
+        "accuracy": round(expected.accuracy, 4) if expected else None,
+        "accuracy_interval": [round(expected.low, 4), round(expected.high, 4)] if expected else None,
         "seconds": round(choice.price.seconds, 1),
         "memory_bytes": choice.price.memory_bytes,
     }

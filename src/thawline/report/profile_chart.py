@@ -3,8 +3,7 @@
 from rich.table import Table
 from rich.text import Text
 
-from thawline.advisor.profile import FINEST, DepthProfile
-from thawline.features.ridge import ProbeScore
+from thawline.advisor.profile import DepthProfile, ProbeScore
 
 _WIDTH = 13  # characters of a full bar; all fits into 80 columns
 _PARTS = " ▏▎▍▌▋▊▉█"
@@ -23,7 +22,7 @@ def profile_chart(profile: DepthProfile, *, freeze_line: int | None) -> Table:
     Args:
         freeze_line: Number of leading stages that stay frozen; None draws no line.
     """
-    title = "Depth profile; probes judged on folds of the training images"
+    title = "Depth profile; probes judged on images that were left out"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("stage", no_wrap=True)
     table.add_column("probe accuracy (95 %)", no_wrap=True)
@@ -33,7 +32,7 @@ def profile_chart(profile: DepthProfile, *, freeze_line: int | None) -> Table:
     for index, name in enumerate(profile.stage_names):
         if freeze_line is not None and index == freeze_line:
             table.add_row(*_freeze_row(frozen=index))
-        score = max((profile.probes[grid][index] for grid in (1, FINEST)), key=lambda s: s.accuracy)
+        score = profile.at(index)
         reading = profile.distances.stages[index] if profile.distances else None
         distance = (f"{reading.value:.2f}", Text(bar(reading.value), style="red")) if reading else ("-", "")
         table.add_row(name, *_accuracy(score), *distance)

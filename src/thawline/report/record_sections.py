@@ -3,6 +3,7 @@
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
+from thawline.features.judged import Expected
 from thawline.machine.run_cost import Cost
 
 _T = TypeVar("_T")
@@ -68,22 +69,6 @@ class ClassesSection:
 
 
 @dataclass
-class ExpectedSection:
-    """Accuracy to expect on new images, and an interval that holds it with a probability of 0.8; no test image counts.
-
-    Attributes:
-        images: Number of images that it was measured on.
-        by: `leave-one-out` or `validation`.
-    """
-
-    accuracy: float = 0.0
-    low: float = 0.0
-    high: float = 0.0
-    images: int = 0
-    by: str = ""
-
-
-@dataclass
 class FreezeSection:
     """Result of the guard. `verified` is None if nothing was checked."""
 
@@ -117,8 +102,23 @@ class MachineSection:
 
 
 @dataclass
+class RungEntry:
+    """One run of scenario=auto: what to expect of it, how long it took, and whether its model was kept."""
+
+    name: str
+    expected: Expected
+    seconds: float
+    kept: bool
+
+
+@dataclass
 class AdviceSection:
-    """The advice of scenario=auto."""
+    """The advice of scenario=auto, and what it tried.
+
+    Attributes:
+        overrides: The command line's.
+        ended: Why nothing further was tried.
+    """
 
     cell: str = ""
     recommendation: dict[str, Any] = field(default_factory=dict)
@@ -126,6 +126,16 @@ class AdviceSection:
     sure: bool = False
     commands: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    overrides: list[str] = field(default_factory=list)
+    rungs: list[RungEntry] = field(default_factory=list)
+    ended: str = ""
+
+    def __post_init__(self) -> None:
+        self.rungs = [_rung(entry) if isinstance(entry, dict) else entry for entry in self.rungs]
+
+
+def _rung(body: dict[str, Any]) -> RungEntry:
+    return RungEntry(**{**body, "expected": section_from(Expected, body["expected"])})
 
 
 SECTIONS: dict[str, type[Any]] = {
@@ -135,7 +145,7 @@ SECTIONS: dict[str, type[Any]] = {
     "params": ParamsSection,
     "classes": ClassesSection,
     "cost": Cost,
-    "expected": ExpectedSection,
+    "expected": Expected,
     "freeze": FreezeSection,
     "cache": CacheSection,
     "advice": AdviceSection,

@@ -11,6 +11,7 @@ from typing import Any
 
 from thawline.atomic import write_atomically
 from thawline.errors import UserError
+from thawline.features.judged import Expected
 from thawline.machine.run_cost import Cost
 from thawline.report.record_sections import (
     SECTIONS,
@@ -18,7 +19,6 @@ from thawline.report.record_sections import (
     CacheSection,
     ClassesSection,
     DataSection,
-    ExpectedSection,
     FreezeSection,
     MachineSection,
     ModelSection,
@@ -53,7 +53,7 @@ class RunRecord:
     curves: dict[str, list[list[float | None]]] = field(default_factory=dict)  # tag -> [step, value] pairs
     classes: ClassesSection = field(default_factory=ClassesSection)
     cost: Cost = field(default_factory=Cost)
-    expected: ExpectedSection = field(default_factory=ExpectedSection)
+    expected: Expected = field(default_factory=Expected)
     freeze: FreezeSection = field(default_factory=FreezeSection)
     cache: CacheSection = field(default_factory=CacheSection)
     settings: dict[str, Any] = field(default_factory=dict)  # dotted key -> value: all settings of the run

@@ -7,7 +7,6 @@ from rich.table import Table
 
 from thawline.freezing.status import counted_line
 from thawline.invocation import typed
-from thawline.report.record_sections import AdviceSection
 from thawline.report.run_record import RunRecord
 
 
@@ -26,17 +25,9 @@ def comparison(log_root: Path) -> str:
     return f"{typed('compare')} {log_root} --metric val/accuracy   # keep the better"
 
 
-def next_steps(folder: Path, log_root: Path, advice: AdviceSection) -> str:
-    """The run's folder and commands to look at it, as plain lines to copy.
-
-    Args:
-        advice: If it is not sure, its further commands are shown.
-    """
-    further = advice.commands[1:]
-    lines = [f"run      {folder}", *(f"next     {command}   # the advice is not sure" for command in further)]
-    if further:
-        lines.append(f"compare  {comparison(log_root)}")
-    return "\n".join([*lines, f"compare  tensorboard --logdir {log_root}"])
+def next_steps(folder: Path, log_root: Path) -> str:
+    """The run's folder and commands to look at it, as plain lines to copy."""
+    return f"run      {folder}\ncompare  tensorboard --logdir {log_root}"
 
 
 def _rows(record: RunRecord) -> list[tuple[str, str]]:

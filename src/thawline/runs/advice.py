@@ -6,7 +6,6 @@ import math
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,15 +14,11 @@ from torch.utils.tensorboard import SummaryWriter
 
 from thawline import __version__
 from thawline.advisor.caveats import caveats, check_sample
-from thawline.advisor.evidence import Evidence, evidence_of
-from thawline.advisor.experience import load_measured
+from thawline.advisor.choices import Recommendation, depth_to_train, recommend
 from thawline.advisor.look import Look, draw_both, look
-from thawline.advisor.options import BATCH_SIZE
-from thawline.advisor.pilot import LEAST_IMAGES, MAX_IMAGES, PILOT, Pilot, pilot_seconds, run_pilot
-from thawline.advisor.prices import prices_of_runs, step_costs
+from thawline.advisor.prices import blended_price, solved_price
 from thawline.advisor.reasons import reasons
-from thawline.advisor.recommend import Price, Recommendation, recommend
-from thawline.advisor.step_cost import StepCost
+from thawline.advisor.step_cost import step_cost
 from thawline.atomic import write_atomically
 from thawline.callbacks.tensorboard import add_picture
 from thawline.features.feature_cache import FeatureCache
@@ -43,7 +38,6 @@ from thawline.settings.run_settings import LookSettings
 from thawline.training.datamodule import ImageDataModule
 
 _log = logging.getLogger(__name__)
-_NO_PILOT = "Note: no pilot: training the last two stages would take"
 
 
 @dataclass(frozen=True)
@@ -73,7 +67,7 @@ def advise(settings: LookSettings, context: RunContext) -> Advice:
         typed = [f"`{command}`" for command in advice.commands]
         writer.add_text("advice", "\n".join(f"- {line}" for line in [*advice.reasons, *typed]))
     shown_advice(advice, Console())
-    print(next_steps(advice.commands, Path(settings.output_dir)))
+    print(next_steps(advice.commands))
     print(f"advice  {folder}")
     _log.info(f"Looked at {advice.look.profile.num_images:,} images in {time.perf_counter() - start:.0f} s.")
     return advice
@@ -81,13 +75,12 @@ def advise(settings: LookSettings, context: RunContext) -> Advice:
 
 def shown_advice(advice: Advice, console: Console) -> None:
     """Print the profile and the recommendation."""
-    frozen = advice.recommendation.best.option.num_frozen(len(advice.look.profile.stage_names))
-    console.print(profile_chart(advice.look.profile, freeze_line=frozen))
+    console.print(profile_chart(advice.look.profile, freeze_line=_freeze_line(advice)))
     console.print(advice_panel(advice.recommendation, advice.reasons, budget=advice.budget))
 
 
 def measured_advice(settings: LookSettings, context: RunContext) -> Advice:
-    """Look, measure what options would cost here, recommend; advice.json and the figure are written."""
+    """Look, measure what a run would cost here, recommend; advice.json and the figure are written."""
     compute = choose_compute(accelerator=settings.trainer.accelerator, precision="auto")
     if compute.on_cpu:
         keep_freed_memory()
@@ -100,32 +93,16 @@ def measured_advice(settings: LookSettings, context: RunContext) -> Advice:
     )  # fmt: skip
     resident = peak_resident_bytes()
     seen = _look(data, backbone, settings, compute)
-    evidence, prices = _measured(data, backbone, seen, settings, compute, resident=resident)
-    experience = load_measured()
-    found = recommend(evidence, prices, measured=experience, budget=settings.budget)
-    swept_with = sorted({row.backbone for row in experience})
-    cautions = caveats(data.source, seen.sample.train, backbone, swept_with=swept_with)
-    why = [*reasons(evidence, found, budget=settings.budget), *cautions]
-    typed = commands(found, _given(context))
-    about = _about(data, backbone, model.weights)
-    body = advice_body(seen.profile, evidence, found, why, num_stages=backbone.num_stages, commands=typed, about=about)
-    advice = Advice(seen, found, why, settings.budget, typed, body)
-    _write(advice, context.folder, title=f"{data.source.name}, {backbone.name}")
+    advice = _advice(data, backbone, seen, settings, context, compute, resident=resident)
+    write_atomically(context.folder / ADVICE_FILE, json.dumps(advice.body, indent=1) + "\n")
+    title = f"{data.source.name}, {backbone.name}"
+    figure = profile_figure(seen.profile, freeze_line=_freeze_line(advice), title=title)
+    save_figure(figure, context.folder / FIGURE_NAME)
     return advice
 
 
-def _write(advice: Advice, folder: Path, *, title: str) -> None:
-    write_atomically(folder / ADVICE_FILE, json.dumps(advice.body, indent=1) + "\n")
-    profile = advice.look.profile
-    frozen = advice.recommendation.best.option.num_frozen(len(profile.stage_names))
-    save_figure(profile_figure(profile, freeze_line=frozen, title=title), folder / FIGURE_NAME)
-
-
-def _given(context: RunContext) -> list[str]:
-    """The command line's overrides, with the data that was looked at where they do not choose it."""
-    given = list(context.overrides)
-    chosen = any(override.startswith("data=") for override in given)
-    return given if chosen else [f"data={context.choices['data']}", *given]
+def _freeze_line(advice: Advice) -> int:
+    return len(advice.look.profile.stage_names) - advice.recommendation.best.depth
 
 
 def _look(data: ImageDataModule, backbone: Backbone, settings: LookSettings, compute: Compute) -> Look:
@@ -141,66 +118,50 @@ def _look(data: ImageDataModule, backbone: Backbone, settings: LookSettings, com
     return look(sample, backbone, compute, cache=cache, num_workers=data.num_workers)
 
 
-def _measured(
+def _advice(
     data: ImageDataModule,
     backbone: Backbone,
     seen: Look,
     settings: LookSettings,
+    context: RunContext,
     compute: Compute,
     *,
     resident: int,
-) -> tuple[Evidence, dict[str, Price]]:
-    """What the advice rests on, and what every option would cost on this machine.
+) -> Advice:
+    """The recommendation, from what was seen and from the time of one training step.
 
     Args:
         resident: Bytes that the process held before the look.
     """
-    memory_gb = settings.budget.memory_gb
-    allowed = math.inf if memory_gb is None else 1e9 * memory_gb - resident
-    precision, num_classes = compute.precision, data.num_classes
-    costs = step_costs(backbone, seen.images, num_classes=num_classes, precision=precision, max_bytes=allowed)
-    limits = PilotLimits(settings.advise.pilot_seconds, allowed)
-    pilot = _pilot(backbone, seen, costs.get(PILOT.name), limits, compute)
-    evidence = evidence_of(seen.profile, pilot, num_train=_num_distinct(data), num_classes=num_classes)
-    prices = prices_of_runs(
-        costs,
-        num_stages=backbone.num_stages,
-        num_train=len(data.splits["train"]),
-        num_val=len(data.splits["val"]),
-        image_s=seen.image_s,
-        resident=resident,
+    budget, num_train = settings.budget, len(set(data.source.groups[data.splits["train"]].tolist()))
+    allowed = math.inf if budget.memory_gb is None else 1e9 * budget.memory_gb - resident
+    cost = step_cost(
+        backbone,
+        depth_to_train(seen.profile),
+        seen.images,
+        num_classes=data.num_classes,
+        precision=compute.precision,
+        max_bytes=allowed,
     )
-    return evidence, prices
+    num_images, num_val = len(data.splits["train"]), len(data.splits["val"])
+    solved = solved_price(seen, num_images=num_images + num_val, resident=resident)
+    blended = blended_price(solved, cost, num_train=num_images, num_val=num_val)
+    recommended = recommend(seen.profile, num_train=num_train, solved=solved, blended=blended, budget=budget)
+    why = reasons(
+        seen.profile, recommended, num_train=num_train, num_classes=data.num_classes, why=seen.why, budget=budget
+    )
+    why += caveats(data.source, seen.sample.train, backbone)
+    typed = commands(recommended, _given(context))
+    about = _about(data, backbone, settings.model.weights)
+    body = advice_body(seen.profile, recommended, why, num_train=num_train, commands=typed, about=about)
+    return Advice(seen, recommended, why, budget, typed, body)
 
 
-def _num_distinct(data: ImageDataModule) -> int:
-    return len(set(data.source.groups[data.splits["train"]].tolist()))
-
-
-@dataclass(frozen=True)
-class PilotLimits:
-    """Seconds and bytes that the pilot may take."""
-
-    seconds: float
-    memory_bytes: float
-
-
-def _pilot(
-    backbone: Backbone, seen: Look, cost: StepCost | None, limits: PilotLimits, compute: Compute
-) -> Pilot | None:
-    """None where it cannot be made within its limits."""
-    num_images = min(len(seen.sample.train), MAX_IMAGES)
-    if seen.rows is None or cost is None or num_images < LEAST_IMAGES:
-        return None
-    if cost.memory_bytes(BATCH_SIZE) > limits.memory_bytes:
-        _log.warning("%s more memory than budget.memory_gb.", _NO_PILOT)
-        return None
-    seconds = pilot_seconds(num_images, step_s=BATCH_SIZE * cost.image_s)
-    if seconds > limits.seconds:
-        _log.warning("%s %.0f s here, and advise.pilot_seconds is %g.", _NO_PILOT, seconds, limits.seconds)
-        return None
-    _log.info("Pilot: the last two stages, trained for about %.0f s", seconds)
-    return run_pilot(backbone, seen.rows, seen.sample.labels, seen.sample.groups, compute=compute)
+def _given(context: RunContext) -> list[str]:
+    """The command line's overrides, with the data that was looked at where they do not choose it."""
+    given = list(context.overrides)
+    chosen = any(override.startswith("data=") for override in given)
+    return given if chosen else [f"data={context.choices['data']}", *given]
 
 
 def _about(data: ImageDataModule, backbone: Backbone, weights: str) -> dict[str, Any]:

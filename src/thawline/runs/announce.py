@@ -4,7 +4,7 @@ import logging
 
 from rich.console import Console
 
-from thawline.advisor.sizes import size_note
+from thawline.advisor.guidelines import size_note
 from thawline.freezing.status_table import plan_table, status_table
 from thawline.machine.processes import is_main
 from thawline.models.stacked_head import StackedHead
@@ -19,6 +19,8 @@ _SMALL_FOR_BATCHNORM = 16
 
 def announce(parts: Parts, record: RunRecord, context: RunContext, *, resuming: bool) -> None:
     """Log the lines and print the tables."""
+    if context.rung:
+        return
     _announce_data(parts, record, context, resuming=resuming)
     _announce_solver(parts)
     for note in _notes(parts, record, context):

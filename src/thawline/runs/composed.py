@@ -43,6 +43,8 @@ class Composed:
         """That of an earlier run, from its config.yaml."""
         cfg = OmegaConf.load(path)
         assert isinstance(cfg, DictConfig)
+        if "advise" in cfg:
+            cfg.advise.pop("pilot_seconds", None)  # of before pilots were left out
         if "tested_weights" not in cfg:  # of before there was a choice
             cfg.tested_weights = "val_accuracy"
             if OmegaConf.is_dict(cfg.data.get("augment")):

@@ -27,7 +27,7 @@ from thawline.runs.make import make
 from thawline.runs.parts import Parts
 from thawline.runs.resume import Boundary
 from thawline.runs.tested_weights import choose
-from thawline.runs.watchers import Watchers, all_callbacks, make_watchers
+from thawline.runs.watchers import Said, Watchers, all_callbacks, make_watchers
 
 _MAX_CONFUSION = 200  # chosen: classes up to which run.json holds the matrix; then it has 40,000 numbers
 
@@ -35,21 +35,21 @@ _MAX_CONFUSION = 200  # chosen: classes up to which run.json holds the matrix; t
 def fit_and_test(
     parts: Parts,
     record: RunRecord,
+    said: Said,
     *,
-    folder: Path,
-    config_text: str,
     cost: CostCallback,
     boundary: Boundary | None,
 ) -> None:
     """Train from `boundary`, or from the start; `record` learns metrics, cost and the state of the freeze.
 
     Args:
-        config_text: YAML, for TensorBoard.
+        said: Where and what the run writes.
         cost: Since the run began.
     """
+    folder = said.folder
     watch = make_watchers(parts, folder=folder, cost=cost)
     logger = EventFileLogger(folder, first_step=boundary.step if boundary else None)
-    callbacks = all_callbacks(parts, watch, folder=folder, config_text=config_text)
+    callbacks = all_callbacks(parts, watch, said)
     trainer = _trainer(parts, logger, callbacks)
     pretrained = _pretrained(parts)
     try:

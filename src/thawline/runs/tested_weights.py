@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from thawline.callbacks.best_and_last import BestCheckpoint, Scores
+from thawline.features.judged import Expected
 from thawline.machine.processes import is_main
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.models.stacked_head import StackedHead
-from thawline.report.record_sections import ExpectedSection
+from thawline.runs.blend import blend
 from thawline.runs.parts import Parts
-from thawline.runs.refit import refit
-from thawline.runs.stack_features import stored_stack_rows
 from thawline.runs.watchers import Watchers
 from thawline.settings.tested_weights_setting import RULE_LAST, RULE_REFIT, resolve_tested_weights
+from thawline.training.refit import refit
 from thawline.training.stack_solver import StackSolver, load_stack
 from thawline.training.wise_ft import interpolate
 
@@ -38,7 +38,7 @@ class Tested:
     rule: str
     why: str
     share: float | None = None
-    expected: ExpectedSection | None = None
+    expected: Expected | None = None
 
 
 def choose(trainer: L.Trainer, parts: Parts, watch: Watchers, *, pretrained: dict[str, Tensor]) -> Tested:
@@ -63,7 +63,10 @@ def choose(trainer: L.Trainer, parts: Parts, watch: Watchers, *, pretrained: dic
         assert isinstance(solver, StackSolver), type(solver)
         return _refitted(parts, best, scores, left_out=solver.left_out_accuracy)
     if parts.beside is not None:
-        return _blended(trainer, parts, best, rule=rule, why=why)
+        body = load_checkpoint(best.best)
+        blended = blend(parts, body["state_dict"])
+        _replace_weights(best, body | {"state_dict": parts.model.state_dict()}, blended.scores)
+        return Tested(blended.scores.accuracy, rule, why, expected=blended.expected)
     if not pretrained:
         return Tested(scores.accuracy, rule, why)
     share, accuracy = _interpolate_best(trainer, parts, best=best, pretrained=pretrained)
@@ -82,26 +85,6 @@ def _refitted(parts: Parts, best: BestCheckpoint, scores: Scores, *, left_out: f
     load_stack(head, stack)
     _replace_weights(best, body | {"state_dict": parts.model.state_dict()}, scores)
     return Tested(scores.accuracy, RULE_REFIT, why, expected=expected)
-
-
-def _blended(trainer: L.Trainer, parts: Parts, best: BestCheckpoint, *, rule: str, why: str) -> Tested:
-    """Put the stack beside the model, measure both on the validation images, and let best.ckpt hold both."""
-    body, beside = load_checkpoint(best.best), parts.beside
-    assert beside is not None
-    parts.model.beside = None  # a resumed run may have got this far before
-    parts.model.load_state_dict({name: t for name, t in body["state_dict"].items() if not name.startswith("beside.")})
-    train, val = stored_stack_rows(parts)
-    alone = train.solved()
-    load_stack(beside.head, alone)
-    parts.model.beside = beside.to(parts.model.device)
-    parts.data.read_images()
-    scores = _validate(trainer, parts)
-    validated = float((beside.head.cpu()(val.features).argmax(1) == val.targets.labels).double().mean())
-    stack, expected, _ = refit(train, val, left_out=alone.accuracy, validated=validated)
-    load_stack(beside.head, stack)
-    beside.to(parts.model.device)
-    _replace_weights(best, body | {"state_dict": parts.model.state_dict()}, scores)
-    return Tested(scores.accuracy, rule, why, expected=expected)
 
 
 def _replace_weights(best: BestCheckpoint, body: dict[str, Any], scores: Scores) -> None:

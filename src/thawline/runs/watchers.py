@@ -50,7 +50,22 @@ def make_watchers(parts: Parts, *, folder: Path, cost: CostCallback) -> Watchers
     )
 
 
-def all_callbacks(parts: Parts, watch: Watchers, *, folder: Path, config_text: str) -> list[L.Callback]:
+@dataclass(frozen=True)
+class Said:
+    """What a run tells besides its record.
+
+    Attributes:
+        folder: Of its event file.
+        config_text: YAML, for TensorBoard.
+        epoch_lines: Whether every validation gets a line in the log.
+    """
+
+    folder: Path
+    config_text: str
+    epoch_lines: bool = True
+
+
+def all_callbacks(parts: Parts, watch: Watchers, said: Said) -> list[L.Callback]:
     """In this order: what saves the epoch boundary, what changes the model, what watches, the user's, the guard.
 
     Raises:
@@ -62,7 +77,7 @@ def all_callbacks(parts: Parts, watch: Watchers, *, folder: Path, config_text: s
     texts = {
         "model_status": status_markdown(parts.rows, parts.trainable_line),
         "freeze_plan": plan_markdown(parts.phase_rows()),
-        "config": f"```yaml\n{config_text}\n```",
+        "config": f"```yaml\n{said.config_text}\n```",
     }
     decay = settings.regularize.ema_decay
     return [
@@ -72,9 +87,9 @@ def all_callbacks(parts: Parts, watch: Watchers, *, folder: Path, config_text: s
         *([AverageWeights(parts.bound, decay)] if decay else []),
         StopAtStep(parts.steps),
         EndBySigterm(),
-        TensorBoardCallback(texts, {"depth_profile": folder / FIGURE_NAME}),  # there with scenario=auto
+        TensorBoardCallback(texts, {"depth_profile": said.folder / FIGURE_NAME}),  # there with scenario=auto
         *(watch.cost, watch.best, watch.curves, watch.mistakes),
-        *progress_callbacks(parts.steps),
+        *progress_callbacks(parts.steps, lines=said.epoch_lines),
         *users,
         *([watch.guard] if watch.guard else []),
     ]

@@ -40,8 +40,6 @@ def _refuse_beside_a_stack(chosen: Settings) -> None:
         )
     if chosen.regularize.wise_ft_shares != [1.0]:
         raise UserError(f"{given}: beside regularize.wise_ft={chosen.regularize.wise_ft}; set one of them to 0 or 1")
-    if not strategy.pretrained or chosen.model.weights == "none":
-        raise UserError(f"{given}: probes pretrained stages, and there are none; set it to 0")
     if chosen.cache.enabled is False:
         raise UserError(f"{given}: solves on stored features, and cache.enabled=false; use cache.enabled=auto")
     if chosen.trainer.devices != 1:

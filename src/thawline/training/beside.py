@@ -26,6 +26,8 @@ def pretrained_copy(backbone: Backbone, *, shared: int) -> Backbone:
 class StackBeside(nn.Module):
     """Runs the pretrained stages once, for the stack and for the stages that were fine-tuned.
 
+    Attributes:
+        temperature: Factor of the logits of the model that was fine-tuned, (), float32.
     Args:
         backbone: Pretrained, from `pretrained_copy`.
         share: Of the stack in the average, above 0 and below 1.
@@ -43,7 +45,9 @@ class StackBeside(nn.Module):
         fused: FusedPrefix | None = None,
     ) -> None:
         super().__init__()
+        self.temperature: Tensor
         self.backbone, self.head, self.share = backbone, head, share
+        self.register_buffer("temperature", torch.ones(()))
         self.readout = readout
         self.prefix = FrozenPrefix(backbone, dtype=dtype, fused=fused)
 
@@ -57,5 +61,5 @@ class StackBeside(nn.Module):
 
     def average(self, logits: Tensor, of_stack: Tensor) -> Tensor:
         """Logits (B, K) of both -> the log of the weighted average of their probabilities."""
-        parts = [logits.log_softmax(1) + math.log1p(-self.share), of_stack.log_softmax(1) + math.log(self.share)]
-        return torch.stack(parts).logsumexp(0)
+        trained = (self.temperature * logits).log_softmax(1) + math.log1p(-self.share)
+        return torch.logaddexp(trained, of_stack.log_softmax(1) + math.log(self.share))

@@ -25,6 +25,11 @@ class StackRows:
         """Number of distinct images."""
         return len(torch.unique(self.targets.groups))
 
+    def accuracy_of(self, stack: Stack) -> float:
+        """Of a stack of other rows on these."""
+        guesses = stack.predict(self.readout.split(self.features)).argmax(1)
+        return float((guesses == self.targets.labels).double().mean())
+
     def with_others(self, others: "StackRows") -> "StackRows":
         """These and others, as rows of one split."""
         return StackRows(

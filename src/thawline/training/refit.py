@@ -1,16 +1,17 @@
 """A stack, solved once more with the validation images: they set nothing that leaving rows out does not set better."""
 
-from thawline.features.judged import SHIFTED_FROM, standard_errors_apart, wilson_interval
+from thawline.features.judged import SHIFTED_FROM, Expected, standard_errors_apart
 from thawline.features.stack import Stack
-from thawline.report.record_sections import ExpectedSection
 from thawline.training.stack_solver import StackRows
 
-CONFIDENCE = 0.8  # of the interval
+
+def solve_both(train: StackRows, val: StackRows) -> tuple[Stack, Expected, str]:
+    """`refit`, after a stack of the training images alone was measured on the validation images."""
+    alone = train.solved()
+    return refit(train, val, left_out=alone.accuracy, validated=val.accuracy_of(alone))
 
 
-def refit(
-    train: StackRows, val: StackRows, *, left_out: float | None, validated: float
-) -> tuple[Stack, ExpectedSection, str]:
+def refit(train: StackRows, val: StackRows, *, left_out: float | None, validated: float) -> tuple[Stack, Expected, str]:
     """The stack of all rows, the accuracy to expect of it on new images, and why it is so made.
 
     Where the validation images differ from the training images, they alone set what is free, and are not fitted on.
@@ -22,18 +23,12 @@ def refit(
     num_train, num_val = train.num_groups, val.num_groups
     apart = 0.0 if left_out is None else standard_errors_apart(left_out, num_train, other=validated, num_others=num_val)
     if abs(apart) > SHIFTED_FROM:
-        stack = train.solved(judges=val)
         why = (
             f"solved on training images; {left_out:.3f} of those that were left out and {validated:.3f} of the "
             "validation images are classified right, so the validation images alone set what is free"
         )
-        return stack, _expected(validated, num_val, by="validation"), why
+        return train.solved(judges=val), Expected.of(validated, num_val, by="validation"), why
     both = train.with_others(val)
     stack = both.solved()
-    expected = _expected(stack.accuracy, both.num_groups, by="leave-one-out")
+    expected = Expected.of(stack.accuracy, both.num_groups, by="leave-one-out")
     return stack, expected, "solved once more on training and validation images"
-
-
-def _expected(accuracy: float, num_images: int, *, by: str) -> ExpectedSection:
-    low, high = wilson_interval(accuracy, num_images, confidence=CONFIDENCE)
-    return ExpectedSection(accuracy, low, high, num_images, by)

@@ -1,0 +1,67 @@
+"""Put a stack of the pretrained stages beside fine-tuned ones, and work out what to expect of the average."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from thawline.callbacks.best_and_last import Scores
+from thawline.features.judged import Expected
+from thawline.features.temperature import fit_temperature
+from thawline.machine.precision import autocast
+from thawline.runs.parts import Parts
+from thawline.runs.stack_features import stored_stack_rows
+from thawline.training.blend_gain import blend_expected
+from thawline.training.refit import refit
+from thawline.training.stack_solver import load_stack
+
+
+@dataclass(frozen=True)
+class Blended:
+    """Scores on the validation images, of a blend that knows the training images only; and what to expect."""
+
+    scores: Scores
+    expected: Expected
+
+
+def blend(parts: Parts, trained: dict[str, Tensor]) -> Blended:
+    """Set `parts.model.beside`. In the end its stack is that of training and validation images.
+
+    Args:
+        trained: Weights of the model as it was fine-tuned.
+    """
+    model, beside, device = parts.model, parts.beside, parts.compute.device
+    assert beside is not None
+    model.beside = None  # a resumed run may have got this far before
+    model.load_state_dict({name: tensor for name, tensor in trained.items() if not name.startswith("beside.")})
+    train, val = stored_stack_rows(parts)
+    alone = train.solved()
+    load_stack(beside.head, alone)
+    model.beside = beside.to(device)
+    parts.data.read_images()
+    logits, of_stack, labels = _answers(parts)
+    weights = torch.ones(len(labels), dtype=torch.float64)
+    factor, _ = fit_temperature(logits.double().log_softmax(1), labels, weights, start=1.0)
+    beside.temperature.fill_(factor)
+    averaged = beside.cpu().average(logits, of_stack)
+    stack, expected, _ = refit(train, val, left_out=alone.accuracy, validated=val.accuracy_of(alone))
+    load_stack(beside.head, stack)
+    beside.to(device)
+    scores = Scores(float((averaged.argmax(1) == labels).double().mean()), float(F.nll_loss(averaged, labels)))
+    return Blended(scores, blend_expected(expected, averaged.argmax(1) == labels, of_stack.argmax(1) == labels))
+
+
+@torch.no_grad()
+def _answers(parts: Parts) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits (V, K) of the fine-tuned model and of the stack for the validation images, and the classes (V,)."""
+    model, device = parts.model.to(parts.compute.device).eval(), parts.compute.device
+    assert model.beside is not None
+    cut, batches = model.bound.first_training, []
+    for images, labels in parts.data.val_dataloader():
+        with autocast(parts.compute.precision.training, device):
+            rows, of_stack = model.beside(images.to(device), cut=cut)
+            logits = model.logits(rows, start=cut)
+        batches.append((logits.float().cpu(), of_stack.float().cpu(), labels))
+    logits, of_stack, labels = (torch.cat(column) for column in zip(*batches, strict=True))
+    return logits, of_stack, labels

@@ -1,0 +1,60 @@
+"""One run from settings to record."""
+
+from thawline.atomic import write_atomically
+from thawline.callbacks.cost import CostCallback
+from thawline.errors import UserError
+from thawline.machine.compute import choose_compute
+from thawline.machine.energy import EnergyMeter, counters_of
+from thawline.machine.processes import is_main
+from thawline.report.record_sections import StrategySection
+from thawline.report.run_record import RunRecord
+from thawline.runs.announce import announce
+from thawline.runs.build import build
+from thawline.runs.caching import store_frozen_stages
+from thawline.runs.composed import RunConfig
+from thawline.runs.context import RunContext
+from thawline.runs.describe import describe
+from thawline.runs.fit import fit_and_test
+from thawline.runs.resume import CONFIG_NAME, Boundary
+from thawline.runs.watchers import Said
+
+# Of the config's leaves, those in which runs of one group may differ: they change no result, or are the seed.
+_NOT_COMPARED = ("seed", "data.num_workers", "advise.max_images", "budget.minutes", "budget.memory_gb", "cost.per_hour")
+
+
+def run_once(
+    config: RunConfig, context: RunContext, record: RunRecord, *, start: float, boundary: Boundary | None
+) -> None:
+    """Build, store what frozen stages compute, train, test; `record` learns what happens.
+
+    Args:
+        start: When the run began, by `time.perf_counter`.
+        boundary: Where a resumed run goes on.
+    """
+    settings, folder = config.settings, context.folder
+    record.settings = {key: value for key, value in config.leaves.items() if key not in _NOT_COMPARED}
+    record.strategy = StrategySection(settings.strategy.name, settings.strategy.unfreeze_depth)
+    if boundary is None and is_main():
+        write_atomically(folder / CONFIG_NAME, config.text)
+    compute = choose_compute(accelerator=settings.trainer.accelerator, precision=settings.trainer.precision)
+    cost = CostCallback(start=start, energy=EnergyMeter(counters_of(compute.device)))
+    _refuse_processes_in_a_sweep(settings.trainer.devices, context)
+    parts = build(settings, compute, step=boundary.step if boundary else 0)
+    describe(record, parts)
+    if boundary is not None:
+        boundary.refuse_others(record)
+    if is_main():
+        record.save(folder)
+    announce(parts, record, context, resuming=boundary is not None)
+    stored, record.cache = store_frozen_stages(parts)
+    if stored is not None:
+        parts.read_from(stored)
+    said = Said(folder, config.text, epoch_lines=not context.rung)
+    fit_and_test(parts, record, said, cost=cost, boundary=boundary)
+
+
+def _refuse_processes_in_a_sweep(devices: int, context: RunContext) -> None:
+    if devices > 1 and context.multirun:
+        raise UserError(
+            f"trainer.devices={devices}: several processes for a job of a sweep need hydra/launcher=subprocess"
+        )

@@ -1,0 +1,44 @@
+"""Make the folder of a run hold what one of its rungs gave."""
+
+import os
+import shutil
+from dataclasses import fields
+from pathlib import Path
+
+from thawline.freezing.certificate import CERTIFICATE_FILE
+from thawline.report.run_record import RunRecord
+
+_OWN = ("run_id", "scenario", "seed", "status", "error", "advice", "versions")  # fields that the run keeps
+_CHECKPOINTS = "checkpoints"
+_EVENTS = "events.out.tfevents.*"
+
+
+def publish(rung: RunRecord, source: Path, run: RunRecord, target: Path) -> None:
+    """Copy checkpoints, certificate and event file of the rung, then take over its results.
+
+    A reader of any file sees the old one or the new one. On one file system nothing is copied, but linked.
+    """
+    for field in fields(run):
+        if field.name not in _OWN:
+            setattr(run, field.name, getattr(rung, field.name))
+    (target / _CHECKPOINTS).mkdir(exist_ok=True)
+    for path in sorted((source / _CHECKPOINTS).glob("*.ckpt")):
+        _replace(path, target / _CHECKPOINTS / path.name)
+    if (source / CERTIFICATE_FILE).is_file():
+        _replace(source / CERTIFICATE_FILE, target / CERTIFICATE_FILE)
+    before = set(target.glob(_EVENTS))
+    for path in source.glob(_EVENTS):
+        _replace(path, target / path.name)
+        before.discard(target / path.name)
+    for path in before:
+        path.unlink()
+
+
+def _replace(source: Path, target: Path) -> None:
+    part = target.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    try:
+        os.link(source, part)
+    except OSError:
+        shutil.copyfile(source, part)
+    os.replace(part, target)

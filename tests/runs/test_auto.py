@@ -1,0 +1,163 @@
+"""scenario=auto: the first answer is solved, a better one follows, and the best so far is complete at any time."""
+
+import json
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from thawline.advisor import choices
+from thawline.freezing.verify import verify
+from thawline.machine.sigterm import Terminated
+from thawline.models.load_checkpoint import load_checkpoint
+from thawline.runs import auto
+from thawline.runs.one_run import run_once
+
+Run = Callable[..., Any]
+AUTO = ("scenario=auto", "model.name=test_resnet", "model.weights=none", "model.image_size=32", "data.num_workers=0")
+AUTO += ("data.batch_size=4", "trainer.accelerator=cpu", "budget.minutes=null")
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choices, "_LEAST_STEPS", 4)
+    monkeypatch.setattr(choices, "_EPOCHS", 1)
+
+
+def the_run(out: Path) -> tuple[Path, dict[str, Any]]:
+    (folder,) = (out / "auto").iterdir()
+    return folder, json.loads((folder / "run.json").read_text())
+
+
+def rungs(record: dict[str, Any]) -> list[str]:
+    return [rung["name"].partition("_")[0] for rung in record["advice"]["rungs"]]
+
+
+def test_it_climbs_and_keeps_the_best(run_cli: Run, image_folder: Path, tmp_path: Path) -> None:
+    result = run_cli(*AUTO, "data=folder", f"data.root={image_folder}")
+    assert result.code == 0, result.err
+    folder, record = the_run(tmp_path / "out")
+    assert record["status"] == "completed"
+    assert record["scenario"] == "auto"
+    assert rungs(record) == ["stacked", "blend"]
+    kept = [rung for rung in record["advice"]["rungs"] if rung["kept"]]
+    assert record["expected"] == kept[-1]["expected"]
+    assert (
+        len(re.findall(r" s  (?:stacked_probe|blend_\d): accuracy \d\.\d{3} to expect on new images", result.out)) == 2
+    )
+    assert "Next: blend_" in result.out
+    assert "Stopped: nothing further to try." in result.out
+    assert not [problem for check in verify(folder) for problem in check.problems]
+    for rung in (folder / "rungs").iterdir():
+        assert json.loads((rung / "run.json").read_text())["status"] == "completed"
+    best = sorted((folder / "rungs").iterdir())[len(kept) - 1 if len(kept) == 2 else 0]
+    ends = [load_checkpoint(path / "checkpoints" / "best.ckpt")["state_dict"] for path in (folder, best)]
+    assert ends[0].keys() == ends[1].keys()
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    assert events.Scalars("test/accuracy")[-1].value == pytest.approx(record["metrics"]["test/accuracy"])
+    assert (folder / "depth_profile.png").is_file()
+    assert record["advice"]["cell"] == "small_different"
+
+
+def test_a_budget_of_a_moment_leaves_the_first_answer(run_cli: Run, image_folder: Path, tmp_path: Path) -> None:
+    result = run_cli(*AUTO, "data=folder", f"data.root={image_folder}", "budget.minutes=0.0001")
+    assert result.code == 0, result.err
+    folder, record = the_run(tmp_path / "out")
+    assert rungs(record) == ["stacked"]
+    assert record["strategy"]["name"] == "stacked_probe"
+    assert record["metrics"]["test/accuracy"] == 1.0
+    assert record["advice"]["ended"] == "budget.minutes is spent"
+    assert (folder / "checkpoints" / "best.ckpt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("bound", "says"),
+    [
+        ("budget.memory_gb=0.001", r"budget.memory_gb=0.001: blend_\d would need \d+\.\d GB"),
+        ("budget.min_gain=5", r"budget.min_gain=5: blend_\d is expected to gain 0\.\d points"),
+    ],
+)
+def test_a_rung_beyond_a_bound_is_not_tried_and_told(
+    run_cli: Run, image_folder: Path, tmp_path: Path, bound: str, says: str
+) -> None:
+    result = run_cli(*AUTO, "data=folder", f"data.root={image_folder}", bound)
+    assert result.code == 0, result.err
+    assert re.search(says, result.out)
+    assert rungs(the_run(tmp_path / "out")[1]) == ["stacked"]
+
+
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt, 130), (Terminated, 128 + signal.SIGTERM)])
+def test_interrupted_later_it_leaves_a_complete_model(
+    run_cli: Run, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    stop: type[BaseException], code: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(
+        auto, "run_once", lambda *a, **k: run_once(*a, **k) if "blend" not in str(a[1]) else _raise(stop())
+    )
+    result = run_cli(*AUTO, "data=folder", f"data.root={image_folder}")
+    assert result.code == code
+    folder, record = the_run(tmp_path / "out")
+    assert record["status"] == "completed"
+    assert record["advice"]["ended"] == "interrupted"
+    assert rungs(record) == ["stacked"]
+    assert record["metrics"]["test/accuracy"] == 1.0
+    assert (folder / "checkpoints" / "best.ckpt").is_file()
+    assert "test      accuracy 1.0000" in re.sub(r"[│ ]+", " ", result.out).replace(" test ", " test      ")
+
+
+def test_a_rung_that_fails_is_told_and_loses_nothing(
+    run_cli: Run, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = OSError("no space left")
+    monkeypatch.setattr(
+        auto, "run_once", lambda *a, **k: run_once(*a, **k) if "blend" not in str(a[1]) else _raise(error)
+    )
+    result = run_cli(*AUTO, "data=folder", f"data.root={image_folder}")
+    assert result.code == 0
+    assert "failed: no space left. The model of the rung before stays." in result.out + result.err
+    folder, record = the_run(tmp_path / "out")
+    assert record["status"] == "completed"
+    assert rungs(record) == ["stacked"]
+    (failed,) = (path for path in (folder / "rungs").iterdir() if "blend" in path.name)
+    assert json.loads((failed / "run.json").read_text())["status"] == "failed"
+
+
+def test_a_rung_that_promises_less_is_not_kept(
+    run_cli: Run, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thawline.training.blend_gain.USUAL_GAIN", -0.5)
+    monkeypatch.setattr("thawline.training.blend_gain._SPREAD", 1e-6)
+    result = run_cli(*AUTO, "data=folder", f"data.root={image_folder}")
+    assert result.code == 0, result.err
+    _, record = the_run(tmp_path / "out")
+    assert [rung["kept"] for rung in record["advice"]["rungs"]] == [True, False]
+    assert record["strategy"]["name"] == "stacked_probe"
+    assert "not kept, the rung before promises more" in result.out
+
+
+def test_a_run_that_was_killed_goes_on_with_what_is_missing(
+    run_cli: Run, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("thawline.runs.auto._advised", lambda state: _raise(RuntimeError("killed")))
+        run_cli(*AUTO, "data=folder", f"data.root={image_folder}")
+    folder, record = the_run(tmp_path / "out")
+    assert record["status"] == "failed"
+    before = (folder / "rungs" / "1_stacked_probe" / "run.json").stat().st_mtime_ns
+    result = run_cli(f"resume={folder}")
+    assert result.code == 0, result.err
+    _, record = the_run(tmp_path / "out")
+    assert record["status"] == "completed"
+    assert rungs(record) == ["stacked", "blend"]
+    assert (folder / "rungs" / "1_stacked_probe" / "run.json").stat().st_mtime_ns == before
+
+
+def _raise(error: BaseException) -> None:
+    raise error
