@@ -13,7 +13,8 @@ from PIL import Image
 from thawline.data.decode import decode
 from thawline.data.sources.fingerprint import fingerprint
 from thawline.data.sources.folder_content import contradiction, group, read_all
-from thawline.data.sources.folder_index import LAYOUT, Index, scan
+from thawline.data.sources.folder_index import Index, scan
+from thawline.data.sources.folder_layout import LAYOUT
 from thawline.data.sources.source import IntArray, Split
 from thawline.errors import UserError
 
@@ -25,15 +26,17 @@ _log = logging.getLogger(__name__)
 class FolderSource:
     """Images in class folders.
 
-    `root` holds class folders directly, or `train/` and optionally `val/` (or `valid/`) and `test/`, each holding
-    class folders. Nested folders of a class are searched; hidden ones are not. Classes are in natural order:
-    "2" before "10".
+    `root` holds class folders directly, or `train/` and optionally `val/` and `test/`, each holding class folders;
+    `folder_layout` reads other usual layouts too. Nested folders of a class are searched; hidden ones are not. Classes
+    are in natural order: "2" before "10".
 
     Args:
         root: The folder.
         on_unreadable: What to do about a file that does not decode: stop, or leave it out with a warning.
         verify: Read and decode every image once at the start. If false, unreadable files and copies are not detected,
             and the fingerprint covers names, sizes and times instead of contents.
+        class_level: Which folder names the class: 1, the first below `root` or below a split's, 2, those in it.
+        leave_out: Names of folders to pass over; "auto" passes over masks that lie beside images.
     Attributes:
         groups: Byte-identical images share a group; with `verify` false every image is a group by itself.
         unreadable: Files left out, as paths relative to `root`.
@@ -42,7 +45,13 @@ class FolderSource:
     """
 
     def __init__(
-        self, *, root: str | Path | None, on_unreadable: Literal["error", "skip"] = "error", verify: bool = True
+        self,
+        *,
+        root: str | Path | None,
+        on_unreadable: Literal["error", "skip"] = "error",
+        verify: bool = True,
+        class_level: int | Literal["auto"] = "auto",
+        leave_out: Sequence[str] | Literal["auto"] = "auto",
     ) -> None:
         if on_unreadable not in ("error", "skip"):
             raise UserError(f"data.on_unreadable={on_unreadable!r}: allowed are error, skip")
@@ -50,10 +59,18 @@ class FolderSource:
             raise UserError(
                 "data.on_unreadable=skip needs data.verify=true: only reading every image finds those to skip"
             )
+        if class_level not in ("auto", 1, 2):
+            raise UserError(f"data.class_level={class_level}: allowed are auto, 1, 2")
+        if isinstance(leave_out, str) and leave_out != "auto":
+            raise UserError(f"data.leave_out={leave_out}: give auto or a list, data.leave_out=[{leave_out}]")
         self.root = checked_root(root)
         self.name = self.root.resolve().name or str(root)
         self.unreadable: list[str] = []
-        self._index = scan(self.root)
+        self._index = scan(
+            self.root,
+            class_level=None if class_level == "auto" else class_level,
+            leave_out=None if leave_out == "auto" else list(leave_out),
+        )
         self._digests = self._read_files(skip=on_unreadable == "skip") if verify else None
         self.class_names: Sequence[str] = self._index.class_names
         self.labels: IntArray = self._index.labels
