@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from thawline.errors import UserError
+from thawline.printable import printable
 
 # Modes whose samples are wider than 8 bits; Pillow's own conversion to RGB clips them to white.
 _WIDE_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
@@ -38,7 +39,7 @@ def decode(path: str | Path) -> Image.Image:
     Raises:
         UnreadableImage: The file is missing, empty, truncated, or no image.
     """
-    return decode_bytes(read_bytes(path), name=str(path))
+    return decode_bytes(read_bytes(path), name=printable(path))
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -46,7 +47,7 @@ def read_bytes(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise UnreadableImage(f"unreadable image {path}: {error.strerror or error}") from error
+        raise UnreadableImage(f"unreadable image {printable(path)}: {error.strerror or error}") from error
 
 
 def decode_bytes(data: bytes, *, name: str = "in memory") -> Image.Image:

@@ -1,9 +1,11 @@
 """The screen at the end of a run: settings, scores, costs, and the commands to go on with."""
 
+import shlex
 from pathlib import Path
 
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from thawline.freezing.status import counted_line
 from thawline.invocation import typed
@@ -17,13 +19,13 @@ def summary_panel(record: RunRecord) -> Panel:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for label, text in _rows(record):
-        table.add_row(label, text)
-    return Panel(table, title=f"Thawline: {record.scenario}", title_align="left", expand=False)
+        table.add_row(label, Text(text))
+    return Panel(table, title=Text(f"Thawline: {record.scenario}"), title_align="left", expand=False)
 
 
 def comparison(log_root: Path) -> str:
     """The command that compares runs below `log_root` by their validation accuracy."""
-    return f"{typed('compare')} {log_root} --metric val/accuracy   # keep the better"
+    return f"{typed('compare')} {shlex.quote(str(log_root))} --metric val/accuracy   # keep the better"
 
 
 def next_steps(folder: Path, log_root: Path, advice: AdviceSection) -> str:
@@ -36,7 +38,7 @@ def next_steps(folder: Path, log_root: Path, advice: AdviceSection) -> str:
     lines = [f"run      {folder}", *(f"next     {command}   # the advice is not sure" for command in further)]
     if further:
         lines.append(f"compare  {comparison(log_root)}")
-    return "\n".join([*lines, f"compare  tensorboard --logdir {log_root}"])
+    return "\n".join([*lines, f"compare  tensorboard --logdir {shlex.quote(str(log_root))}"])
 
 
 def _rows(record: RunRecord) -> list[tuple[str, str]]:

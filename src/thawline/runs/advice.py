@@ -29,6 +29,7 @@ from thawline.callbacks.tensorboard import add_picture
 from thawline.features.feature_cache import FeatureCache
 from thawline.machine.compute import Compute, choose_compute
 from thawline.machine.memory import keep_freed_memory, peak_resident_bytes
+from thawline.machine.utf8_path import utf8_path
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.report.advice_json import ADVICE_FILE, FIGURE_NAME, advice_body
 from thawline.report.advice_panel import advice_panel, commands, next_steps
@@ -67,7 +68,7 @@ def advise(settings: LookSettings, context: RunContext) -> Advice:
     start, folder = time.perf_counter(), context.folder
     with quiet():
         advice = measured_advice(settings, context)
-    with SummaryWriter(str(folder)) as writer:
+    with SummaryWriter(str(utf8_path(folder))) as writer:
         add_picture(writer, "depth_profile", folder / FIGURE_NAME)
         add_profile(writer, advice.look.profile)
         typed = [f"`{command}`" for command in advice.commands]

@@ -17,6 +17,7 @@ from thawline.data.sources.folder_index import Index, scan
 from thawline.data.sources.folder_layout import LAYOUT
 from thawline.data.sources.source import IntArray, Split
 from thawline.errors import UserError
+from thawline.printable import printable
 
 _NAMES_SHOWN = 5  # chosen: unreadable files named in a warning
 
@@ -64,7 +65,7 @@ class FolderSource:
         if isinstance(leave_out, str) and leave_out != "auto":
             raise UserError(f"data.leave_out={leave_out}: give auto or a list, data.leave_out=[{leave_out}]")
         self.root = checked_root(root)
-        self.name = self.root.resolve().name or str(root)
+        self.name = printable(self.root.resolve().name or root)
         self.unreadable: list[str] = []
         self._index = scan(
             self.root,
@@ -80,10 +81,13 @@ class FolderSource:
 
     def load(self, index: int) -> Image.Image:
         """Return image `index`, mode RGB, in its own size."""
-        return decode(self.describe(index))
+        return decode(self.path(index))
+
+    def path(self, index: int) -> Path:
+        return self.root / str(self._index.paths[index])
 
     def describe(self, index: int) -> str:
-        return str(self.root / str(self._index.paths[index]))
+        return printable(self.path(index))
 
     def fingerprint(self) -> str:
         """A digest of all paths (they hold class and split) and contents, or sizes and times if unverified."""
@@ -111,7 +115,7 @@ class FolderSource:
                 "fix or delete it, or set data.on_unreadable=skip"
             )
         self.unreadable = list(reasons)
-        names = ", ".join(self.unreadable[:_NAMES_SHOWN])
+        names = ", ".join(map(printable, self.unreadable[:_NAMES_SHOWN]))
         more = ", ..." if len(reasons) > _NAMES_SHOWN else ""
         _log.warning("%d unreadable images are left out of %s: %s%s", len(reasons), self.root, names, more)
 
@@ -144,7 +148,7 @@ def _take_readable(root: Path, index: Index, readable: IntArray) -> Index:
 def _warn_of_copies(index: Index, digests: NDArray[np.bytes_]) -> None:
     pair = contradiction(index.labels, group(digests))
     if pair is not None:
-        first, second = (index.paths[i] for i in pair)
+        first, second = (printable(index.paths[i]) for i in pair)
         _log.warning("the same image stands under two classes, for example %s and %s", first, second)
     splits = index.splits()
     for split, other in (("test", "train"), ("val", "train"), ("test", "val")):
@@ -163,5 +167,5 @@ def _warn_of_leak(
     words = {"train": "training", "val": "validation", "test": "test"}
     _log.warning(
         "%d %s images are byte-identical to %s images, first: %s = %s",
-        *(len(leaked), words[name], words[other_name], paths[leaked[0]], paths[twin]),
+        *(len(leaked), words[name], words[other_name], printable(paths[leaked[0]]), printable(paths[twin])),
     )

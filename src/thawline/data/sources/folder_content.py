@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from thawline.data.decode import UnreadableImage, decode_bytes, read_bytes
 from thawline.data.sources.fingerprint import DIGEST_BYTES
 from thawline.data.sources.source import IntArray
+from thawline.printable import printable
 
 _MAX_THREADS = 8  # chosen: decoding is bound by the processor, reading from a network drive is not
 _PROGRESS_ABOVE = 500  # images; chosen: fewer are read within seconds
@@ -43,7 +44,7 @@ def read_all(root: Path, paths: NDArray[np.str_]) -> tuple[NDArray[np.bytes_], d
 def _read(path: Path) -> bytes | UnreadableImage:
     try:
         data = read_bytes(path)
-        decode_bytes(data, name=str(path))
+        decode_bytes(data, name=printable(path))
     except UnreadableImage as error:
         return error
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest().encode()
