@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,7 @@ def measured_advice(settings: LookSettings, context: RunContext) -> Advice:
     torch.manual_seed(settings.seed)
     model = settings.model
     backbone = build_backbone(model.name, weights=model.weights, image_size=model.image_size)
+    backbone.input = replace(backbone.input, fit=settings.loader.fit)
     data = ImageDataModule(
         make(settings.source, "data.source"),
         spec=backbone.input, loader=settings.loader, seed=settings.seed, on_cpu=compute.on_cpu,

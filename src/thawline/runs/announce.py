@@ -2,9 +2,11 @@
 
 import logging
 
+import numpy as np
 from rich.console import Console
 
 from thawline.advisor.sizes import size_note
+from thawline.data.sources.source import ImageSource, IntArray
 from thawline.freezing.status_table import plan_table, status_table
 from thawline.machine.processes import is_main
 from thawline.report.run_record import RunRecord
@@ -14,6 +16,7 @@ from thawline.runs.parts import Parts
 _log = logging.getLogger(__name__)
 # BatchNorm's statistics get noisy below this many images a process; Wu and He 2018, "Group Normalization", figure 1.
 _SMALL_FOR_BATCHNORM = 16
+_LONGEST = 1.5  # longer : shorter side, above which the square in the centre lacks more than a third; as photographs
 
 
 def announce(parts: Parts, record: RunRecord, context: RunContext, *, resuming: bool) -> None:
@@ -68,6 +71,7 @@ def _notes(parts: Parts, record: RunRecord, context: RunContext) -> list[str]:
         _unreached(parts),
         _idle_pull(parts),
         _idle_augment(parts, context),
+        _cropped(parts),
     ]
     return [note for note in notes if note]
 
@@ -116,4 +120,25 @@ def _idle_augment(parts: Parts, context: RunContext) -> str | None:
     return (
         f"{typed[0]} has no effect: stages stay frozen, so every epoch shows the same view of an image, which is "
         "stored once; for random views set data.augment.enabled=true, with cache.views=N to store N of each"
+    )
+
+
+def _cropped(parts: Parts) -> str | None:
+    sizes = getattr(parts.data.source, "sizes", None)
+    return crop_note(sizes, parts.data.source) if sizes is not None and parts.settings.loader.fit == "crop" else None
+
+
+def crop_note(sizes: IntArray, source: ImageSource) -> str | None:
+    """A note on images of which the centre crop drops more than a third.
+
+    Args:
+        sizes: Width and height in pixels, (N, 2).
+    """
+    elongated = np.flatnonzero(sizes.max(1) > _LONGEST * sizes.min(1))
+    if not len(elongated):
+        return None
+    width, height = sizes[elongated[0]]
+    return (
+        f"the centre crop drops more than a third of {len(elongated):,} of {len(sizes):,} images, first: "
+        f"{source.describe(int(elongated[0]))} ({width} x {height}); data.fit=pad or data.fit=squash shows all of them"
     )

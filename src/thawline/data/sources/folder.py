@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from thawline.data.decode import decode
+from thawline.data.decode import Pixels, decode
 from thawline.data.sources.fingerprint import fingerprint
-from thawline.data.sources.folder_content import contradiction, group, read_all
+from thawline.data.sources.folder_content import Content, contradiction, group, read_all
 from thawline.data.sources.folder_index import Index, scan
 from thawline.data.sources.folder_layout import LAYOUT
+from thawline.data.sources.set_pixels import checked_pixels, decided_range, warn_of_extremes
 from thawline.data.sources.source import IntArray, Split
+from thawline.data.value_range import ValueRange
 from thawline.errors import UserError
 from thawline.printable import printable
 
@@ -53,6 +56,8 @@ class FolderSource:
         verify: bool = True,
         class_level: int | Literal["auto"] = "auto",
         leave_out: Sequence[str] | Literal["auto"] = "auto",
+        value_range: Sequence[float] | Literal["auto"] = "auto",
+        channels: Sequence[int] | None = None,
     ) -> None:
         if on_unreadable not in ("error", "skip"):
             raise UserError(f"data.on_unreadable={on_unreadable!r}: allowed are error, skip")
@@ -72,16 +77,18 @@ class FolderSource:
             class_level=None if class_level == "auto" else class_level,
             leave_out=None if leave_out == "auto" else list(leave_out),
         )
-        self._digests = self._read_files(skip=on_unreadable == "skip") if verify else None
+        self._pixels = checked_pixels(value_range, channels)
+        self._content = self._read_files(skip=on_unreadable == "skip") if verify else None
+        self._pixels = replace(self._pixels, value_range=self._decided_range())
         self.class_names: Sequence[str] = self._index.class_names
         self.labels: IntArray = self._index.labels
         every = np.arange(len(self.labels), dtype=np.int64)
-        self.groups: IntArray = every if self._digests is None else group(self._digests)
+        self.groups: IntArray = every if self._content is None else group(self._content.digests)
         self.splits: Mapping[Split, IntArray] = self._index.splits()
 
     def load(self, index: int) -> Image.Image:
         """Return image `index`, mode RGB, in its own size."""
-        return decode(self.path(index))
+        return decode(self.path(index), pixels=self._pixels)
 
     def path(self, index: int) -> Path:
         return self.root / str(self._index.paths[index])
@@ -91,19 +98,47 @@ class FolderSource:
 
     def fingerprint(self) -> str:
         """A digest of all paths (they hold class and split) and contents, or sizes and times if unverified."""
-        if self._digests is not None:
-            return fingerprint("folder", self._index.paths, self._digests)
+        pixels = [] if self._pixels == Pixels() else [str(self._pixels)]
+        if self._content is not None:
+            return fingerprint("folder", self._index.paths, self._content.digests, *pixels)
         states = [os.stat(self.root / str(path)) for path in self._index.paths]
         sizes_and_times = np.array([(s.st_size, s.st_mtime_ns) for s in states], dtype=np.int64)  # (N, 2)
-        return fingerprint("folder", self._index.paths, sizes_and_times)
+        return fingerprint("folder", self._index.paths, sizes_and_times, *pixels)
 
-    def _read_files(self, *, skip: bool) -> NDArray[np.bytes_]:
-        digests, reasons = read_all(self.root, self._index.paths)
+    @property
+    def value_range(self) -> ValueRange | None:
+        """Which values become black and white; None where all images have 8 bits."""
+        return self._pixels.value_range
+
+    @property
+    def sizes(self) -> IntArray | None:
+        """Width and height of every image in pixels, (N, 2), int64; None where they were not read."""
+        return None if self._content is None else self._content.sizes
+
+    def _decided_range(self) -> ValueRange | None:
+        paths, looked = self._index.paths, np.arange(len(self._index.paths))
+        if self._content is not None:
+            looked = np.flatnonzero(self._content.is_wide)
+            if 0 < len(looked) < len(paths):
+                _log.warning(
+                    "%d of %d images have values wider than 8 bits, first: %s; those of 8 bits stay as they are",
+                    *(len(looked), len(paths), printable(paths[looked[0]])),
+                )
+        value_range = decided_range(self.root, paths, self._pixels, looked=looked)
+        if value_range is None and self._pixels.value_range is not None:
+            raise UserError(f"data.value_range={list(self._pixels.value_range)}: has no effect, every image has 8 bits")
+        return value_range
+
+    def _read_files(self, *, skip: bool) -> Content:
+        content, reasons = read_all(self.root, self._index.paths, pixels=self._pixels)
         self._report_unreadable(reasons, skip=skip)
-        readable = np.flatnonzero(digests != b"")
+        readable = np.flatnonzero(content.digests != b"")
         self._index = _take_readable(self.root, self._index, readable)
-        _warn_of_copies(self._index, digests[readable])
-        return digests[readable]
+        content = content.take(readable)
+        _warn_of_copies(self._index, content.digests)
+        narrow = np.flatnonzero(~content.is_wide)
+        warn_of_extremes(self._index.paths[narrow], _extremes(content.thumbs[narrow]))
+        return content
 
     def _report_unreadable(self, reasons: Mapping[str, str], *, skip: bool) -> None:
         if not reasons:
@@ -118,6 +153,11 @@ class FolderSource:
         names = ", ".join(map(printable, self.unreadable[:_NAMES_SHOWN]))
         more = ", ..." if len(reasons) > _NAMES_SHOWN else ""
         _log.warning("%d unreadable images are left out of %s: %s%s", len(reasons), self.root, names, more)
+
+
+def _extremes(thumbs: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Lowest and highest level of each thumb, (N, 2)."""
+    return np.stack([thumbs.min(axis=(1, 2, 3)), thumbs.max(axis=(1, 2, 3))], axis=1)
 
 
 def checked_root(root: str | Path | None) -> Path:
