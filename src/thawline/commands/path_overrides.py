@@ -7,9 +7,19 @@ import os
 import re
 from collections.abc import Sequence
 
-# Their values are paths, with no syntax of Hydra's in them.
+# Their values are paths, or an expression on paths, with no syntax of Hydra's in them.
 PATH_KEYS = frozenset(
-    "resume output_dir data.root data.file cache.dir model.weights hydra.run.dir hydra.sweep.dir".split()  # noqa: SIM905
+    (
+        "resume",
+        "output_dir",
+        "cache.dir",
+        "data.root",
+        "data.file",
+        "data.group_by",
+        "model.weights",
+        "hydra.run.dir",
+        "hydra.sweep.dir",
+    )
 )
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")  # needs no quotes
 _IN_QUOTES = re.compile(r"""(?P<quote>["'])((?!(?P=quote)).|\\(?P=quote))*(?P=quote)""", re.DOTALL)

@@ -278,8 +278,8 @@ def test_errors_about_given_splits(tmp_path) -> None:
     assert "holds class folders, but 'extra' stands beside it" in message(root=tmp_path)
 
 
-def test_error_about_on_unreadable(tmp_path) -> None:
-    assert message(root=tmp_path, on_unreadable="drop") == "data.on_unreadable='drop': allowed are error, skip"
+def test_error_about_on_unreadable(image_folder) -> None:
+    assert message(root=image_folder, on_unreadable="drop") == "data.on_unreadable='drop': allowed are error, skip"
 
 
 def test_images_of_kinds_that_cannot_be_read_are_counted_aloud(
@@ -293,6 +293,12 @@ def test_images_of_kinds_that_cannot_be_read_are_counted_aloud(
     assert "2 images cannot be read and are left out (2 .svg;" in caplog.text
 
 
-def test_skipping_without_reading_is_refused(tmp_path: Path) -> None:
+def test_skipping_without_reading_is_refused(image_folder: Path) -> None:
     with pytest.raises(UserError, match=r"data\.on_unreadable=skip needs data\.verify=true"):
-        FolderSource(root=tmp_path, on_unreadable="skip", verify=False)
+        FolderSource(root=image_folder, on_unreadable="skip", verify=False)
+
+
+def test_a_class_without_an_image_of_its_own_is_named(tmp_path) -> None:
+    for name, level in (("a/0.png", 1), ("a/1.png", 2), ("b/0.png", 1), ("b/1.png", 2), ("a/2.png", 3)):
+        put(tmp_path / name, level)
+    assert message(root=tmp_path) == "every image of class 'b' stands under another class too; leave it in one of them"

@@ -30,18 +30,21 @@ class Index:
         paths: Relative to the root, with forward slashes, (N,), str. An array, because worker processes would copy
             the objects of a list when they read them.
         labels: (N,), int64.
-        parts: Position in `SPLITS` per image, (N,), int64; None where the folder defines no splits.
+        parts: Position in `SPLITS` per image, (N,), int64; -1 for no split; None where no split is defined.
+        group_names: Group per image, (N,), str, empty for none; None where no groups are named.
     """
 
     class_names: list[str]
     paths: NDArray[np.str_]
     labels: IntArray
     parts: IntArray | None
+    group_names: NDArray[np.str_] | None = None
 
     def take(self, images: IntArray) -> "Index":
         """The index of these images only."""
         parts = None if self.parts is None else self.parts[images]
-        return replace(self, paths=self.paths[images], labels=self.labels[images], parts=parts)
+        names = None if self.group_names is None else self.group_names[images]
+        return replace(self, paths=self.paths[images], labels=self.labels[images], parts=parts, group_names=names)
 
     def splits(self) -> dict[Split, IntArray]:
         """Indices of each split that the folder defines."""
