@@ -1,7 +1,6 @@
 """Byte-identical images, and files that do not decode: what is told of them."""
 
 import logging
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +14,17 @@ from thawline.printable import printable
 _log = logging.getLogger(__name__)
 
 
-def take_readable(root: Path, index: Index, readable: IntArray) -> Index:
+def take_readable(where: str, index: Index, readable: IntArray) -> Index:
     """The index of the readable images; raises `UserError` if a class or a split is left without one."""
     kept = index.take(readable)
     emptied = set(index.splits()) - set(kept.splits())
     if emptied:
-        raise UserError(f"data.root={root}: {min(emptied)}/ has no readable image; add images or remove the folder")
+        raise UserError(f"{where}: {min(emptied)}/ has no readable image; add images or remove the folder")
     learned = kept.labels[kept.splits()["train"]] if kept.parts is not None else kept.labels
     counts = np.bincount(learned, minlength=len(kept.class_names))  # (K,)
     if (counts == 0).any():
         name = kept.class_names[int(counts.argmin())]
-        raise UserError(f"data.root={root}: class {name!r} has no readable image; add images or remove the folder")
+        raise UserError(f"{where}: class {name!r} has no readable image; add images or remove the folder")
     return kept
 
 

@@ -13,6 +13,7 @@ from thawline.data.sources.class_names import natural_order
 from thawline.data.sources.folder_layout import Classes, check_classes, find_layout
 from thawline.data.sources.folder_walk import Walk, looked_for
 from thawline.data.sources.source import SPLITS, IntArray, Split
+from thawline.data.sources.split_names import split_of_name
 from thawline.errors import UserError
 from thawline.printable import printable
 
@@ -32,6 +33,7 @@ class Index:
         labels: (N,), int64.
         parts: Position in `SPLITS` per image, (N,), int64; -1 for no split; None where no split is defined.
         group_names: Group per image, (N,), str, empty for none; None where no groups are named.
+        named_by_path: Whether the first folders of a path say its split and class, so that the paths tell all.
     """
 
     class_names: list[str]
@@ -39,6 +41,7 @@ class Index:
     labels: IntArray
     parts: IntArray | None
     group_names: NDArray[np.str_] | None = None
+    named_by_path: bool = True
 
     def take(self, images: IntArray) -> "Index":
         """The index of these images only."""
@@ -64,7 +67,7 @@ def scan(root: Path, *, class_level: int | None = None, leave_out: list[str] | N
     """
     walk = Walk(leave_out)
     layout = find_layout(root, walk, class_level=class_level)
-    check_classes(root, layout)
+    check_classes(f"data.root={root}", layout)
     class_names = natural_order(next(iter(layout.values())))
     rows = list(_rows(root, layout, class_names, walk))
     paths, labels, parts = zip(*rows, strict=True)
@@ -74,7 +77,13 @@ def scan(root: Path, *, class_level: int | None = None, leave_out: list[str] | N
         np.array(paths, dtype=np.str_),
         np.array(labels, dtype=np.int64),
         None if None in layout else np.array(parts, dtype=np.int64),
+        named_by_path=all(_is_named_by_path(root, split, classes) for split, classes in layout.items()),
     )
+
+
+def _is_named_by_path(root: Path, split: Split | None, classes: Classes) -> bool:
+    above = [root] if split is None else [folder for folder in root.iterdir() if split_of_name(folder.name) == split]
+    return all(len(folders) == 1 and folders[0].parent in above for folders in classes.values())
 
 
 def _rows(

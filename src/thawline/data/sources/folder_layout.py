@@ -194,34 +194,36 @@ def _level(root: Path, firsts: list[Path], walk: Walk) -> int:
     )
 
 
-def check_classes(root: Path, layout: Mapping[Split | None, Classes]) -> None:
+def check_classes(where: str, layout: Mapping[Split | None, Classes]) -> None:
     """Warn of classes that a split lacks.
 
+    Args:
+        where: Begins every message: the setting that names the data.
     Raises:
         UserError: There are no two classes, or a split has one that train lacks.
     """
     learned = next(iter(layout.values()))
     if not learned:
-        raise UserError(f"data.root={root}: no class folder found; needed are {LAYOUT} ({looked_for()})")
+        raise UserError(f"{where}: no class folder found; needed are {LAYOUT} ({looked_for()})")
     if len(learned) == 1:
         only = next(iter(learned))
-        raise UserError(f"data.root={root} holds one class ({only!r}); at least two class folders are needed")
+        raise UserError(f"{where} holds one class ({only!r}); at least two class folders are needed")
     for split, classes in layout.items():
         if not classes:
-            raise UserError(f"data.root={root}: {split}/ holds no class folder; add some or remove {split}/")
-        _refuse_unknown(root, split, learned, classes)
+            raise UserError(f"{where}: {split}/ holds no class folder; add some or remove {split}/")
+        _refuse_unknown(where, split, learned, classes)
         absent = [name for name in learned if name not in classes]
         if absent:
             _log.warning("%s/ has no images of %s; nothing is known of such classes there", split, named(absent))
 
 
-def _refuse_unknown(root: Path, split: Split | None, learned: Classes, classes: Classes) -> None:
+def _refuse_unknown(where: str, split: Split | None, learned: Classes, classes: Classes) -> None:
     unknown = [name for name in classes if name not in learned]
     if not unknown:
         return
     alike = look_alike(unknown[0], list(learned))
     hint = f" ({distinct(alike, unknown[0])} differ)" if alike else ""
     raise UserError(
-        f"data.root={root}: {split}/ has classes that train/ lacks: {', '.join(unknown)}{hint}; "
+        f"{where}: {split}/ has classes that train/ lacks: {', '.join(unknown)}{hint}; "
         "add them to train/ or remove them"
     )

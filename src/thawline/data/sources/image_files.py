@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from thawline.data.sources.fingerprint import fingerprint
 from thawline.data.sources.folder_content import Content, read_all
 from thawline.data.sources.folder_index import Index
 from thawline.data.sources.grouping import grouped
+from thawline.data.sources.limited import limited
 from thawline.data.sources.set_pixels import checked_pixels, decided_range, warn_of_extremes
 from thawline.data.sources.source import IntArray, Split
 from thawline.data.value_range import ValueRange
@@ -34,6 +35,7 @@ class ImageFiles:
     Args:
         root: The folder that the index's paths begin in.
         name: Of the data set.
+        where: Begins messages: the setting that names the data.
         on_unreadable: What to do about a file that does not decode: stop, or leave it out with a warning.
         verify: Read and decode every image once at the start. If false, unreadable files and copies are not detected,
             and the fingerprint covers names, sizes and times instead of contents.
@@ -42,6 +44,7 @@ class ImageFiles:
         channels: Which of more than three channels are taken, one or three, counted from 0.
         group_by: A regular expression on the path below `root`, whose first group names the group of an image; or
             "near_copies". No group comes to lie in two splits.
+        max_images, max_per_class: Take at most so many images, seeded by `subset_seed`, the classes in proportion.
     Attributes:
         groups: Byte-identical images share a group; with `verify` false only images of one named group do.
         group_names: Name of each image's group, (N,), str; empty without one.
@@ -56,11 +59,15 @@ class ImageFiles:
         index: Index,
         *,
         name: str,
+        where: str,
         on_unreadable: Literal["error", "skip"] = "error",
         verify: bool = True,
         value_range: Sequence[float] | Literal["auto"] = "auto",
         channels: Sequence[int] | None = None,
         group_by: str | None = None,
+        max_images: int | None = None,
+        max_per_class: int | None = None,
+        subset_seed: int = 0,
     ) -> None:
         if on_unreadable not in ("error", "skip"):
             raise UserError(f"data.on_unreadable={on_unreadable!r}: allowed are error, skip")
@@ -68,7 +75,8 @@ class ImageFiles:
             raise UserError(
                 "data.on_unreadable=skip needs data.verify=true: only reading every image finds those to skip"
             )
-        self.root, self.name, self._index = root, name, index
+        self.root, self.name, self._where = root, name, where
+        self._index = limited(index, max_images=max_images, max_per_class=max_per_class, seed=subset_seed)
         self.unreadable: list[str] = []
         self._pixels = checked_pixels(value_range, channels)
         self._content = self._read_files(skip=on_unreadable == "skip") if verify else None
@@ -90,12 +98,15 @@ class ImageFiles:
 
     def fingerprint(self) -> str:
         """A digest of all paths, classes and splits, and of contents, or of sizes and times if unverified."""
-        pixels = [] if self._pixels == AS_THEY_ARE else [str(self._pixels)]
+        more: list[str | NDArray[Any]] = [] if self._pixels == AS_THEY_ARE else [str(self._pixels)]
+        if not self._index.named_by_path:
+            parts = np.zeros(0) if self._index.parts is None else self._index.parts
+            more += ["\n".join(self.class_names), self.labels, parts]
         if self._content is not None:
-            return fingerprint("folder", self._index.paths, self._content.digests, *pixels)
+            return fingerprint("folder", self._index.paths, self._content.digests, *more)
         states = [os.stat(self.root / str(path)) for path in self._index.paths]
         sizes_and_times = np.array([(s.st_size, s.st_mtime_ns) for s in states], dtype=np.int64)  # (N, 2)
-        return fingerprint("folder", self._index.paths, sizes_and_times, *pixels)
+        return fingerprint("folder", self._index.paths, sizes_and_times, *more)
 
     @property
     def value_range(self) -> ValueRange | None:
@@ -130,7 +141,7 @@ class ImageFiles:
         content, reasons = read_all(self.root, self._index.paths, pixels=self._pixels)
         self._report_unreadable(reasons, skip=skip)
         readable = np.flatnonzero(content.digests != b"")
-        self._index = take_readable(self.root, self._index, readable)
+        self._index = take_readable(self._where, self._index, readable)
         content = content.take(readable)
         warn_of_copies(self._index, content.digests)
         narrow = np.flatnonzero(~content.is_wide)
@@ -143,7 +154,7 @@ class ImageFiles:
         if not skip:
             others = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
             raise UserError(
-                f"data.root={self.root}: {next(iter(reasons.values()))}{others}; "
+                f"{self._where}: {next(iter(reasons.values()))}{others}; "
                 "fix or delete it, or set data.on_unreadable=skip"
             )
         self.unreadable = list(reasons)
