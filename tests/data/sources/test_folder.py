@@ -253,7 +253,7 @@ def test_errors_about_the_layout(tmp_path) -> None:
     assert "no class folder found" in message(root=tmp_path)
     assert "tif tiff" in message(root=tmp_path)
     put(tmp_path / "loose.png")
-    assert "no class folder found" in message(root=tmp_path)
+    assert "holds 1 images without class folders, so their labels are not known" in message(root=tmp_path)
     put(tmp_path / "cats/x.png")
     expected = f"data.root={tmp_path} holds one class ('cats'); at least two class folders are needed"
     assert message(root=tmp_path) == expected

@@ -150,3 +150,25 @@ def test_a_dangling_class_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "b").symlink_to("/mnt/unmounted/b")
     with pytest.raises(UserError, match=r"b is a link to /mnt/unmounted/b, which is not there"):
         scan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("folders", "words"),
+    [
+        (("Training", "Testing"), "/Training holds 2 images without class folders, so their labels are not known"),
+        (("a", "b", "train", "valid"), "train/ and valid/ hold images without class folders, beside other folders"),
+        (("a/train", "a/test", "b/train", "b/other"), "a/ holds test/ and train/, but not every class folder holds"),
+        (("train/a", "train/b", "my extra"), """Leave it out with 'data.leave_out=["my extra"]'"""),
+    ],
+)
+def test_splits_are_never_learned_as_classes(tmp_path: Path, folders: tuple[str, ...], words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        scan(plant(tmp_path, *folders))
+    assert words in str(caught.value)
+
+
+def test_a_folder_without_images_beside_splits_is_no_matter(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    plant(tmp_path, "train/a", "train/b", "annotations", each=1)
+    (tmp_path / "annotations" / "0.png").rename(tmp_path / "annotations" / "0.xml")
+    assert scan(tmp_path).class_names == ["a", "b"]
+    assert not caplog.records

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from thawline.data.sources.class_checks import LAYOUT
 from thawline.data.sources.folder_index import scan
-from thawline.data.sources.folder_layout import LAYOUT
 from thawline.data.sources.image_files import ImageFiles
 from thawline.errors import UserError
 from thawline.printable import printable

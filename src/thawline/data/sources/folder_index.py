@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from thawline.data.sources.class_checks import Classes, check_classes
 from thawline.data.sources.class_names import natural_order
-from thawline.data.sources.folder_layout import Classes, check_classes, find_layout
+from thawline.data.sources.folder_layout import find_layout
 from thawline.data.sources.folder_walk import Walk, looked_for
 from thawline.data.sources.source import SPLITS, IntArray, Split
 from thawline.data.sources.split_names import split_of_name
@@ -107,9 +108,10 @@ def _rows(
 
 def _tell_left_out(walk: Walk, root: Path) -> None:
     """Warn of files that are images perhaps, and of masks, that were left out; say how many other files lie there."""
-    if walk.masks:
-        first = printable(next(iter(walk.masks)).relative_to(root).as_posix())
-        number = sum(walk.masks.values())
+    masks = {path: count for path, count in walk.masks.items() if count}
+    if masks:
+        first = printable(next(iter(masks)).relative_to(root).as_posix())
+        number = sum(masks.values())
         _log.warning("%d masks beside images are left out, first: %s; data.leave_out=[] takes them", number, first)
     strange = walk.strange_kinds()
     if strange:

@@ -3,23 +3,24 @@
 Every reading that is not plain class folders, or train/ with class folders, is logged.
 """
 
+import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from thawline.data.sources.class_names import class_name, distinct, look_alike
-from thawline.data.sources.folder_walk import Walk, holds_images, looked_for
+from thawline.data.sources.class_checks import LAYOUT, Classes
+from thawline.data.sources.class_names import class_name
+from thawline.data.sources.folder_walk import Walk, holds_images
 from thawline.data.sources.source import SPLITS, Split
 from thawline.data.sources.split_names import is_numbered_part, is_unlabelled_name, split_of_name
 from thawline.errors import UserError, named
 from thawline.printable import printable
 
-LAYOUT = "class folders directly, or train/ (with val/ and test/ if you have them) holding class folders"
 _SHARED = 0.5  # share of sub-folders' names that stand in several classes, from which they may be the classes
 
 _log = logging.getLogger(__name__)
-Classes = dict[str, list[Path]]  # class -> the folders that hold its images
 
 
 def find_layout(root: Path, walk: Walk, *, class_level: int | None = None) -> dict[Split | None, Classes]:
@@ -59,6 +60,7 @@ def _find_splits(root: Path, base: Path, walk: Walk) -> dict[Split | None, Path]
     folders = walk.subfolders(base)
     named_so = [folder for folder in folders if split_of_name(folder.name)]
     if any(not is_unlabelled_name(folder.name) for folder in folders if folder not in named_so):
+        _refuse_splits_as_classes(root, named_so, walk)
         named_so = [folder for folder in named_so if walk.subfolders(folder)]
     if not named_so:
         return {None: base}
@@ -79,6 +81,24 @@ def _find_splits(root: Path, base: Path, walk: Walk) -> dict[Split | None, Path]
     return {split: folder for split, folder in opened.items() if split == "train" or _is_labelled(folder, walk)}
 
 
+def _refuse_splits_as_classes(root: Path, named_so: list[Path], walk: Walk) -> None:
+    """Refuse `train/` and `test/` without class folders beside class folders: they are hardly two classes."""
+    splits = {split_of_name(folder.name) for folder in named_so}
+    if "train" in splits and len(splits) > 1 and not any(walk.subfolders(folder) for folder in named_so):
+        names = " and ".join(f"{printable(folder.name)}/" for folder in named_so)
+        raise UserError(
+            f"data.root={root}: {names} hold images without class folders, beside other folders; sort the images into "
+            f"class folders, rename these, or pass over them with '{leave_out_command(*(f.name for f in named_so))}'"
+        )
+
+
+def leave_out_command(*names: str) -> str:
+    """The setting that passes over folders of these names, in Hydra's grammar."""
+    plain = re.compile(r"[A-Za-z0-9_-]+")
+    listed = ",".join(name if plain.fullmatch(name) else json.dumps(name, ensure_ascii=False) for name in names)
+    return f"data.leave_out=[{listed}]"
+
+
 def _pass_over_others(root: Path, split: Path, others: list[Path]) -> None:
     """Leave out what stands beside splits if it cannot hold classes.
 
@@ -91,9 +111,10 @@ def _pass_over_others(root: Path, split: Path, others: list[Path]) -> None:
             raise UserError(
                 f"data.root={root}: {split.name}/ holds class folders, but {folder.name!r} stands beside it; "
                 f"allowed are train, val (or valid), test there and nothing else, or class folders only. "
-                f"Leave it out with 'data.leave_out=[{folder.name}]'"
+                f"Leave it out with '{leave_out_command(folder.name)}'"
             )
-        _log.warning("%s holds %d images without a class; it is left out", printable(folder), count)
+        if count:
+            _log.warning("%s holds %d images without a class; it is left out", printable(folder), count)
 
 
 def _unwrapped_split(folder: Path, walk: Walk) -> Path:
@@ -117,10 +138,10 @@ def _splits_in_classes(base: Path, walk: Walk) -> dict[Split | None, Classes] | 
     """`cat/train`, `cat/test`, `dog/train`, ...: the splits lie in the classes. None where they do not."""
     firsts = walk.subfolders(base)
     inside = {first: walk.subfolders(first) for first in firsts}
-    if len(firsts) < 2 or not all(inside.values()) or any(walk.loose(first) for first in firsts):
-        return None
     splits = {split_of_name(child.name) for children in inside.values() for child in children}
-    if None in splits or "train" not in splits:
+    whole = len(firsts) > 1 and all(inside.values()) and not any(walk.loose(first) for first in firsts)
+    if not whole or None in splits or "train" not in splits:
+        _refuse_some_splits_in_classes(base, inside)
         return None
     result: dict[Split | None, Classes] = {split: {} for split in SPLITS if split in splits}
     for first, children in inside.items():
@@ -130,9 +151,26 @@ def _splits_in_classes(base: Path, walk: Walk) -> dict[Split | None, Classes] | 
     return result
 
 
+def _refuse_some_splits_in_classes(base: Path, inside: Mapping[Path, list[Path]]) -> None:
+    for first, children in inside.items():
+        named_so = [child for child in children if split_of_name(child.name)]
+        if len({split_of_name(child.name) for child in named_so}) > 1 and len(inside) > 1:
+            names = " and ".join(f"{printable(child.name)}/" for child in named_so)
+            raise UserError(
+                f"data.root={base}: {printable(first.name)}/ holds {names}, but not every class folder holds splits "
+                "and nothing else; make them alike, or take all as images of the class with data.class_level=1"
+            )
+
+
 def _classes(root: Path, folder: Path, walk: Walk, level: int | None) -> Classes:
     _warn_of_loose(walk.loose(folder), folder, anything_else=bool(walk.subfolders(folder)))
     firsts = walk.subfolders(folder)
+    loose = walk.loose(folder)
+    if loose and not firsts:
+        raise UserError(
+            f"data.root={root}: {printable(folder)} holds {len(loose)} images without class folders, so their labels "
+            "are not known; sort them into class folders, or list them in a table, data=table data.file=FILE"
+        )
     if (level or _level(root, firsts, walk)) == 1:
         return _by_name(root, firsts)
     for first in firsts:
@@ -191,39 +229,4 @@ def _level(root: Path, firsts: list[Path], walk: Walk) -> int:
     raise UserError(
         f"data.root={root}: the same sub-folders stand in several folders, so there are two ways to read it: "
         f"for the classes {parents} add data.class_level=1, for the classes {children} add data.class_level=2"
-    )
-
-
-def check_classes(where: str, layout: Mapping[Split | None, Classes]) -> None:
-    """Warn of classes that a split lacks.
-
-    Args:
-        where: Begins every message: the setting that names the data.
-    Raises:
-        UserError: There are no two classes, or a split has one that train lacks.
-    """
-    learned = next(iter(layout.values()))
-    if not learned:
-        raise UserError(f"{where}: no class folder found; needed are {LAYOUT} ({looked_for()})")
-    if len(learned) == 1:
-        only = next(iter(learned))
-        raise UserError(f"{where} holds one class ({only!r}); at least two class folders are needed")
-    for split, classes in layout.items():
-        if not classes:
-            raise UserError(f"{where}: {split}/ holds no class folder; add some or remove {split}/")
-        _refuse_unknown(where, split, learned, classes)
-        absent = [name for name in learned if name not in classes]
-        if absent:
-            _log.warning("%s/ has no images of %s; nothing is known of such classes there", split, named(absent))
-
-
-def _refuse_unknown(where: str, split: Split | None, learned: Classes, classes: Classes) -> None:
-    unknown = [name for name in classes if name not in learned]
-    if not unknown:
-        return
-    alike = look_alike(unknown[0], list(learned))
-    hint = f" ({distinct(alike, unknown[0])} differ)" if alike else ""
-    raise UserError(
-        f"{where}: {split}/ has classes that train/ lacks: {', '.join(unknown)}{hint}; "
-        "add them to train/ or remove them"
     )

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from thawline.data.sources.class_checks import Classes, check_classes
 from thawline.data.sources.class_names import class_name, natural_order
 from thawline.data.sources.folder_index import Index
-from thawline.data.sources.folder_layout import Classes, check_classes
 from thawline.data.sources.source import SPLITS, Split
 from thawline.data.sources.split_names import split_of_name
 from thawline.data.sources.table_rows import Row
