@@ -46,6 +46,16 @@ def test_no_name_ends_a_run(run_cli, tmp_path: Path, name: str) -> None:
     assert json.loads((folder / "run.json").read_text())["status"] == "completed"
 
 
+def test_a_folder_whose_name_looks_like_an_interpolation(run_cli, tmp_path: Path) -> None:
+    root, folder = plant(tmp_path / "${nowhere} \\${x}", ("x", "y")), tmp_path / "out" / "run"
+    done = run_cli(*TINY, f"data.root={root}", f"hydra.run.dir={folder}")
+    assert done.code == 0, done.err
+    cut_off = load_record(folder / "run.json")
+    cut_off.status = "interrupted"
+    cut_off.save(folder)
+    assert run_cli(f"resume={folder}").code == 0
+
+
 def test_a_run_in_a_folder_of_any_name_goes_on(run_cli, tmp_path: Path) -> None:
     root, folder = plant(tmp_path / "a,b (1)", ("x", "$y$")), tmp_path / "out" / "run = 사진, [1] 'q'"
     assert run_cli(*TINY, f"data.root={root}", f"hydra.run.dir={folder}").code == 0

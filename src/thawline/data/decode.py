@@ -44,10 +44,12 @@ class Pixels:
     Attributes:
         value_range: Which values become black and white, where samples are wider than 8 bits.
         channels: Which of more than three channels are taken, one or three, counted from 0 (TIFF).
+        only_8_bit: Whether wider samples are refused: the images that were looked at had 8 bits, so there is no range.
     """
 
     value_range: ValueRange | None = None
     channels: tuple[int, ...] | None = None
+    only_8_bit: bool = False
 
 
 AS_THEY_ARE = Pixels()
@@ -81,6 +83,11 @@ def decode_bytes(data: bytes, *, name: str = "in memory", pixels: Pixels = AS_TH
     """Decode the bytes of one image file; see `decode`. Error messages call the file `name`."""
     image, orientation = read_samples(data, name=name, pixels=pixels)
     if isinstance(image, WideImage):
+        if pixels.only_8_bit:
+            raise UnreadableImage(
+                f"unreadable image {name}: its values are wider than 8 bits, those of the images looked at are not; "
+                "give data.value_range=[low,high]"
+            )
         image = to_8_bit(image, pixels.value_range or range_of([image]))
     return turned(image, orientation)
 

@@ -1,6 +1,5 @@
 """A config as Hydra composed it: read once, compared with that of an earlier run, or composed anew."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from thawline.errors import UserError
 from thawline.runs.config import look_settings, seed_setting, settings_of, sweep_settings
+from thawline.runs.literal import literal
 from thawline.settings.run_settings import LookSettings, Settings
 
 # Say where things lie and how a run came about, not what it does.
@@ -117,20 +117,11 @@ def resolve(cfg: DictConfig) -> DictConfig:
         UserError: A value is missing.
         omegaconf.errors.OmegaConfBaseException: An interpolation leads nowhere.
     """
-    resolved = cast(DictConfig, OmegaConf.create(_escaped(OmegaConf.to_container(cfg, resolve=True))))
+    resolved = cast(DictConfig, OmegaConf.create(literal(OmegaConf.to_container(cfg, resolve=True))))
     missing = sorted(OmegaConf.missing_keys(resolved))
     if missing:
         raise UserError(f"{missing[0]} has no value; give one with {missing[0]}=VALUE")
     return resolved
-
-
-def _escaped(value: Any) -> Any:
-    """With every `${` that is a part of a text, such as a folder's name, written so that it stays one."""
-    if isinstance(value, str):
-        return re.sub(r"(\\*)\$\{", r"\1\1\\${", value)
-    if isinstance(value, dict):
-        return {key: _escaped(one) for key, one in value.items()}
-    return [_escaped(one) for one in value] if isinstance(value, list) else value
 
 
 def flat(cfg: DictConfig) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from thawline.data.sources import set_pixels
 from thawline.data.sources.folder import FolderSource
 from thawline.data.sources.set_pixels import checked_pixels
 from thawline.errors import UserError
@@ -85,3 +86,14 @@ def test_a_wrong_range_is_refused(value: object) -> None:
 def test_wrong_channels_are_refused(value: object) -> None:
     with pytest.raises(UserError, match=r"give one or three numbers of channels"):
         checked_pixels("auto", value)
+
+
+def test_a_wide_image_that_was_not_looked_at_is_refused(image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(set_pixels, "_LOOKED_AT", 0)
+    Image.fromarray(np.full((8, 8), 3000, dtype=np.uint16)).save(image_folder / "cats" / "00.png")
+    source = FolderSource(root=image_folder, verify=False)
+    with pytest.raises(UserError, match=r"wider than 8 bits, those of the images looked at are not; give"):
+        source.load(0)
+    source.load(1)
+    given = FolderSource(root=image_folder, verify=False, value_range=[0, 4095])
+    assert np.asarray(given.load(0))[0, 0, 0] == 187  # 3000 / 4095 * 255

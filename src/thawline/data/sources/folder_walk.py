@@ -1,5 +1,6 @@
 """Walks through a folder of images: enters folders, passes over what is no data, and counts what it leaves out."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+from thawline.data.sources.class_names import class_name
 from thawline.errors import UserError
 from thawline.printable import printable
 
@@ -94,9 +96,13 @@ class Walk:
 
     def subfolders(self, folder: Path) -> list[Path]:
         """Folders in `folder` that may hold images, by name."""
-        folders = sorted(path for path in visible(folder) if is_folder(path))
+        return self._kept(Path(entry.path) for entry in visible(folder) if is_folder(entry))
+
+    def _kept(self, folders: Iterable[Path]) -> list[Path]:
+        folders = sorted(folders)
         if self.leave_out is not None:
-            return [path for path in folders if path.name not in self.leave_out]
+            names = {class_name(name) for name in self.leave_out}
+            return [path for path in folders if class_name(path.name) not in names]
         beside_images = any(path.name.lower() in _IMAGES_FOLDER for path in folders)
         masks = [path for path in folders if beside_images and path.name.lower() in _MASKS_FOLDER]
         for path in masks:
@@ -105,7 +111,7 @@ class Walk:
 
     def loose(self, folder: Path) -> list[Path]:
         """Image files that lie directly in `folder`."""
-        return [path for path in visible(folder) if is_image_name(path.name) and path.is_file()]
+        return [Path(entry.path) for entry in visible(folder) if is_image_name(entry.name) and not is_folder(entry)]
 
     def images(self, folder: Path) -> Iterator[Path]:
         """Yield the image files below `folder`; links are followed, and no folder is entered twice."""
@@ -117,9 +123,10 @@ class Walk:
             if (status.st_dev, status.st_ino) in entered:
                 continue  # a link to a folder above
             entered.add((status.st_dev, status.st_ino))
-            files = [path for path in visible(current) if not is_folder(path)]
+            entries = visible(current)
+            files = [Path(entry.path) for entry in entries if not is_folder(entry)]
             yield from self._without_masks([path for path in files if self._is_image(path)])
-            pending += self.subfolders(current)
+            pending += self._kept(Path(entry.path) for entry in entries if is_folder(entry))
 
     def _is_image(self, path: Path) -> bool:
         if not is_image_name(path.name):
@@ -160,36 +167,35 @@ def is_image_name(name: str) -> bool:
     return suffix in EXTENSIONS
 
 
-def visible(folder: Path) -> list[Path]:
+def visible(folder: Path) -> list[os.DirEntry[str]]:
     """What lies in `folder`, but for hidden files and what operating systems put there.
 
     Raises:
-        UserError: It cannot be read, or a link in it leads nowhere.
+        UserError: It cannot be read.
     """
     try:
-        paths = list(folder.iterdir())
+        with os.scandir(folder) as scanned:  # says what is a folder without a look at every file
+            entries = list(scanned)
     except OSError as error:
         raise _unreadable(folder, error) from error
-    return [path for path in paths if not path.name.startswith(".") and path.name.lower() not in _SYSTEM]
+    return [entry for entry in entries if not entry.name.startswith(".") and entry.name.lower() not in _SYSTEM]
 
 
-def is_folder(path: Path) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
     """Whether it is a folder, or a link to one.
 
     Raises:
         UserError: It is a link that leads nowhere, or lies where one may not look.
     """
     try:
-        if path.is_dir():
-            return True
-        if path.is_symlink() and not path.exists() and not is_image_name(path.name):
+        if entry.is_symlink() and not os.path.exists(entry.path) and not is_image_name(entry.name):
             raise UserError(
-                f"data.root: {printable(path)} is a link to {printable(path.readlink())}, which is not there; "
-                "connect the drive, or remove the link"
+                f"data.root: {printable(entry.path)} is a link to {printable(os.readlink(entry.path))}, which is not "
+                "there; connect the drive, or remove the link"
             )
+        return entry.is_dir()
     except OSError as error:
-        raise _unreadable(path, error) from error
-    return False
+        raise _unreadable(Path(entry.path), error) from error
 
 
 def _unreadable(path: Path, error: OSError) -> UserError:

@@ -88,7 +88,8 @@ class ImageFiles:
 
     def load(self, index: int) -> Image.Image:
         """Return image `index`, mode RGB, in its own size."""
-        return decode(self.path(index), pixels=self._pixels)
+        narrow = replace(self._pixels, only_8_bit=self.value_range is None)
+        return decode(self.path(index), pixels=narrow)
 
     def path(self, index: int) -> Path:
         return self.root / str(self._index.paths[index])
@@ -133,6 +134,8 @@ class ImageFiles:
                     *(len(looked), len(paths), printable(paths[looked[0]])),
                 )
         value_range = decided_range(self.root, paths, self._pixels, looked=looked)
+        if self._content is None:
+            return value_range or self._pixels.value_range
         if value_range is None and self._pixels.value_range is not None:
             raise UserError(f"data.value_range={list(self._pixels.value_range)}: has no effect, every image has 8 bits")
         return value_range
