@@ -12,6 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from thawline.callbacks.freeze import classifier
+from thawline.machine.utf8_path import utf8_path
 
 _LAYOUT = {
     "Training against validation": {
@@ -73,7 +74,7 @@ class EventFileLogger(TensorBoardLogger):
     """
 
     def __init__(self, folder: Path, *, first_step: int | None = None) -> None:
-        super().__init__(folder, name="", version="", default_hp_metric=False, purge_step=first_step)
+        super().__init__(utf8_path(folder), name="", version="", default_hp_metric=False, purge_step=first_step)
         if first_step is not None:
             _wait_for_a_new_second(folder)
 

@@ -27,7 +27,8 @@ def profile_figure(profile: DepthProfile, *, freeze_line: int | None, title: str
         profile.all_stages.accuracy, color=_ACCURACY[GRIDS[-1]], ls="--", lw=1, label="probe on all stages together"
     )
     axes.axhline(profile.majority, color="grey", ls=":", lw=1, label="largest class")
-    axes.set(xticks=list(stages), ylabel="accuracy of a linear probe", title=title, xlim=(0.5, len(stages) + 0.6))
+    axes.set(xticks=list(stages), ylabel="accuracy of a linear probe", xlim=(0.5, len(stages) + 0.6))
+    axes.set_title(title, parse_math=False)  # a name with two $ is no formula
     axes.set_xticklabels(profile.stage_names, rotation=30, ha="right")
     axes.set_ylim(top=1.0)
     _draw_distances(axes, profile)

@@ -20,6 +20,7 @@ class DataSection:
     num_test: int = 0
     num_classes: int = 0
     fingerprint: str = ""
+    value_range: list[float] | None = field(default=None, metadata=_OPTIONAL)  # that became black and white
 
 
 @dataclass

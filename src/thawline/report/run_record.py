@@ -108,7 +108,7 @@ def recorded(record: RunRecord, folder: Path) -> Iterator[None]:
     except Exception as error:
         record.status, record.error = "failed", f"{type(error).__name__}: {error}"
         if not isinstance(error, UserError):
-            (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
         raise
     finally:
         record.save(folder)

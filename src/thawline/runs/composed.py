@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from thawline.errors import UserError
 from thawline.runs.config import look_settings, seed_setting, settings_of, sweep_settings
+from thawline.runs.literal import literal
 from thawline.settings.run_settings import LookSettings, Settings
 
 # Say where things lie and how a run came about, not what it does.
@@ -118,7 +119,7 @@ def resolve(cfg: DictConfig) -> DictConfig:
         UserError: A value is missing.
         omegaconf.errors.OmegaConfBaseException: An interpolation leads nowhere.
     """
-    resolved = cast(DictConfig, OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)))
+    resolved = cast(DictConfig, OmegaConf.create(literal(OmegaConf.to_container(cfg, resolve=True))))
     missing = sorted(OmegaConf.missing_keys(resolved))
     if missing:
         raise UserError(f"{missing[0]} has no value; give one with {missing[0]}=VALUE")

@@ -33,6 +33,7 @@ def _data(parts: Parts) -> DataSection:
         num_test=len(splits["test"]),
         num_classes=parts.data.num_classes,
         fingerprint=source.fingerprint(),
+        value_range=list(value_range) if (value_range := getattr(source, "value_range", None)) else None,
     )
 
 

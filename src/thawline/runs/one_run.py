@@ -2,6 +2,7 @@
 
 from thawline.atomic import write_atomically
 from thawline.callbacks.cost import CostCallback
+from thawline.data.split_table import SPLITS_FILE, split_table
 from thawline.errors import UserError
 from thawline.machine.compute import choose_compute
 from thawline.machine.energy import EnergyMeter, counters_of
@@ -45,6 +46,7 @@ def run_once(
         boundary.refuse_others(record)
     if is_main():
         record.save(folder)
+        write_atomically(folder / SPLITS_FILE, split_table(parts.data.source, parts.data.splits))
     announce(parts, record, context, resuming=boundary is not None)
     stored, record.cache = store_frozen_stages(parts)
     if stored is not None:

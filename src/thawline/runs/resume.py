@@ -1,6 +1,7 @@
 """Go on with a run that was cut off: its folder, its config, its checkpoint. A missing one is an error."""
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -51,8 +52,8 @@ def told_how_to_go_on(folder: Path, output_dir: str) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit) as error:
         setattr(error, TOLD, True)
         if is_main():
-            elsewhere = "" if output_dir == "outputs" else f" output_dir={output_dir}"
-            command = f"go on with: {typed('train')} resume={folder}{elsewhere}"
+            elsewhere = "" if output_dir == "outputs" else " " + shlex.quote(f"output_dir={output_dir}")
+            command = f"go on with: {typed('train')} {shlex.quote(f'resume={folder}')}{elsewhere}"
             far = (folder / CHECKPOINT).is_file()
             print(f"interrupted; {command if far else 'training had not begun'}", file=sys.stderr)
         raise
