@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from thawline.commands.command_line import quoted_path, slug
 from thawline.commands.error_lines import explain
-from thawline.commands.log_lines import StdoutHandler
+from thawline.commands.log_lines import LogFile, StdoutHandler
 from thawline.errors import UserError
 from thawline.report.run_record import RunRecord
 from thawline.runs.conf_folder import conf_folder
@@ -91,7 +91,7 @@ def _log_to(root: logging.Logger, path: Path, *, formats: DictConfig) -> None:
 
     Python's `dictConfig`, which Hydra takes for it, would close them.
     """
-    console, file = StdoutHandler(), logging.FileHandler(path)
+    console, file = StdoutHandler(), LogFile(path)
     console.setFormatter(logging.Formatter(formats.plain.format))
     file.setFormatter(logging.Formatter(formats.dated.format))
     root.handlers = [console, file]

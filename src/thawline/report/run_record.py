@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from thawline.atomic import write_atomically
+from thawline.atomic import CannotWrite, write_atomically
 from thawline.errors import UserError
 from thawline.machine.run_cost import Cost
 from thawline.report.record_sections import (
@@ -104,11 +104,14 @@ def recorded(record: RunRecord, folder: Path) -> Iterator[None]:
         raise
     except Exception as error:
         record.status, record.error = "failed", f"{type(error).__name__}: {error}"
-        if not isinstance(error, UserError):
-            (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        if not isinstance(error, (UserError, CannotWrite)):
+            with contextlib.suppress(OSError):
+                write_atomically(folder / "traceback.txt", traceback.format_exc())
         raise
     finally:
-        record.save(folder)
+        failing = record.status != "completed"  # then the first error is the one to tell, not that no record fits
+        with contextlib.suppress(CannotWrite) if failing else contextlib.nullcontext():
+            record.save(folder)
 
 
 def load_record(path: Path) -> RunRecord:

@@ -12,8 +12,9 @@ from lightning.pytorch.callbacks import ProgressBar
 from torch import Tensor
 
 from thawline.callbacks.best_and_last import MONITOR
+from thawline.callbacks.checkpoint_files import CheckpointFiles
 from thawline.callbacks.cost import CostCallback
-from thawline.callbacks.tensorboard import EventFileLogger
+from thawline.callbacks.tensorboard import EventFileLogger, event_file_named
 from thawline.errors import UserError
 from thawline.freezing.certificate import certificate, write_certificate
 from thawline.machine.processes import is_main
@@ -69,7 +70,8 @@ def fit_and_test(
     record.cost = cost.settle(tested_since=fit_ended, cache_s=record.cache.seconds, per_hour=per_hour)
     if is_main():
         _prove(parts, watch, record, tested_weights["state_dict"], folder=folder, num_epochs=num_epochs)
-        log_end(logger, parts, record, watch.mistakes, step=final_step)
+        with event_file_named(folder):
+            log_end(logger, parts, record, watch.mistakes, step=final_step)
     logger.close()
 
 
@@ -167,4 +169,5 @@ def _trainer(parts: Parts, logger: EventFileLogger, callbacks: list[L.Callback])
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
         default_root_dir=logger.log_dir,
     )
+    trainer.strategy.checkpoint_io = CheckpointFiles()
     return trainer

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import lightning as L
-import torch
 from torch import Tensor
 
 from thawline.callbacks.best_and_last import BestCheckpoint, Scores
+from thawline.callbacks.checkpoint_files import save_whole
 from thawline.machine.processes import is_main
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.runs.parts import Parts
@@ -80,10 +80,8 @@ def _interpolate_best(
     share = max(shares, key=lambda s: (scores[s].accuracy, s))  # of equals the one nearest to what was trained
     body |= {"state_dict": tuned | interpolate(backbone, tuned, share=share), _TUNED: tuned}
     if is_main():
-        part = best.best.with_suffix(".wise")
-        torch.save(body, part)
-        best.replace_best(part, scores[share])
-        part.unlink()
+        save_whole(body, best.best)
+        best.note_best(scores[share])
     trainer.strategy.barrier()
     return share, scores[share].accuracy
 
