@@ -30,7 +30,7 @@ def _refuse(value: Any, what: str) -> None:
         kind = f"{type(item).__module__}.{type(item).__qualname__}".removeprefix("builtins.")
         where = f" at {place}" if place else ""
         raise UserError(
-            f"callbacks: {what} holds a {kind}{where}, which cannot be read back from a checkpoint; "
+            f"callbacks: {what} holds an object of type {kind}{where}, which cannot be read back from a checkpoint; "
             "give plain numbers, texts, lists, dicts and tensors"
         )
 

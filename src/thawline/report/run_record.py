@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from thawline.atomic import CannotWrite, write_atomically
-from thawline.errors import UserError
+from thawline.errors import ErrorInUsersCode, UserError
 from thawline.machine.run_cost import Cost
 from thawline.report.record_sections import (
     SECTIONS,
@@ -93,7 +93,7 @@ def _finite(value: Any) -> Any:
 def recorded(record: RunRecord, folder: Path) -> Iterator[None]:
     """Write the status to run.json: `running` in the block, then `completed`, `failed` with the error, `interrupted`.
 
-    The traceback of an error other than `UserError` goes to `folder`/traceback.txt.
+    The traceback of an error in code, ours or the user's, goes to `folder`/traceback.txt.
     """
     record.save(folder)
     try:
@@ -104,7 +104,7 @@ def recorded(record: RunRecord, folder: Path) -> Iterator[None]:
         raise
     except Exception as error:
         record.status, record.error = "failed", f"{type(error).__name__}: {error}"
-        if not isinstance(error, (UserError, CannotWrite)):
+        if isinstance(error, ErrorInUsersCode) or not isinstance(error, (UserError, CannotWrite)):
             with contextlib.suppress(OSError):
                 write_atomically(folder / "traceback.txt", traceback.format_exc())
         raise

@@ -30,6 +30,7 @@ from thawline.runs.fit import fit_and_test
 from thawline.runs.lock import owned
 from thawline.runs.quiet import quiet
 from thawline.runs.resume import CHECKPOINT, CONFIG_NAME, Boundary, resumed, told_how_to_go_on
+from thawline.runs.whose_fault import users_code_named
 
 # Of the config's leaves, those in which runs of one group may differ: they change no result, or are the seed.
 _NOT_COMPARED = ("seed", "data.num_workers", "advise.max_images", "budget.minutes", "budget.memory_gb", "cost.per_hour")
@@ -52,7 +53,8 @@ def train(composed: Composed, context: RunContext) -> RunRecord:
         if boundary is None and record.scenario == auto.SCENARIO:
             composed, record.advice = auto.advised(composed, context)
         config = composed.read()
-        _run(config, context, record, start=start, boundary=boundary)
+        with users_code_named(config.leaves):
+            _run(config, context, record, start=start, boundary=boundary)
     if is_main():
         shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
         Console().print(summary_panel(record))
