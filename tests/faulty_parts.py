@@ -52,3 +52,15 @@ class StrangeState(L.Callback):
             "module": {"net": nn.Linear(1, 1)},
         }
         return states[self.what]
+
+
+class Poison(L.Callback):
+    """Sets the head's bias to `value` before a step, counted from 1."""
+
+    def __init__(self, step: int, value: float) -> None:
+        self.step, self.value = step, value
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step + 1 == self.step:
+            with torch.no_grad():
+                pl_module.head.bias[0] = self.value

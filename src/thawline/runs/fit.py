@@ -1,6 +1,7 @@
 """Fit, choose the weights, test them once, prove what stayed frozen, and log the end."""
 
 import contextlib
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,12 +25,14 @@ from thawline.models.load_checkpoint import load_checkpoint
 from thawline.report.record_sections import ClassesSection, FreezeSection
 from thawline.report.run_record import RunRecord
 from thawline.runs.finals import log_end
+from thawline.runs.learned_nothing import doubts
 from thawline.runs.make import make
 from thawline.runs.parts import Parts
 from thawline.runs.resume import Boundary
 from thawline.runs.tested_weights import choose
 from thawline.runs.watchers import Watchers, all_callbacks, make_watchers
 
+_log = logging.getLogger(__name__)
 _MAX_CONFUSION = 200  # chosen: classes up to which run.json holds the matrix; then it has 40,000 numbers
 
 
@@ -113,6 +116,8 @@ def _chosen(
 def _test(trainer: L.Trainer, parts: Parts, weights: dict[str, Tensor]) -> dict[str, float]:
     parts.model.load_state_dict(weights)
     (tested,) = trainer.test(parts.model, datamodule=parts.data, verbose=False)
+    if told := doubts(parts.model.test_confusion, parts.data.source.class_names):
+        _log.warning("Note: %s.", told)
     return {key: float(value) for key, value in tested.items()}
 
 

@@ -16,6 +16,7 @@ from thawline.callbacks.mistakes import MistakesCallback
 from thawline.callbacks.progress import StopAtStep, progress_callbacks
 from thawline.callbacks.refusals import refuse_unsafe
 from thawline.callbacks.seed_each_step import SeedEachStep
+from thawline.callbacks.stop_diverged import StopDiverged
 from thawline.callbacks.tensorboard import TensorBoardCallback
 from thawline.freezing.status_table import plan_markdown, status_markdown
 from thawline.report.advice_json import FIGURE_NAME
@@ -73,6 +74,7 @@ def all_callbacks(parts: Parts, watch: Watchers, *, folder: Path, config_text: s
         StopAtStep(parts.steps),
         EndBySigterm(),
         TensorBoardCallback(texts, {"depth_profile": folder / FIGURE_NAME}),  # there with scenario=auto
+        StopDiverged(watch.best),
         *(watch.cost, watch.best, watch.curves, watch.mistakes),
         *progress_callbacks(parts.steps),
         *users,
