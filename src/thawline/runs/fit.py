@@ -68,7 +68,7 @@ def fit_and_test(
             record.metrics |= _test(trainer, parts, tested_weights["state_dict"])
             record.curves, record.classes = watch.curves.curves, _classes(parts)
     finally:
-        record.freeze = _freeze_section(parts, watch, trainer.current_epoch)
+        _note_end(record, parts, watch, num_epochs=trainer.current_epoch)
     per_hour = parts.settings.cost.per_hour
     record.cost = cost.settle(tested_since=fit_ended, cache_s=record.cache.seconds, per_hour=per_hour)
     if is_main():
@@ -132,6 +132,13 @@ def _freeze_section(parts: Parts, watch: Watchers, num_epochs: int) -> FreezeSec
     if watch.guard is None:
         return FreezeSection(None, 0, frozen)
     return FreezeSection(watch.guard.verified, watch.guard.checks, frozen, round(watch.guard.seconds, 4))
+
+
+def _note_end(record: RunRecord, parts: Parts, watch: Watchers, *, num_epochs: int) -> None:
+    """What the record says also of a run that failed."""
+    record.freeze = _freeze_section(parts, watch, num_epochs)
+    if watch.threads is not None:
+        record.machine.threads, record.machine.thread_choices = watch.threads.number, watch.threads.changes
 
 
 def _prove(

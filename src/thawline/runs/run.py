@@ -5,6 +5,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from thawline import __version__
@@ -15,6 +16,7 @@ from thawline.machine.compute import choose_compute
 from thawline.machine.energy import EnergyMeter, counters_of
 from thawline.machine.processes import is_main, only_main_talks
 from thawline.machine.sigterm import ended_by_sigterm
+from thawline.machine.thread_trial import candidates, threads_restored
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.report.record_sections import StrategySection
 from thawline.report.run_record import RunRecord, recorded
@@ -33,7 +35,15 @@ from thawline.runs.resume import CHECKPOINT, CONFIG_NAME, Boundary, resumed, tol
 from thawline.runs.whose_fault import users_code_named
 
 # Of the config's leaves, those in which runs of one group may differ: they change no result, or are the seed.
-_NOT_COMPARED = ("seed", "data.num_workers", "advise.max_images", "budget.minutes", "budget.memory_gb", "cost.per_hour")
+_NOT_COMPARED = (
+    "seed",
+    "data.num_workers",
+    "advise.max_images",
+    "budget.minutes",
+    "budget.memory_gb",
+    "cost.per_hour",
+    "threads",
+)
 
 
 def train(composed: Composed, context: RunContext) -> RunRecord:
@@ -49,6 +59,7 @@ def train(composed: Composed, context: RunContext) -> RunRecord:
         told_how_to_go_on(folder, composed.output_dir),
         recorded(record, folder) if is_main() else contextlib.nullcontext(),
         quiet(),
+        threads_restored(),
     ):
         if boundary is None and record.scenario == auto.SCENARIO:
             composed, record.advice = auto.advised(composed, context)
@@ -70,6 +81,8 @@ def _run(config: RunConfig, context: RunContext, record: RunRecord, *, start: fl
     if boundary is None and is_main():
         write_atomically(folder / CONFIG_NAME, config.text)
     compute = choose_compute(accelerator=settings.trainer.accelerator, precision=settings.trainer.precision)
+    if compute.on_cpu and settings.trainer.devices == 1:
+        torch.set_num_threads(candidates(settings.threads)[0])
     cost = CostCallback(start=start, energy=EnergyMeter(counters_of(compute.device)))
     _refuse_processes_in_a_sweep(settings.trainer.devices, context)
     parts = build(settings, compute, step=boundary.step if boundary else 0)
