@@ -26,7 +26,7 @@ _LIBRARIES = (
     "pillow",
     "scikit-learn",
 )
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "XDG_CACHE_HOME", "TMPDIR")
+_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "XDG_CACHE_HOME", "TMPDIR")
 
 
 def inventory(folders: dict[str, Path]) -> Iterator[tuple[str, str]]:
@@ -41,7 +41,7 @@ def inventory(folders: dict[str, Path]) -> Iterator[tuple[str, str]]:
     yield "device", _device()
     yield "cores", _cores()
     yield "threads", f"torch {torch.get_num_threads()}, between operations {torch.get_num_interop_threads()}"
-    yield "environment", ", ".join(f"{k}={_short(v)}" for k in _THREAD_VARIABLES if (v := os.environ.get(k))) or "-"
+    yield "environment", ", ".join(f"{k}={_short(v)}" for k in _VARIABLES if (v := os.environ.get(k))) or "-"
     yield "memory", _memory()
     places = {**folders, "temporary": Path(tempfile.gettempdir()), "shared memory": Path("/dev/shm")}
     for name, folder in places.items():
