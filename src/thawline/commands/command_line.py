@@ -1,6 +1,7 @@
 """The command line's manners: one clear line and exit code 2 for bad input, a traceback only for our own defects."""
 
 import contextlib
+import io
 import os
 import re
 import sys
@@ -36,6 +37,8 @@ def run_main(main: Callable[[], None]) -> int:
     THAWLINE_DEBUG=1 shows the traceback instead.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to us instead of printing and exiting with 1
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that it cannot show is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")
     note_start()
     print_any_name()
     sys.argv = quoted_paths(sys.argv)

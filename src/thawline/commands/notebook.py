@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from thawline.commands.command_line import slug
 from thawline.commands.error_lines import explain
-from thawline.commands.log_lines import StdoutHandler
+from thawline.commands.log_lines import LogFile, StdoutHandler
 from thawline.commands.path_overrides import quoted_path
 from thawline.errors import UserError
 from thawline.report.run_record import RunRecord
@@ -92,7 +92,7 @@ def _log_to(root: logging.Logger, path: Path, *, formats: DictConfig) -> None:
 
     Python's `dictConfig`, which Hydra takes for it, would close them.
     """
-    console, file = StdoutHandler(), logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    console, file = StdoutHandler(), LogFile(path)
     console.setFormatter(logging.Formatter(formats.plain.format))
     file.setFormatter(logging.Formatter(formats.dated.format))
     root.handlers = [console, file]

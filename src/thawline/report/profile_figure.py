@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thawline.advisor.profile import GRIDS, DepthProfile
+from thawline.atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,6 +74,5 @@ def _draw_distances(axes: Any, profile: DepthProfile) -> None:
 
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write a PNG; a reader sees the old file or the new one."""
-    part = path.with_suffix(".part.png")
-    figure.savefig(part, dpi=150)
-    part.replace(path)
+    with replacing(path) as part:
+        figure.savefig(part, dpi=150, format="png")

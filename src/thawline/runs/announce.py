@@ -10,6 +10,7 @@ from rich.console import Console
 from thawline.advisor.guidelines import size_note
 from thawline.data.near_copies import near_copies_in
 from thawline.data.sources.source import ImageSource, IntArray, Split
+from thawline.errors import named
 from thawline.freezing.status_table import plan_table, status_table
 from thawline.machine.processes import is_main
 from thawline.models.stacked_head import StackedHead
@@ -81,6 +82,7 @@ def _notes(parts: Parts, record: RunRecord, context: RunContext) -> list[str]:
         size_note(record.scenario, record.data.num_train),
         _random_frozen(parts),
         _small_batches(parts),
+        _not_validated(parts),
         _unreached(parts),
         _idle_pull(parts),
         _idle_augment(parts, context),
@@ -106,6 +108,16 @@ def _small_batches(parts: Parts) -> str | None:
         f"batches of {batch} images are small for the BatchNorm statistics of the training stages; "
         f"{_SMALL_FOR_BATCHNORM} or more, or strategy.batchnorm=eval, would be steadier"
     )
+
+
+def _not_validated(parts: Parts) -> str | None:
+    """Of some classes no image may have come to the validation: folders say what lies in it."""
+    source, splits = parts.data.source, parts.data.splits
+    seen = set(source.labels[splits["val"]].tolist())
+    missing = [name for number, name in enumerate(source.class_names) if number not in seen]
+    if not missing:
+        return None
+    return f"no validation image of {named(missing)}, so nothing that is chosen on validation sees them"
 
 
 def _unreached(parts: Parts) -> str | None:

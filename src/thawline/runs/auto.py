@@ -22,6 +22,7 @@ from thawline.runs.context import RunContext
 from thawline.runs.one_run import run_once
 from thawline.runs.publish import publish
 from thawline.runs.resume import CONFIG_NAME
+from thawline.runs.whose_fault import users_code_named
 from thawline.settings.advise_settings import BudgetSettings
 from thawline.training.blend_gain import USUAL_GAIN
 
@@ -161,7 +162,7 @@ def _rung(state: _Climb, name: str, overrides: list[str]) -> None:
         record.versions = state.record.versions
         config = state.composed.with_overrides(state.context.overrides, overrides).read()
         context = replace(state.context, folder=folder, rung=True)
-        with recorded(record, folder):
+        with recorded(record, folder), users_code_named(config.leaves):
             run_once(config, context, record, start=start if rungs else state.start, boundary=None)
     best = max((r.expected.accuracy for r in rungs if r.kept), default=-1.0)
     entry = RungEntry(name, record.expected, time.perf_counter() - start, record.expected.accuracy > best)

@@ -50,6 +50,9 @@ class Composed:
             cfg.tested_weights = "val_accuracy"
             if OmegaConf.is_dict(cfg.data.get("augment")):
                 cfg.data.augment.enabled = True
+        cfg.setdefault("threads", "auto")  # of before there was a choice
+        if OmegaConf.is_dict(cfg.get("trainer")):
+            cfg.trainer.setdefault("gradient_clip_val", None)
         return cls(cfg)
 
     @property

@@ -1,6 +1,7 @@
 """What a run's record and its hyperparameters say of its parts."""
 
 from thawline.features.readout import Readout
+from thawline.machine.cpu_quota import quota_cores
 from thawline.machine.processes import num_cores
 from thawline.models.digests import checksum
 from thawline.report.record_sections import (
@@ -77,6 +78,7 @@ def _machine(parts: Parts) -> MachineSection:
         processes=parts.settings.trainer.devices,
         precision=precision.trainer,
         prefix_precision=str(precision.prefix).removeprefix("torch."),
+        quota=quota_cores(),
     )
 
 

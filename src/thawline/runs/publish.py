@@ -5,6 +5,7 @@ import shutil
 from dataclasses import fields
 from pathlib import Path
 
+from thawline.atomic import replacing
 from thawline.data.split_table import SPLITS_FILE
 from thawline.freezing.certificate import CERTIFICATE_FILE
 from thawline.report.run_record import RunRecord
@@ -37,10 +38,9 @@ def publish(rung: RunRecord, source: Path, run: RunRecord, target: Path) -> None
 
 
 def _replace(source: Path, target: Path) -> None:
-    part = target.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    try:
-        os.link(source, part)
-    except OSError:
-        shutil.copyfile(source, part)
-    os.replace(part, target)
+    with replacing(target) as part:
+        part.unlink(missing_ok=True)
+        try:
+            os.link(source, part)
+        except OSError:
+            shutil.copyfile(source, part)
