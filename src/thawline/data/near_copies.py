@@ -4,8 +4,9 @@ Two images are near copies where, squeezed to 16 x 16 pixels, they differ by few
 apart from the others: their differences from the mean image, without its own pattern and their mean brightness, are
 nearly parallel. So images of one scene from a fixed camera are not near copies only because the scene is the same.
 
-Measured with 400 images each: near copies among images of solar cells 2 %, photographs' crops, digits, textiles,
-silhouettes and simulated ultrasound 0 %; among frames of 20 synthetic clips 100 %.
+Measured with 400 images each, evenly spaced: near copies among solar cells, photographs' crops, digits, textiles,
+silhouettes and simulated ultrasound 0 %; among 400 solar cells in a row, cut from the same modules, 2.8 %; among frames
+of 20 synthetic clips 100 %.
 """
 
 from collections.abc import Iterator

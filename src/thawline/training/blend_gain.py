@@ -7,9 +7,11 @@ from torch import Tensor
 
 from thawline.features.judged import CONFIDENCE, Expected
 
-# Gain in accuracy, mean and standard deviation over tasks; PLACEHOLDER docs/regret.md.
-USUAL_GAIN = 0.004
-_SPREAD = 0.010
+# Gain in test accuracy of a blend at depth 3 over its stack: mean and standard deviation over 14 pairs of task and
+# backbone (EfficientNet-Lite0 and Lite1, 112 pixels, 1 to 3 seeds, 2026-11-26). `scripts/evidence/regret.py` measures it
+# on all 22 pairs.
+USUAL_GAIN = 0.009
+_SPREAD = 0.011
 
 
 def expected_gain(blend: Tensor, stack: Tensor) -> tuple[float, float]:
