@@ -33,9 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), metavar="TASK", help=", ".join(TASKS))
     parser.add_argument("--backbones", nargs="+", choices=BACKBONES, default=list(BACKBONES), metavar="BACKBONE")
-    parser.add_argument(
-        "--out", type=Path, default=ROOT / "docs" / "regret", help="folder of the results; the page lies beside it"
-    )
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "regret", help="results; the page lies beside")
     parser.add_argument("--render", action="store_true", help="measure nothing; write the page from what is complete")
     given = parser.parse_args()
     if not given.render:
