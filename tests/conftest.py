@@ -23,7 +23,7 @@ def pytest_configure() -> None:
     """Share the cores out among the processes that run the tests, and pass their share on to what they start."""
     share = max(1, num_cores() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     torch.set_num_threads(share)
-    os.environ["OMP_NUM_THREADS"] = str(share)
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(share)
 
 
 @pytest.fixture(autouse=True)

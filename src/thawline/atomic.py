@@ -1,20 +1,84 @@
-"""Write a file so that a reader sees the old one or the new one, never half of one."""
+"""Replace a file so that a reader sees the old one or the new one, never half of one, even after a power cut.
 
+What is written lies beside its target, so that both are on one file system and renaming is one step.
+"""
+
+import contextlib
+import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+_PART = ".part"  # ending of a file that is not complete
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+
+
+class CannotWrite(OSError):
+    """A file could not be written; what stood there before is still complete. `filename` is the target."""
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to; when the block ends without an error, that file becomes `path`.
+
+    Raises:
+        CannotWrite: The block, or what follows it, ended in an `OSError`; nothing is left behind.
+    """
+    part = path.with_name(f"{path.name}.{os.getpid()}{_PART}")
+    try:
+        yield part
+        _flush_to_disk(part)
+        os.replace(part, path)
+        _flush_to_disk(path.parent)  # the new name, too, must outlive a power cut
+    except OSError as error:
+        raise CannotWrite(error.errno, error.strerror or str(error), str(path)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replace `path` by a file that holds `content`; a string is written as UTF-8.
 
+    Lone surrogates, which stand for bytes of a file's name that are no UTF-8, become escapes.
+
     Raises:
-        OSError: It cannot be written; `filename` is `path`, and nothing is left behind.
+        CannotWrite: It cannot be written; nothing is left behind.
     """
-    part = path.with_suffix(f".{os.getpid()}.part")
+    with replacing(path) as part:
+        part.write_bytes(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what killed processes left incomplete in `folder`; nobody may be writing there."""
+    for part in folder.glob(f"*{_PART}"):
+        if part.is_file():
+            part.unlink(missing_ok=True)
+
+
+def _flush_to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    if os.name == "nt" and path.is_dir():  # Windows opens no folders
+        return
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        error.filename = str(path)
-        raise
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def cannot_write_line(error: OSError) -> str | None:
+    """One line for a file that could not be written, and what to do; None for any other error."""
+    if not isinstance(error, CannotWrite) and error.errno not in _FULL | _REFUSED:
+        return None
+    way_out = "choose another folder with output_dir=DIR" if error.errno in _REFUSED else "bring its folder back"
+    way_out = "make room there" if error.errno in _FULL else way_out
+    return f"cannot write {error.filename}: {error.strerror}; {way_out}"
+
+
+def os_error_in(error: BaseException | None) -> OSError | None:
+    """The `OSError` that `error` is, or was raised because of; None if there is none."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error

@@ -19,5 +19,9 @@ class UserError(ValueError):
     """
 
 
+class ErrorInUsersCode(UserError):
+    """A callback, head, data source or another part that the user names by `_target_` raised; that is its cause."""
+
+
 class JobsFailed(RuntimeError):
     """A sweep ended, and some of its jobs did not complete; the command line prints it and exits with code 1."""

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from thawline.commands.command_line import quoted_path, run_main, slug
+from thawline.commands.command_line import run_main, slug
+from thawline.commands.path_overrides import quoted_path
 
 Run = Callable[..., Any]
 

@@ -1,11 +1,13 @@
 """Order and random views are functions of (seed, epoch, index)."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import v2
 
 from thawline.data.dataset import EpochSampler, SplitDataset
 from thawline.data.input_spec import InputSpec
@@ -135,3 +137,35 @@ def test_eval_transform_resizes_by_crop_pct_and_crops_the_centre() -> None:
 def test_augment_none_is_the_eval_transform() -> None:
     image = Image.effect_noise((40, 30), 80).convert("RGB")
     assert torch.equal(train_transform(SPEC, AugmentSettings())(image), eval_transform(SPEC)(image))
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(23, 300), (401, 40), (64, 1000)])
+def test_an_elongated_image_is_cropped_as_if_it_were_resized_whole(size: tuple[int, int], interpolation: str) -> None:
+    spec = replace(SPEC, interpolation=interpolation, crop_pct=0.875)
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    image = Image.fromarray(noise)
+    mode = v2.InterpolationMode(interpolation)
+    whole = v2.CenterCrop(16)(v2.Resize(int(16 / 0.875), interpolation=mode)(image))
+    ours = eval_transform(spec)(image).permute(1, 2, 0).numpy().astype(int)
+    assert np.abs(ours - np.asarray(whole).astype(int)).max() <= 1
+
+
+def test_an_elongated_image_costs_no_gigabytes() -> None:
+    image = Image.new("RGB", (4, 1_000_000))  # resized whole to a side of 256: 49 GB
+    assert eval_transform(replace(SPEC, size=224))(image).shape == (3, 224, 224)
+
+
+def test_pad_and_squash_show_the_whole_image() -> None:
+    image = Image.new("RGB", (40, 20), "white")
+    padded = eval_transform(replace(SPEC, fit="pad"))(image)
+    assert (padded[:, 4:12] == 255).all()
+    assert (padded[:, :4] == 128).all()  # round(255 * 0.5), the mean: 0 after normalisation
+    assert (padded[:, 12:] == 128).all()
+    assert (eval_transform(replace(SPEC, fit="squash"))(image) == 255).all()
+    for fit in ("pad", "squash"):
+        assert train_transform(replace(SPEC, fit=fit), AugmentSettings(min_scale=0.5))(image).shape == (3, 16, 16)
+
+
+def test_the_fit_shows_in_the_transform() -> None:
+    assert len({repr(eval_transform(replace(SPEC, fit=fit))) for fit in ("crop", "pad", "squash")}) == 3

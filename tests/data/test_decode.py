@@ -1,11 +1,15 @@
 import contextlib
 import io
+import struct
+import sys
+import zlib
 
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from thawline.data.decode import UnreadableImage, decode, decode_bytes, to_rgb
+from thawline.data.decode import Pixels, UnreadableImage, decode, decode_bytes, to_rgb
+from thawline.data.value_range import ValueRange
 from thawline.errors import UserError
 
 # Upright golden image, 3 wide, 2 high; every pixel differs, so each of the eight orientations shows.
@@ -196,3 +200,140 @@ def test_damaged_bytes_either_decode_or_are_unreadable() -> None:
             damaged[rng.integers(0, len(data), 4)] = rng.integers(0, 256, 4)
             with contextlib.suppress(UnreadableImage):
                 assert decode_bytes(damaged.tobytes()).mode == "RGB"
+
+
+def ramp(low: float, high: float, dtype: str) -> np.ndarray:
+    """Rising from left to right, (64, 64)."""
+    return np.tile(np.linspace(low, high, 64), (64, 1)).astype(dtype)
+
+
+def tiff(samples: np.ndarray, **options: object) -> bytes:
+    tifffile = pytest.importorskip("tifffile")
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, samples, **options)
+    return buffer.getvalue()
+
+
+def png_16(samples: np.ndarray) -> bytes:
+    """A 16-bit PNG of (H, W, C) samples, which Pillow does not write."""
+    height, width, channels = samples.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    colour = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    header = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    packed = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+EXPECTED = np.rint(ramp(0, 255, "f8"))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dtype"),
+    [(0, 4095, "u2"), (-1000, 1000, "i2"), (-1e5, 1e5, "i4"), (0, 3e9, "u4"), (0, 1.02, "f4"), (0, 0.004, "f8")],
+)
+def test_wide_grey_keeps_its_levels(low: float, high: float, dtype: str) -> None:
+    grey = pixels(tiff(ramp(low, high, dtype)))
+    assert np.abs(grey[..., 0] - EXPECTED).max() <= 1
+
+
+@pytest.mark.parametrize(("high", "dtype"), [(4095, "u2"), (1.0, "f4"), (80.0, "f4")])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_wide_colour_keeps_its_levels(high: float, dtype: str, planar: str) -> None:
+    samples = np.stack([ramp(0, high, dtype), ramp(high, 0, dtype), ramp(0, high / 2, dtype)], -1)
+    stored = samples if planar == "contig" else np.moveaxis(samples, -1, 0)
+    colour = pixels(tiff(stored, photometric="rgb", planarconfig=planar))
+    assert np.abs(colour[..., 0] - EXPECTED).max() <= 1
+    assert np.abs(colour[..., 1] - EXPECTED[:, ::-1]).max() <= 1
+    assert np.abs(colour[..., 2] - EXPECTED / 2).max() <= 1
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_12_bit_png_in_every_kind_of_colour(channels: int) -> None:
+    samples = np.stack([ramp(0, 4095, "u2")] * channels, -1)
+    if channels in (2, 4):
+        samples[..., -1] = 65535
+    assert np.abs(pixels(png_16(samples)) - EXPECTED[..., None]).max() <= 1
+
+
+def test_wide_grey_with_alpha_lies_over_white() -> None:
+    samples = np.stack([ramp(0, 4095, "u2"), np.full((64, 64), 65535, dtype="u2")], -1)
+    samples[0, :, 1] = 0
+    grey = pixels(tiff(samples, photometric="minisblack", planarconfig="contig", extrasamples=["unassalpha"]))
+    assert (grey[0] == 255).all()
+    assert np.abs(grey[1, :, 0] - EXPECTED[1]).max() <= 1
+
+
+def test_signed_bytes_keep_their_order() -> None:
+    assert np.abs(pixels(tiff(ramp(-128, 127, "i1")))[..., 0] - EXPECTED).max() <= 3
+
+
+def test_a_range_is_the_same_for_every_image() -> None:
+    dark, light = tiff(ramp(0, 1000, "u2")), tiff(ramp(0, 4000, "u2"))
+    asked = Pixels(value_range=ValueRange(0, 4000))
+    levels = [np.asarray(decode_bytes(data, pixels=asked))[0, -1, 0] for data in (dark, light)]
+    assert levels == [64, 255]  # 1000 / 4000 * 255 = 63.75
+
+
+def test_more_than_three_channels_are_named_or_refused() -> None:
+    samples = np.stack([np.full((8, 8), 10 * i, dtype=np.uint8) for i in range(5)], -1)
+    data = tiff(samples, photometric="minisblack", planarconfig="contig")
+    with pytest.raises(
+        UserError, match=r"it has 5 channels; name one or three of them, such as data\.channels=\[0,1,2\]"
+    ):
+        decode_bytes(data)
+    np.testing.assert_array_equal(np.asarray(decode_bytes(data, pixels=Pixels(channels=(3, 2, 1))))[0, 0], [30, 20, 10])
+    with pytest.raises(UserError, match=r"it has 5 channels, counted from 0; data\.channels=\[5\] asks for more"):
+        decode_bytes(data, pixels=Pixels(channels=(5,)))
+
+
+def test_orientation_of_wide_tiff() -> None:
+    data = tiff(ramp(0, 4095, "u2"), extratags=[(274, "H", 1, 2, True)])  # mirrored left to right
+    assert np.abs(pixels(data)[..., 0] - EXPECTED[:, ::-1]).max() <= 1
+
+
+def dicom(samples: np.ndarray, **tags: object) -> bytes:
+    pydicom = pytest.importorskip("pydicom")
+    file = pydicom.Dataset()
+    file.Rows, file.Columns = samples.shape
+    file.SamplesPerPixel, file.PhotometricInterpretation = 1, "MONOCHROME2"
+    file.BitsAllocated = file.BitsStored = 16
+    file.HighBit, file.PixelRepresentation = 15, 0
+    file.PixelData = samples.astype("<u2").tobytes()
+    file.SOPClassUID, file.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", "1.2.3"
+    file.file_meta = pydicom.dataset.FileMetaDataset()
+    file.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    for name, value in tags.items():
+        setattr(file, name, value)
+    buffer = io.BytesIO()
+    file.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def test_dicom_follows_slope_window_and_inversion() -> None:
+    tags = {"RescaleSlope": 1, "RescaleIntercept": -1024, "WindowCenter": 40, "WindowWidth": 400}
+    units = np.array([[-160, 40, 240], [-1024, 240, 1000]])  # Hounsfield; the window is -160 to 240
+    expected = grey_rgb([[0, 128, 255], [0, 255, 255]])
+    np.testing.assert_array_equal(pixels(dicom(units + 1024, **tags)), expected)
+    inverted = pixels(dicom(units + 1024, **tags, PhotometricInterpretation="MONOCHROME1"))
+    np.testing.assert_array_equal(inverted, 255 - expected)
+
+
+def test_dicom_without_a_window_takes_its_values() -> None:
+    assert np.abs(pixels(dicom(ramp(0, 4095, "u2")))[..., 0] - EXPECTED).max() <= 1
+
+
+def test_a_broken_heic_is_unreadable() -> None:
+    pytest.importorskip("pi_heif")
+    with pytest.raises(UnreadableImage):
+        decode_bytes(b"\0\0\0\x18ftypheic" + bytes(20))
+
+
+@pytest.mark.parametrize(
+    ("data", "package", "extra"),
+    [(b"\0\0\0\x18ftypheic" + bytes(20), "pi_heif", "heic"), (bytes(128) + b"DICM", "pydicom", "dicom")],
+)
+def test_a_missing_package_is_named(monkeypatch, data: bytes, package: str, extra: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=rf'takes a package: pip install "thawline\[{extra}\]"'):
+        decode_bytes(data)

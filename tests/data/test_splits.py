@@ -70,11 +70,33 @@ def test_a_class_with_too_few_images_is_named(count: int) -> None:
         split(labels)
 
 
-def test_a_class_without_an_image_of_its_own_is_named() -> None:
+def test_a_class_in_too_few_groups_is_named() -> None:
     labels = np.array([0] * 10 + [1] * 4)
-    groups = np.array([*range(10), 0, 1, 2, 3])
-    with pytest.raises(UserError, match="every image of class 'c1' stands under another class too; leave it in one"):
+    groups = np.array([*range(10), 20, 20, 21, 21])
+    with pytest.raises(UserError, match="all images of class 'c1' lie in 2 groups of images that belong together"):
         split(labels, groups)
+
+
+def test_groups_of_several_classes_stay_whole_and_every_split_has_every_class() -> None:
+    rng = np.random.default_rng(0)
+    groups = np.sort(rng.integers(0, 40, 600))
+    labels = rng.choice(3, 600, p=[0.5, 0.3, 0.2])
+    splits = split(labels, groups)
+    owners = [set(groups[splits[s]]) for s in SPLITS]
+    assert sum(len(own) for own in owners) == len(set.union(*owners)) == 40
+    assert np.array_equal(np.sort(np.concatenate([splits[s] for s in SPLITS])), np.arange(600))
+    for name, share in (("train", 0.7), ("val", 0.15), ("test", 0.15)):
+        shares = np.bincount(labels[splits[name]], minlength=3) / np.bincount(labels)
+        assert np.abs(shares - share).max() < 0.06
+    again = split(labels, groups)
+    assert all(np.array_equal(splits[s], again[s]) for s in SPLITS)
+
+
+def test_a_rare_class_in_mixed_groups_is_in_every_split() -> None:
+    groups = np.repeat(np.arange(30), 10)
+    labels = np.where((groups < 3) & (np.arange(300) % 10 == 0), 1, 0)
+    splits = split(labels, groups)
+    assert all((labels[splits[s]] == 1).any() for s in SPLITS)
 
 
 def test_a_class_with_three_images_has_one_in_each_split() -> None:

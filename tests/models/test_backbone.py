@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from thawline.errors import UserError
@@ -116,3 +117,15 @@ def test_what_makes_no_backbone_is_told() -> None:
         Backbone(timm.create_model("resnet10t"))
     with pytest.raises(UserError, match="weights=hub: has no effect beside a model that is there"):
         Backbone(timm.create_model("resnet10t", num_classes=0), weights="hub")
+
+
+@pytest.mark.parametrize(("height", "width"), [(7, 7), (8, 8), (5, 9), (1, 6)])
+@pytest.mark.parametrize("grid", [1, 2, 3])
+def test_cells_are_those_of_adaptive_pooling_and_means_are_fp32(
+    tiny_backbone: Backbone, height: int, width: int, grid: int
+) -> None:
+    maps = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
+    expected = F.adaptive_avg_pool2d(maps.float(), (min(grid, height), min(grid, width))).flatten(1)
+    pooled = tiny_backbone.pool(maps, grid=grid)
+    assert pooled.dtype == torch.float32
+    torch.testing.assert_close(pooled, expected)

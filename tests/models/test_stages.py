@@ -21,6 +21,7 @@ FAMILIES = [
     ("densenet121", 64, "features.conv0", "features.denseblock4", 8),
     ("levit_128s", 224, "stem.conv1", "stages.2", 7),
     ("test_convnext", 64, "stem.0", "stages.3", 5),
+    ("test_vit", 64, "patch_embed", "blocks.5", 7),  # timm makes it for images of any size
 ]
 
 
@@ -45,6 +46,17 @@ def test_every_parameter_belongs_to_exactly_one_stage_and_names_stay(name: str) 
     owned = [parameter for stage in stages for parameter in stage.parameters]
     assert sorted(owned) == sorted(dict(model.named_parameters()))
     assert list(model.state_dict()) == names_before
+
+
+@pytest.mark.parametrize("size", [64, 160])
+def test_a_vit_for_any_size_computes_what_timm_has(size: int) -> None:
+    timms = timm.create_model("test_vit", num_classes=0, img_size=size).eval()
+    assert timms.dynamic_img_size
+    backbone = build_backbone("test_vit", weights="none", image_size=size).eval()
+    backbone.model.load_state_dict(timms.state_dict())
+    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(backbone(images), timms(images))
 
 
 def test_class_token_and_position_embedding_belong_to_the_first_stage_of_a_vit() -> None:

@@ -1,5 +1,7 @@
 """The pictures of a run can be drawn, with few and with many classes and epochs."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -30,3 +32,11 @@ def test_the_plan_shows_stages_by_epoch(epochs: int, shown: list[str]) -> None:
     axes = plan_figure([[False, True]] * epochs, ["stem", "head"]).axes[0]
     assert axes.images[0].get_array().tolist() == [[0] * epochs, [1] * epochs]
     assert [label.get_text() for label in axes.get_xticklabels()] == shown
+
+
+def test_names_with_dollars_are_no_formulas() -> None:
+    names = ["$0_$50", "$x^{$"]
+    figures = [confusion_figure([[3, 1], [0, 4]], names), mistakes_figure([Image.new("RGB", (8, 8))], ["$a_$b"])]
+    for figure in figures:
+        figure.savefig(io.BytesIO(), format="png")
+    assert [label.get_text() for label in figures[0].axes[0].get_xticklabels()] == names

@@ -56,7 +56,7 @@ def record(**changes: object) -> RunRecord:
         "peak 2.5 GB, optimizer state 41.0 kB, saved activations 999 B",
         "3 TFLOP of training",
         "accuracy 0.7500 (last weights, epoch 3; schedule cosine falls to zero)",
-        "accuracy 0.7312, 0.7100 to 0.7500 with a probability of 0.8 (leave-one-out, 680 images)",
+        "accuracy 0.7312, 0.7100 to 0.7500 with a probability of 0.8",
     ],
 )
 def test_summary_says(says: str) -> None:

@@ -47,9 +47,8 @@ def test_it_climbs_and_keeps_the_best(run_cli: Run, image_folder: Path, tmp_path
     assert rungs(record) == ["stacked", "blend"]
     kept = [rung for rung in record["advice"]["rungs"] if rung["kept"]]
     assert record["expected"] == kept[-1]["expected"]
-    assert (
-        len(re.findall(r" s  (?:stacked_probe|blend_\d): accuracy \d\.\d{3} to expect on new images", result.out)) == 2
-    )
+    lines = re.findall(r" s  (?:stacked_probe|blend_\d): accuracy \d\.\d{3} to expect on new images", result.out)
+    assert len(lines) == 2
     assert "Next: blend_" in result.out
     assert "Stopped: nothing further to try." in result.out
     assert not [problem for check in verify(folder) for problem in check.problems]
@@ -98,9 +97,7 @@ def test_interrupted_later_it_leaves_a_complete_model(
     run_cli: Run, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     stop: type[BaseException], code: int,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(
-        auto, "run_once", lambda *a, **k: run_once(*a, **k) if "blend" not in str(a[1]) else _raise(stop())
-    )
+    fail_in_the_blend(monkeypatch, stop())
     result = run_cli(*AUTO, "data=folder", f"data.root={image_folder}")
     assert result.code == code
     folder, record = the_run(tmp_path / "out")
@@ -115,10 +112,7 @@ def test_interrupted_later_it_leaves_a_complete_model(
 def test_a_rung_that_fails_is_told_and_loses_nothing(
     run_cli: Run, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    error = OSError("no space left")
-    monkeypatch.setattr(
-        auto, "run_once", lambda *a, **k: run_once(*a, **k) if "blend" not in str(a[1]) else _raise(error)
-    )
+    fail_in_the_blend(monkeypatch, OSError("no space left"))
     result = run_cli(*AUTO, "data=folder", f"data.root={image_folder}")
     assert result.code == 0
     assert "failed: no space left. The model of the rung before stays." in result.out + result.err
@@ -146,10 +140,11 @@ def test_a_run_that_was_killed_goes_on_with_what_is_missing(
     run_cli: Run, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("thawline.runs.auto._advised", lambda state: _raise(RuntimeError("killed")))
-        run_cli(*AUTO, "data=folder", f"data.root={image_folder}")
+        patch.setattr("thawline.runs.auto._advised", lambda state: _raise(Killed()))
+        with pytest.raises(Killed):
+            run_cli(*AUTO, "data=folder", f"data.root={image_folder}")
     folder, record = the_run(tmp_path / "out")
-    assert record["status"] == "failed"
+    assert record["status"] == "running"
     before = (folder / "rungs" / "1_stacked_probe" / "run.json").stat().st_mtime_ns
     result = run_cli(f"resume={folder}")
     assert result.code == 0, result.err
@@ -157,6 +152,19 @@ def test_a_run_that_was_killed_goes_on_with_what_is_missing(
     assert record["status"] == "completed"
     assert rungs(record) == ["stacked", "blend"]
     assert (folder / "rungs" / "1_stacked_probe" / "run.json").stat().st_mtime_ns == before
+
+
+class Killed(BaseException):
+    """Nothing can be written any more."""
+
+
+def fail_in_the_blend(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def run(config: Any, context: Any, *rest: Any, **more: Any) -> None:
+        if "blend" in context.folder.name:
+            raise error
+        run_once(config, context, *rest, **more)
+
+    monkeypatch.setattr(auto, "run_once", run)
 
 
 def _raise(error: BaseException) -> None:

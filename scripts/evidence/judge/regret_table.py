@@ -57,12 +57,12 @@ How it was measured:
 - *auto: the one it keeps* is the one of the two with the higher accuracy to expect. What a blend usually gains comes
   from tasks of other kinds every time.
 - *matrix* and the two constant choices train at the learning rate that the advice names for the images.
-- A regret can be below 0: stack, blend and the fastai-style plan are not among the seven options, and the named rate may
-  test better than the one that validated best.
+- A regret can be below 0: stack, blend and the fastai-style plan are not among the seven options, and the named rate
+  may test better than the one that validated best.
 - *fastai-style fine_tune* has fastai's plan and numbers in Thawline's classifier: the head alone for one epoch at 2e-3,
   then everything, from 1e-5 at the images to 1e-3 at the head, for as many epochs as the options have. One cycle each.
-  Different from fastai: the head is one linear layer, frozen BatchNorm stays still, AdamW's momentum does not cycle, the
-  first cycle rises for 30 % of its steps, images are not augmented.
+  Different from fastai: the head is one linear layer, frozen BatchNorm stays still, AdamW's momentum does not cycle,
+  the first cycle rises for 30 % of its steps, images are not augmented.
 - *time* is a policy's share of the time of the sweep on one seed, seven options at all rates: the median over the
   sweeps. The pass over the images comes before and is counted in neither.
 

@@ -1,7 +1,7 @@
 """The two checkpoints of a run: the weights that are tested, and the last, which a resumed run starts from."""
 
+import errno
 import math
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,6 +13,8 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
+
+from thawline.atomic import CannotWrite, replacing
 
 MONITOR = "val/accuracy"
 VAL_LOSS = "val/loss"
@@ -80,9 +82,12 @@ class BestCheckpoint(ModelCheckpoint):
 
     def replace_best(self, checkpoint: Path, scores: Scores) -> None:
         """Make a copy of `checkpoint` the best; a reader sees the old file or the new one."""
-        part = self.best.with_suffix(".part")
-        shutil.copyfile(checkpoint, part)
-        os.replace(part, self.best)
+        with replacing(self.best) as part:
+            shutil.copyfile(checkpoint, part)
+        self.note_best(scores)
+
+    def note_best(self, scores: Scores) -> None:
+        """Say how what `best.ckpt` holds now validates."""
         self.best_model_score, self.best_scores = torch.tensor(scores.accuracy), scores
 
     def state_dict(self) -> dict[str, Any]:
@@ -147,12 +152,12 @@ class LastCheckpoint(L.Callback):
         """Write the present state; every process calls this.
 
         Raises:
-            OSError: There is no new file afterwards. Lightning may report a save that did not happen.
+            CannotWrite: There is no new file afterwards, whoever writes it.
         """
         before = _version(self.path)
         trainer.save_checkpoint(self.path)
         if trainer.is_global_zero and _version(self.path) in (None, before):
-            raise OSError(f"no checkpoint was written to {self.path}")
+            raise CannotWrite(errno.EIO, "no checkpoint was written", str(self.path))
 
 
 def _version(path: Path) -> tuple[int, int] | None:

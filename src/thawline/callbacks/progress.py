@@ -1,6 +1,7 @@
 """One log line per validation, and a progress bar on a terminal."""
 
 import logging
+import os
 import sys
 import time
 from typing import Any
@@ -12,6 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from thawline.training.steps import Steps
 
 _log = logging.getLogger(__name__)
+_DUMB = ("dumb", "unknown")  # values of TERM
 
 
 class StopAtStep(L.Callback):
@@ -63,7 +65,12 @@ class EpochBar(RichProgressBar):
         return f"epoch {current_epoch + 1}/{self.trainer.max_epochs}"
 
 
+def _has_cursor() -> bool:
+    """Whether lines can be drawn over: not in a file or a pipe, nor in a terminal that says it is dumb (Emacs, CI)."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "").lower() not in _DUMB
+
+
 def progress_callbacks(steps: Steps, *, lines: bool = True) -> list[L.Callback]:
     """The log lines, and a progress bar on a terminal."""
-    bar: list[L.Callback] = [EpochBar()] if sys.stdout.isatty() else []
+    bar: list[L.Callback] = [EpochBar()] if _has_cursor() else []
     return [*([EpochLines(steps)] if lines else []), *bar]

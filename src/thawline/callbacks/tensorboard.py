@@ -1,6 +1,9 @@
 """One event file per run: learning rates, model status, config, and hyperparameters with the final metrics."""
 
+import contextlib
+import os
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,9 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from thawline.atomic import CannotWrite, os_error_in
 from thawline.callbacks.freeze import classifier
+from thawline.machine.utf8_path import utf8_path
 
 _LAYOUT = {
     "Training against validation": {
@@ -41,12 +46,16 @@ class TensorBoardCallback(L.Callback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         logger = trainer.logger
         if isinstance(logger, TensorBoardLogger):
-            for tag, text in self.texts.items():
-                logger.experiment.add_text(tag, text)
-            logger.experiment.add_custom_scalars(_LAYOUT)
-            for tag, path in self.pictures.items():
-                if path.is_file():
-                    add_picture(logger.experiment, tag, path)
+            with event_file_named(logger.log_dir):
+                self._log_start(logger.experiment)
+
+    def _log_start(self, writer: SummaryWriter) -> None:
+        for tag, text in self.texts.items():
+            writer.add_text(tag, text)
+        writer.add_custom_scalars(_LAYOUT)
+        for tag, path in self.pictures.items():
+            if path.is_file():
+                add_picture(writer, tag, path)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -73,19 +82,42 @@ class EventFileLogger(TensorBoardLogger):
     """
 
     def __init__(self, folder: Path, *, first_step: int | None = None) -> None:
-        super().__init__(folder, name="", version="", default_hp_metric=False, purge_step=first_step)
+        super().__init__(utf8_path(folder), name="", version="", default_hp_metric=False, purge_step=first_step)
         if first_step is not None:
             _wait_for_a_new_second(folder)
 
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        with event_file_named(self.log_dir):
+            super().log_metrics(metrics, step)
+
     def save(self) -> None:
-        self.experiment.flush()
+        with event_file_named(self.log_dir):
+            self.experiment.flush()
 
     def finalize(self, status: str) -> None:
         """Flush only: Lightning calls this after the fit and after the test, and closing would start a second file."""
-        self.experiment.flush()
+        with contextlib.suppress(CannotWrite) if status == "failed" else contextlib.nullcontext():
+            self.save()
 
     def close(self) -> None:
-        self.experiment.close()
+        with event_file_named(self.log_dir):
+            self.experiment.close()
+
+
+@contextlib.contextmanager
+def event_file_named(folder: str | Path) -> Iterator[None]:
+    """TensorBoard writes in a thread, and its error does not say which file could not be written; this one does.
+
+    Raises:
+        CannotWrite: In place of an `OSError` of the block.
+    """
+    try:
+        yield
+    except Exception as error:  # Lightning puts one of its own around the file's
+        if (cause := os_error_in(error)) is None:
+            raise
+        latest = max(Path(folder).glob("events.out.tfevents.*"), default=Path(folder))
+        raise CannotWrite(cause.errno, cause.strerror or str(cause), os.fsdecode(cause.filename or latest)) from error
 
 
 def _wait_for_a_new_second(folder: Path) -> None:

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from thawline.commands.started import note_start
-from thawline.errors import BAD_INPUT
+from thawline.errors import BAD_INPUT, UserError
 from thawline.features.feature_cache import Entry, FeatureCache
 from thawline.invocation import typed
-from thawline.settings.cache_settings import CacheSettings
+from thawline.settings.cache_settings import resolved_dir
 
 _DAY_S = 86_400
 _HELP = """List, or clear, the stored activations of frozen stages.
@@ -27,7 +27,11 @@ def main() -> int:
     """List or clear; 2 where a name fits nothing."""
     note_start()
     arguments = _arguments()
-    cache = FeatureCache(arguments.dir.expanduser(), max_bytes=0)
+    try:
+        cache = FeatureCache(Path(resolved_dir(arguments.dir)), max_bytes=0)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
     entries = cache.entries()
     if arguments.clear is None:
         return _list(entries, cache.folder)
@@ -69,6 +73,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=cache, description=_HELP.format(cache=cache), formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dir", type=Path, default=Path(CacheSettings().dir), help="the cache; default %(default)s")
+    where = "the cache; default $XDG_CACHE_HOME/thawline, or ~/.cache/thawline"
+    parser.add_argument("--dir", default="auto", help=where)
     parser.add_argument("--clear", nargs="*", metavar="NAME", help="remove these stores, or all of them")
     return parser.parse_args()

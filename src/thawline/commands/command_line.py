@@ -1,6 +1,7 @@
 """The command line's manners: one clear line and exit code 2 for bad input, a traceback only for our own defects."""
 
 import contextlib
+import io
 import os
 import re
 import sys
@@ -16,6 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from thawline.commands.command_list import commands_help
 from thawline.commands.error_lines import explain, one_line
+from thawline.commands.log_lines import print_any_name
+from thawline.commands.path_overrides import quoted_paths
 from thawline.commands.started import note_start
 from thawline.errors import BAD_INPUT, TOLD, JobsFailed, UserError
 from thawline.invocation import typed
@@ -25,7 +28,6 @@ _JOBS_FAILED = 1  # exit code
 _READER_GONE = 1  # exit code
 _EXIT_CTRL_C = 130  # exit code: 128 + SIGINT, as shells report it
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException, OSError)  # perhaps by the user; `explain` decides
-_PATH_KEYS = ("resume", "output_dir", "data.root")  # their values are paths, with no syntax of Hydra's in them
 _MAX_SLUG = 100  # characters; file systems allow 255
 
 
@@ -35,8 +37,11 @@ def run_main(main: Callable[[], None]) -> int:
     THAWLINE_DEBUG=1 shows the traceback instead.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to us instead of printing and exiting with 1
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that it cannot show is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")
     note_start()
-    sys.argv = [quoted_path(argument) for argument in sys.argv]
+    print_any_name()
+    sys.argv = quoted_paths(sys.argv)
     for resolver in (slug, run_dir, typed, commands_help):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
     try:
@@ -94,21 +99,14 @@ def _tell(error: BaseException) -> bool:
     return True
 
 
-def quoted_path(argument: str) -> str:
-    """`resume=outputs/0_depth=2` -> `resume="outputs/0_depth=2"`: Hydra's grammar ends a bare value at the second `=`.
-
-    The folders of a sweep have such names, and a shell completes them.
-    """
-    key, _, value = argument.partition("=")
-    return f'{key}="{value}"' if key in _PATH_KEYS and "=" in value and value[0] not in "\"'" else argument
-
-
 def slug(overrides: str) -> str:
     """Turn a job's overrides into a folder name: `strategy.unfreeze_depth=2` -> `unfreeze_depth=2`.
 
     An override that stands in the command as it is belongs to all jobs, and is left out.
     """
-    own = (part for part in overrides.split(",") if part not in sys.argv)
-    parts = (re.sub(r"^\+*([\w/@-]*[./])*(?=[\w-]+=)", "", part) for part in own)
+    own = f",{overrides},"
+    for argument in sys.argv:  # as a whole, because a path may hold commas
+        own = own.replace(f",{argument},", ",")
+    parts = (re.sub(r"^\+*([\w/@-]*[./])*(?=[\w-]+=)", "", part) for part in own.strip(",").split(","))
     name = re.sub(r"[^\w=.+-]+", "-", "_".join(parts)).strip("-")
     return name[:_MAX_SLUG] or "run"

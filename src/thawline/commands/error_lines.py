@@ -1,6 +1,5 @@
 """One line for an error that the user can mend: the key, the value, what is allowed, and what was perhaps meant."""
 
-import errno
 import re
 
 from hydra.errors import (
@@ -12,10 +11,10 @@ from hydra.errors import (
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from thawline.atomic import cannot_write_line
 from thawline.commands.command_list import did_you_mean, folder_hint
 from thawline.errors import UserError
 
-_UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EISDIR}
 _EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit", "optuna": "optuna"}
 _NO_GROUP = re.compile(r"Could not override '([^']+)'\.\s*No match in the defaults list")  # Hydra's words
 
@@ -38,9 +37,7 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, OmegaConfBaseException):
         _, raised, told = str(error).partition("UserError raised while resolving interpolation: ")
         return one_line(told.splitlines()[0]) if raised else _bad_key(error)
-    if isinstance(error, OSError) and error.errno in _UNWRITABLE:
-        return f"cannot write {error.filename}: {error.strerror}; choose another folder with output_dir=DIR"
-    return None
+    return cannot_write_line(error) if isinstance(error, OSError) else None
 
 
 def _missing_option(error: MissingConfigException) -> str:

@@ -12,9 +12,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from thawline.commands.command_line import quoted_path, slug
+from thawline.commands.command_line import slug
 from thawline.commands.error_lines import explain
-from thawline.commands.log_lines import StdoutHandler
+from thawline.commands.log_lines import LogFile, StdoutHandler
+from thawline.commands.path_overrides import quoted_path
 from thawline.errors import UserError
 from thawline.report.run_record import RunRecord
 from thawline.runs.conf_folder import conf_folder
@@ -91,7 +92,7 @@ def _log_to(root: logging.Logger, path: Path, *, formats: DictConfig) -> None:
 
     Python's `dictConfig`, which Hydra takes for it, would close them.
     """
-    console, file = StdoutHandler(), logging.FileHandler(path)
+    console, file = StdoutHandler(), LogFile(path)
     console.setFormatter(logging.Formatter(formats.plain.format))
     file.setFormatter(logging.Formatter(formats.dated.format))
     root.handlers = [console, file]

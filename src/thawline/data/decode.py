@@ -1,17 +1,29 @@
 """One image loader for every mode, depth and orientation."""
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
+from thawline.data.value_range import ValueRange, WideImage, range_of, to_8_bit
+from thawline.data.wide_files import (
+    is_dicom,
+    is_tiff,
+    is_wide_png,
+    pillow_keeps_all,
+    prepare_pillow,
+    read_dicom,
+    read_png,
+    read_tiff,
+)
 from thawline.errors import UserError
+from thawline.printable import printable
 
 # Modes whose samples are wider than 8 bits; Pillow's own conversion to RGB clips them to white.
 _WIDE_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
-_MAX_16_BIT = 65535.0  # largest sample of a 16-bit image
+_BYTE = ValueRange(0.0, 255.0)
 
 # EXIF orientation -> the turn or flip that makes the image upright (Exif 2.32, tag 274); 1 is upright already.
 _UPRIGHT = {
@@ -25,20 +37,38 @@ _UPRIGHT = {
 }
 
 
+@dataclass(frozen=True)
+class Pixels:
+    """How the samples of a data set become 8-bit RGB.
+
+    Attributes:
+        value_range: Which values become black and white, where samples are wider than 8 bits.
+        channels: Which of more than three channels are taken, one or three, counted from 0 (TIFF).
+        only_8_bit: Whether wider samples are refused: the images that were looked at had 8 bits, so there is no range.
+    """
+
+    value_range: ValueRange | None = None
+    channels: tuple[int, ...] | None = None
+    only_8_bit: bool = False
+
+
+AS_THEY_ARE = Pixels()
+
+
 class UnreadableImage(UserError):
     """An image file cannot be decoded; the message names the file."""
 
 
-def decode(path: str | Path) -> Image.Image:
+def decode(path: str | Path, *, pixels: Pixels = AS_THEY_ARE) -> Image.Image:
     """Read an image file completely and return it upright, mode RGB, uint8.
 
-    16-bit and float images are scaled to 8 bits, transparency is laid over white, the EXIF orientation is applied,
-    and the first frame of an animation is taken.
+    Transparency is laid over white, the EXIF orientation is applied, and the first frame of an animation is taken.
+    Samples wider than 8 bits are scaled by `pixels.value_range`. Without one the image is a data set of its own.
 
     Raises:
         UnreadableImage: The file is missing, empty, truncated, or no image.
     """
-    return decode_bytes(read_bytes(path), name=str(path))
+    return decode_bytes(read_bytes(path), name=printable(path), pixels=pixels)
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -46,42 +76,88 @@ def read_bytes(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise UnreadableImage(f"unreadable image {path}: {error.strerror or error}") from error
+        raise UnreadableImage(f"unreadable image {printable(path)}: {error.strerror or error}") from error
 
 
-def decode_bytes(data: bytes, *, name: str = "in memory") -> Image.Image:
+def decode_bytes(data: bytes, *, name: str = "in memory", pixels: Pixels = AS_THEY_ARE) -> Image.Image:
     """Decode the bytes of one image file; see `decode`. Error messages call the file `name`."""
+    image, orientation = read_samples(data, name=name, pixels=pixels)
+    if isinstance(image, WideImage):
+        if pixels.only_8_bit:
+            raise UnreadableImage(
+                f"unreadable image {name}: its values are wider than 8 bits, those of the images looked at are not; "
+                "give data.value_range=[low,high]"
+            )
+        image = to_8_bit(image, pixels.value_range or range_of([image]))
+    return turned(image, orientation)
+
+
+def read_samples(data: bytes, *, name: str, pixels: Pixels = AS_THEY_ARE) -> tuple[Image.Image | WideImage, int]:
+    """The image as its file has it: mode RGB, uint8, or wide samples; and the EXIF orientation, 1 for upright.
+
+    Raises:
+        UnreadableImage: See `decode`.
+    """
     if not data:
         raise UnreadableImage(f"unreadable image {name}: the file is empty")
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            # Orientation first: converting an image keeps its pixels but may drop its EXIF block.
-            return to_rgb(upright(image))
+        image, orientation = _read(data, pixels)
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders let any kind escape: OSError, ValueError, struct.error, zlib.error
         reason = str(error).split("<_io")[0].strip() or type(error).__name__
-        raise UnreadableImage(f"unreadable image {name}: {reason}") from error
+        raise UnreadableImage(f"unreadable image {name}: {' '.join(reason.split())}") from error
+    if isinstance(image, WideImage) and image.values.dtype == np.uint8:
+        image = to_8_bit(image, _BYTE)
+    return image, orientation
 
 
-def upright(image: Image.Image) -> Image.Image:
-    """Turn and mirror the image as its EXIF orientation says; with an unreadable EXIF block leave it as it is.
+def _read(data: bytes, pixels: Pixels) -> tuple[Image.Image | WideImage, int]:
+    if is_dicom(data):
+        return read_dicom(data), 1
+    prepare_pillow(data)
+    try:
+        image = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        if is_tiff(data):
+            return read_tiff(data, channels=pixels.channels)
+        raise
+    with image:
+        if is_tiff(data) and not (pillow_keeps_all(image) and pixels.channels is None):
+            return read_tiff(data, channels=pixels.channels)
+        image.load()
+        orientation = _orientation(
+            image
+        )  # after loading: some formats turn the image then, or store its tag at the end
+        if is_wide_png(data):
+            return read_png(data), orientation
+        if image.mode in _WIDE_MODES:
+            return WideImage(np.asarray(image)), orientation
+        return to_rgb(image), orientation
+
+
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """Turn and mirror the image as an EXIF orientation says."""
+    method = _UPRIGHT.get(orientation)
+    return image if method is None else image.transpose(method)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Its EXIF orientation; 1, upright, with an unreadable EXIF block.
 
     `ImageOps.exif_transpose` also rewrites the EXIF block, which fails on many cameras' tags.
     """
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
+        return int(image.getexif().get(ExifTags.Base.Orientation) or 1)
     except Exception:  # the pixels are fine, and image viewers show such a photograph as it is stored
-        return image
-    method = None if orientation is None else _UPRIGHT.get(orientation)
-    return image if method is None else image.transpose(method)
+        return 1
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert any Pillow image to mode RGB, uint8; transparency becomes white."""
     if image.mode in _WIDE_MODES:
-        image = _to_8_bit(image)
+        wide = WideImage(np.asarray(image))
+        return to_8_bit(wide, range_of([wide]))
     if image.mode == "La":
         image = image.convert("LA")  # Pillow cannot convert La to RGB directly
     if "transparency" in image.info or image.mode in {"LA", "PA", "RGBA", "RGBa"}:
@@ -89,15 +165,3 @@ def to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, rgba).convert("RGB")
     return image.convert("RGB")
-
-
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64))  # (H, W)
-    scaled = np.rint(values * (255.0 / _largest_sample(image.mode, values)))
-    return Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8))
-
-
-def _largest_sample(mode: str, values: NDArray[np.float64]) -> float:
-    # A float file does not say its range; these three ranges are in use.
-    ranges = (1.0, 255.0, _MAX_16_BIT) if mode == "F" else (_MAX_16_BIT,)
-    return next((largest for largest in ranges if values.max(initial=0.0) <= largest), _MAX_16_BIT)

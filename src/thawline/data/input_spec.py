@@ -12,6 +12,7 @@ class InputSpec:
         mean, std: Per channel, for images scaled to [0, 1].
         interpolation: `bilinear`, `bicubic` or `nearest`.
         crop_pct: Share of the resized image's side that the centre crop keeps.
+        fit: How an image that is not square becomes one: `crop` its centre, `pad` it, or `squash` it.
     """
 
     size: int
@@ -19,6 +20,7 @@ class InputSpec:
     std: tuple[float, float, float]
     interpolation: str
     crop_pct: float
+    fit: str = "crop"
 
 
 # What most of timm's weights expect; its IMAGENET_DEFAULT_MEAN and _STD.

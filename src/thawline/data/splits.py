@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from thawline.data.mixed_groups import members_by_class, take_groups
 from thawline.data.sources.source import SPLITS, ImageSource, IntArray, Split
 from thawline.data.sources.subset import largest_remainder
 from thawline.errors import UserError
@@ -61,18 +62,20 @@ def complete_splits(
 def _check_enough(
     pool: IntArray, labels: IntArray, groups: IntArray, class_names: Sequence[str], *, num_splits: int
 ) -> None:
-    leaders = group_leaders(pool, groups)
-    counts = np.bincount(labels[leaders], minlength=len(class_names))  # (K,)
+    members = members_by_class(pool, labels, groups, num_classes=len(class_names))
+    counts = (members > 0).sum(axis=0)  # (K,) groups that hold the class
     smallest = int(counts.argmin())
-    if counts[smallest] == 0:
-        raise UserError(
-            f"every image of class '{class_names[smallest]}' stands under another class too; leave it in one of them"
-        )
-    if counts[smallest] < num_splits:
-        raise UserError(
-            f"class '{class_names[smallest]}' has {counts[smallest]} distinct images; at least {num_splits} are needed "
-            f"to put one in each of {num_splits} splits; add images, or provide val/ and test/ folders"
-        )
+    if counts[smallest] >= num_splits:
+        return
+    name, number = class_names[smallest], counts[smallest]
+    if members.sum(axis=1).max() > 1 and members[:, smallest].sum() >= num_splits:
+        what = f"all images of class '{name}' lie in {number} groups of images that belong together"
+    else:
+        what = f"class '{name}' has {number} distinct images"
+    raise UserError(
+        f"{what}; at least {num_splits} are needed to put one in each of {num_splits} splits; "
+        "add images, or provide val/ and test/ folders"
+    )
 
 
 def _split_off(
@@ -80,6 +83,11 @@ def _split_off(
 ) -> IntArray:
     """Take about `count` images, stratified by class, in whole groups; at least `leave` groups of every class stay."""
     rng = np.random.default_rng(seed)
+    members = members_by_class(pool, labels, groups, num_classes=int(labels.max()) + 1)
+    if ((members > 0).sum(axis=1) > 1).any():
+        quotas = stratified_counts(members.sum(axis=0), count, leave=leave)
+        taken_groups = np.unique(groups[pool])[take_groups(members, quotas, leave=leave, rng=rng)]
+        return pool[np.isin(groups[pool], taken_groups)]
     leaders = group_leaders(pool, groups)
     sizes = np.bincount(labels[leaders])
     quotas = stratified_counts(sizes, round(count * len(leaders) / len(pool)), leave=leave)

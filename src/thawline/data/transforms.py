@@ -1,6 +1,7 @@
 """Train and eval transforms for the input that the backbone's weights expect: PIL image -> uint8 tensor (3, S, S)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from PIL import Image
 from torch import Tensor
@@ -10,11 +11,20 @@ from thawline.data.input_spec import InputSpec
 from thawline.settings.data_settings import AugmentSettings
 
 Transform = Callable[[Image.Image], Tensor]
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+_ELONGATED = 4  # longer : shorter side; chosen: up to here the resized image is small, and stays exactly as before
 _ASPECT_RATIO = (3 / 4, 4 / 3)  # of random crops; torchvision's and timm's default
 
 
 def eval_transform(spec: InputSpec) -> Transform:
-    """Resize the shorter side to size / crop_pct, then crop the centre, as the weights were evaluated."""
+    """Resize the shorter side to size / crop_pct, then crop the centre, as the weights were evaluated.
+
+    With `spec.fit` "pad" or "squash" the whole image is shown instead.
+    """
     transform: Transform = v2.Compose([*_resize_and_crop(spec), v2.PILToTensor()])
     return transform
 
@@ -27,7 +37,8 @@ def train_transform(spec: InputSpec, augment: AugmentSettings) -> Transform:
     if augment.min_scale < 1.0:
         scale = (augment.min_scale, 1.0)
         mode = v2.InterpolationMode(spec.interpolation)
-        steps = [v2.RandomResizedCrop(spec.size, scale=scale, ratio=_ASPECT_RATIO, interpolation=mode)]
+        whole = [] if spec.fit == "crop" else steps
+        steps = [*whole, v2.RandomResizedCrop(spec.size, scale=scale, ratio=_ASPECT_RATIO, interpolation=mode)]
     if augment.hflip:
         steps.append(v2.RandomHorizontalFlip())
     if augment.vflip:
@@ -41,5 +52,58 @@ def train_transform(spec: InputSpec, augment: AugmentSettings) -> Transform:
 
 
 def _resize_and_crop(spec: InputSpec) -> list[Callable[[Image.Image], Image.Image]]:
-    mode = v2.InterpolationMode(spec.interpolation)
-    return [v2.Resize(int(spec.size / spec.crop_pct), interpolation=mode), v2.CenterCrop(spec.size)]
+    if spec.fit == "pad":
+        return [Padded(spec.size, spec.interpolation, _grey_of(spec))]
+    if spec.fit == "squash":
+        return [v2.Resize((spec.size, spec.size), interpolation=v2.InterpolationMode(spec.interpolation))]
+    assert spec.fit == "crop", spec.fit
+    return [CentreCrop(int(spec.size / spec.crop_pct), spec.size, spec.interpolation)]
+
+
+@dataclass(frozen=True)
+class CentreCrop:
+    """Resizes the shorter side to `shorter` pixels, then crops the central `side` x `side`.
+
+    From an elongated image only the part that stays is resized: resized as a whole, 100 x 100,000 pixels would take
+    gigabytes. Pillow's filters look beyond the part too, so the levels are the same but for rounding.
+    """
+
+    shorter: int
+    side: int
+    interpolation: str
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        if max(image.size) <= _ELONGATED * min(image.size):
+            mode = v2.InterpolationMode(self.interpolation)
+            cropped: Image.Image = v2.CenterCrop(self.side)(v2.Resize(self.shorter, interpolation=mode)(image))
+            return cropped
+        (left, right), (top, bottom) = (self._kept(pixels, min(image.size)) for pixels in image.size)
+        return image.resize((self.side, self.side), _FILTERS[self.interpolation], box=(left, top, right, bottom))
+
+    def _kept(self, pixels: int, shorter: int) -> tuple[float, float]:
+        """Where the crop begins and ends along a side of `pixels`; torchvision rounds so in the resized image."""
+        resized = self.shorter if pixels == shorter else int(self.shorter * pixels / shorter)
+        start = round((resized - self.side) / 2)
+        return start * pixels / resized, (start + self.side) * pixels / resized
+
+
+@dataclass(frozen=True)
+class Padded:
+    """Resizes the longer side to `side` pixels and fills up the other, both ends alike, with one colour."""
+
+    side: int
+    interpolation: str
+    colour: tuple[int, int, int]
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        width, height = (max(1, round(self.side * pixels / max(image.size))) for pixels in image.size)
+        small = image.resize((width, height), _FILTERS[self.interpolation])
+        square = Image.new("RGB", (self.side, self.side), self.colour)
+        square.paste(small, ((self.side - width) // 2, (self.side - height) // 2))
+        return square
+
+
+def _grey_of(spec: InputSpec) -> tuple[int, int, int]:
+    """The colour that is 0 for the backbone."""
+    red, green, blue = (round(255 * level) for level in spec.mean)
+    return red, green, blue

@@ -107,7 +107,7 @@ class PrefixRunner:
                 x = stage.forward(model, x)
                 for tap in self.taps:
                     if tap.cut == cut:
-                        rows[tap] = x if tap.grid is None else self.backbone.pool(x.float(), grid=tap.grid)
+                        rows[tap] = x if tap.grid is None else self.backbone.pool(x, grid=tap.grid)
         return [rows[tap] for tap in self.taps]
 
 

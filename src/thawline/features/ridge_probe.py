@@ -14,7 +14,8 @@ from thawline.features.probe import standardize
 
 # In units of the mean squared norm of a row; half a decade apart.
 PENALTIES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
-# Rows and channels: where both are more, a probe is solved for in the span of so many rows.
+# Rows and channels: where both are more, a probe is solved for in the span of so many rows. An eigendecomposition of
+# 1,024 x 1,024 takes half a second on 2 CPU cores, and grows with the third power.
 MAX_RANK = 1024
 
 

@@ -28,7 +28,7 @@ def plan_table(rows: list[tuple[str, str, int]]) -> Table:
 def _table(title: str, **columns: Literal["left", "right"]) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name, justify in columns.items():
-        table.add_column(name, justify=justify)
+        table.add_column(name, justify=justify, no_wrap=justify == "right", overflow="fold")  # a number stays whole
     return table
 
 

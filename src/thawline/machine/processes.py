@@ -1,7 +1,10 @@
 """The number of this process in its run, and the cores that it may use."""
 
 import logging
+import math
 import os
+
+from thawline.machine.cpu_quota import quota_cores
 
 
 def local_rank() -> int:
@@ -15,8 +18,10 @@ def num_processes() -> int:
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use: as many as its affinity names, and its CPU quota pays for, rounded up."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = quota_cores()
+    return cores if quota is None else min(cores, max(1, math.ceil(quota)))
 
 
 def is_main() -> bool:

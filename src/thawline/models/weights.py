@@ -69,6 +69,10 @@ def _timm_model(name: str, image_size: int | None, *, pretrained: bool = False) 
     fixed = (timm.get_pretrained_cfg_value(name, "fixed_input_size") or False) if image_size else False
     size: dict[str, Any] = {"img_size": image_size} if fixed else {}
     model: nn.Module = timm.create_model(name, pretrained=pretrained, **size)
+    if getattr(model, "dynamic_img_size", False):
+        # A ViT that fits its table of positions to every image anew. All images of a run have one size, for which the
+        # table is made once; the numbers are the same, and the model can be cut into stages.
+        model = timm.create_model(name, pretrained=pretrained, **size, dynamic_img_size=False)
     return model
 
 

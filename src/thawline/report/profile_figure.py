@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thawline.advisor.profile import GRIDS, DepthProfile
+from thawline.atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +28,8 @@ def profile_figure(profile: DepthProfile, *, freeze_line: int | None, title: str
         profile.all_stages.accuracy, color=_ACCURACY[GRIDS[-1]], ls="--", lw=1, label="probe on all stages together"
     )
     axes.axhline(profile.majority, color="grey", ls=":", lw=1, label="largest class")
-    axes.set(xticks=list(stages), ylabel="accuracy of a linear probe", title=title, xlim=(0.5, len(stages) + 0.6))
+    axes.set(xticks=list(stages), ylabel="accuracy of a linear probe", xlim=(0.5, len(stages) + 0.6))
+    axes.set_title(title, parse_math=False)  # a name with two $ is no formula
     axes.set_xticklabels(profile.stage_names, rotation=30, ha="right")
     axes.set_ylim(top=1.0)
     _draw_distances(axes, profile)
@@ -72,6 +74,5 @@ def _draw_distances(axes: Any, profile: DepthProfile) -> None:
 
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write a PNG; a reader sees the old file or the new one."""
-    part = path.with_suffix(".part.png")
-    figure.savefig(part, dpi=150)
-    part.replace(path)
+    with replacing(path) as part:
+        figure.savefig(part, dpi=150, format="png")

@@ -20,6 +20,7 @@ class DataSection:
     num_test: int = 0
     num_classes: int = 0
     fingerprint: str = ""
+    value_range: list[float] | None = field(default=None, metadata=_OPTIONAL)  # that became black and white
 
 
 @dataclass
@@ -99,6 +100,9 @@ class MachineSection:
     processes: int = 0
     precision: str = ""
     prefix_precision: str = ""
+    quota: float | None = field(default=None, metadata=_OPTIONAL)  # cores that the CPU quota of a container pays for
+    threads: int | None = field(default=None, metadata=_OPTIONAL)  # of the training, at its end
+    thread_choices: list[list[int]] = field(default_factory=list)  # [epoch from 0, threads] for everything measured
 
 
 @dataclass

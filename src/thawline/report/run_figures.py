@@ -1,7 +1,7 @@
 """Pictures of one run for TensorBoard: confusion matrix, worst mistakes, freeze plan."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _MAX_NAMES = 40  # chosen: the names of so many classes fit beside the matrix
 _MAX_COUNTS = 15  # chosen: with so many classes every cell has room for its number
+_AS_IT_IS: dict[str, Any] = {"parse_math": False}  # a name with two $ is no formula
 _COLUMNS = 4  # of worst mistakes
 _MAX_EPOCHS = 12  # chosen: the numbers of so many epochs fit below the plan
 
@@ -25,8 +26,8 @@ def confusion_figure(confusion: Sequence[Sequence[int]], class_names: Sequence[s
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="true")
     if len(class_names) <= _MAX_NAMES:
-        axes.set_xticks(range(len(class_names)), class_names, rotation=60, ha="right")
-        axes.set_yticks(range(len(class_names)), class_names)
+        axes.set_xticks(range(len(class_names)), class_names, rotation=60, ha="right", **_AS_IT_IS)
+        axes.set_yticks(range(len(class_names)), class_names, **_AS_IT_IS)
     if len(class_names) <= _MAX_COUNTS:
         for (i, j), count in np.ndenumerate(counts):
             axes.text(j, i, str(count), ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
@@ -42,7 +43,7 @@ def mistakes_figure(images: Sequence[Image.Image], titles: Sequence[str]) -> "Fi
         axes.axis("off")
     for axes, image, title in zip(figure.axes, images, titles, strict=False):
         axes.imshow(image)
-        axes.set_title(title, fontsize="small")
+        axes.set_title(title, fontsize="small", parse_math=False)
     return figure
 
 
@@ -55,7 +56,7 @@ def plan_figure(trained: Sequence[Sequence[bool]], stage_names: Sequence[str]) -
     figure = _figure(6.0, 1.2 + 0.25 * len(stage_names))
     axes = figure.subplots()
     axes.imshow(np.asarray(trained).T, cmap="Blues", vmin=0, vmax=1.4, aspect="auto", origin="lower")
-    axes.set_yticks(range(len(stage_names)), stage_names)
+    axes.set_yticks(range(len(stage_names)), stage_names, **_AS_IT_IS)
     every = -(-len(trained) // _MAX_EPOCHS)
     shown = range(0, len(trained), every)
     axes.set_xticks(shown, [str(epoch + 1) for epoch in shown])

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from thawline.atomic import write_atomically
-from thawline.errors import UserError
+from thawline.atomic import CannotWrite, write_atomically
+from thawline.errors import ErrorInUsersCode, UserError
 from thawline.features.judged import Expected
 from thawline.machine.run_cost import Cost
 from thawline.report.record_sections import (
@@ -96,7 +96,7 @@ def _finite(value: Any) -> Any:
 def recorded(record: RunRecord, folder: Path) -> Iterator[None]:
     """Write the status to run.json: `running` in the block, then `completed`, `failed` with the error, `interrupted`.
 
-    The traceback of an error other than `UserError` goes to `folder`/traceback.txt.
+    The traceback of an error in code, ours or the user's, goes to `folder`/traceback.txt.
     """
     record.save(folder)
     try:
@@ -107,11 +107,14 @@ def recorded(record: RunRecord, folder: Path) -> Iterator[None]:
         raise
     except Exception as error:
         record.status, record.error = "failed", f"{type(error).__name__}: {error}"
-        if not isinstance(error, UserError):
-            (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        if isinstance(error, ErrorInUsersCode) or not isinstance(error, (UserError, CannotWrite)):
+            with contextlib.suppress(OSError):
+                write_atomically(folder / "traceback.txt", traceback.format_exc())
         raise
     finally:
-        record.save(folder)
+        failing = record.status != "completed"  # then the first error is the one to tell, not that no record fits
+        with contextlib.suppress(CannotWrite) if failing else contextlib.nullcontext():
+            record.save(folder)
 
 
 def load_record(path: Path) -> RunRecord:

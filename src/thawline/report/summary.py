@@ -1,12 +1,13 @@
 """The screen at the end of a run: settings, scores, costs, and the commands to go on with."""
 
+import shlex
 from pathlib import Path
 
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from thawline.freezing.status import counted_line
-from thawline.invocation import typed
 from thawline.report.run_record import RunRecord
 
 
@@ -16,18 +17,13 @@ def summary_panel(record: RunRecord) -> Panel:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for label, text in _rows(record):
-        table.add_row(label, text)
-    return Panel(table, title=f"Thawline: {record.scenario}", title_align="left", expand=False)
-
-
-def comparison(log_root: Path) -> str:
-    """The command that compares runs below `log_root` by their validation accuracy."""
-    return f"{typed('compare')} {log_root} --metric val/accuracy   # keep the better"
+        table.add_row(label, Text(text))
+    return Panel(table, title=Text(f"Thawline: {record.scenario}"), title_align="left", expand=False)
 
 
 def next_steps(folder: Path, log_root: Path) -> str:
     """The run's folder and commands to look at it, as plain lines to copy."""
-    return f"run      {folder}\ncompare  tensorboard --logdir {log_root}"
+    return f"run      {folder}\ncompare  tensorboard --logdir {shlex.quote(str(log_root))}"
 
 
 def _rows(record: RunRecord) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -24,6 +24,7 @@ from thawline.callbacks.tensorboard import add_picture
 from thawline.features.feature_cache import FeatureCache
 from thawline.machine.compute import Compute, choose_compute
 from thawline.machine.memory import keep_freed_memory, peak_resident_bytes
+from thawline.machine.utf8_path import utf8_path
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.report.advice_json import ADVICE_FILE, FIGURE_NAME, advice_body
 from thawline.report.advice_panel import advice_panel, commands, next_steps
@@ -61,7 +62,7 @@ def advise(settings: LookSettings, context: RunContext) -> Advice:
     start, folder = time.perf_counter(), context.folder
     with quiet():
         advice = measured_advice(settings, context)
-    with SummaryWriter(str(folder)) as writer:
+    with SummaryWriter(str(utf8_path(folder))) as writer:
         add_picture(writer, "depth_profile", folder / FIGURE_NAME)
         add_profile(writer, advice.look.profile)
         typed = [f"`{command}`" for command in advice.commands]
@@ -87,6 +88,7 @@ def measured_advice(settings: LookSettings, context: RunContext) -> Advice:
     torch.manual_seed(settings.seed)
     model = settings.model
     backbone = build_backbone(model.name, weights=model.weights, image_size=model.image_size)
+    backbone.input = replace(backbone.input, fit=settings.loader.fit)
     data = ImageDataModule(
         make(settings.source, "data.source"),
         spec=backbone.input, loader=settings.loader, seed=settings.seed, on_cpu=compute.on_cpu,

@@ -1,10 +1,16 @@
 """What a run says before it trains: the data, what will train when, and where it departs from its name."""
 
 import logging
+from collections.abc import Mapping
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from thawline.advisor.guidelines import size_note
+from thawline.data.near_copies import near_copies_in
+from thawline.data.sources.source import ImageSource, IntArray, Split
+from thawline.errors import named
 from thawline.freezing.status_table import plan_table, status_table
 from thawline.machine.processes import is_main
 from thawline.models.stacked_head import StackedHead
@@ -15,6 +21,8 @@ from thawline.runs.parts import Parts
 _log = logging.getLogger(__name__)
 # BatchNorm's statistics get noisy below this many images a process; Wu and He 2018, "Group Normalization", figure 1.
 _SMALL_FOR_BATCHNORM = 16
+_COMPARED = 2000  # images of val and test that are compared with all of train; chosen: seconds with 100,000
+_LONGEST = 1.5  # longer : shorter side, above which the square in the centre lacks more than a third; as photographs
 
 
 def announce(parts: Parts, record: RunRecord, context: RunContext, *, resuming: bool) -> None:
@@ -74,9 +82,12 @@ def _notes(parts: Parts, record: RunRecord, context: RunContext) -> list[str]:
         size_note(record.scenario, record.data.num_train),
         _random_frozen(parts),
         _small_batches(parts),
+        _not_validated(parts),
         _unreached(parts),
         _idle_pull(parts),
         _idle_augment(parts, context),
+        _cropped(parts),
+        _near_copies(parts),
     ]
     return [note for note in notes if note]
 
@@ -97,6 +108,16 @@ def _small_batches(parts: Parts) -> str | None:
         f"batches of {batch} images are small for the BatchNorm statistics of the training stages; "
         f"{_SMALL_FOR_BATCHNORM} or more, or strategy.batchnorm=eval, would be steadier"
     )
+
+
+def _not_validated(parts: Parts) -> str | None:
+    """Of some classes no image may have come to the validation: folders say what lies in it."""
+    source, splits = parts.data.source, parts.data.splits
+    seen = set(source.labels[splits["val"]].tolist())
+    missing = [name for number, name in enumerate(source.class_names) if number not in seen]
+    if not missing:
+        return None
+    return f"no validation image of {named(missing)}, so nothing that is chosen on validation sees them"
 
 
 def _unreached(parts: Parts) -> str | None:
@@ -125,4 +146,58 @@ def _idle_augment(parts: Parts, context: RunContext) -> str | None:
     return (
         f"{typed[0]} has no effect: stages stay frozen, so every epoch shows the same view of an image, which is "
         "stored once; for random views set data.augment.enabled=true, with cache.views=N to store N of each"
+    )
+
+
+def _cropped(parts: Parts) -> str | None:
+    sizes = getattr(parts.data.source, "sizes", None)
+    return crop_note(sizes, parts.data.source) if sizes is not None and parts.settings.loader.fit == "crop" else None
+
+
+def _near_copies(parts: Parts) -> str | None:
+    source = parts.data.source
+    thumbs = getattr(source, "thumbs", None)
+    return None if thumbs is None else near_copies_note(thumbs, source, parts.data.splits)
+
+
+def near_copies_note(thumbs: NDArray[np.uint8], source: ImageSource, splits: Mapping[Split, IntArray]) -> str | None:
+    """A note on images of val or test that are near copies of training images, but no byte-identical ones.
+
+    Args:
+        thumbs: Every image squeezed to a few pixels, (N, h, w, 3), uint8.
+    """
+    kept = np.concatenate([splits[split] for split in ("val", "test")])
+    kept = np.sort(np.random.default_rng(0).permutation(kept)[:_COMPARED])
+    near, like = near_copies_in(thumbs, kept, splits["train"])
+    other = source.groups[near] != source.groups[like]  # copies across given splits are told where they are read
+    near, like = near[other], like[other]
+    if not len(near):
+        return None
+    way_out = (
+        "the splits are given: put them into one"
+        if source.splits
+        else (
+            "keep them together with data.group_by=near_copies, or by a part of their names with 'data.group_by=(...)'"
+        )
+    )
+    return (
+        f"{len(near):,} of {len(kept):,} validation and test images that were compared are nearly the same as training "
+        f"images, so their accuracy is too high; first: {source.describe(int(near[0]))} and "
+        f"{source.describe(int(like[0]))}; {way_out}"
+    )
+
+
+def crop_note(sizes: IntArray, source: ImageSource) -> str | None:
+    """A note on images of which the centre crop drops more than a third.
+
+    Args:
+        sizes: Width and height in pixels, (N, 2).
+    """
+    elongated = np.flatnonzero(sizes.max(1) > _LONGEST * sizes.min(1))
+    if not len(elongated):
+        return None
+    width, height = sizes[elongated[0]]
+    return (
+        f"the centre crop drops more than a third of {len(elongated):,} of {len(sizes):,} images, first: "
+        f"{source.describe(int(elongated[0]))} ({width} x {height}); data.fit=pad or data.fit=squash shows all of them"
     )

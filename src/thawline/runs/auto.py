@@ -1,7 +1,9 @@
 """scenario=auto: runs one after the other, each dearer than the one before; the best so far is always complete."""
 
+import contextlib
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +14,6 @@ from thawline.atomic import write_atomically
 from thawline.callbacks.guard import FreezeBreach
 from thawline.errors import UserError
 from thawline.invocation import typed
-from thawline.machine.sigterm import Terminated
 from thawline.report.record_sections import AdviceSection, RungEntry
 from thawline.report.run_record import RECORD_FILE, RunRecord, load_record, recorded
 from thawline.runs.advice import Advice, measured_advice, shown_advice
@@ -21,6 +22,7 @@ from thawline.runs.context import RunContext
 from thawline.runs.one_run import run_once
 from thawline.runs.publish import publish
 from thawline.runs.resume import CONFIG_NAME
+from thawline.runs.whose_fault import users_code_named
 from thawline.settings.advise_settings import BudgetSettings
 from thawline.training.blend_gain import USUAL_GAIN
 
@@ -69,15 +71,29 @@ def climb(composed: Composed, context: RunContext, record: RunRecord, *, start: 
             f"{typed('advise')} first, then train with what it recommends"
         )
     write_atomically(context.folder / CONFIG_NAME, config.text)
-    record.advice.overrides = overrides
+    record.advice = AdviceSection(overrides=overrides)
     state = _Climb(composed, context, record, start, config.settings.budget)
     _rung(state, *_FIRST)
     try:
-        _go_on(state, _advised(state))
-    except (KeyboardInterrupt, SystemExit, Terminated) as error:
+        with _kept(state, "the advice"):
+            _go_on(state, _advised(state))
+    except (KeyboardInterrupt, SystemExit) as error:
         state.record.advice.ended = "interrupted"
         return error
     return None
+
+
+@contextlib.contextmanager
+def _kept(state: _Climb, name: str) -> Iterator[None]:
+    """Whatever goes wrong after the first rung, the best so far stays; only a breach of the freeze plan is a defect."""
+    try:
+        yield
+    except FreezeBreach:
+        raise
+    except Exception as error:
+        told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        _log.warning("%s failed: %s. The model of the rung before stays.", name, told)
+        state.record.advice.ended = f"{name} failed: {told}"
 
 
 def _refuse_what_auto_chooses(context: RunContext) -> None:
@@ -108,15 +124,10 @@ def _go_on(state: _Climb, advice: Advice | None) -> None:
         if (reason := _not_worth_it(state, choice, passed=first.price.seconds)) is not None:
             state.record.advice.ended = reason
             break
-        try:
+        with _kept(state, choice.name):
             _rung(state, choice.name, choice.overrides)
-        except FreezeBreach:
-            raise
-        except Exception as error:  # the best so far stays, whatever a further rung does
-            told = str(error).strip().splitlines() or [type(error).__name__]
-            _log.warning("%s failed: %s. The model of the rung before stays.", choice.name, told[0])
-            state.record.advice.ended = f"{choice.name} failed: {told[0]}"
-            return
+            continue
+        return
     else:
         state.record.advice.ended = "nothing further to try"
     _log.info("Stopped: %s.", state.record.advice.ended)
@@ -151,7 +162,7 @@ def _rung(state: _Climb, name: str, overrides: list[str]) -> None:
         record.versions = state.record.versions
         config = state.composed.with_overrides(state.context.overrides, overrides).read()
         context = replace(state.context, folder=folder, rung=True)
-        with recorded(record, folder):
+        with recorded(record, folder), users_code_named(config.leaves):
             run_once(config, context, record, start=start if rungs else state.start, boundary=None)
     best = max((r.expected.accuracy for r in rungs if r.kept), default=-1.0)
     entry = RungEntry(name, record.expected, time.perf_counter() - start, record.expected.accuracy > best)

@@ -22,6 +22,7 @@ from thawline.runs.make import make
 from thawline.runs.parts import Parts
 from thawline.settings.conflicts import refuse_conflicts
 from thawline.settings.run_settings import Settings
+from thawline.training.batch_of_one import refuse_one_value_per_channel
 from thawline.training.beside import StackBeside, pretrained_copy
 from thawline.training.classifier import TransferClassifier
 from thawline.training.datamodule import ImageDataModule
@@ -51,6 +52,8 @@ def build(settings: Settings, compute: Compute, *, step: int) -> Parts:
     head = _head(settings, backbone, readout, num_classes=data.num_classes)
     steps = plan_steps(data.num_train_batches, replace(settings.trainer, max_epochs=epochs))
     model = _model(settings, compute, _bound(plan, steps, backbone, head), data=data, readout=readout, steps=steps)
+    width = readout.num_features if readout else backbone.num_features
+    refuse_one_value_per_channel(model.bound, batch_size=data.batch_size, num_features=width)
     epoch = min(step // steps.per_epoch, steps.epochs - 1)
     model.bound.apply(epoch)
     rows = status(backbone, head)

@@ -14,9 +14,11 @@ from thawline.features.extract import Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache
 from thawline.features.fill import Extraction, Wanted, fill
 from thawline.features.stored_dataset import StoredSplits
+from thawline.machine.thread_trial import threads_restored
 from thawline.models.fused import fuse
 from thawline.report.record_sections import CacheSection
 from thawline.runs.parts import Parts
+from thawline.runs.pass_threads import set_pass_threads
 from thawline.settings.solver_conflicts import needs_stored
 
 _log = logging.getLogger(__name__)
@@ -93,7 +95,9 @@ def _store(parts: Parts, need: Need, views: int) -> StoredSplits:
     training = backbone.training
     backbone.to(how.device).eval()
     try:
-        arrays = fill(wanted, backbone, taps, how)
+        with threads_restored():  # the training measures for itself
+            set_pass_threads(backbone, wanted, taps, how, parts.settings.threads)
+            arrays = fill(wanted, backbone, taps, how)
     finally:
         backbone.train(training)
     of_run = [[per_tap[taps.index(tap)] for tap in run_taps] for per_tap in arrays]

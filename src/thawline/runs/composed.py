@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from thawline.errors import UserError
 from thawline.runs.config import look_settings, seed_setting, settings_of, sweep_settings
+from thawline.runs.literal import literal
 from thawline.settings.run_settings import LookSettings, Settings
 
 # Say where things lie and how a run came about, not what it does.
@@ -49,6 +50,9 @@ class Composed:
             cfg.tested_weights = "val_accuracy"
             if OmegaConf.is_dict(cfg.data.get("augment")):
                 cfg.data.augment.enabled = True
+        cfg.setdefault("threads", "auto")  # of before there was a choice
+        if OmegaConf.is_dict(cfg.get("trainer")):
+            cfg.trainer.setdefault("gradient_clip_val", None)
         return cls(cfg)
 
     @property
@@ -118,7 +122,7 @@ def resolve(cfg: DictConfig) -> DictConfig:
         UserError: A value is missing.
         omegaconf.errors.OmegaConfBaseException: An interpolation leads nowhere.
     """
-    resolved = cast(DictConfig, OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)))
+    resolved = cast(DictConfig, OmegaConf.create(literal(OmegaConf.to_container(cfg, resolve=True))))
     missing = sorted(OmegaConf.missing_keys(resolved))
     if missing:
         raise UserError(f"{missing[0]} has no value; give one with {missing[0]}=VALUE")

@@ -22,6 +22,7 @@ _T = TypeVar("_T")
 
 
 _LARGEST_SEED = 2**32 - 1  # NumPy's
+_MOST_THREADS = 1024  # chosen: above it a number is a mistake
 _REFUSED_TRAINER_KEYS = {
     **dict.fromkeys(("callbacks", "logger", "default_root_dir", "num_sanity_val_steps"), "Thawline sets it"),
     **dict.fromkeys(("enable_model_summary", "enable_progress_bar", "enable_checkpointing"), "Thawline sets it"),
@@ -43,6 +44,7 @@ def settings_of(cfg: DictConfig) -> Settings:
         cost=cost_settings(cfg),
         callbacks={key: node for key, node in _plain(cfg.callbacks).items() if node is not None},
         compile=compile_setting(cfg),
+        threads=threads_setting(cfg),
         tested_weights=checked_tested_weights(str(cfg.tested_weights)),
     )
 
@@ -107,6 +109,14 @@ def compile_setting(cfg: DictConfig) -> Any:
     if not isinstance(cfg.compile, bool) and cfg.compile != "auto":
         raise UserError(f"compile={cfg.compile}: allowed are auto, true, false")
     return cfg.compile
+
+
+def threads_setting(cfg: DictConfig) -> int | str:
+    threads = cfg.get("threads", "auto")  # runs of before had none
+    whole = isinstance(threads, int) and not isinstance(threads, bool)
+    if threads not in ("auto", "follow") and not (whole and 1 <= threads <= _MOST_THREADS):
+        raise UserError(f"threads={threads}: allowed are auto, follow, or a number from 1 to {_MOST_THREADS}")
+    return cast("int | str", threads)
 
 
 def loader_settings(cfg: DictConfig) -> LoaderSettings:

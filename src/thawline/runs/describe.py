@@ -1,6 +1,7 @@
 """What a run's record and its hyperparameters say of its parts."""
 
 from thawline.features.readout import Readout
+from thawline.machine.cpu_quota import quota_cores
 from thawline.machine.processes import num_cores
 from thawline.models.digests import checksum
 from thawline.report.record_sections import (
@@ -33,6 +34,7 @@ def _data(parts: Parts) -> DataSection:
         num_test=len(splits["test"]),
         num_classes=parts.data.num_classes,
         fingerprint=source.fingerprint(),
+        value_range=list(value_range) if (value_range := getattr(source, "value_range", None)) else None,
     )
 
 
@@ -76,6 +78,7 @@ def _machine(parts: Parts) -> MachineSection:
         processes=parts.settings.trainer.devices,
         precision=precision.trainer,
         prefix_precision=str(precision.prefix).removeprefix("torch."),
+        quota=quota_cores(),
     )
 
 

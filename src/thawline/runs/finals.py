@@ -1,5 +1,7 @@
 """The end of a run in its event file: final values, hyperparameters, figures."""
 
+import warnings
+
 from thawline.callbacks.mistakes import MistakesCallback
 from thawline.callbacks.tensorboard import EventFileLogger, log_finals
 from thawline.report.run_figures import confusion_figure, mistakes_figure, plan_figure
@@ -20,8 +22,10 @@ def log_end(logger: EventFileLogger, parts: Parts, record: RunRecord, mistakes: 
         test, names = parts.data.splits["test"], source.class_names
         titles = [f"{names[m.truth]}, not {names[m.predicted]} ({m.confidence:.0%})" for m in worst]
         figures["test/worst_mistakes"] = mistakes_figure([source.load(int(test[m.position])) for m in worst], titles)
-    for tag, figure in figures.items():
-        logger.experiment.add_figure(tag, figure, step)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # class names in a script that the font lacks
+        for tag, figure in figures.items():
+            logger.experiment.add_figure(tag, figure, step)
 
 
 def _planned(parts: Parts) -> tuple[list[list[bool]], list[str]]:

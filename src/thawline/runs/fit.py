@@ -1,6 +1,7 @@
 """Fit, choose the weights, test them once, prove what stayed frozen, and log the end."""
 
 import contextlib
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,9 @@ from lightning.pytorch.callbacks import ProgressBar
 from torch import Tensor
 
 from thawline.callbacks.best_and_last import MONITOR
+from thawline.callbacks.checkpoint_files import CheckpointFiles
 from thawline.callbacks.cost import CostCallback
-from thawline.callbacks.tensorboard import EventFileLogger
+from thawline.callbacks.tensorboard import EventFileLogger, event_file_named
 from thawline.errors import UserError
 from thawline.freezing.certificate import certificate, write_certificate
 from thawline.machine.processes import is_main
@@ -23,12 +25,14 @@ from thawline.models.load_checkpoint import load_checkpoint
 from thawline.report.record_sections import ClassesSection, FreezeSection
 from thawline.report.run_record import RunRecord
 from thawline.runs.finals import log_end
+from thawline.runs.learned_nothing import doubts
 from thawline.runs.make import make
 from thawline.runs.parts import Parts
 from thawline.runs.resume import Boundary
 from thawline.runs.tested_weights import choose
 from thawline.runs.watchers import Said, Watchers, all_callbacks, make_watchers
 
+_log = logging.getLogger(__name__)
 _MAX_CONFUSION = 200  # chosen: classes up to which run.json holds the matrix; then it has 40,000 numbers
 
 
@@ -64,12 +68,13 @@ def fit_and_test(
             record.metrics |= _test(trainer, parts, tested_weights["state_dict"])
             record.curves, record.classes = watch.curves.curves, _classes(parts)
     finally:
-        record.freeze = _freeze_section(parts, watch, trainer.current_epoch)
+        _note_end(record, parts, watch, num_epochs=trainer.current_epoch)
     per_hour = parts.settings.cost.per_hour
     record.cost = cost.settle(tested_since=fit_ended, cache_s=record.cache.seconds, per_hour=per_hour)
     if is_main():
         _prove(parts, watch, record, tested_weights["state_dict"], folder=folder, num_epochs=num_epochs)
-        log_end(logger, parts, record, watch.mistakes, step=final_step)
+        with event_file_named(folder):
+            log_end(logger, parts, record, watch.mistakes, step=final_step)
     logger.close()
 
 
@@ -112,6 +117,8 @@ def _chosen(
 def _test(trainer: L.Trainer, parts: Parts, weights: dict[str, Tensor]) -> dict[str, float]:
     parts.model.load_state_dict(weights)
     (tested,) = trainer.test(parts.model, datamodule=parts.data, verbose=False)
+    if told := doubts(parts.model.test_confusion, parts.data.source.class_names):
+        _log.warning("Note: %s.", told)
     return {key: float(value) for key, value in tested.items()}
 
 
@@ -126,6 +133,13 @@ def _freeze_section(parts: Parts, watch: Watchers, num_epochs: int) -> FreezeSec
     if watch.guard is None:
         return FreezeSection(None, 0, frozen)
     return FreezeSection(watch.guard.verified, watch.guard.checks, frozen, round(watch.guard.seconds, 4))
+
+
+def _note_end(record: RunRecord, parts: Parts, watch: Watchers, *, num_epochs: int) -> None:
+    """What the record says also of a run that failed."""
+    record.freeze = _freeze_section(parts, watch, num_epochs)
+    if watch.threads is not None:
+        record.machine.threads, record.machine.thread_choices = watch.threads.number, watch.threads.changes
 
 
 def _prove(
@@ -168,4 +182,5 @@ def _trainer(parts: Parts, logger: EventFileLogger, callbacks: list[L.Callback])
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
         default_root_dir=logger.log_dir,
     )
+    trainer.strategy.checkpoint_io = CheckpointFiles()
     return trainer

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+from thawline.atomic import remove_parts
 from thawline.errors import UserError
 from thawline.machine.file_lock import locked
 from thawline.machine.processes import is_main
+from thawline.runs.resume import CHECKPOINT
 
 _RUN_LOCK = ".lock"
 
@@ -16,6 +18,8 @@ _RUN_LOCK = ".lock"
 def owned(folder: Path) -> Iterator[None]:
     """Hold a lock on the run's folder; the main process of the run holds it for the others.
 
+    What an earlier process was writing when it was killed is removed.
+
     Raises:
         UserError: Another run holds it.
     """
@@ -23,5 +27,10 @@ def owned(folder: Path) -> Iterator[None]:
     def refuse() -> NoReturn:
         raise UserError(f"resume={folder}: another process is working in this folder; wait, or end it")
 
-    with locked(folder / _RUN_LOCK, busy=refuse) if is_main() else contextlib.nullcontext():
+    if not is_main():
+        yield
+        return
+    with locked(folder / _RUN_LOCK, busy=refuse):
+        for holding in (folder, folder / CHECKPOINT.parent):
+            remove_parts(holding)
         yield

@@ -7,6 +7,7 @@ from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from thawline.errors import UserError
+from thawline.runs.literal import literal
 
 # What a wrong config node makes the target raise: no such name, a wrong argument, a value it does not take.
 _NODE_ERRORS = (ImportError, AttributeError, TypeError, ValueError, MisconfigurationException)
@@ -15,7 +16,7 @@ _NODE_ERRORS = (ImportError, AttributeError, TypeError, ValueError, Misconfigura
 def make(node: Any, key: str, **extra: Any) -> Any:
     """Make the object that a config node names; what is wrong with the node becomes one line, a defect stays one."""
     try:
-        return instantiate(node, **extra)
+        return instantiate(literal(node), **extra)  # Hydra resolves a node, then reads its values, which resolves again
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, UserError):

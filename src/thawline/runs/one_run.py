@@ -1,11 +1,15 @@
 """One run from settings to record."""
 
+import torch
+
 from thawline.atomic import write_atomically
 from thawline.callbacks.cost import CostCallback
+from thawline.data.split_table import SPLITS_FILE, split_table
 from thawline.errors import UserError
 from thawline.machine.compute import choose_compute
 from thawline.machine.energy import EnergyMeter, counters_of
 from thawline.machine.processes import is_main
+from thawline.machine.thread_trial import candidates
 from thawline.report.record_sections import StrategySection
 from thawline.report.run_record import RunRecord
 from thawline.runs.announce import announce
@@ -19,7 +23,15 @@ from thawline.runs.resume import CONFIG_NAME, Boundary
 from thawline.runs.watchers import Said
 
 # Of the config's leaves, those in which runs of one group may differ: they change no result, or are the seed.
-_NOT_COMPARED = ("seed", "data.num_workers", "advise.max_images", "budget.minutes", "budget.memory_gb", "cost.per_hour")
+_NOT_COMPARED = (
+    "seed",
+    "data.num_workers",
+    "advise.max_images",
+    "budget.minutes",
+    "budget.memory_gb",
+    "cost.per_hour",
+    "threads",
+)
 
 
 def run_once(
@@ -37,6 +49,8 @@ def run_once(
     if boundary is None and is_main():
         write_atomically(folder / CONFIG_NAME, config.text)
     compute = choose_compute(accelerator=settings.trainer.accelerator, precision=settings.trainer.precision)
+    if compute.on_cpu and settings.trainer.devices == 1:
+        torch.set_num_threads(candidates(settings.threads)[0])
     cost = CostCallback(start=start, energy=EnergyMeter(counters_of(compute.device)))
     _refuse_processes_in_a_sweep(settings.trainer.devices, context)
     parts = build(settings, compute, step=boundary.step if boundary else 0)
@@ -45,6 +59,7 @@ def run_once(
         boundary.refuse_others(record)
     if is_main():
         record.save(folder)
+        write_atomically(folder / SPLITS_FILE, split_table(parts.data.source, parts.data.splits))
     announce(parts, record, context, resuming=boundary is not None)
     stored, record.cache = store_frozen_stages(parts)
     if stored is not None:

@@ -5,6 +5,8 @@ import shutil
 from dataclasses import fields
 from pathlib import Path
 
+from thawline.atomic import replacing
+from thawline.data.split_table import SPLITS_FILE
 from thawline.freezing.certificate import CERTIFICATE_FILE
 from thawline.report.run_record import RunRecord
 
@@ -24,8 +26,9 @@ def publish(rung: RunRecord, source: Path, run: RunRecord, target: Path) -> None
     (target / _CHECKPOINTS).mkdir(exist_ok=True)
     for path in sorted((source / _CHECKPOINTS).glob("*.ckpt")):
         _replace(path, target / _CHECKPOINTS / path.name)
-    if (source / CERTIFICATE_FILE).is_file():
-        _replace(source / CERTIFICATE_FILE, target / CERTIFICATE_FILE)
+    for name in (CERTIFICATE_FILE, SPLITS_FILE):
+        if (source / name).is_file():
+            _replace(source / name, target / name)
     before = set(target.glob(_EVENTS))
     for path in source.glob(_EVENTS):
         _replace(path, target / path.name)
@@ -35,10 +38,9 @@ def publish(rung: RunRecord, source: Path, run: RunRecord, target: Path) -> None
 
 
 def _replace(source: Path, target: Path) -> None:
-    part = target.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    try:
-        os.link(source, part)
-    except OSError:
-        shutil.copyfile(source, part)
-    os.replace(part, target)
+    with replacing(target) as part:
+        part.unlink(missing_ok=True)
+        try:
+            os.link(source, part)
+        except OSError:
+            shutil.copyfile(source, part)

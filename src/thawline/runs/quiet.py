@@ -2,10 +2,13 @@
 
 import contextlib
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 _CHATTY = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
+_TENSORBOARD_THREAD = "_AsyncWriterThread"  # a class of tensorboard.summary.writer.event_file_writer
 _EXPECTED = (
     r".*does not have many workers.*",  # the number of workers is chosen from the cores
     r".*number of training batches.*logging interval.*",
@@ -21,7 +24,8 @@ _EXPECTED = (
 def quiet() -> Iterator[None]:
     """Hide Lightning's information lines and the warnings that this project causes on purpose."""
     loggers = [logging.getLogger(name) for name in _CHATTY]
-    levels = [logger.level for logger in loggers]
+    levels, excepthook = [logger.level for logger in loggers], threading.excepthook
+    threading.excepthook = _thread_error
     for logger in loggers:
         logger.setLevel(logging.WARNING)
     try:
@@ -32,3 +36,10 @@ def quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+        threading.excepthook = excepthook
+
+
+def _thread_error(arguments: Any) -> None:
+    """TensorBoard's thread hands its error on to who writes next, and need not print it."""
+    if type(arguments.thread).__name__ != _TENSORBOARD_THREAD:
+        threading.__excepthook__(arguments)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from thawline.atomic import cannot_write_line
 from thawline.errors import TOLD, UserError
 from thawline.invocation import typed
 from thawline.machine.processes import is_main
@@ -45,14 +46,22 @@ class Boundary:
 
 @contextlib.contextmanager
 def told_how_to_go_on(folder: Path, output_dir: str) -> Iterator[None]:
-    """Where the block is interrupted, say how to go on with the run, if it got far enough for that."""
+    """Where the block is interrupted, say how to go on with the run, if it got far enough for that.
+
+    Raises:
+        UserError: Something could not be written; with the command that goes on once it can be.
+    """
+    elsewhere = "" if output_dir == "outputs" else f" output_dir={output_dir}"
+    command = f"go on with: {typed('train')} resume={folder}{elsewhere}"
     try:
         yield
+    except OSError as error:
+        if (line := cannot_write_line(error)) is None:
+            raise
+        raise UserError(f"{line}, then {command}" if (folder / CHECKPOINT).is_file() else line) from error
     except (KeyboardInterrupt, SystemExit) as error:
         setattr(error, TOLD, True)
         if is_main():
-            elsewhere = "" if output_dir == "outputs" else f" output_dir={output_dir}"
-            command = f"go on with: {typed('train')} resume={folder}{elsewhere}"
             far = (folder / CHECKPOINT).is_file()
             print(f"interrupted; {command if far else 'training had not begun'}", file=sys.stderr)
         raise

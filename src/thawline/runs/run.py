@@ -11,6 +11,7 @@ from thawline import __version__
 from thawline.errors import UserError
 from thawline.machine.processes import is_main, only_main_talks
 from thawline.machine.sigterm import ended_by_sigterm
+from thawline.machine.thread_trial import threads_restored
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.report.run_record import RunRecord, recorded
 from thawline.report.summary import next_steps, summary_panel
@@ -21,6 +22,7 @@ from thawline.runs.lock import owned
 from thawline.runs.one_run import run_once
 from thawline.runs.quiet import quiet
 from thawline.runs.resume import CHECKPOINT, Boundary, resumed, told_how_to_go_on
+from thawline.runs.whose_fault import users_code_named
 
 
 def train(composed: Composed, context: RunContext) -> RunRecord:
@@ -36,12 +38,15 @@ def train(composed: Composed, context: RunContext) -> RunRecord:
         told_how_to_go_on(folder, composed.output_dir),
         recorded(record, folder) if is_main() else contextlib.nullcontext(),
         quiet(),
+        threads_restored(),
     ):
         ended: BaseException | None = None
         if record.scenario == SCENARIO:
             ended = climb(composed, context, record, start=start)
         else:
-            run_once(composed.read(), context, record, start=start, boundary=boundary)
+            config = composed.read()
+            with users_code_named(config.leaves):
+                run_once(config, context, record, start=start, boundary=boundary)
     if is_main():
         shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
         Console().print(summary_panel(record))

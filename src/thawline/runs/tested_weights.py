@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
-import torch
 from torch import Tensor
 
 from thawline.callbacks.best_and_last import BestCheckpoint, Scores
+from thawline.callbacks.checkpoint_files import save_whole
 from thawline.features.judged import Expected
 from thawline.machine.processes import is_main
 from thawline.models.load_checkpoint import load_checkpoint
@@ -88,10 +88,8 @@ def _refitted(parts: Parts, best: BestCheckpoint, scores: Scores, *, left_out: f
 
 
 def _replace_weights(best: BestCheckpoint, body: dict[str, Any], scores: Scores) -> None:
-    part = best.best.with_suffix(".new")
-    torch.save(body, part)
-    best.replace_best(part, scores)
-    part.unlink()
+    save_whole(body, best.best)
+    best.note_best(scores)
 
 
 def _scores_at_the_end(trainer: L.Trainer, parts: Parts, watch: Watchers) -> Scores:

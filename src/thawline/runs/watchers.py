@@ -16,8 +16,11 @@ from thawline.callbacks.mistakes import MistakesCallback
 from thawline.callbacks.progress import StopAtStep, progress_callbacks
 from thawline.callbacks.refusals import refuse_unsafe
 from thawline.callbacks.seed_each_step import SeedEachStep
+from thawline.callbacks.stop_diverged import StopDiverged
 from thawline.callbacks.tensorboard import TensorBoardCallback
+from thawline.callbacks.thread_choice import ThreadChoice
 from thawline.freezing.status_table import plan_markdown, status_markdown
+from thawline.machine.thread_trial import candidates
 from thawline.report.advice_json import FIGURE_NAME
 from thawline.runs.make import make
 from thawline.runs.parts import Parts
@@ -26,7 +29,7 @@ from thawline.settings.tested_weights_setting import RULE_VAL_LOSS
 
 @dataclass
 class Watchers:
-    """`guard` is None where `strategy.guard` is off."""
+    """`guard` is None where `strategy.guard` is off, `threads` on a GPU and in several processes."""
 
     best: BestCheckpoint
     last: LastCheckpoint
@@ -34,6 +37,7 @@ class Watchers:
     mistakes: MistakesCallback
     cost: CostCallback
     guard: FreezeGuard | None
+    threads: ThreadChoice | None
 
 
 def make_watchers(parts: Parts, *, folder: Path, cost: CostCallback) -> Watchers:
@@ -47,7 +51,15 @@ def make_watchers(parts: Parts, *, folder: Path, cost: CostCallback) -> Watchers
         MistakesCallback(),
         cost,
         guard,
+        _thread_choice(parts),
     )
+
+
+def _thread_choice(parts: Parts) -> ThreadChoice | None:
+    threads = parts.settings.threads
+    if not parts.compute.on_cpu or parts.settings.trainer.devices > 1:  # Lightning shares out the cores
+        return None
+    return ThreadChoice(candidates(threads), plan=parts.bound.plan, follow=threads == "follow")
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,8 @@ def all_callbacks(parts: Parts, watch: Watchers, said: Said) -> list[L.Callback]
         StopAtStep(parts.steps),
         EndBySigterm(),
         TensorBoardCallback(texts, {"depth_profile": said.folder / FIGURE_NAME}),  # there with scenario=auto
+        StopDiverged(watch.best),
+        *([watch.threads] if watch.threads else []),
         *(watch.cost, watch.best, watch.curves, watch.mistakes),
         *progress_callbacks(parts.steps, lines=said.epoch_lines),
         *users,

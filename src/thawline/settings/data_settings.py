@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from thawline.errors import UserError
-from thawline.settings.checks import between
+from thawline.settings.checks import between, one_of
 
 
 @dataclass
@@ -47,6 +47,7 @@ class LoaderSettings:
     val_fraction: float = 0.15
     test_fraction: float = 0.15
     split_seed: int = 0
+    fit: str = "crop"  # of an image that is not square: crop its centre, pad it, or squash it
     keep_decoded: Any = "auto"  # true, false, or auto: as many images as fit in a quarter of the available memory
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
@@ -56,6 +57,7 @@ class LoaderSettings:
         between("data.val_fraction", self.val_fraction, 0.01, 0.9)
         between("data.test_fraction", self.test_fraction, 0.01, 0.9)
         between("data.split_seed", self.split_seed, 0, 2**32 - 1)
+        one_of("data.fit", self.fit, ("crop", "pad", "squash"))
         if self.keep_decoded not in (True, False, "auto"):
             raise UserError(f"data.keep_decoded={self.keep_decoded}: allowed are auto, true, false")
         if self.val_fraction + self.test_fraction > 0.95:

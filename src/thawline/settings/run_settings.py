@@ -41,6 +41,7 @@ class Settings(LookSettings):
     Attributes:
         callbacks: Nodes of further callbacks, by name.
         compile: True, False or "auto".
+        threads: Of torch on a CPU: a number, "auto" or "follow".
         tested_weights: One of `TESTED_WEIGHTS`.
     """
 
@@ -51,6 +52,7 @@ class Settings(LookSettings):
     cost: CostSettings
     callbacks: dict[str, dict[str, Any]]
     compile: Any
+    threads: int | str
     tested_weights: str
 
     def with_views(self, *, all_train: bool) -> "Settings":

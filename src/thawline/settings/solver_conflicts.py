@@ -58,6 +58,7 @@ def _refuse_idle(chosen: Settings) -> None:
     values["trainer.devices"] = chosen.trainer.devices, 1
     values["trainer.accumulate_grad_batches"] = chosen.trainer.accumulate_grad_batches, 1
     values["trainer.limit_train_batches"] = chosen.trainer.limit_train_batches, 1.0
+    values["trainer.gradient_clip_val"] = chosen.trainer.gradient_clip_val or 0.0, 0.0
     values["optim.lr"] = chosen.optim.lr, 0.0
     for key, (value, idle) in values.items():
         if value != idle:

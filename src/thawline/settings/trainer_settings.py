@@ -28,6 +28,7 @@ class TrainerSettings:
     val_check_interval: int | float = 1.0  # an int counts training batches, a float is a share of an epoch
     log_every_n_steps: int = 5
     accumulate_grad_batches: int = 1
+    gradient_clip_val: float | None = None  # largest norm of a step's gradient; None clips none
     limit_train_batches: int | float = 1.0
     limit_val_batches: int | float = 1.0
     limit_test_batches: int | float = 1.0
@@ -47,6 +48,8 @@ class TrainerSettings:
         if self.max_epochs != -1 or self.max_steps == -1:
             between("trainer.max_epochs", self.max_epochs, 1, 1_000_000)
         between("trainer.log_every_n_steps", self.log_every_n_steps, 1, 1_000_000)
+        if self.gradient_clip_val is not None:
+            between("trainer.gradient_clip_val", self.gradient_clip_val, 0.0, 1_000_000.0)
         between("trainer.accumulate_grad_batches", self.accumulate_grad_batches, 1, 1_000_000)
         for key in ("val_check_interval", "limit_train_batches", "limit_val_batches", "limit_test_batches"):
             amount_or_share(f"trainer.{key}", getattr(self, key))

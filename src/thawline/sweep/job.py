@@ -35,6 +35,7 @@ class Job:
         folder: Folder of the run.
         error: The reason of a failure, one line.
         already: Whether an earlier call of the sweep completed it.
+        record_before: Its run.json when it began.
     """
 
     number: int
@@ -47,6 +48,7 @@ class Job:
     already: bool = False
     started: float = 0.0
     seconds: float = 0.0
+    record_before: bytes = b""
 
     @property
     def record(self) -> RunRecord | None:
@@ -56,8 +58,14 @@ class Job:
         except UserError:
             return None
 
+    def _record_bytes(self) -> bytes:
+        try:
+            return (self.folder / RECORD_FILE).read_bytes()
+        except OSError:
+            return b""
+
     def begin(self) -> None:
-        self.status, self.started = Status.RUNNING, time.monotonic()
+        self.status, self.started, self.record_before = Status.RUNNING, time.monotonic(), self._record_bytes()
 
     def end(self, code: int) -> None:
         """Set the status from the exit code and run.json; correct a record that contradicts it."""
@@ -69,10 +77,11 @@ class Job:
         self.status = Status.INTERRUPTED if code in _INTERRUPTED_CODES else Status.FAILED
         if record is None:
             record = RunRecord(run_id=self.folder.name, scenario=self.scenario, seed=self.seed)
-        if record.error is None and self.status is Status.FAILED:
+        of_before = bool(self.record_before) and self._record_bytes() == self.record_before  # it did not get far enough
+        if self.status is Status.FAILED and (record.error is None or of_before):
             record.error = _cause(code, self.folder / OUTPUT)
         self.error = record.error
-        if record.status in ("running", "completed"):
+        if record.status in ("running", "completed") or of_before:
             record.status = self.status.value
             record.save(self.folder)
 
@@ -98,6 +107,8 @@ def command(job: Job, *, start: Sequence[str], output_dir: str, depths: Sequence
         depths: Values of `strategy.unfreeze_depth` in the sweep, so that one pass computes the activations of all.
     """
     if job.can_go_on:
+        if Path(output_dir).resolve() not in job.folder.resolve().parents:
+            output_dir = str(job.folder.parent)  # the sweep has made the folder, so the config in it is trusted
         return [*start, f"resume={quoted(str(job.folder))}", f"output_dir={quoted(output_dir)}"]
     settings = [f"hydra.run.dir={quoted(str(job.folder))}", "hydra.mode=RUN", "sweep.resume=false"]
     shared = [f"sweep.depths=[{','.join(depths)}]"] if depths else []

@@ -57,7 +57,9 @@ def launch(
 
     _run(jobs, Running(command_of, n_jobs), console)
     if len(jobs) > 1:  # a search that proposes one job after the other would say it each time
-        console.print(f"sweep    {sweep}\ncompare  {typed('compare')} {sweep}", highlight=False, soft_wrap=True)
+        console.print(
+            f"sweep    {sweep}\ncompare  {typed('compare')} {sweep}", highlight=False, markup=False, soft_wrap=True
+        )
     return _returned(jobs, configs)
 
 
@@ -92,7 +94,7 @@ def _folder(config: DictConfig, console: Console, *, resuming: bool) -> Path:
         return fresh
     same = find_same(fresh.parent, list(config.hydra.overrides.task))
     action = f"going on with {same}" if same else f"no sweep like this one lies in {fresh.parent}; starting it"
-    console.print(f"sweep.resume=true: {action}", highlight=False, soft_wrap=True)
+    console.print(f"sweep.resume=true: {action}", highlight=False, markup=False, soft_wrap=True)
     if same is None:
         return fresh
     with contextlib.suppress(OSError):  # Hydra's sweeper has already made a folder with its config

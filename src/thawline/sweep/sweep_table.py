@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from thawline.sweep.job import OUTPUT, Job, Status
 
@@ -57,7 +58,7 @@ def jobs_table(jobs: Sequence[Job]) -> Table:
     for job in jobs:
         line = job.error or (_last_line(job) if job.status is Status.RUNNING else "")
         cells = (job.folder.name, _status(job), _seconds(job), *_accuracies(job), line)
-        table.add_row(*cells, style=_STYLES.get(job.status, "dim"))
+        table.add_row(*map(Text, cells), style=_STYLES.get(job.status, "dim"))
     return table
 
 

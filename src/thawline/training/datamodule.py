@@ -1,6 +1,7 @@
 """ImageDataModule: a data source, split and transformed, in batches."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,7 +67,7 @@ class ImageDataModule(L.LightningDataModule):
         self._one_batch = one_batch
         self._finds_processes = False
         self._stored: dict[Split, StoredDataset] = {}
-        self._spec = spec
+        self._spec = spec = replace(spec, fit=loader.fit)
         self._eval = eval_transform(spec)
         self._train = train_transform(spec, loader.augment)
         self._share_out(rank, world_size, on_cpu)

@@ -14,7 +14,7 @@ from thawline.errors import UserError
 
 def put(path: Path, level: int = 0, *, form: str | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((8, 8, 3), level, dtype=np.uint8)).save(path, form)
+    Image.fromarray(np.full((8, 8, 3), 60 + level, dtype=np.uint8)).save(path, form)
     return path
 
 
@@ -55,7 +55,7 @@ def test_class_folders_directly(tmp_path) -> None:
     assert source.unreadable == []
     described = [Path(source.describe(i)).relative_to(tmp_path).as_posix() for i in range(3)]
     assert described == ["pets/cats/c.webp", "pets/dogs/b.png", "pets/dogs/deep/er/a.JPG"]
-    np.testing.assert_array_equal(np.asarray(source.load(1)), np.full((8, 8, 3), 1))
+    np.testing.assert_array_equal(np.asarray(source.load(1)), np.full((8, 8, 3), 61))
 
 
 @pytest.mark.parametrize("names", [("train", "val", "test"), ("Train", "valid", "TEST")])
@@ -206,6 +206,7 @@ def test_same_image_under_two_classes_is_told_of(tmp_path, caplog) -> None:
 def test_copies_across_given_splits_are_counted(tmp_path, caplog) -> None:
     for name, level in (("train/a/0.png", 1), ("train/a/1.png", 2), ("train/b/0.png", 3), ("val/a/0.png", 4)):
         put(tmp_path / name, level)
+    put(tmp_path / "val/b/0.png", 5)
     for name, level in (("test/a/0.png", 9), ("test/a/x.png", 2), ("test/b/x.png", 3)):
         put(tmp_path / name, level)
     with caplog.at_level(logging.WARNING):
@@ -250,9 +251,9 @@ def test_errors_about_the_root(tmp_path) -> None:
 
 def test_errors_about_the_layout(tmp_path) -> None:
     assert "no class folder found" in message(root=tmp_path)
-    assert "tif tiff webp" in message(root=tmp_path)
+    assert "tif tiff" in message(root=tmp_path)
     put(tmp_path / "loose.png")
-    assert "no class folder found" in message(root=tmp_path)
+    assert "holds 1 images without class folders, so their labels are not known" in message(root=tmp_path)
     put(tmp_path / "cats/x.png")
     expected = f"data.root={tmp_path} holds one class ('cats'); at least two class folders are needed"
     assert message(root=tmp_path) == expected
@@ -277,8 +278,8 @@ def test_errors_about_given_splits(tmp_path) -> None:
     assert "holds class folders, but 'extra' stands beside it" in message(root=tmp_path)
 
 
-def test_error_about_on_unreadable(tmp_path) -> None:
-    assert message(root=tmp_path, on_unreadable="drop") == "data.on_unreadable='drop': allowed are error, skip"
+def test_error_about_on_unreadable(image_folder) -> None:
+    assert message(root=image_folder, on_unreadable="drop") == "data.on_unreadable='drop': allowed are error, skip"
 
 
 def test_images_of_kinds_that_cannot_be_read_are_counted_aloud(
@@ -287,11 +288,17 @@ def test_images_of_kinds_that_cannot_be_read_are_counted_aloud(
     for name in ("cats", "dogs"):
         (tmp_path / name).mkdir()
         Image.new("RGB", (4, 4), (len(name), 0, ord(name[0]))).save(tmp_path / name / "a.png")
-        (tmp_path / name / "b.heic").write_bytes(b"")
+        (tmp_path / name / "b.svg").write_bytes(b"")
     FolderSource(root=tmp_path)
-    assert "2 images cannot be read and are left out (2 .heic;" in caplog.text
+    assert "2 images cannot be read and are left out (2 .svg;" in caplog.text
 
 
-def test_skipping_without_reading_is_refused(tmp_path: Path) -> None:
+def test_skipping_without_reading_is_refused(image_folder: Path) -> None:
     with pytest.raises(UserError, match=r"data\.on_unreadable=skip needs data\.verify=true"):
-        FolderSource(root=tmp_path, on_unreadable="skip", verify=False)
+        FolderSource(root=image_folder, on_unreadable="skip", verify=False)
+
+
+def test_a_class_without_an_image_of_its_own_is_named(tmp_path) -> None:
+    for name, level in (("a/0.png", 1), ("a/1.png", 2), ("b/0.png", 1), ("b/1.png", 2), ("a/2.png", 3)):
+        put(tmp_path / name, level)
+    assert message(root=tmp_path) == "every image of class 'b' stands under another class too; leave it in one of them"

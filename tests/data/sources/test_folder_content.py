@@ -20,7 +20,8 @@ def test_read_all_keeps_the_order_and_reports_by_path(tmp_path) -> None:
         Image.new("L", (4, 4), i).save(tmp_path / f"{i:02}.png")
     (tmp_path / "07.png").write_bytes(b"")
     paths = np.array([f"{i:02}.png" for i in range(20)])
-    digests, reasons = read_all(tmp_path, paths)
+    content, reasons = read_all(tmp_path, paths)
+    digests = content.digests
     assert list(np.flatnonzero(digests == b"")) == [7]
     assert list(reasons) == ["07.png"]
     assert reasons["07.png"].endswith("the file is empty")

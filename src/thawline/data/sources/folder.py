@@ -1,102 +1,53 @@
 """The user's own images: one folder per class, with or without train, val and test folders above."""
 
-import logging
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from thawline.data.decode import decode
-from thawline.data.sources.fingerprint import fingerprint
-from thawline.data.sources.folder_content import contradiction, group, read_all
-from thawline.data.sources.folder_index import LAYOUT, Index, scan
-from thawline.data.sources.source import IntArray, Split
+from thawline.data.sources.class_checks import LAYOUT
+from thawline.data.sources.folder_index import scan
+from thawline.data.sources.image_files import ImageFiles
 from thawline.errors import UserError
-
-_NAMES_SHOWN = 5  # chosen: unreadable files named in a warning
-
-_log = logging.getLogger(__name__)
+from thawline.printable import printable
 
 
-class FolderSource:
+class FolderSource(ImageFiles):
     """Images in class folders.
 
-    `root` holds class folders directly, or `train/` and optionally `val/` (or `valid/`) and `test/`, each holding
-    class folders. Nested folders of a class are searched; hidden ones are not. Classes are in natural order:
-    "2" before "10".
+    `root` holds class folders directly, or `train/` and optionally `val/` and `test/`, each holding class folders;
+    `folder_layout` reads other usual layouts too. Nested folders of a class are searched; hidden ones are not. Classes
+    are in natural order: "2" before "10".
 
     Args:
         root: The folder.
-        on_unreadable: What to do about a file that does not decode: stop, or leave it out with a warning.
-        verify: Read and decode every image once at the start. If false, unreadable files and copies are not detected,
-            and the fingerprint covers names, sizes and times instead of contents.
-    Attributes:
-        groups: Byte-identical images share a group; with `verify` false every image is a group by itself.
-        unreadable: Files left out, as paths relative to `root`.
+        class_level: Which folder names the class: 1, the first below `root` or below a split's, 2, those in it.
+        leave_out: Names of folders to pass over; "auto" passes over masks that lie beside images.
+        settings: Those of `ImageFiles`, from `on_unreadable` on.
     Raises:
         UserError: the layout is not as described, or an image does not decode.
     """
 
     def __init__(
-        self, *, root: str | Path | None, on_unreadable: Literal["error", "skip"] = "error", verify: bool = True
+        self,
+        *,
+        root: str | Path | None,
+        class_level: int | Literal["auto"] = "auto",
+        leave_out: Sequence[str] | Literal["auto"] = "auto",
+        **settings: Any,
     ) -> None:
-        if on_unreadable not in ("error", "skip"):
-            raise UserError(f"data.on_unreadable={on_unreadable!r}: allowed are error, skip")
-        if on_unreadable == "skip" and not verify:
-            raise UserError(
-                "data.on_unreadable=skip needs data.verify=true: only reading every image finds those to skip"
-            )
-        self.root = checked_root(root)
-        self.name = self.root.resolve().name or str(root)
-        self.unreadable: list[str] = []
-        self._index = scan(self.root)
-        self._digests = self._read_files(skip=on_unreadable == "skip") if verify else None
-        self.class_names: Sequence[str] = self._index.class_names
-        self.labels: IntArray = self._index.labels
-        every = np.arange(len(self.labels), dtype=np.int64)
-        self.groups: IntArray = every if self._digests is None else group(self._digests)
-        self.splits: Mapping[Split, IntArray] = self._index.splits()
-
-    def load(self, index: int) -> Image.Image:
-        """Return image `index`, mode RGB, in its own size."""
-        return decode(self.describe(index))
-
-    def describe(self, index: int) -> str:
-        return str(self.root / str(self._index.paths[index]))
-
-    def fingerprint(self) -> str:
-        """A digest of all paths (they hold class and split) and contents, or sizes and times if unverified."""
-        if self._digests is not None:
-            return fingerprint("folder", self._index.paths, self._digests)
-        states = [os.stat(self.root / str(path)) for path in self._index.paths]
-        sizes_and_times = np.array([(s.st_size, s.st_mtime_ns) for s in states], dtype=np.int64)  # (N, 2)
-        return fingerprint("folder", self._index.paths, sizes_and_times)
-
-    def _read_files(self, *, skip: bool) -> NDArray[np.bytes_]:
-        digests, reasons = read_all(self.root, self._index.paths)
-        self._report_unreadable(reasons, skip=skip)
-        readable = np.flatnonzero(digests != b"")
-        self._index = _take_readable(self.root, self._index, readable)
-        _warn_of_copies(self._index, digests[readable])
-        return digests[readable]
-
-    def _report_unreadable(self, reasons: Mapping[str, str], *, skip: bool) -> None:
-        if not reasons:
-            return
-        if not skip:
-            others = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
-            raise UserError(
-                f"data.root={self.root}: {next(iter(reasons.values()))}{others}; "
-                "fix or delete it, or set data.on_unreadable=skip"
-            )
-        self.unreadable = list(reasons)
-        names = ", ".join(self.unreadable[:_NAMES_SHOWN])
-        more = ", ..." if len(reasons) > _NAMES_SHOWN else ""
-        _log.warning("%d unreadable images are left out of %s: %s%s", len(reasons), self.root, names, more)
+        if class_level not in ("auto", 1, 2):
+            raise UserError(f"data.class_level={class_level}: allowed are auto, 1, 2")
+        if isinstance(leave_out, str) and leave_out != "auto":
+            raise UserError(f"data.leave_out={leave_out}: give auto or a list, data.leave_out=[{leave_out}]")
+        folder = checked_root(root)
+        index = scan(
+            folder,
+            class_level=None if class_level == "auto" else class_level,
+            leave_out=None if leave_out == "auto" else list(leave_out),
+        )
+        super().__init__(
+            folder, index, name=printable(folder.resolve().name or root), where=f"data.root={folder}", **settings
+        )
 
 
 def checked_root(root: str | Path | None) -> Path:
@@ -109,42 +60,3 @@ def checked_root(root: str | Path | None) -> Path:
     if not path.is_dir():
         raise UserError(f"data.root={root}: is a file; give a folder that holds {LAYOUT}")
     return path
-
-
-def _take_readable(root: Path, index: Index, readable: IntArray) -> Index:
-    kept = index.take(readable)
-    emptied = set(index.splits()) - set(kept.splits())
-    if emptied:
-        raise UserError(f"data.root={root}: {min(emptied)}/ has no readable image; add images or remove the folder")
-    learned = kept.labels[kept.splits()["train"]] if kept.parts is not None else kept.labels
-    counts = np.bincount(learned, minlength=len(kept.class_names))  # (K,)
-    if (counts == 0).any():
-        name = kept.class_names[int(counts.argmin())]
-        raise UserError(f"data.root={root}: class {name!r} has no readable image; add images or remove the folder")
-    return kept
-
-
-def _warn_of_copies(index: Index, digests: NDArray[np.bytes_]) -> None:
-    pair = contradiction(index.labels, group(digests))
-    if pair is not None:
-        first, second = (index.paths[i] for i in pair)
-        _log.warning("the same image stands under two classes, for example %s and %s", first, second)
-    splits = index.splits()
-    for split, other in (("test", "train"), ("val", "train"), ("test", "val")):
-        if split in splits and other in splits:
-            _warn_of_leak(index.paths, digests, split=(split, splits[split]), other=(other, splits[other]))
-
-
-def _warn_of_leak(
-    paths: NDArray[np.str_], digests: NDArray[np.bytes_], *, split: tuple[str, IntArray], other: tuple[str, IntArray]
-) -> None:
-    (name, indices), (other_name, other_indices) = split, other
-    leaked = indices[np.isin(digests[indices], digests[other_indices])]
-    if not len(leaked):
-        return
-    twin = other_indices[digests[other_indices] == digests[leaked[0]]][0]
-    words = {"train": "training", "val": "validation", "test": "test"}
-    _log.warning(
-        "%d %s images are byte-identical to %s images, first: %s = %s",
-        *(len(leaked), words[name], words[other_name], paths[leaked[0]], paths[twin]),
-    )

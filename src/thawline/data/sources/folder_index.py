@@ -1,29 +1,24 @@
 """Lists the images of a folder by class and split, without opening any of them."""
 
 import logging
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from thawline.data.sources.class_checks import Classes, check_classes
+from thawline.data.sources.class_names import natural_order
+from thawline.data.sources.folder_layout import find_layout
+from thawline.data.sources.folder_walk import Walk, looked_for
 from thawline.data.sources.source import SPLITS, IntArray, Split
+from thawline.data.sources.split_names import split_of_name
 from thawline.errors import UserError
+from thawline.printable import printable
 
-EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .avif .jp2 .ppm .pgm".split()  # noqa: SIM905
-)
-SPLIT_FOLDERS: Mapping[str, Split] = {"train": "train", "val": "val", "valid": "val", "test": "test"}
-LAYOUT = "class folders directly, or train/ (with val/ and test/ if you have them) holding class folders"
-
-# Kinds of image that Pillow does not read by itself. They are left out, with a warning.
-_OTHER_IMAGES = frozenset(
-    {".heic", ".heif", ".svg", ".psd", ".exr", ".hdr", ".dcm", ".dng", ".cr2", ".cr3", ".nef", ".arw"}
-)
-_IGNORED = frozenset({"__macosx", "thumbs.db"})  # made by macOS archives and by Windows
+_KINDS_SHOWN = 3  # in a warning
 
 _log = logging.getLogger(__name__)
 
@@ -37,18 +32,23 @@ class Index:
         paths: Relative to the root, with forward slashes, (N,), str. An array, because worker processes would copy
             the objects of a list when they read them.
         labels: (N,), int64.
-        parts: Position in `SPLITS` per image, (N,), int64; None where the folder defines no splits.
+        parts: Position in `SPLITS` per image, (N,), int64; -1 for no split; None where no split is defined.
+        group_names: Group per image, (N,), str, empty for none; None where no groups are named.
+        named_by_path: Whether the first folders of a path say its split and class, so that the paths tell all.
     """
 
     class_names: list[str]
     paths: NDArray[np.str_]
     labels: IntArray
     parts: IntArray | None
+    group_names: NDArray[np.str_] | None = None
+    named_by_path: bool = True
 
     def take(self, images: IntArray) -> "Index":
         """The index of these images only."""
         parts = None if self.parts is None else self.parts[images]
-        return Index(self.class_names, self.paths[images], self.labels[images], parts)
+        names = None if self.group_names is None else self.group_names[images]
+        return replace(self, paths=self.paths[images], labels=self.labels[images], parts=parts, group_names=names)
 
     def splits(self) -> dict[Split, IntArray]:
         """Indices of each split that the folder defines."""
@@ -58,144 +58,69 @@ class Index:
         return {split: indices for split, indices in by_split.items() if len(indices)}
 
 
-def scan(root: Path) -> Index:
+def scan(root: Path, *, class_level: int | None = None, leave_out: list[str] | None = None) -> Index:
     """List the images below `root` by class and split, without opening them.
 
+    Args:
+        class_level, leave_out: See `find_layout` and `Walk`.
     Raises:
         UserError: the layout is not as `LAYOUT` says, a class folder holds no image, or there is only one class.
     """
-    classes = {split: _class_folders(folder) for split, folder in find_splits(root).items()}
-    class_names = natural_order(folder.name for folder in next(iter(classes.values())))
-    _check_classes(root, class_names, classes)
-    paths: list[str] = []
-    labels: list[int] = []
-    parts: list[int] = []
-    passed_over: Counter[str] = Counter()
-    for split, class_folders in classes.items():
-        for folder in sorted(class_folders, key=lambda folder: class_names.index(folder.name)):
-            images = sorted(path.relative_to(root).as_posix() for path in find_images(folder, passed_over))
-            if not images:
-                raise UserError(
-                    f"data.root={root}: class folder {folder.relative_to(root).as_posix()!r} holds no image "
-                    f"({_extensions()}); add images or remove the folder"
-                )
-            paths += images
-            labels += [class_names.index(folder.name)] * len(images)
-            parts += [SPLITS.index(split) if split is not None else -1] * len(images)
-    if passed_over:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in passed_over.most_common(3))
-        _log.warning("%d images cannot be read and are left out (%s; %s)", passed_over.total(), kinds, _extensions())
+    walk = Walk(leave_out)
+    layout = find_layout(root, walk, class_level=class_level)
+    check_classes(f"data.root={root}", layout)
+    class_names = natural_order(next(iter(layout.values())))
+    rows = list(_rows(root, layout, class_names, walk))
+    paths, labels, parts = zip(*rows, strict=True)
+    _tell_left_out(walk, root)
     return Index(
         class_names,
         np.array(paths, dtype=np.str_),
         np.array(labels, dtype=np.int64),
-        None if None in classes else np.array(parts, dtype=np.int64),
+        None if None in layout else np.array(parts, dtype=np.int64),
+        named_by_path=all(_is_named_by_path(root, split, classes) for split, classes in layout.items()),
     )
 
 
-def find_splits(root: Path) -> dict[Split | None, Path]:
-    """The folder of each split, train first; {None: root} if `root` holds class folders directly.
-
-    A folder `train` that holds images only, beside other folders, is a class of that name (of vehicles, say).
-
-    Raises:
-        UserError: split folders lack train/, stand beside other folders, or name a split twice.
-    """
-    folders = _subfolders(root)
-    named = [folder for folder in folders if folder.name.lower() in SPLIT_FOLDERS]
-    if len(named) < len(folders):
-        named = [folder for folder in named if _subfolders(folder)]
-    if not named:
-        return {None: root}
-    others = [folder.name for folder in folders if folder not in named]
-    if others:
-        raise UserError(
-            f"data.root={root}: {named[0].name}/ holds class folders, but {others[0]!r} stands beside it; "
-            f"allowed are train, val (or valid), test there and nothing else, or class folders only"
-        )
-    by_split: dict[Split, Path] = {}
-    for folder in named:
-        split = SPLIT_FOLDERS[folder.name.lower()]
-        if split in by_split:
-            raise UserError(f"data.root={root}: {by_split[split].name}/ and {folder.name}/ both stand for {split}")
-        by_split[split] = folder
-    if "train" not in by_split:
-        raise UserError(f"data.root={root}: holds {named[0].name}/ but no train/; needed are {LAYOUT}")
-    return {split: by_split[split] for split in SPLITS if split in by_split}
+def _is_named_by_path(root: Path, split: Split | None, classes: Classes) -> bool:
+    above = [root] if split is None else [folder for folder in root.iterdir() if split_of_name(folder.name) == split]
+    return all(len(folders) == 1 and folders[0].parent in above for folders in classes.values())
 
 
-def find_images(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
-    """Yield the image files below `folder`; links are followed, and no folder is entered twice.
-
-    Args:
-        passed_over: Images of kinds that Pillow does not read are counted here, by extension.
-    """
-    entered: set[tuple[int, int]] = set()
-    pending = [folder]
-    while pending:
-        current = pending.pop()
-        status = current.stat()
-        if (status.st_dev, status.st_ino) in entered:
-            continue  # a link to a folder above
-        entered.add((status.st_dev, status.st_ino))
-        for path in _visible(current):
-            if path.is_dir():
-                pending.append(path)
-            elif path.suffix.lower() in EXTENSIONS:
-                yield path
-            elif path.suffix.lower() in _OTHER_IMAGES:
-                passed_over[path.suffix.lower()] += 1
-
-
-def natural_order(names: Iterable[str]) -> list[str]:
-    """Sort names as people do: digits by their value, letters without regard to case ("2", "10", "a", "B").
-
-    A minus is a sign if every name is a whole number, otherwise a hyphen.
-    """
-    from natsort import natsorted, ns  # slow to load, and only folder sources need it
-
-    names = sorted(names)  # decides the order of names that differ in case only, such as "a" and "A"
-    whole_numbers = all(re.fullmatch(r"-?\d+", name) for name in names)
-    return natsorted(names, alg=ns.IGNORECASE | ns.SIGNED if whole_numbers else ns.IGNORECASE)
-
-
-def _visible(folder: Path) -> list[Path]:
-    try:
-        paths = list(folder.iterdir())
-    except OSError as error:
-        raise UserError(
-            f"data.root: folder {folder} cannot be read ({error.strerror}); check its permissions"
-        ) from error
-    return [path for path in paths if not path.name.startswith(".") and path.name.lower() not in _IGNORED]
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(path for path in _visible(folder) if path.is_dir())
-
-
-def _class_folders(folder: Path) -> list[Path]:
-    loose = [path.name for path in _visible(folder) if path.suffix.lower() in EXTENSIONS and path.is_file()]
-    folders = _subfolders(folder)
-    if loose and folders:
-        _log.warning("%d images lie in %s outside any class folder and are ignored: %s", len(loose), folder, loose[0])
-    return folders
-
-
-def _extensions() -> str:
-    return "looked for " + " ".join(sorted(extension[1:] for extension in EXTENSIONS))
-
-
-def _check_classes(root: Path, class_names: list[str], classes: Mapping[Split | None, list[Path]]) -> None:
-    if not class_names:
-        raise UserError(f"data.root={root}: no class folder found; needed are {LAYOUT} ({_extensions()})")
-    if len(class_names) == 1:
-        raise UserError(f"data.root={root} holds one class ({class_names[0]!r}); at least two class folders are needed")
-    for split, folders in classes.items():
-        if not folders:
-            raise UserError(f"data.root={root}: {split}/ holds no class folder; add some or remove {split}/")
-        unknown = [folder.name for folder in folders if folder.name not in class_names]
-        if unknown:
-            raise UserError(
-                f"data.root={root}: {split}/ has classes that train/ lacks: {', '.join(unknown)}; "
-                "add them to train/ or remove them"
+def _rows(
+    root: Path, layout: Mapping[Split | None, Classes], class_names: list[str], walk: Walk
+) -> Iterator[tuple[str, int, int]]:
+    """(path, label, position in `SPLITS`) of every image."""
+    for split, classes in layout.items():
+        part = SPLITS.index(split) if split is not None else -1
+        for name in sorted(classes, key=class_names.index):
+            images = sorted(
+                path.relative_to(root).as_posix() for folder in classes[name] for path in walk.images(folder)
             )
+            if not images:
+                folder = printable(classes[name][0].relative_to(root).as_posix())
+                raise UserError(
+                    f"data.root={root}: class folder {folder!r} holds no image ({looked_for(walk.other_kinds)}); "
+                    "add images or remove the folder"
+                )
+            yield from ((path, class_names.index(name), part) for path in images)
+
+
+def _tell_left_out(walk: Walk, root: Path) -> None:
+    """Warn of files that are images perhaps, and of masks, that were left out; say how many other files lie there."""
+    masks = {path: count for path, count in walk.masks.items() if count}
+    if masks:
+        first = printable(next(iter(masks)).relative_to(root).as_posix())
+        number = sum(masks.values())
+        _log.warning("%d masks beside images are left out, first: %s; data.leave_out=[] takes them", number, first)
+    strange = walk.strange_kinds()
+    if strange:
+        kinds = _kinds(strange)
+        _log.warning("%d images cannot be read and are left out (%s; %s)", strange.total(), kinds, looked_for(strange))
+    others = walk.other_kinds - strange
+    if others:
+        _log.info("%d files that are no images lie beside them (%s)", others.total(), _kinds(others))
+
+
+def _kinds(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {printable(kind)}" for kind, count in counts.most_common(_KINDS_SHOWN))

@@ -1,0 +1,73 @@
+"""Paths on the command line: any name that the file system allows, as it is typed, in Hydra's grammar.
+
+Hydra gives a meaning to commas, brackets, quotes, `=`, `~` and `$`, and its lexer knows only ASCII outside of quotes.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+
+# Their values are paths, or an expression on paths, with no syntax of Hydra's in them.
+PATH_KEYS = frozenset(
+    (
+        "resume",
+        "output_dir",
+        "cache.dir",
+        "data.root",
+        "data.file",
+        "data.group_by",
+        "model.weights",
+        "hydra.run.dir",
+        "hydra.sweep.dir",
+    )
+)
+_PLAIN = re.compile(r"[A-Za-z0-9_./-]+")  # needs no quotes
+_IN_QUOTES = re.compile(r"""(?P<quote>["'])((?!(?P=quote)).|\\(?P=quote))*(?P=quote)""", re.DOTALL)
+_SWEPT = re.compile(r".*,|(choice|range|glob|interval|sort|shuffle|tag)\(", re.DOTALL)  # Hydra's lists of values
+
+
+def quoted_path(argument: str, *, sweeping: bool = False) -> str:
+    """`data.root=/x/dataset (1)` -> `data.root="/x/dataset (1)"`; any other argument stays.
+
+    A value that is no path on this disk may be Hydra's: in quotes already, with an interpolation, or, in a sweep, a
+    list of values. Then it stays too.
+    """
+    key, equals, value = argument.partition("=")
+    if not equals or key.lstrip("+") not in PATH_KEYS or value in ("", "null") or _is_plain(value):
+        return argument
+    if not _lies_here(value):
+        if _IN_QUOTES.fullmatch(value) or "${" in value or (sweeping and _SWEPT.match(value)):
+            return argument
+        value = os.path.expanduser(value)  # a shell leaves the ~ of key=~/x
+    return f"{key}={_quoted(value)}"
+
+
+def quoted_paths(arguments: Sequence[str]) -> list[str]:
+    """`quoted_path` of every argument of a command line."""
+    sweeping = any(argument in ("-m", "--multirun") for argument in arguments)
+    return [quoted_path(argument, sweeping=sweeping) for argument in arguments]
+
+
+def _lies_here(path: str) -> bool:
+    """Whether the path is there as it is written, at least to the last part that looks like an interpolation."""
+    after = path.rfind("${")
+    end = path.find("/", after) if after >= 0 else -1
+    return os.path.lexists(path if end < 0 else path[:end])
+
+
+def _is_plain(value: str) -> bool:
+    """Whether Hydra reads it as the same text: no number, no truth value."""
+    if not _PLAIN.fullmatch(value) or value.lower() in ("true", "false"):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False
+
+
+def _quoted(text: str) -> str:
+    """In double quotes; `"`, `${`, and backslashes before them or before the end get a backslash each."""
+    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    text = re.sub(r'(\\*)"', r'\1\1\\"', text)
+    return '"' + re.sub(r"(\\+)$", r"\1\1", text) + '"'

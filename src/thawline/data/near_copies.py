@@ -1,0 +1,88 @@
+"""Images that are nearly the same: frames of one clip, re-encoded or resized copies, also mirrored.
+
+Two images are near copies where, squeezed to 16 x 16 pixels, they differ by few grey levels and share what sets them
+apart from the others: their differences from the mean image, without its own pattern and their mean brightness, are
+nearly parallel. So images of one scene from a fixed camera are not near copies only because the scene is the same.
+
+Measured with 400 images each: near copies among images of solar cells 2 %, photographs' crops, digits, textiles,
+silhouettes and simulated ultrasound 0 %; among frames of 20 synthetic clips 100 %.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from thawline.data.sources.source import IntArray
+
+_PARALLEL = 0.98  # cosine; chosen by the measurement above
+_LEVELS = 8.0  # root mean square difference, of 255; chosen by the measurement above
+_PAIRS_AT_ONCE = 8_000_000  # their differences and cosines take about 100 MB
+
+
+_NONE = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+
+
+def near_groups(thumbs: NDArray[np.uint8]) -> IntArray:
+    """A number for each image, the same for near copies, and for near copies of those: (N, h, w, 3) -> (N,), int64."""
+    everything = np.arange(len(thumbs), dtype=np.int64)
+    pairs = [_NONE, *_near_pairs(_Prepared(thumbs), everything, everything)]
+    rows = np.concatenate([rows for rows, _ in pairs])
+    columns = np.concatenate([columns for _, columns in pairs])
+    graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(len(thumbs), len(thumbs)))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+def near_copies_in(thumbs: NDArray[np.uint8], images: IntArray, others: IntArray) -> tuple[IntArray, IntArray]:
+    """Those of `images` that have a near copy among `others`, and one such copy of each, int64 indices."""
+    prepared = _Prepared(thumbs)
+    pairs = [_NONE, *_near_pairs(prepared, images, others)]
+    rows = np.concatenate([rows for rows, _ in pairs])
+    columns = np.concatenate([columns for _, columns in pairs])
+    first = np.unique(rows, return_index=True)[1]
+    return rows[first], columns[first]
+
+
+class _Prepared:
+    """The thumbs as they are, and as directions away from the mean image, flattened: (N, D) each; mirrored ones too."""
+
+    def __init__(self, thumbs: NDArray[np.uint8]) -> None:
+        flat = thumbs.reshape(len(thumbs), -1).astype(np.float32)
+        self.plain = flat
+        mean = flat.mean(axis=0)
+        self._mean, self._without = mean, [_unit(np.ones_like(mean)), _unit(mean - mean.mean())]
+        self.directions = self._directions(flat)
+        self.mirrored = thumbs[:, :, ::-1].reshape(len(thumbs), -1).astype(np.float32)
+        self.mirrored_directions = self._directions(self.mirrored)
+
+    def _directions(self, flat: NDArray[np.float32]) -> NDArray[np.float32]:
+        rest = flat - self._mean
+        for vector in self._without:
+            rest = rest - np.outer(rest @ vector, vector)
+        lengths = np.linalg.norm(rest, axis=1, keepdims=True)
+        return np.asarray(rest / np.maximum(lengths, 1e-6))
+
+
+def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    length = float(np.linalg.norm(vector))
+    return vector / length if length > 0 else vector
+
+
+def _near_pairs(prepared: _Prepared, images: IntArray, others: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
+    """Pairs of near copies, as (indices of `images`, indices of `others`); an image is none of itself."""
+    limit = _LEVELS**2 * prepared.plain.shape[1]
+    squares = (prepared.plain**2).sum(axis=1)
+    step = max(1, _PAIRS_AT_ONCE // max(1, len(others)))
+    for start in range(0, len(images), step):
+        block = images[start : start + step]
+        near = np.zeros((len(block), len(others)), dtype=np.bool_)
+        both = ((prepared.plain, prepared.directions), (prepared.mirrored, prepared.mirrored_directions))
+        for plain, directions in both:
+            parallel = directions[block] @ prepared.directions[others].T >= _PARALLEL
+            products = plain[block] @ prepared.plain[others].T
+            near |= parallel & (squares[block][:, None] + squares[others][None] - 2 * products <= limit)
+        near &= block[:, None] != others[None]
+        rows, columns = np.nonzero(near)
+        yield block[rows], others[columns]

@@ -1,0 +1,50 @@
+"""Checks of the classes that each split has, from folders or from a table."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from thawline.data.sources.class_names import distinct, look_alike
+from thawline.data.sources.folder_walk import looked_for
+from thawline.data.sources.source import Split
+from thawline.errors import UserError, named
+
+LAYOUT = "class folders directly, or train/ (with val/ and test/ if you have them) holding class folders"
+
+_log = logging.getLogger(__name__)
+Classes = dict[str, list[Path]]  # class -> the folders that hold its images
+
+
+def check_classes(where: str, layout: Mapping[Split | None, Classes]) -> None:
+    """Warn of classes that a split lacks.
+
+    Args:
+        where: Begins every message: the setting that names the data.
+    Raises:
+        UserError: There are no two classes, or a split has one that train lacks.
+    """
+    learned = next(iter(layout.values()))
+    if not learned:
+        raise UserError(f"{where}: no class folder found; needed are {LAYOUT} ({looked_for()})")
+    if len(learned) == 1:
+        only = next(iter(learned))
+        raise UserError(f"{where} holds one class ({only!r}); at least two class folders are needed")
+    for split, classes in layout.items():
+        if not classes:
+            raise UserError(f"{where}: {split}/ holds no class folder; add some or remove {split}/")
+        _refuse_unknown(where, split, learned, classes)
+        absent = [name for name in learned if name not in classes]
+        if absent:
+            _log.warning("%s/ has no images of %s; nothing is known of such classes there", split, named(absent))
+
+
+def _refuse_unknown(where: str, split: Split | None, learned: Classes, classes: Classes) -> None:
+    unknown = [name for name in classes if name not in learned]
+    if not unknown:
+        return
+    alike = look_alike(unknown[0], list(learned))
+    hint = f" ({distinct(alike, unknown[0])} differ)" if alike else ""
+    raise UserError(
+        f"{where}: {split}/ has classes that train/ lacks: {', '.join(unknown)}{hint}; "
+        "add them to train/ or remove them"
+    )

@@ -1,0 +1,36 @@
+"""Which image lies in which split, as a table; `data=table` reads it again."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping
+
+from thawline.data.sources.source import SPLITS, ImageSource, IntArray, Split
+from thawline.printable import printable
+
+SPLITS_FILE = "splits.csv"  # in a run's folder
+
+
+def split_table(source: ImageSource, splits: Mapping[Split, IntArray]) -> str:
+    """CSV with the columns path, label, split, group; train first, in the order of the source.
+
+    `path` is what `describe` says of the image. `group` is the name of its group, or the number of an unnamed group of
+    several images, or empty.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "label", "split", "group"))
+    groups = _group_names(source)
+    for split in SPLITS:
+        for image in splits[split]:
+            label = source.class_names[source.labels[image]]
+            writer.writerow((source.describe(int(image)), label, split, groups[image]))
+    return text.getvalue()
+
+
+def _group_names(source: ImageSource) -> list[str]:
+    number = source.groups.tolist()
+    sizes = Counter(number)
+    names = getattr(source, "group_names", None)
+    named = [""] * len(number) if names is None else [printable(name) for name in names]
+    return [name or (str(group) if sizes[group] > 1 else "") for name, group in zip(named, number, strict=True)]

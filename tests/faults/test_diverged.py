@@ -1,0 +1,110 @@
+"""A training that goes wrong ends at the step that shows it; one that learned nothing is told at the end."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from thawline.callbacks.stop_diverged import loss_problem
+from thawline.runs.learned_nothing import doubts
+
+Run = Callable[..., Any]
+TINY = ("model.name=test_resnet", "model.weights=none", "model.image_size=32", "data.num_workers=0")
+TINY += ("data.batch_size=8", "trainer.accelerator=cpu", "data=folder")  # 2 steps an epoch
+POISON = "+callbacks.poison._target_=faulty_parts.Poison"
+
+
+def refused(result: Any) -> str:
+    lines = result.err.strip().splitlines()
+    assert (result.code, len(lines)) == (2, 1), result.err
+    return str(lines[0])
+
+
+def the_run(tmp_path: Path) -> Path:
+    (folder,) = (tmp_path / "out" / "small_different").iterdir()
+    return folder
+
+
+def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
+    body = torch.load(folder / "checkpoints" / name, weights_only=True)
+    return dict(body["state_dict"])
+
+
+def test_what_is_wrong_with_a_loss() -> None:
+    assert loss_problem(693.0, num_classes=2) is None  # a thousand times log 2 is 693.1
+    assert loss_problem(694.0, num_classes=2) == "is 694, and guessing gives 0.69"
+    assert loss_problem(math.inf, num_classes=10) == "is inf"
+    assert loss_problem(math.nan, num_classes=10) == "is nan"
+
+
+def test_an_exploding_loss_ends_the_run_at_its_step(run_cli: Run, tmp_path: Path, image_folder: Path) -> None:
+    rates = ("optim=sgd", "optim.lr=10", "optim.backbone_lr=10", "optim.warmup_fraction=0")
+    line = refused(run_cli(*TINY, f"data.root={image_folder}", "strategy=full_fine_tune", *rates))
+    assert re.match(r"error: training went wrong at step \d+, in epoch \d+: train/loss is [\d.]+e", line)
+    assert re.search(r"guessing gives 0.69, at a learning rate of [\d.]+ \([\w.]+\)\. Try a tenth of", line)
+    assert "or trainer.gradient_clip_val=1" in line
+    record = json.loads((the_run(tmp_path) / "run.json").read_text())
+    assert record["status"] == "failed"
+    assert "training went wrong at step" in record["error"]
+
+
+def test_the_best_weights_so_far_stay(run_cli: Run, tmp_path: Path, image_folder: Path) -> None:
+    wrong = (POISON, "+callbacks.poison.step=4", "+callbacks.poison.value=nan")
+    line = refused(run_cli(*TINY, f"data.root={image_folder}", "trainer.max_epochs=3", *wrong))
+    folder = the_run(tmp_path)
+    assert "went wrong at step 4, in epoch 2: train/loss is nan" in line
+    assert line.endswith(f"the best weights so far stay in {folder / 'checkpoints' / 'best.ckpt'}")
+    for name in ("best.ckpt", "last.ckpt"):
+        assert all(torch.isfinite(tensor).all() for tensor in weights(folder, name).values())
+
+
+def test_at_the_first_step_it_is_not_the_learning_rate(run_cli: Run, tmp_path: Path, image_folder: Path) -> None:
+    wrong = (POISON, "+callbacks.poison.step=1", "+callbacks.poison.value=inf")
+    line = refused(run_cli(*TINY, f"data.root={image_folder}", *wrong))
+    assert "at step 1, in epoch 1: train/loss is nan. Nothing was learned before that step, so it is not the" in line
+
+
+def test_a_gradient_is_clipped(run_cli: Run, tmp_path: Path, image_folder: Path) -> None:
+    """The head starts at zero, so after one step of SGD at a rate of 1 its norm is that of the gradient."""
+    one_step = ("trainer.max_epochs=1", "data.batch_size=16", "optim=sgd", "optim.lr=1", "optim.weight_decay=0")
+    clipped = ("optim.warmup_fraction=0", "optim.schedule=constant", "trainer.gradient_clip_val=0.001")
+    result = run_cli(*TINY, *one_step, *clipped, f"data.root={image_folder}", "strategy=feature_extraction")
+    assert result.code == 0, result.err
+    head = [tensor for name, tensor in weights(the_run(tmp_path), "last.ckpt").items() if name.startswith("head.")]
+    assert torch.stack([tensor.norm() for tensor in head]).norm().item() == pytest.approx(0.001, rel=1e-3)
+
+
+def test_a_constant_answer_and_one_at_chance_are_told() -> None:
+    names = ["a", "b", "c"]
+    constant = torch.tensor([[5, 0, 0], [90, 0, 0], [5, 0, 0]])  # 5 % right; b alone would be 90 %
+    assert doubts(constant, names) == "all 100 test images were taken for a: the model tells nothing apart"
+    guessed = torch.tensor([[4, 3, 3], [3, 4, 3], [3, 3, 4]])  # recall 0.4 each; the error of guessing is 0.086
+    assert str(doubts(guessed, names)).startswith("a balanced accuracy of 0.40 on 30 test images cannot be told from")
+    assert doubts(torch.tensor([[6, 2, 2], [2, 6, 2], [2, 2, 6]]), names) is None
+    assert doubts(torch.tensor([[95, 0], [5, 0]]), ["a", "b"]) is not None  # 95 % right, and nothing learned
+    assert doubts(torch.tensor([[2, 0], [0, 2]]), ["a", "b"]) is None  # all right
+    assert doubts(torch.tensor([[3, 0], [0, 0]]), ["a", "b"]) is None  # one class in the test: nothing to tell apart
+
+
+def test_a_run_says_that_it_learned_nothing(run_cli: Run, image_folder: Path) -> None:
+    idle = ("trainer.max_epochs=1", "optim=sgd", "optim.lr=0", "strategy=feature_extraction")
+    result = run_cli(*TINY, f"data.root={image_folder}", *idle)
+    assert result.code == 0, result.err
+    assert "Note: all 4 test images were taken for cats: the model tells nothing apart." in result.out
+
+
+def test_a_class_without_a_validation_image_is_told(run_cli: Run, tmp_path: Path, image_folder: Path) -> None:
+    for name in ("cats", "dogs"):
+        for split, first in (("train", 0), ("val", 8), ("test", 10)):
+            if (split, name) == ("val", "dogs"):
+                continue
+            (tmp_path / "set" / split / name).mkdir(parents=True)
+            for i in range(first, 8 if split == "train" else first + 2):
+                (image_folder / name / f"{i:02}.png").rename(tmp_path / "set" / split / name / f"{i:02}.png")
+    result = run_cli(*TINY, f"data.root={tmp_path / 'set'}", "trainer.max_epochs=1")
+    assert "Note: no validation image of dogs, so nothing that is chosen on validation sees them." in result.out

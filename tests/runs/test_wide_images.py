@@ -1,0 +1,23 @@
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from thawline.report.run_record import load_record
+
+
+def test_the_range_of_wide_images_is_recorded(run_cli, tiny_run: tuple[str, ...], tmp_path: Path) -> None:
+    for name, high in (("a", 4000), ("b", 900)):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for i in range(8):
+            values = np.random.default_rng(i).integers(0, high, (32, 64), dtype=np.uint16)
+            Image.fromarray(values).save(tmp_path / "images" / name / f"{i}.png")
+    done = run_cli(
+        *("scenario=small_similar", "data=folder", f"data.root={tmp_path / 'images'}", "model.name=test_resnet"),
+        *("model.weights=none", *tiny_run),
+    )
+    assert done.code == 0, done.err
+    record = load_record(next((tmp_path / "out").glob("*/*/run.json")))
+    assert record.data.value_range == [0.0, 4095.0]
+    assert "Values of the images: 0 becomes black, 4095 white" in done.out
+    assert "the centre crop drops more than a third of 16 of 16 images" in " ".join(done.out.split())
