@@ -15,7 +15,7 @@ from thawline.features.readout import Readout
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.fused import fuse_where_faster
 
-IMAGE_SIZE = 112  # pixels: half the backbone's own, to save time; a backbone still takes about two hours
+IMAGE_SIZE = 112  # pixels: half the backbone's own, to save time; the fits still take hours
 NUM_SEEDS = 3
 DTYPE = torch.bfloat16  # of the frozen stages, and of training under autocast; as a run on these cores computes
 _BATCH = 64
