@@ -1,11 +1,11 @@
-"""Judge the advisor: its choice against the best of a full sweep of strategies and depths, on eleven tasks.
+"""Judge the product's answers against the best of a full sweep of strategies and depths, on eleven tasks.
 
     python scripts/evidence/regret.py                       # what is missing, then docs/regret.md; hours on 2 CPU cores
     python scripts/evidence/regret.py --tasks digits_100 --backbones tf_efficientnet_lite0
-    python scripts/evidence/regret.py --render              # the page and measured.json, from what is there
+    python scripts/evidence/regret.py --render              # the page alone, from what is there
 
-Results lie in docs/regret/, one file per task and backbone; a run that was stopped goes on where it was. What the
-advisor learns from them is src/thawline/advisor/measured.json.
+Results lie in docs/regret/, one file per task and backbone, written after every fit; a run that was stopped goes on
+where it was. Two processes may share the work by --tasks or --backbones, OMP_NUM_THREADS=1 each; then --render.
 """
 
 import argparse
@@ -15,9 +15,10 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from judge.choices import Sweep, load_sweep, measured_json
-from judge.regret_table import page
-from judge.sweep import is_complete, measure
+from judge.expectations import usual_gain
+from judge.measurement import Entries, TaskMaker, measure
+from judge.regret_results import Sweep, load_sweep
+from judge.regret_table import gains, page
 from judge.tasks import BACKBONES, TASKS
 from thawline.atomic import write_atomically
 from thawline.machine.memory import keep_freed_memory
@@ -25,36 +26,48 @@ from thawline.machine.processes import num_cores
 from thawline.runs.quiet import quiet
 
 ROOT = Path(__file__).resolve().parents[2]
-MEASURED = ROOT / "src" / "thawline" / "advisor" / "measured.json"
-PAGE = ROOT / "docs" / "regret.md"
 
 
 def main() -> None:
-    """Sweep what is missing, then write what was learned."""
+    """Measure what is missing; then write the page if everything is there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), metavar="TASK", help=", ".join(TASKS))
     parser.add_argument("--backbones", nargs="+", choices=BACKBONES, default=list(BACKBONES), metavar="BACKBONE")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "regret", help="folder of the results")
-    parser.add_argument("--render", action="store_true", help="measure nothing")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "regret", help="results; the page lies beside")
+    parser.add_argument("--render", action="store_true", help="measure nothing; write the page from what is complete")
     given = parser.parse_args()
+    if not given.render:
+        measure_all(given.tasks, given.backbones, given.out)
+    sweeps = load_sweeps(given.out)
+    if not sweeps or (len(sweeps) < len(TASKS) * len(BACKBONES) and not given.render):
+        print(f"{len(sweeps)} of {len(TASKS) * len(BACKBONES)} sweeps are complete; --render writes the page from them")
+        return
+    path = given.out.with_suffix(".md")
+    write_atomically(path, page(sweeps, machine()))
+    print(f"{path}\n\n{gains(sweeps)}\n\n{constants(sweeps)}")
+
+
+def measure_all(tasks: list[str], backbones: list[str], folder: Path) -> None:
     keep_freed_memory()
-    given.out.mkdir(parents=True, exist_ok=True)
-    for backbone in [] if given.render else given.backbones:
-        for name in given.tasks:
+    folder.mkdir(parents=True, exist_ok=True)
+    for backbone in backbones:
+        for name in tasks:
             start = time.perf_counter()
             with quiet():
-                measure(TASKS[name], backbone, given.out)
+                measure(Entries(folder / f"{name}_{backbone}.json"), TaskMaker(TASKS[name], backbone))
             print(f"{name} {backbone}: {time.perf_counter() - start:.0f} s", flush=True)
-    sweeps = load_sweeps(given.out)
-    write_atomically(MEASURED, measured_json(sweeps))
-    write_atomically(PAGE, page(sweeps, machine()))
-    print(PAGE.read_text(encoding="utf-8"))
 
 
 def load_sweeps(folder: Path) -> list[Sweep]:
     """Those that are complete, by backbone, in the order of the tasks."""
     paths = [folder / f"{task}_{backbone}.json" for backbone in BACKBONES for task in TASKS]
-    return [load_sweep(path) for path in paths if is_complete(path)]
+    return [sweep for path in paths if path.is_file() and (sweep := load_sweep(path)) is not None]
+
+
+def constants(sweeps: list[Sweep]) -> str:
+    """What src/thawline/training/blend_gain.py should hold."""
+    usual = usual_gain(sweeps)
+    return "" if usual is None else f"USUAL_GAIN = {usual.mean:.4f}\n_SPREAD = {usual.spread:.4f}"
 
 
 def machine() -> str:

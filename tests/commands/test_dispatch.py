@@ -54,7 +54,7 @@ def test_without_a_command_it_is_train(
 
 def test_a_command_has_its_own_config_and_help(thawline: Thawline, capsys: pytest.CaptureFixture[str]) -> None:
     assert thawline("advise", "--cfg", "job") == 0
-    assert "pilot_seconds: 30" in capsys.readouterr().out
+    assert "max_images: 1000" in capsys.readouterr().out
     for words in ("advise", "compare", "cache", "verify-freeze", "verify_freeze"):
         assert thawline(words, "--help") == 0
         assert f"thawline {words.replace('_', '-')} " in capsys.readouterr().out
@@ -135,7 +135,7 @@ def test_bad_input_of_a_command_has_exit_code_2(
         ("thawline comp", {"compare", "compile="}, "cache"),
         ("thawline ", {"advise", "verify-freeze", "strategy="}, "verify_freeze"),
         ("thawline train optim.sch", {"optim.schedule="}, "optim=adamw"),
-        ("thawline advise advise.pi", {"advise.pilot_seconds="}, "optim=adamw"),
+        ("thawline advise advise.ma", {"advise.max_images="}, "optim=adamw"),
         ("thawline compare outp", set(), "output_dir="),
     ],
 )

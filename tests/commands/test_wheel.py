@@ -107,7 +107,7 @@ def test_only_the_wheel_is_imported(installed: Installed) -> None:
 
 def test_advise_train_verify_compare_and_cache(installed: Installed) -> None:
     """What a user types after `pip install thawline[demo]`, in this order."""
-    advised = installed.thawline("advise", *DIGITS, *MODEL, "advise.pilot_seconds=0")
+    advised = installed.thawline("advise", *DIGITS, *MODEL)
     commands = [shlex.split(line)[1:] for line in advised.splitlines() if line.startswith("run ")]
     assert commands
     assert all(command[:2] == ["thawline", "scenario=small_different"] for command in commands)

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from thawline.machine.sigterm import Terminated
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.runs import auto
 from thawline.runs.one_run import run_once
+from thawline.training.blend_gain import blend_expected
 
 Run = Callable[..., Any]
 AUTO = ("scenario=auto", "model.name=test_resnet", "model.weights=none", "model.image_size=32", "data.num_workers=0")
@@ -126,8 +128,8 @@ def test_a_rung_that_fails_is_told_and_loses_nothing(
 def test_a_rung_that_promises_less_is_not_kept(
     run_cli: Run, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("thawline.training.blend_gain.USUAL_GAIN", -0.5)
-    monkeypatch.setattr("thawline.training.blend_gain._SPREAD", 1e-6)
+    certain_loss = partial(blend_expected, usual=-0.5, spread=1e-6)
+    monkeypatch.setattr("thawline.runs.blend.blend_expected", certain_loss)
     result = run_cli(*AUTO, "data=folder", f"data.root={image_folder}")
     assert result.code == 0, result.err
     _, record = the_run(tmp_path / "out")

@@ -105,12 +105,12 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_end(
 def test_validation_images_of_another_kind_judge_alone(run_cli: Run, tmp_path: Path) -> None:
     """Colours say the class in the training images, and the opposite in the others."""
     root = tmp_path / "shifted"
-    for split, flip in (("train", False), ("val", True), ("test", True)):
+    for shade, (split, flip) in enumerate((("train", False), ("val", True), ("test", True))):
         for label, name in enumerate(("cats", "dogs")):
             (root / split / name).mkdir(parents=True)
             for i in range(16):
                 red = (label == 0) != flip
-                colour = (200 - 5 * i, 60, 60) if red else (60, 60, 200 - 5 * i)
+                colour = (200 - 5 * i, 60, 60 + shade) if red else (60 + shade, 60, 200 - 5 * i)
                 Image.new("RGB", (32, 32), colour).save(root / split / name / f"{i:02}.png")
     result = run_cli("data=folder", f"data.root={root}", *TINY)
     assert result.code == 0, result.err

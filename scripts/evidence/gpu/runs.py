@@ -53,7 +53,7 @@ class Runs:
         epochs = 2 if self.quick else 5
         every = [
             self._train("compile", *_PARTIAL, "compile=true", "cache.enabled=false", epochs=2),
-            self._train("auto", "scenario=auto", f"advise.pilot_seconds={0 if self.quick else 30}", epochs=epochs),
+            self._train("auto", "scenario=auto", epochs=epochs),
             self._job("advise", "scripts/advise.py", *self._common, *self._places("advise")),
             self._job("pytest", "-m", "pytest", "tests/test_gpu.py", "-n0", "-x", "-p", "no:cacheprovider"),
             *self._cache_jobs(epochs),

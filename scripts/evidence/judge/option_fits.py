@@ -1,116 +1,77 @@
-"""One fit of one option, on what is prepared: the epoch, or the penalty, that validates best."""
+"""One fit of one option: a head that is solved for, or stages that train to their last weights."""
 
-import copy
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import lightning as L
 import torch
+import torch.nn.functional as F
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from judge.prepared import IMAGE_SIZE, Prepared
-from thawline.advisor.on_rows import batches_of_rows, classifier_on_rows
-from thawline.advisor.options import Option
-from thawline.callbacks.freeze import FreezeCallback
-from thawline.callbacks.seed_each_step import SeedEachStep
-from thawline.data.sources.source import Split
-from thawline.features.extract import Tap
+from judge.on_rows import Training, logits_of, train_on_rows
+from judge.prepared import Prepared, pretrained
+from judge.sweep_options import PROBE, Option
+from thawline.advisor.choices import HEAD_LR
 from thawline.features.probe import fit_logistic, standardize
-from thawline.models.backbone import build_backbone
+from thawline.settings.optim_settings import OptimSettings
+from thawline.settings.strategy_settings import StrategySettings
 
-_CONF = Path(__file__).resolve().parents[3] / "conf"
-Linear = tuple[Tensor, Tensor]
+CONF = Path(__file__).resolve().parents[3] / "conf"
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What validated best.
+    """What a fit says of the images that it did not see.
 
     Attributes:
-        val: Its accuracy on the validation images.
-        seconds: Of the fit with its validations.
-        test: Measures its accuracy on the test images.
+        val, test: Logits, (V, K) and (T, K).
+        seconds: Of the fit, without validation in every epoch; the features were made before.
     """
 
-    val: float
+    val: Tensor
+    test: Tensor
     seconds: float
-    test: Callable[[], float]
 
 
-def fit(option: Option, prepared: Prepared, *, seed: int, rate: float | None) -> Fit:
-    """Train on the seed's split and validate."""
-    return _fit_probe(option, prepared, seed) if option.solved else _fine_tune(option, prepared, seed, rate)
-
-
-def _fit_probe(option: Option, prepared: Prepared, seed: int) -> Fit:
+def solved_head(option: Option, prepared: Prepared, *, seed: int) -> Fit:
+    """The penalty with the best accuracy on the validation images, of equals with the lower loss; as in a run."""
+    taps = {tap.cut: tap for tap in prepared.readout.taps}  # the finest grid of every stage
+    read = taps.values() if option == PROBE else [taps[max(taps)]]
+    features = torch.cat([prepared.readout.split(prepared.features)[tap] for tap in read], 1)
+    labels = prepared.part(prepared.labels, seed, "val")
     start = time.perf_counter()
-    last = max(tap.cut for tap in prepared.stored)
-    taps = [Tap(cut, 2) for cut in range(1, last + 1)] if option.strategy == "multi_layer_probe" else [Tap(last, 1)]
-    features = torch.cat([prepared.stored[tap] for tap in taps], 1)
-    split, labels = prepared.splits[seed], prepared.labels
-    rows, targets = standardize(features[split["train"]]), labels[split["train"]]
-    best: tuple[float, Linear] | None = None
-    solution: Linear | None = None
-    for penalty in OmegaConf.load(_CONF / "optim" / "lbfgs.yaml").penalties:
+    train, val = (prepared.part(features, seed, name) for name in ("train", "val"))
+    rows, targets = standardize(train), prepared.part(prepared.labels, seed, "train")
+    solution, best = None, ((-1.0, 0.0), train[0], train[0])
+    for penalty in OmegaConf.load(CONF / "optim" / "lbfgs.yaml").penalties:
         solution = fit_logistic(rows, targets, num_classes=prepared.num_classes, penalty=penalty, start=solution)
-        score = _accuracy(features, labels, split, "val", solution)
-        if best is None or score > best[0]:
-            best = score, solution
+        logits = F.linear(val, *solution)
+        score = (accuracy(logits, labels), -float(F.cross_entropy(logits, labels)))
+        best = max(best, (score, *solution), key=lambda scored: scored[0])
     seconds = time.perf_counter() - start
-    assert best is not None
-    score, chosen = best
-    return Fit(score, seconds, lambda: _accuracy(features, labels, split, "test", chosen))
+    test = prepared.part(features, seed, "test")
+    return Fit(F.linear(val, *best[1:]), F.linear(test, *best[1:]), seconds)
 
 
-def _accuracy(features: Tensor, labels: Tensor, split: dict[Split, Any], name: Split, linear: Linear) -> float:
-    logits = features[split[name]] @ linear[0].T + linear[1]
-    return float((logits.argmax(1) == labels[split[name]]).double().mean())
+def fine_tuned(option: Option, prepared: Prepared, *, seed: int, rate: float, epochs: int) -> Fit:
+    """Train the option's stages at `rate`, as `strategy=partial_fine_tune` and the others do."""
+    cut = option.num_frozen(prepared.backbone.num_stages)
+    strategy = StrategySettings(option.strategy, unfreeze_depth=prepared.backbone.num_stages - cut)
+    training = Training(strategy, OptimSettings(lr=HEAD_LR, backbone_lr=rate), epochs)
+    return trained(training, prepared, cut=cut, seed=seed)
 
 
-def _fine_tune(option: Option, prepared: Prepared, seed: int, rate: float | None) -> Fit:
-    assert rate is not None
-    L.seed_everything(seed, verbose=False)
-    backbone = build_backbone(prepared.backbone, weights="embedded", image_size=IMAGE_SIZE)
-    split, cut = prepared.splits[seed], option.num_frozen(backbone.num_stages)
-    rows = prepared.stored[Tap(cut)] if cut else prepared.images
-    loaders = {
-        name: batches_of_rows(
-            rows[split[name]], prepared.labels[split[name]], cut=cut, training=name == "train", seed=seed
-        )
-        for name in split
-    }
-    model = classifier_on_rows(
-        option, backbone, num_rows=len(split["train"]), num_classes=prepared.num_classes, rate=rate,
-        dtype=torch.bfloat16,
-    )  # fmt: skip
-    keep = _KeepBest()
-    trainer = L.Trainer(
-        accelerator="cpu", precision="bf16-mixed", max_epochs=model.rates.steps.epochs, logger=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-        callbacks=[FreezeCallback.bound_to(model.bound), SeedEachStep(seed), keep],
-    )  # fmt: skip
+def trained(training: Training, prepared: Prepared, *, cut: int, seed: int) -> Fit:
+    """Train on the activations at `cut`."""
+    train, val, test = (prepared.part(prepared.rows(cut), seed, name) for name in ("train", "val", "test"))
+    labels = prepared.part(prepared.labels, seed, "train")
+    backbone = pretrained(prepared.backbone.name)
     start = time.perf_counter()
-    trainer.fit(model, loaders["train"], loaders["val"])
+    model = train_on_rows(backbone, training, train, labels, cut=cut, num_classes=prepared.num_classes, seed=seed)
     seconds = time.perf_counter() - start
-
-    def test() -> float:
-        model.load_state_dict(keep.weights)
-        (tested,) = trainer.test(model, loaders["test"], verbose=False)
-        return float(tested["test/accuracy"])
-
-    return Fit(keep.score, seconds, test)
+    return Fit(logits_of(model, val, cut=cut), logits_of(model, test, cut=cut), seconds)
 
 
-class _KeepBest(L.Callback):
-    def __init__(self) -> None:
-        self.score = -1.0
-        self.weights: dict[str, Tensor] = {}
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        score = float(trainer.callback_metrics["val/accuracy"])
-        if score > self.score:
-            self.score, self.weights = score, copy.deepcopy(pl_module.state_dict())
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    return float((logits.argmax(1) == labels).double().mean())

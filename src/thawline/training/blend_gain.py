@@ -14,21 +14,26 @@ USUAL_GAIN = 0.009
 _SPREAD = 0.011
 
 
-def expected_gain(blend: Tensor, stack: Tensor) -> tuple[float, float]:
+def expected_gain(
+    blend: Tensor, stack: Tensor, *, usual: float = USUAL_GAIN, spread: float = _SPREAD
+) -> tuple[float, float]:
     """Gain in accuracy and its standard error, of the normal posterior: the usual gain is the prior.
 
     Args:
         blend, stack: Whether each classifies the same V images right, (V,), bool; neither was fitted on them.
+        usual, spread: Mean and standard deviation of the gain elsewhere.
     """
     gains = blend.double() - stack.double()
     error = max(float(gains.std(correction=0)), 1 / len(gains)) / math.sqrt(len(gains))
-    prior, seen = 1 / _SPREAD**2, 1 / error**2
-    return (USUAL_GAIN * prior + float(gains.mean()) * seen) / (prior + seen), math.sqrt(1 / (prior + seen))
+    prior, seen = 1 / spread**2, 1 / error**2
+    return (usual * prior + float(gains.mean()) * seen) / (prior + seen), math.sqrt(1 / (prior + seen))
 
 
-def blend_expected(of_stack: Expected, blend: Tensor, stack: Tensor) -> Expected:
+def blend_expected(
+    of_stack: Expected, blend: Tensor, stack: Tensor, *, usual: float = USUAL_GAIN, spread: float = _SPREAD
+) -> Expected:
     """Accuracy to expect of the blend: that of its stack and the gain; arguments as for `expected_gain`."""
-    gain, error = expected_gain(blend, stack)
+    gain, error = expected_gain(blend, stack, usual=usual, spread=spread)
     width = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2) * error
     accuracy = min(max(of_stack.accuracy + gain, 0.0), 1.0)
     low, high = (math.hypot(bound - of_stack.accuracy, width) for bound in (of_stack.low, of_stack.high))
