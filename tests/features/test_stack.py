@@ -1,6 +1,7 @@
 """A stack of ridge probes: what is free is set by rows that were not fitted on, and the head gives the same answers."""
 
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from thawline.features.extract import Tap
 from thawline.features.left_out import Targets
 from thawline.features.ridge_probe import PENALTIES, RidgeProbe, scaled_rows
 from thawline.features.shares import fit_shares
-from thawline.features.stack import Stack, probe_taps, solve_stack
+from thawline.features.stack import Stack, _least_log_loss, probe_taps, solve_stack
 from thawline.models.stacked_head import StackedHead
 
 TAPS = [Tap(1, 1), Tap(1, 2), Tap(2, 1)]
@@ -71,6 +72,21 @@ def test_each_probe_takes_the_penalty_with_the_lowest_log_loss() -> None:
     assert PENALTIES[losses.index(min(losses))] == stack.settings[2].penalty
 
 
+def test_penalties_are_tried_until_the_loss_has_risen_twice() -> None:
+    labels = torch.arange(6) % 2
+    clear = torch.nn.functional.one_hot(labels, 2).double()
+    asked = []
+
+    def scores() -> Iterator[Tensor]:
+        for noise in (0.4, 0.2, 0.6, 0.5, 0.9, 0.9, 0.1):
+            asked.append(noise)
+            yield clear + noise * torch.tensor([[0.0, 1.0], [0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
+
+    setting, _ = _least_log_loss(scores(), Targets.of(labels, num_classes=2))
+    assert setting.penalty == PENALTIES[1]
+    assert asked == [0.4, 0.2, 0.6, 0.5]  # both are worse than 0.2
+
+
 def test_shares_come_from_rows_that_were_left_out() -> None:
     features, labels = made()
     targets = Targets.of(labels, num_classes=3)
@@ -121,7 +137,8 @@ def test_many_rows_of_many_channels_are_solved_in_the_span_of_some(monkeypatch: 
     features, labels = made(200)
     targets = Targets.of(labels, num_classes=3)
     exact = solve_stack(features, targets)
-    monkeypatch.setattr(ridge_probe, "MAX_RANK", 70)  # of the 80 directions of the last probe
+    monkeypatch.setattr(ridge_probe, "MAX_EXACT", 70)  # the last probe has 80 channels
+    monkeypatch.setattr(ridge_probe, "NUM_LANDMARKS", 70)
     near = solve_stack(features, targets)
     new, _ = made(500, seed=4)
     difference = (probabilities(near, new) - probabilities(exact, new)).abs()

@@ -33,7 +33,7 @@ def classifier(
     readout: Readout | None = None,
     **strategy: Any,
 ) -> TransferClassifier:
-    num_features = readout.num_features(backbone) if readout else backbone.num_features
+    num_features = readout.num_features if readout else backbone.num_features
     bound = bind(StrategySettings("test", **strategy), backbone, LinearHead(num_features, 4))
     bound.apply(0)
     steps = Steps(per_epoch, per_epoch, per_epoch * epochs, epochs, 1.0)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-_ZERO = 1e-12  # share of the largest eigenvalue below which a direction is a rounding error of float64
+from thawline.features.left_out import eigenvectors
 
 
 def landmark_bases(parts: Sequence[Tensor], num_landmarks: int) -> list[Tensor]:
@@ -22,7 +22,6 @@ def landmark_bases(parts: Sequence[Tensor], num_landmarks: int) -> list[Tensor]:
     """
     rows = torch.linspace(0, len(parts[0]) - 1, num_landmarks).round().long()
     some = [part[rows] for part in parts]
-    values, vectors = torch.linalg.eigh(sum((part @ part.T for part in some[1:]), start=some[0] @ some[0].T))
-    keep = values > max(float(values[-1]), 0.0) * _ZERO
-    turn = vectors[:, keep] / values[keep].sqrt()
+    values, vectors = eigenvectors(sum((part @ part.T for part in some[1:]), start=some[0] @ some[0].T))
+    turn = vectors / values.sqrt()
     return [part.T @ turn for part in some]

@@ -14,6 +14,7 @@ from thawline.features.shares import fit_shares
 from thawline.features.temperature import fit_temperature
 
 _START = 5.0  # of the search for the first temperature
+_RISES = 2  # of the loss from one penalty to the next that end the search
 _ABSENT_LOGIT = -30.0  # of a class without rows; the others' are above -10
 
 
@@ -118,12 +119,19 @@ def solve_stack(
 
 
 def _least_log_loss(by_penalty: Iterable[Tensor], targets: Targets) -> tuple[Setting, Tensor]:
-    """The best setting, and its probabilities of the rows, (N, K), float32."""
-    best, least, temperature = None, math.inf, _START
-    for penalty, scores in zip(PENALTIES, by_penalty, strict=True):
+    """The best setting, and its probabilities of the rows, (N, K), float32.
+
+    The loss falls and then rises with the penalty, so that two rises in a row end the search.
+    """
+    best, least, temperature, rises = None, math.inf, _START, 0
+    for penalty, scores in zip(PENALTIES, by_penalty, strict=False):
         temperature, loss = fit_temperature(scores, targets.labels, targets.weights, start=temperature)
         if loss < least or best is None:
-            best, least = (Setting(penalty, temperature), scores), loss
+            best, least, rises = (Setting(penalty, temperature), scores), loss, 0
+        else:
+            rises += 1
+        if rises == _RISES:
+            break
     assert best is not None
     return best[0], (best[0].temperature * best[1]).softmax(1).float()
 
