@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any, TypeVar
 
 import torch
+from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -137,7 +138,8 @@ def _pass(split: Wanted, runner: PrefixRunner, keys: Sequence[dict[str, Any]], h
 def _batches(split: Wanted, batch_size: int, num_workers: int) -> Iterator[Tensor]:
     keys = split.keys()
     loader = DataLoader(split.dataset, batch_size=batch_size, sampler=keys, num_workers=num_workers)
-    with Progress(transient=True) as progress:
+    console = Console()
+    with Progress(transient=True, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("Caching frozen stages", total=len(keys))
         for images, _ in loader if num_workers else ahead(loader):
             yield images
