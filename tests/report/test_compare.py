@@ -95,6 +95,16 @@ def test_what_cannot_be_compared_is_left_out_with_its_reason(tmp_path: Path) -> 
     assert reasons["future"] == reasons["list"] == "not a run record of schema 1"
 
 
+def test_steps_of_a_run_are_left_out_but_for_a_folder_of_theirs(tmp_path: Path) -> None:
+    write_run(tmp_path / "auto", depth=2, seed=0, accuracy=0.6)
+    write_run(tmp_path / "auto" / "rungs" / "1_stacked_probe", depth=0, seed=0, accuracy=0.5)
+    write_run(tmp_path / "auto" / "rungs" / "2_blend_2", depth=2, seed=0, accuracy=0.6)
+    for path in (tmp_path, tmp_path / "auto"):
+        assert [run.folder.name for run in collect([path])[0]] == ["auto"]
+    inside = collect([tmp_path / "auto" / "rungs"])[0]
+    assert [run.folder.name for run in inside] == ["1_stacked_probe", "2_blend_2"]
+
+
 def test_a_cost_that_is_not_known_is_not_taken_as_none(tmp_path: Path) -> None:
     depth_sweep(tmp_path)
     write_run(tmp_path / "0_3", depth=0, seed=3, accuracy=0.7, cost={})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thawline.errors import UserError
-from thawline.report.run_record import RECORD_FILE, RunRecord, load_record
+from thawline.report.run_record import RECORD_FILE, RUNGS, RunRecord, load_record
 
 
 @dataclass(frozen=True)
@@ -74,5 +74,12 @@ def _records_below(paths: Sequence[Path]) -> list[Path]:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder; give run folders, or a folder below which runs lie")
         files = [path] if path.is_file() else sorted(path.rglob(RECORD_FILE))
-        records |= dict.fromkeys(file.resolve() for file in files)
+        records |= dict.fromkeys(file.resolve() for file in files if not _is_of_a_rung(file, below=path))
     return list(records)
+
+
+def _is_of_a_rung(file: Path, *, below: Path) -> bool:
+    """Whether the record is of a step of a run at or below `below`, which has a record of the best step."""
+    run = file.parent.parent.parent
+    inside = file.parent.parent.name == RUNGS and below.resolve() in (run.resolve(), *run.resolve().parents)
+    return inside and (run / RECORD_FILE).is_file()

@@ -32,6 +32,7 @@ from thawline.report.record_sections import (
 RECORD_SCHEMA = 1
 STATUSES = ("running", "completed", "failed", "interrupted")
 RECORD_FILE = "run.json"
+RUNGS = "rungs"  # folder in that of a run of scenario=auto, with a folder of every run that it tried
 _SOMETIMES = ("advice", "expected")  # sections that some runs never fill
 
 

@@ -15,7 +15,7 @@ from thawline.callbacks.guard import FreezeBreach
 from thawline.errors import UserError
 from thawline.invocation import typed
 from thawline.report.record_sections import AdviceSection, RungEntry
-from thawline.report.run_record import RECORD_FILE, RunRecord, load_record, recorded
+from thawline.report.run_record import RECORD_FILE, RUNGS, RunRecord, load_record, recorded
 from thawline.runs.advice import Advice, measured_advice, shown_advice
 from thawline.runs.composed import Composed
 from thawline.runs.context import RunContext
@@ -27,7 +27,6 @@ from thawline.settings.advise_settings import BudgetSettings
 from thawline.training.blend_gain import USUAL_GAIN
 
 SCENARIO = "auto"
-RUNGS = "rungs"  # folder of the runs
 _FIRST = ("stacked_probe", ["strategy=stacked_probe"])
 _OF_AUTO = ("strategy", "optim")  # sections that it fills in
 _log = logging.getLogger(__name__)
