@@ -206,14 +206,15 @@ def test_a_run_goes_on_from_its_last_checkpoint_once_there_is_room(
 def test_a_run_killed_again_and_again_goes_on_bit_for_bit(tmp_path: Path, image_folder: Path) -> None:
     """Each time kill -9 comes at a random moment; at the end stand the weights of a run that nobody killed."""
     arguments = (*SMALL, "trainer.max_epochs=12", "data=folder", f"data.root={image_folder}")
-    moments, runs = random.Random(0), {}
+    moments, runs, span = random.Random(0), {}, 0.0
     for name in ("whole", "killed"):
         out = tmp_path / name
         where = (f"output_dir={out}", f"hydra.run.dir={out}/run", f"cache.dir={tmp_path / 'cache'}")
         command, kills = [*arguments, *where], 0
         while True:
             checkpoint = out / "run" / "checkpoints" / "last.ckpt"
-            code = _run_for(tmp_path, command, checkpoint, moments.uniform(0, 1.5) if name == "killed" else None)
+            moment = moments.uniform(0, span / 4) if name == "killed" else None  # so at least three times
+            code, seconds = _run_for(tmp_path, command, checkpoint, moment)
             record = json.loads((out / "run" / RECORD_FILE).read_text())
             if record["status"] == "completed":
                 break
@@ -221,6 +222,7 @@ def test_a_run_killed_again_and_again_goes_on_bit_for_bit(tmp_path: Path, image_
             kills += 1
             command = [f"resume={out}/run", where[0]]
         assert (kills > 1) == (name == "killed")
+        span = seconds
         runs[name] = torch.load(checkpoint, weights_only=True), record
     (whole, whole_record), (killed, killed_record) = runs["whole"], runs["killed"]
     assert all(torch.equal(tensor, killed["state_dict"][key]) for key, tensor in whole["state_dict"].items())
@@ -228,21 +230,22 @@ def test_a_run_killed_again_and_again_goes_on_bit_for_bit(tmp_path: Path, image_
     assert not list((tmp_path / "killed").rglob("*.part"))
 
 
-def _run_for(tmp_path: Path, arguments: list[str], checkpoint: Path, seconds: float | None) -> int:
-    """Run train.py, and kill it some seconds after it writes a checkpoint; returns its exit code."""
+def _run_for(tmp_path: Path, arguments: list[str], checkpoint: Path, seconds: float | None) -> tuple[int, float]:
+    """Run train.py, and kill it some seconds after it writes a checkpoint; its exit code, and its seconds from then."""
     before = checkpoint.stat().st_mtime_ns if checkpoint.is_file() else 0
     paths = os.pathsep.join([str(ROOT / "tests"), *sys.path])
     with subprocess.Popen(
         [sys.executable, str(ROOT / "train.py"), *arguments],
         env=os.environ | {"PYTHONPATH": paths}, cwd=tmp_path, stdout=subprocess.DEVNULL,
     ) as process:  # fmt: skip
+        while process.poll() is None and not (checkpoint.is_file() and checkpoint.stat().st_mtime_ns != before):
+            time.sleep(0.01)
+        start = time.perf_counter()
         if seconds is not None:
-            while process.poll() is None and not (checkpoint.is_file() and checkpoint.stat().st_mtime_ns != before):
-                time.sleep(0.01)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(seconds)
             process.kill()
-        return process.wait()
+        return process.wait(), time.perf_counter() - start
 
 
 def test_the_cache_lies_where_the_user_keeps_caches(monkeypatch: pytest.MonkeyPatch) -> None:
