@@ -14,7 +14,7 @@ from thawline.features.extract import Tap
 from thawline.features.left_out import Targets
 from thawline.features.ridge_probe import PENALTIES, RidgeProbe, scaled_rows
 from thawline.features.shares import fit_shares
-from thawline.features.stack import Stack, _least_log_loss, probe_taps, solve_stack
+from thawline.features.stack import Stack, _least_log_loss, probe_taps, refit_stack, solve_stack
 from thawline.models.stacked_head import StackedHead
 
 TAPS = [Tap(1, 1), Tap(1, 2), Tap(2, 1)]
@@ -131,6 +131,19 @@ def test_other_rows_can_set_what_is_free() -> None:
     groups = torch.arange(60).repeat(2)
     grouped = solve_stack(twins, Targets.of(labels.repeat(2), num_classes=3, groups=groups))
     assert abs(grouped.accuracy - judged.accuracy) < 0.15
+
+
+def test_a_refit_keeps_the_settings_and_fits_other_rows() -> None:
+    features, labels = made()
+    targets = Targets.of(labels, num_classes=3)
+    stack = solve_stack(features, targets)
+    more, their_labels = made(120, seed=5)
+    other = refit_stack(stack, more, Targets.of(their_labels, num_classes=3))
+    assert other.settings == stack.settings
+    assert torch.equal(other.judged, stack.judged)
+    rows = scaled_rows(more, Targets.of(their_labels, num_classes=3))
+    expected = RidgeProbe({TAPS[0]: rows[TAPS[0]]}, Targets.of(their_labels, num_classes=3))
+    torch.testing.assert_close(other.linears[0].bias, expected.linear(stack.settings[0].penalty).bias)
 
 
 def test_many_rows_of_many_channels_are_solved_in_the_span_of_some(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,20 @@ def solve_stack(
     return Stack(settings, linears, torch.stack(judged), judging.labels)
 
 
+def refit_stack(stack: Stack, features: Mapping[Tap, Tensor], targets: Targets) -> Stack:
+    """The same settings, and what they were judged by, with every probe fitted on other rows.
+
+    Raises:
+        UserError: A feature is not finite.
+    """
+    rows = scaled_rows(features, targets)
+    linears = []
+    for taps, setting in zip(probe_taps(list(features)), stack.settings, strict=True):
+        probe = RidgeProbe({tap: rows[tap] for tap in taps}, targets)
+        linears.append(_without_absent(probe.linear(setting.penalty), targets, setting))
+    return replace(stack, linears=linears)
+
+
 def _least_log_loss(by_penalty: Iterable[Tensor], targets: Targets) -> tuple[Setting, Tensor]:
     """The best setting, and its probabilities of the rows, (N, K), float32.
 

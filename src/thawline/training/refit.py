@@ -14,21 +14,24 @@ def solve_both(train: StackRows, val: StackRows) -> tuple[Stack, Expected, str]:
 def refit(train: StackRows, val: StackRows, *, left_out: float | None, validated: float) -> tuple[Stack, Expected, str]:
     """The stack of all rows, the accuracy to expect of it on new images, and why it is so made.
 
-    Where the validation images differ from the training images, they alone set what is free, and are not fitted on.
+    Where the validation images differ from the training images, they alone set what is free, for a stack of the
+    training images; with these settings it is fitted on all.
 
     Args:
         left_out: Accuracy on training rows that were left out, by a stack of the training rows.
         validated: Accuracy of the same stack on the validation images.
     """
     num_train, num_val = train.num_groups, val.num_groups
+    both = train.with_others(val)
     apart = 0.0 if left_out is None else standard_errors_apart(left_out, num_train, other=validated, num_others=num_val)
     if abs(apart) > SHIFTED_FROM:
         why = (
-            f"solved on training images; {left_out:.3f} of those that were left out and {validated:.3f} of the "
-            "validation images are classified right, so the validation images alone set what is free"
+            f"solved once more on training and validation images; {left_out:.3f} of the training images that were "
+            f"left out and {validated:.3f} of the validation images are classified right, so the latter alone set "
+            "what is free"
         )
-        return train.solved(judges=val), Expected.of(validated, num_val, by="validation"), why
-    both = train.with_others(val)
+        stack = both.refitted(train.solved(judges=val))
+        return stack, Expected.of(validated, num_val, by="validation"), why
     stack = both.solved()
     expected = Expected.of(stack.accuracy, both.num_groups, by="leave-one-out")
     return stack, expected, "solved once more on training and validation images"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from thawline.features.left_out import Targets
 from thawline.features.readout import Readout
-from thawline.features.stack import Stack, solve_stack
+from thawline.features.stack import Stack, refit_stack, solve_stack
 from thawline.models.stacked_head import StackedHead
 
 
@@ -35,6 +35,10 @@ class StackRows:
         return StackRows(
             self.readout, torch.cat([self.features, others.features]), self.targets.with_others(others.targets)
         )
+
+    def refitted(self, stack: Stack) -> Stack:
+        """A stack of other rows, with its probes fitted on these."""
+        return refit_stack(stack, self.readout.split(self.features), self.targets)
 
     def solved(self, *, judges: "StackRows | None" = None) -> Stack:
         """The stack of these rows; `judges` are rows that set what is free, by default every row that is left out."""
