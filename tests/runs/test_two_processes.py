@@ -66,6 +66,7 @@ def the_run(out: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_two_processes_from_the_command_line_leave_one_run_equal_to_one_with_the_doubled_batch(
     tmp_path: Path, image_folder: Path
 ) -> None:
@@ -87,6 +88,7 @@ def test_two_processes_from_the_command_line_leave_one_run_equal_to_one_with_the
     assert log.count("Epoch 2: head, layer4, layer3 train.") == 1
 
 
+@pytest.mark.slow
 def test_sigterm_ends_both_processes(tmp_path: Path, image_folder: Path) -> None:
     arguments = ("trainer.devices=2", "data.batch_size=4", "trainer.max_epochs=100000")
     process = subprocess.Popen(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from thawline.training.classifier import TransferClassifier
@@ -40,6 +41,7 @@ def test_a_job_after_another_equals_the_job_alone_bit_by_bit(
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.slow
 def test_ten_jobs_take_no_more_memory_than_a_few(run_cli: RunCli, image_folder: Path, tmp_path: Path) -> None:
     seeds = ",".join(map(str, range(10)))
     last = (f"seed={seeds}", "trainer.max_epochs=1", f"data.root={image_folder}")

@@ -26,6 +26,7 @@ def sweep(tmp_path: Path, images: Path, *arguments: str) -> list[dict[str, Any]]
     return [json.loads(path.read_text()) for path in sorted((tmp_path / "out").rglob("run.json"))]
 
 
+@pytest.mark.slow
 def test_jobs_of_two_processes_leave_a_folder_each(image_folder: Path, tmp_path: Path) -> None:
     """Pitfall 19: the processes of a job are started from its own command line, not from the sweep's."""
     records = sweep(tmp_path, image_folder, "trainer.devices=2", "seed=0,1")
