@@ -52,6 +52,8 @@ def test_it_climbs_and_keeps_the_best(run_cli: Run, image_folder: Path, tmp_path
     lines = re.findall(r" s  (?:stacked_probe|blend_\d): accuracy \d\.\d{3} to expect on new images", result.out)
     assert len(lines) == 2
     assert "Next: blend_" in result.out
+    assert result.out.count("24 images (16 train, 4 val, 4 test), 2 classes") == 1  # told once, not by every rung
+    assert (result.out + result.err).count("Note: the frozen stages hold random weights") == 1
     assert "Stopped: nothing further to try." in result.out
     assert not [problem for check in verify(folder) for problem in check.problems]
     for rung in (folder / "rungs").iterdir():

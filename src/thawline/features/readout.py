@@ -77,4 +77,4 @@ def make_readout(strategy: StrategySettings, backbone: Backbone) -> Readout | No
     stages, _ = resolve_stages(strategy.feature_stages, names, key=key, model_name=backbone.name, with_head=False)
     if not stages:
         raise UserError(f"{key}={strategy.feature_stages}: name one stage at least, or all")
-    return Readout.of(backbone, stages=sorted(stages), grids=strategy.feature_grids)
+    return Readout.of(backbone, stages=tuple(stages), grids=strategy.feature_grids)

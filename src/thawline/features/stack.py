@@ -54,13 +54,9 @@ class Stack:
         return torch.einsum("m,mnk->nk", torch.tensor([s.share for s in self.settings]), self.judged)
 
     @property
-    def correct(self) -> Tensor:
-        """Whether the average classifies each of these rows right, (N,), bool."""
-        return self.probabilities.argmax(1) == self.labels
-
-    @property
     def accuracy(self) -> float:
-        return float(self.correct.double().mean())
+        """Of the average on these rows."""
+        return float((self.probabilities.argmax(1) == self.labels).double().mean())
 
     @property
     def accuracies(self) -> list[float]:

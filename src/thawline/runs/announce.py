@@ -26,13 +26,16 @@ _LONGEST = 1.5  # longer : shorter side, above which the square in the centre la
 
 
 def announce(parts: Parts, record: RunRecord, context: RunContext, *, resuming: bool) -> None:
-    """Log the lines and print the tables."""
-    if context.rung:
+    """Log the lines and print the tables; of the rungs of scenario=auto, the first tells what holds for the images."""
+    if context.rung > 1:
         return
     _announce_data(parts, record, context, resuming=resuming)
-    _announce_solver(parts)
+    if not context.rung:
+        _announce_solver(parts)
     for note in _notes(parts, record, context):
         _log.warning("Note: %s.", note)
+    if context.rung:
+        return
     if parts.is_bounded:
         _announce_bound(parts, context, resuming=resuming)
     if is_main():

@@ -153,14 +153,15 @@ def _not_worth_it(state: _Climb, choice: Choice, *, passed: float) -> str | None
 def _rung(state: _Climb, name: str, overrides: list[str]) -> None:
     """Run it, or read what it gave before the run was cut off; keep it where more is to be expected of it."""
     rungs, start = state.record.advice.rungs, time.perf_counter()
-    folder = state.context.folder / RUNGS / f"{len(rungs) + 1}_{name}"
+    number = len(rungs) + 1
+    folder = state.context.folder / RUNGS / f"{number}_{name}"
     record = _completed(folder)
     if record is None:
         folder.mkdir(parents=True, exist_ok=True)
         record = RunRecord(run_id=f"{state.record.run_id}/{folder.name}", scenario=SCENARIO, seed=state.record.seed)
         record.versions = state.record.versions
         config = state.composed.with_overrides(state.context.overrides, overrides).read()
-        context = replace(state.context, folder=folder, rung=True)
+        context = replace(state.context, folder=folder, rung=number)
         with recorded(record, folder), users_code_named(config.leaves):
             run_once(config, context, record, start=start if rungs else state.start, boundary=None)
     best = max((r.expected.accuracy for r in rungs if r.kept), default=-1.0)

@@ -17,14 +17,14 @@ class RunContext:
         overrides: As they were typed, in Hydra's grammar.
         choices: Group -> the file of conf/ that was chosen, such as `scenario` -> `small_different`.
         multirun: Whether the run is a job of a sweep that shares this process.
-        rung: Whether the run is one of several of scenario=auto, which says less.
+        rung: Which of the runs of scenario=auto it is, from 1, and says less; 0 for any other run.
     """
 
     folder: Path
     overrides: tuple[str, ...]
     choices: Mapping[str, str]
     multirun: bool
-    rung: bool = False
+    rung: int = 0
 
 
 def context_of(hydra: Any) -> RunContext:
