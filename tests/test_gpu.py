@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+from thawline.features.halving import Halving
+from thawline.features.in_flight import in_flight
 from thawline.machine.precision import autocast
 from thawline.models.backbone import Backbone, build_backbone
 
@@ -68,3 +70,33 @@ def test_features_on_the_gpu_are_those_of_the_cpu(dtype: torch.dtype) -> None:
         with autocast(dtype, images.device):
             found = backbone(backbone.normalize(images)).float().cpu()
     assert float((found - exact).norm() / exact.norm()) <= TOLERANCE[dtype]
+
+
+def test_batches_in_flight_come_out_whole_and_in_order() -> None:
+    cuda = torch.device("cuda")
+    batches = [torch.full((64, 512, 512), float(number)).pin_memory() for number in range(6)]
+
+    def run(batch: torch.Tensor) -> list[torch.Tensor]:
+        for _ in range(20):  # long enough that an output that is read too early is not there yet
+            batch = batch @ torch.eye(512, device=cuda)
+        return [batch + 1]
+
+    found = [rows.clone() for (rows,) in in_flight(batches, run, cuda)]
+    assert [float(rows.mean()) for rows in found] == [1, 2, 3, 4, 5, 6]
+    assert all(rows.device.type == "cpu" and float(rows.std()) == 0 for rows in found)
+
+
+def test_a_pass_that_does_not_fit_in_memory_goes_on_in_halves() -> None:
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 200 * 1024**2) / total)
+    try:
+        run = Halving(lambda part: [part.repeat(1, 64).sum(1)], what="a pass")
+        images = torch.ones(64, 256 * 1024, device="cuda")  # 64 MiB; 64 times as much in one part
+        (sums,) = run(images)
+        assert sums.tolist() == [64.0 * 256 * 1024] * 64
+        assert run.limit is not None
+        assert run.limit < 64
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+        torch.cuda.empty_cache()

@@ -55,9 +55,9 @@ def _result(name: str, needs: tuple[str, ...], check: Check, runs: Runs, jobs: M
 def _checks() -> dict[str, tuple[tuple[str, ...], Check]]:
     """Per name: the jobs it needs, and what it looks at."""
     checks: dict[str, tuple[tuple[str, ...], Check]] = {}
-    for name in ("feature_extraction", "multi_layer_probe", "lbfgs"):
+    for name in ("feature_extraction", "multi_layer_probe", "stacked_probe", "lbfgs"):
         checks[name] = (name,), functools.partial(completed, name=name, cached=True)
-    for name in ("full_fine_tune", "gradual_unfreezing", "lp_ft", "mixup", "auto"):
+    for name in ("full_fine_tune", "gradual_unfreezing", "lp_ft", "mixup", "blend", "auto"):
         checks[name] = (name,), functools.partial(completed, name=name)
     for name in ("ema", "l2_sp"):
         checks[name] = (name,), functools.partial(completed, name=name, cached=True)

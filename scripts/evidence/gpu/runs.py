@@ -21,7 +21,7 @@ _THAW = (
 _EXACT = ("+trainer.deterministic=true",)
 # What cuBLAS needs to be reproducible (torch.use_deterministic_algorithms).
 _EXACT_ENV = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-VERIFIED = ("feature_extraction", "partial_cached_bf16-mixed", "gradual_unfreezing", "lp_ft", "ema")
+VERIFIED = ("feature_extraction", "partial_cached_bf16-mixed", "gradual_unfreezing", "lp_ft", "ema", "blend")
 
 
 class Runs:
@@ -40,8 +40,9 @@ class Runs:
 
     def where(self, name: str) -> Path:
         """The folder of the run of job `name`."""
-        (path,) = (self.folder / "runs" / name).rglob("run.json")
-        return path.parent
+        paths = (self.folder / "runs" / name).rglob("run.json")
+        (run,) = (path.parent for path in paths if "rungs" not in path.parts)  # those of scenario=auto lie inside it
+        return run
 
     def record(self, name: str) -> dict[str, Any]:
         """Its run.json."""
@@ -65,6 +66,8 @@ class Runs:
             self._train("gradual_unfreezing", "strategy=gradual_unfreezing", epochs=epochs),
             self._train("lp_ft", "strategy=lp_ft", "strategy.thaw_after=1", epochs=epochs),
             self._train("multi_layer_probe", "strategy=multi_layer_probe", epochs=None),
+            self._train("stacked_probe", "strategy=stacked_probe", epochs=None),
+            self._train("blend", "strategy=blend", epochs=epochs),
             self._train(
                 "lbfgs", "strategy=feature_extraction", "optim=lbfgs", "optim.penalties=[1,0.1,0.01]",
                 "data.augment=none", epochs=None,

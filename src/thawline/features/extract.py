@@ -86,15 +86,20 @@ class PrefixRunner:
         self.mode = mode
         self.fused = fused if mode.style == "fused" else None
         self._last = max(tap.cut for tap in taps)
+        self._filled = mode.batch_size
         self._pass: _Run = Compiled(self._run, fold_weights=True) if mode.style == "compiled" else self._run
 
     def __call__(self, images: Tensor) -> list[Tensor]:
         num_images = images.shape[0]  # len() would make the batch size a constant in an exported model
         if self.mode.style == "compiled" or self.mode.dtype == torch.float32:
             # Outside inference mode: a tensor that was made inside it would be compiled for once more.
-            images = _filled_up(images, self.mode.batch_size)
+            images = _filled_up(images, self._filled)
         with torch.inference_mode():
             return [rows[:num_images] for rows in self._pass(images)]
+
+    def use_batches_of(self, size: int) -> None:
+        """Where the memory holds no more. In fp32 the last bits may then differ from those of `mode`."""
+        self._filled = size
 
     def _run(self, images: Tensor) -> list[Tensor]:
         model, normalize = self.backbone.model, self.backbone.normalize

@@ -18,6 +18,8 @@ from thawline.data.dataset import Key, SplitDataset
 from thawline.features.extract import Mode, PrefixRunner, Tap
 from thawline.features.feature_cache import FeatureCache
 from thawline.features.feature_store import ArraySpec, StoredArray, StoreWriter
+from thawline.features.halving import Halving
+from thawline.features.in_flight import in_flight
 from thawline.models.backbone import Backbone
 from thawline.models.digests import checksum
 from thawline.models.fused import FusedPrefix
@@ -120,8 +122,8 @@ def _pass(split: Wanted, runner: PrefixRunner, keys: Sequence[dict[str, Any]], h
     writers: list[StoreWriter] = []
     start = time.perf_counter()
     try:
-        for images in _batches(split, runner.mode.batch_size, how.num_workers):
-            outputs = runner(images.to(how.device))
+        run = Halving(runner, what=f"Caching frozen stages of {runner.backbone.name}", on_limit=runner.use_batches_of)
+        for outputs in in_flight(_batches(split, runner.mode.batch_size, how), run, how.device):
             if not writers:
                 writers = how.cache.writers(keys, [_spec(rows) for rows in outputs], num_rows=split.num_rows)
             for writer, rows in zip(writers, outputs, strict=True):
@@ -135,9 +137,10 @@ def _pass(split: Wanted, runner: PrefixRunner, keys: Sequence[dict[str, Any]], h
     _log.info("Cached %s images in %.0f s.", f"{split.num_rows:,}", time.perf_counter() - start)
 
 
-def _batches(split: Wanted, batch_size: int, num_workers: int) -> Iterator[Tensor]:
-    keys = split.keys()
-    loader = DataLoader(split.dataset, batch_size=batch_size, sampler=keys, num_workers=num_workers)
+def _batches(split: Wanted, batch_size: int, how: Extraction) -> Iterator[Tensor]:
+    keys, num_workers = split.keys(), how.num_workers
+    pinned = how.device.type == "cuda"
+    loader = DataLoader(split.dataset, batch_size=batch_size, sampler=keys, num_workers=num_workers, pin_memory=pinned)
     console = Console()
     with Progress(transient=True, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("Caching frozen stages", total=len(keys))
