@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from thawline.callbacks.freeze import FreezeCallback
     from thawline.callbacks.guard import FreezeBreach, FreezeGuard
     from thawline.commands.notebook import train
+    from thawline.deploy.loaded import Model, Prediction, load
     from thawline.errors import UserError
     from thawline.freezing.status import trainable_line
     from thawline.models.backbone import Backbone
@@ -25,10 +26,13 @@ __all__ = [
     "FreezeCallback",
     "FreezeGuard",
     "ImageDataModule",
+    "Model",
+    "Prediction",
     "RunRecord",
     "TransferClassifier",
     "UserError",
     "__version__",
+    "load",
     "train",
     "trainable_line",
 ]
@@ -38,9 +42,12 @@ _MODULES = {
     "FreezeCallback": "thawline.callbacks.freeze",
     "FreezeGuard": "thawline.callbacks.guard",
     "ImageDataModule": "thawline.training.datamodule",
+    "Model": "thawline.deploy.loaded",
+    "Prediction": "thawline.deploy.loaded",
     "RunRecord": "thawline.report.run_record",
     "TransferClassifier": "thawline.training.classifier",
     "UserError": "thawline.errors",
+    "load": "thawline.deploy.loaded",
     "train": "thawline.commands.notebook",
     "trainable_line": "thawline.freezing.status",
 }

@@ -28,25 +28,34 @@ class Mistake:
 
 
 class MistakesCallback(L.Callback):
-    """Keeps loss and prediction of every test image of this process."""
+    """Keeps the answer to every test image of this process."""
 
     def __init__(self) -> None:
-        self._rows: list[Tensor] = []  # per batch: truth, predicted, confidence, loss, (B, 4)
+        self._answers: list[Tensor] = []  # per batch: log-probabilities, (B, K), float32
+        self._labels: list[Tensor] = []
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._rows = []
+        self._answers, self._labels = [], []
 
     def on_test_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: tuple[Tensor, Tensor], *_: Any
     ) -> None:
-        logits, labels = outputs.float(), batch[1]
-        confidence, predicted = logits.softmax(1).max(1)
-        loss = F.cross_entropy(logits, labels, reduction="none")
-        self._rows.append(torch.stack([labels, predicted, confidence, loss], 1).cpu().double())
+        self._answers.append(outputs.float().log_softmax(1).cpu())
+        self._labels.append(batch[1].cpu())
+
+    @property
+    def answers(self) -> tuple[Tensor, Tensor]:
+        """Log-probabilities (N, K), float32, and classes (N,) in the order of the test."""
+        return torch.cat(self._answers), torch.cat(self._labels)
 
     def worst(self, number: int = NUM_SHOWN) -> list[Mistake]:
         """The wrong predictions with the highest loss, the worst first."""
-        rows = torch.cat(self._rows)
-        wrong = (rows[:, 0] != rows[:, 1]).nonzero().flatten()
-        order = wrong[rows[wrong, 3].argsort(descending=True, stable=True)][:number]
-        return [Mistake(int(i), int(r[0]), int(r[1]), float(r[2]), float(r[3])) for i in order for r in [rows[i]]]
+        answers, labels = self.answers
+        confidence, predicted = answers.max(1)
+        loss = F.nll_loss(answers, labels, reduction="none")
+        wrong = (predicted != labels).nonzero().flatten()
+        order = wrong[loss[wrong].argsort(descending=True, stable=True)][:number]
+        return [
+            Mistake(int(i), int(labels[i]), int(predicted[i]), float(confidence[i].exp()), float(loss[i]))
+            for i in order
+        ]

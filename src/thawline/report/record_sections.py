@@ -80,6 +80,31 @@ class FreezeSection:
 
 
 @dataclass
+class CalibrationSection:
+    """How well the test images' probabilities are calibrated, and sets of classes that hold the right one.
+
+    Attributes:
+        temperature: Fitted on `images` images, `by` leave-one-out or validation; of the test images none.
+        ece_before, ece_after: Expected calibration error of the test images without and with the temperature.
+        goal, coverage, low, high: Share of sets that should hold the right class, that do, and its 95 % interval.
+        mean_size: Classes of a set; `class_coverage`, `class_mean_size` with a threshold for each class.
+    """
+
+    temperature: float = 1.0
+    images: int = 0
+    by: str = ""
+    ece_before: float = 0.0
+    ece_after: float = 0.0
+    goal: float = 0.0
+    coverage: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    mean_size: float = 0.0
+    class_coverage: float = 0.0
+    class_mean_size: float = 0.0
+
+
+@dataclass
 class CacheSection:
     """Whether the output of frozen stages was stored, and why or why not."""
 
@@ -150,6 +175,7 @@ SECTIONS: dict[str, type[Any]] = {
     "classes": ClassesSection,
     "cost": Cost,
     "expected": Expected,
+    "calibration": CalibrationSection,
     "freeze": FreezeSection,
     "cache": CacheSection,
     "advice": AdviceSection,

@@ -17,6 +17,7 @@ from thawline.report.record_sections import (
     SECTIONS,
     AdviceSection,
     CacheSection,
+    CalibrationSection,
     ClassesSection,
     DataSection,
     FreezeSection,
@@ -33,7 +34,7 @@ RECORD_SCHEMA = 1
 STATUSES = ("running", "completed", "failed", "interrupted")
 RECORD_FILE = "run.json"
 RUNGS = "rungs"  # folder in that of a run of scenario=auto, with a folder of every run that it tried
-_SOMETIMES = ("advice", "expected")  # sections that some runs never fill
+_SOMETIMES = ("advice", "expected", "calibration")  # sections that some runs never fill
 
 
 @dataclass
@@ -55,6 +56,7 @@ class RunRecord:
     classes: ClassesSection = field(default_factory=ClassesSection)
     cost: Cost = field(default_factory=Cost)
     expected: Expected = field(default_factory=Expected)
+    calibration: CalibrationSection = field(default_factory=CalibrationSection)
     freeze: FreezeSection = field(default_factory=FreezeSection)
     cache: CacheSection = field(default_factory=CacheSection)
     settings: dict[str, Any] = field(default_factory=dict)  # dotted key -> value: all settings of the run

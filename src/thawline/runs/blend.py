@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from thawline.callbacks.best_and_last import Scores
+from thawline.deploy.calibration import Judged
 from thawline.features.judged import Expected
 from thawline.features.temperature import fit_temperature
 from thawline.machine.precision import autocast
@@ -23,6 +24,7 @@ class Blended:
 
     scores: Scores
     expected: Expected
+    judged: Judged
 
 
 def blend(parts: Parts, trained: dict[str, Tensor]) -> Blended:
@@ -49,7 +51,9 @@ def blend(parts: Parts, trained: dict[str, Tensor]) -> Blended:
     load_stack(beside.head, stack)
     beside.to(device)
     scores = Scores(float((averaged.argmax(1) == labels).double().mean()), float(F.nll_loss(averaged, labels)))
-    return Blended(scores, blend_expected(expected, averaged.argmax(1) == labels, of_stack.argmax(1) == labels))
+    right, of_stack_right = averaged.argmax(1) == labels, of_stack.argmax(1) == labels
+    judged = Judged(averaged, labels, by="validation")
+    return Blended(scores, blend_expected(expected, right, of_stack_right), judged)
 
 
 @torch.no_grad()

@@ -24,12 +24,13 @@ from thawline.models.digests import digests
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.report.record_sections import ClassesSection, FreezeSection
 from thawline.report.run_record import RunRecord
+from thawline.runs.deliver import deliver
 from thawline.runs.finals import log_end
 from thawline.runs.learned_nothing import doubts
 from thawline.runs.make import make
 from thawline.runs.parts import Parts
 from thawline.runs.resume import Boundary
-from thawline.runs.tested_weights import choose
+from thawline.runs.tested_weights import Tested, choose
 from thawline.runs.watchers import Said, Watchers, all_callbacks, make_watchers
 
 _log = logging.getLogger(__name__)
@@ -50,29 +51,29 @@ def fit_and_test(
         said: Where and what the run writes.
         cost: Since the run began.
     """
-    folder = said.folder
-    watch = make_watchers(parts, folder=folder, cost=cost)
+    folder, watch = said.folder, make_watchers(parts, folder=said.folder, cost=cost)
     logger = EventFileLogger(folder, first_step=boundary.step if boundary else None)
     callbacks = all_callbacks(parts, watch, said)
     trainer = _trainer(parts, logger, callbacks)
-    pretrained = _pretrained(parts)
     try:
         with _errors_of_lightning():
+            pretrained = _pretrained(parts)
             _fit(trainer, parts, boundary)
             fit_ended, final_step, num_epochs = time.perf_counter(), trainer.global_step, trainer.current_epoch
             watch.last.write_end(trainer)
-            tested_weights = _chosen(trainer, parts, watch, record, pretrained)
-            record.best_epoch = min(int(tested_weights["epoch"]) + 1, num_epochs)
+            tested = _chosen(trainer, parts, watch, record, pretrained)
+            checkpoint = load_checkpoint(watch.best.best)
+            record.best_epoch = min(int(checkpoint["epoch"]) + 1, num_epochs)
             if (penalties := parts.settings.optim.penalties) is not None:
                 record.strategy.penalty = penalties[record.best_epoch - 1]
-            record.metrics |= _test(trainer, parts, tested_weights["state_dict"])
+            record.metrics |= _test(trainer, parts, checkpoint["state_dict"])
             record.curves, record.classes = watch.curves.curves, _classes(parts)
     finally:
         _note_end(record, parts, watch, num_epochs=trainer.current_epoch)
     per_hour = parts.settings.cost.per_hour
     record.cost = cost.settle(tested_since=fit_ended, cache_s=record.cache.seconds, per_hour=per_hour)
     if is_main():
-        _prove(parts, watch, record, tested_weights["state_dict"], folder=folder, num_epochs=num_epochs)
+        _leave(parts, watch, record, tested, folder=folder, num_epochs=num_epochs)
         with event_file_named(folder):
             log_end(logger, parts, record, watch.mistakes, step=final_step)
     logger.close()
@@ -105,13 +106,13 @@ def _pretrained(parts: Parts) -> dict[str, Tensor]:
 
 def _chosen(
     trainer: L.Trainer, parts: Parts, watch: Watchers, record: RunRecord, pretrained: dict[str, Tensor]
-) -> dict[str, Any]:
-    """The checkpoint that is tested; `record` learns how it validates."""
+) -> Tested:
+    """What best.ckpt holds, which is tested; `record` learns how it validates."""
     tested = choose(trainer, parts, watch, pretrained=pretrained)
     record.metrics, record.strategy.wise_ft = {MONITOR: tested.accuracy}, tested.share
     record.strategy.tested_weights, record.strategy.tested_why = tested.rule, tested.why
     record.expected = tested.expected or record.expected
-    return load_checkpoint(watch.best.best)
+    return tested
 
 
 def _test(trainer: L.Trainer, parts: Parts, weights: dict[str, Tensor]) -> dict[str, float]:
@@ -140,6 +141,13 @@ def _note_end(record: RunRecord, parts: Parts, watch: Watchers, *, num_epochs: i
     record.freeze = _freeze_section(parts, watch, num_epochs)
     if watch.threads is not None:
         record.machine.threads, record.machine.thread_choices = watch.threads.number, watch.threads.changes
+
+
+def _leave(parts: Parts, watch: Watchers, record: RunRecord, tested: Tested, *, folder: Path, num_epochs: int) -> None:
+    """The portable model and the freeze certificate."""
+    weights = load_checkpoint(watch.best.best)["state_dict"]
+    deliver(parts, record, weights, judged=tested.judged, test=watch.mistakes.answers, folder=folder)
+    _prove(parts, watch, record, weights, folder=folder, num_epochs=num_epochs)
 
 
 def _prove(

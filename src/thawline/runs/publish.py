@@ -7,6 +7,8 @@ from pathlib import Path
 
 from thawline.atomic import replacing
 from thawline.data.split_table import SPLITS_FILE
+from thawline.deploy.description import DESCRIPTION_FILE
+from thawline.deploy.portable import MODEL_FOLDER
 from thawline.freezing.certificate import CERTIFICATE_FILE
 from thawline.report.run_record import RunRecord
 
@@ -16,7 +18,7 @@ _EVENTS = "events.out.tfevents.*"
 
 
 def publish(rung: RunRecord, source: Path, run: RunRecord, target: Path) -> None:
-    """Copy checkpoints, certificate and event file of the rung, then take over its results.
+    """Copy checkpoints, portable model, certificate and event file of the rung, then take over its results.
 
     A reader of any file sees the old one or the new one. On one file system nothing is copied, but linked.
     """
@@ -29,12 +31,22 @@ def publish(rung: RunRecord, source: Path, run: RunRecord, target: Path) -> None
     for name in (CERTIFICATE_FILE, SPLITS_FILE):
         if (source / name).is_file():
             _replace(source / name, target / name)
+    _replace_folder(source / MODEL_FOLDER, target / MODEL_FOLDER)
     before = set(target.glob(_EVENTS))
     for path in source.glob(_EVENTS):
         _replace(path, target / path.name)
         before.discard(target / path.name)
     for path in before:
         path.unlink()
+
+
+def _replace_folder(source: Path, target: Path) -> None:
+    """Take over every file; the description comes last, so that a model that is half new is refused by its checksum."""
+    if not source.is_dir():
+        return
+    target.mkdir(exist_ok=True)
+    for name in sorted((path.name for path in source.iterdir()), key=lambda name: name == DESCRIPTION_FILE):
+        _replace(source / name, target / name)
 
 
 def _replace(source: Path, target: Path) -> None:

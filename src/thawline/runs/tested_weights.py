@@ -8,6 +8,7 @@ from torch import Tensor
 
 from thawline.callbacks.best_and_last import BestCheckpoint, Scores
 from thawline.callbacks.checkpoint_files import save_whole
+from thawline.deploy.calibration import Judged
 from thawline.features.judged import Expected
 from thawline.machine.processes import is_main
 from thawline.models.load_checkpoint import load_checkpoint
@@ -20,6 +21,7 @@ from thawline.training.refit import refit
 from thawline.training.stack_solver import StackSolver, load_stack
 from thawline.training.wise_ft import interpolate
 
+_LEAST = 1e-30  # of a probability whose logarithm is taken
 _TUNED = "tuned_state_dict"  # in best.ckpt, beside the mixture with the pretrained weights that it holds
 
 
@@ -32,6 +34,7 @@ class Tested:
         rule, why: Which weights they are: `last`, `val_accuracy` or `val_loss`; and the reason.
         share: Of the tuned weights in a mixture with the pretrained ones; None where nothing was mixed.
         expected: Accuracy to expect on new images; None where it is not known.
+        judged: Answers to images that the weights have not seen; None where those are the validation images.
     """
 
     accuracy: float
@@ -39,6 +42,7 @@ class Tested:
     why: str
     share: float | None = None
     expected: Expected | None = None
+    judged: Judged | None = None
 
 
 def choose(trainer: L.Trainer, parts: Parts, watch: Watchers, *, pretrained: dict[str, Tensor]) -> Tested:
@@ -66,7 +70,7 @@ def choose(trainer: L.Trainer, parts: Parts, watch: Watchers, *, pretrained: dic
         body = load_checkpoint(best.best)
         blended = blend(parts, body["state_dict"])
         _replace_weights(best, body | {"state_dict": parts.model.state_dict()}, blended.scores)
-        return Tested(blended.scores.accuracy, rule, why, expected=blended.expected)
+        return Tested(blended.scores.accuracy, rule, why, expected=blended.expected, judged=blended.judged)
     if not pretrained:
         return Tested(scores.accuracy, rule, why)
     share, accuracy = _interpolate_best(trainer, parts, best=best, pretrained=pretrained)
@@ -84,7 +88,8 @@ def _refitted(parts: Parts, best: BestCheckpoint, scores: Scores, *, left_out: f
     )
     load_stack(head, stack)
     _replace_weights(best, body | {"state_dict": parts.model.state_dict()}, scores)
-    return Tested(scores.accuracy, RULE_REFIT, why, expected=expected)
+    judged = Judged(stack.probabilities.clamp(min=_LEAST).log(), stack.labels, by=expected.by)
+    return Tested(scores.accuracy, RULE_REFIT, why, expected=expected, judged=judged)
 
 
 def _replace_weights(best: BestCheckpoint, body: dict[str, Any], scores: Scores) -> None:

@@ -1,6 +1,6 @@
 """TransferClassifier: backbone + head as a LightningModule; the frozen prefix runs without gradients."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import lightning as L
@@ -16,15 +16,13 @@ from thawline.features.activations import Activations
 from thawline.features.readout import Readout
 from thawline.features.stored_dataset import StoredRows
 from thawline.freezing.bound_plan import BoundPlan
-from thawline.machine.precision import autocast
 from thawline.models.backbone import Backbone
 from thawline.models.compiled import Compiled
-from thawline.models.depthwise import Fp32DepthwiseBackward
 from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.regularize_settings import RegularizeSettings
+from thawline.training.answering import Answering
 from thawline.training.applied_plan import AppliedPlan
-from thawline.training.beside import StackBeside
 from thawline.training.classifier_defaults import new_plan, resolved_optim, steps_of
 from thawline.training.head_solver import HeadSolver
 from thawline.training.l2_sp import StartingPoint
@@ -37,7 +35,7 @@ from thawline.training.steps import Steps
 Batch = tuple[Tensor | Activations, Tensor]  # uint8 images (B, 3, S, S) or what is stored of them; classes (B,)
 
 
-class TransferClassifier(L.LightningModule):
+class TransferClassifier(Answering, L.LightningModule):
     """Cross-entropy training of the head and of the stages that the freeze plan lets train.
 
     >>> model = TransferClassifier("resnet10t", num_classes=3, unfreeze_depth=1, weights="none", image_size=64)
@@ -96,7 +94,7 @@ class TransferClassifier(L.LightningModule):
         self.regularize = regularize or RegularizeSettings()
         self.prefix = prefix or FrozenPrefix(self.backbone)
         self.readout = readout
-        self.beside: StackBeside | None = None
+        self.beside = None
         self._solved_rows: StoredRows | None = None
         self._compiled = Compiled(self.backbone.suffix) if compiled else None
         trained = {name: p for name, p in bound.ever_trainable().items() if name.startswith("backbone.")}
@@ -121,38 +119,13 @@ class TransferClassifier(L.LightningModule):
         )
         self.confusion = MulticlassConfusionMatrix(num_classes)  # of the test; rows are the true classes
 
-    def forward(self, images: Tensor | Activations) -> Tensor:
-        """Images (B, 3, S, S), uint8 or floating point in [0, 1], or what is stored of them -> logits (B, K).
+    @property
+    def first_training(self) -> int:  # type: ignore[override]
+        return self.bound.first_training
 
-        Images that are normalised already go to `logits`.
-        """
-        if isinstance(images, Activations):
-            return self.logits(images.rows, start=images.cut)
-        if self.readout is not None:
-            return self.classify(self.readout(self.prefix, images))
-        if self.beside is not None:
-            cut = self.bound.first_training
-            rows, of_stack = self.beside(images, cut=cut)
-            return self.beside.average(self.logits(rows, start=cut), of_stack)
-        return self.logits(self.prefix.normalize(images), start=0)
-
-    def logits(self, x: Tensor, *, start: int) -> Tensor:
-        """Activations at cut `start`, 0 for normalised images -> logits (B, K); frozen stages without gradients."""
-        cut = max(self.backbone.frozen_prefix, start)
-        if x.ndim == 4:
-            x = x.contiguous(memory_format=torch.channels_last)
-        with torch.no_grad():
-            x = self.prefix.between(x, start, cut)
-        with Fp32DepthwiseBackward():
-            suffix = self._compiled if self._compiled and torch.is_grad_enabled() else self.backbone.suffix
-            features = suffix(x, cut)
-        return self.classify(features)
-
-    def classify(self, features: Tensor) -> Tensor:
-        """Features (B, D) -> logits (B, K), in fp32: of no cost, and the loss is taken of what it gives."""
-        with autocast(torch.float32, features.device):
-            logits: Tensor = self.head(features.float())
-        return logits
+    def suffix(self) -> Callable[[Tensor, int], Tensor]:
+        """Compiled where gradients are taken, if that was asked for."""
+        return self._compiled if self._compiled and torch.is_grad_enabled() else self.backbone.suffix
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch

@@ -67,7 +67,7 @@ class ImageDataModule(L.LightningDataModule):
         self._one_batch = one_batch
         self._finds_processes = False
         self._stored: dict[Split, StoredDataset] = {}
-        self._spec = spec = replace(spec, fit=loader.fit)
+        self.spec = spec = replace(spec, fit=loader.fit)
         self._eval = eval_transform(spec)
         self._train = train_transform(spec, loader.augment)
         self._share_out(rank, world_size, on_cpu)
@@ -138,7 +138,7 @@ class ImageDataModule(L.LightningDataModule):
         self.eval_batch_size = self.batch_size * EVAL_BATCH_FACTOR
         if self._one_batch:
             self.batch_size = num_train // self.world_size
-        self.num_workers = choose_num_workers(loader, self._spec, on_cpu=on_cpu, world_size=self.world_size)
+        self.num_workers = choose_num_workers(loader, self.spec, on_cpu=on_cpu, world_size=self.world_size)
         # Training and validation share what one process keeps, but each has workers of its own.
         processes = self.world_size * (2 * self.num_workers or 1)
         self._keep: KeptImages | None = kept_images(loader.keep_decoded, processes=processes)

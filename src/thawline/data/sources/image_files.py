@@ -78,9 +78,9 @@ class ImageFiles:
         self.root, self.name, self._where = root, name, where
         self._index = limited(index, max_images=max_images, max_per_class=max_per_class, seed=subset_seed)
         self.unreadable: list[str] = []
-        self._pixels = checked_pixels(value_range, channels)
+        self.pixels = checked_pixels(value_range, channels)
         self._content = self._read_files(skip=on_unreadable == "skip") if verify else None
-        self._pixels = replace(self._pixels, value_range=self._decided_range())
+        self.pixels = replace(self.pixels, value_range=self._decided_range())
         self.class_names: Sequence[str] = self._index.class_names
         self.labels: IntArray = self._index.labels
         self.splits: Mapping[Split, IntArray] = self._index.splits()
@@ -88,7 +88,7 @@ class ImageFiles:
 
     def load(self, index: int) -> Image.Image:
         """Return image `index`, mode RGB, in its own size."""
-        narrow = replace(self._pixels, only_8_bit=self.value_range is None)
+        narrow = replace(self.pixels, only_8_bit=self.value_range is None)
         return decode(self.path(index), pixels=narrow)
 
     def path(self, index: int) -> Path:
@@ -99,7 +99,7 @@ class ImageFiles:
 
     def fingerprint(self) -> str:
         """A digest of all paths, classes and splits, and of contents, or of sizes and times if unverified."""
-        more: list[str | NDArray[Any]] = [] if self._pixels == AS_THEY_ARE else [str(self._pixels)]
+        more: list[str | NDArray[Any]] = [] if self.pixels == AS_THEY_ARE else [str(self.pixels)]
         if not self._index.named_by_path:
             parts = np.zeros(0) if self._index.parts is None else self._index.parts
             more += ["\n".join(self.class_names), self.labels, parts]
@@ -112,7 +112,7 @@ class ImageFiles:
     @property
     def value_range(self) -> ValueRange | None:
         """Which values become black and white; None where all images have 8 bits."""
-        return self._pixels.value_range
+        return self.pixels.value_range
 
     @property
     def sizes(self) -> IntArray | None:
@@ -133,15 +133,15 @@ class ImageFiles:
                     "%d of %d images have values wider than 8 bits, first: %s; those of 8 bits stay as they are",
                     *(len(looked), len(paths), printable(paths[looked[0]])),
                 )
-        value_range = decided_range(self.root, paths, self._pixels, looked=looked)
+        value_range = decided_range(self.root, paths, self.pixels, looked=looked)
         if self._content is None:
-            return value_range or self._pixels.value_range
-        if value_range is None and self._pixels.value_range is not None:
-            raise UserError(f"data.value_range={list(self._pixels.value_range)}: has no effect, every image has 8 bits")
+            return value_range or self.pixels.value_range
+        if value_range is None and self.pixels.value_range is not None:
+            raise UserError(f"data.value_range={list(self.pixels.value_range)}: has no effect, every image has 8 bits")
         return value_range
 
     def _read_files(self, *, skip: bool) -> Content:
-        content, reasons = read_all(self.root, self._index.paths, pixels=self._pixels)
+        content, reasons = read_all(self.root, self._index.paths, pixels=self.pixels)
         self._report_unreadable(reasons, skip=skip)
         readable = np.flatnonzero(content.digests != b"")
         self._index = take_readable(self._where, self._index, readable)

@@ -1,0 +1,110 @@
+"""Make probabilities mean something: a temperature, the calibration error, and sets that hold the right class."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from thawline.deploy.description import Calibration
+from thawline.features.judged import wilson_interval
+from thawline.features.temperature import fit_temperature
+
+COVERAGE = 0.9  # of prediction sets
+NUM_BINS = 15  # of the calibration error; Guo et al. 2017
+# A class-conditional threshold needs one image more than would make it infinite at COVERAGE: ceil(0.9 (n + 1)) <= n.
+_LEAST_OF_A_CLASS = math.ceil(COVERAGE / (1 - COVERAGE))
+_CONFIDENCE = 0.95  # of intervals of the coverage
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Log-probabilities (N, K) of images that no choice was made on, their classes (N,), and which images they are."""
+
+    log_probabilities: Tensor
+    labels: Tensor
+    by: str
+
+
+def calibrate(judged: Judged) -> Calibration:
+    """Temperature with the lowest log loss, then thresholds of prediction sets at this temperature."""
+    scores, labels = judged.log_probabilities.double(), judged.labels
+    weights = torch.ones(len(labels), dtype=torch.float64)
+    factor, _ = fit_temperature(scores, labels, weights, start=1.0)
+    right = (factor * scores).softmax(1).gather(1, labels[:, None])[:, 0]
+    classes = [right[labels == index] for index in range(scores.shape[1])]
+    return Calibration(
+        temperature=factor,
+        images=len(labels),
+        by=judged.by,
+        coverage=COVERAGE,
+        set_threshold=set_threshold(right),
+        class_thresholds=[set_threshold(of) if len(of) >= _LEAST_OF_A_CLASS else 0.0 for of in classes],
+    )
+
+
+def set_threshold(right: Tensor, *, coverage: float = COVERAGE) -> float:
+    """The probability from which on a class is in the set, by split conformal prediction.
+
+    A new image, exchangeable with these, has its right class in the set with a probability of `coverage` at least.
+
+    Args:
+        right: Probabilities of the right class, (N,).
+    Returns:
+        0, which takes every class, where there are too few images.
+    Source: Sadinle, Lei and Wasserman 2019, "Least Ambiguous Set-Valued Classifiers with Bounded Error Levels".
+    """
+    rank = math.ceil((len(right) + 1) * coverage)  # of the scores 1 - p, from 1
+    return float(right.sort(descending=True).values[rank - 1]) if rank <= len(right) else 0.0
+
+
+def in_set(probabilities: Tensor, threshold: float | Tensor) -> Tensor:
+    """Which classes (N, K) are in each image's set: those above the threshold, and the likeliest."""
+    sets = probabilities >= threshold
+    return sets.scatter(1, probabilities.argmax(1, keepdim=True), True)
+
+
+def calibration_error(probabilities: Tensor, labels: Tensor) -> float:
+    """Expected calibration error of the likeliest class: mean |accuracy - confidence| over bins of equal width.
+
+    Args:
+        probabilities: (N, K); labels: (N,).
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks".
+    """
+    confidence, guesses = probabilities.double().max(1)
+    right = (guesses == labels).double()
+    bins = (confidence * NUM_BINS).ceil().clamp(1, NUM_BINS).long() - 1
+    gap = torch.zeros(NUM_BINS, dtype=torch.float64).index_add_(0, bins, right - confidence)
+    return float(gap.abs().sum() / len(labels))
+
+
+@dataclass(frozen=True)
+class Achieved:
+    """What calibration gives on images that took no part in it.
+
+    Attributes:
+        coverage, low, high: Share of sets that hold the right class, with its 95 % Wilson interval.
+        mean_size: Classes of a set.
+    """
+
+    ece_before: float
+    ece_after: float
+    coverage: float
+    low: float
+    high: float
+    mean_size: float
+    class_coverage: float
+    class_mean_size: float
+
+
+def achieved(calibration: Calibration, log_probabilities: Tensor, labels: Tensor) -> Achieved:
+    """Measure on the test images: log-probabilities (N, K) before calibration, classes (N,)."""
+    before = log_probabilities.double().softmax(1)
+    after = (calibration.temperature * log_probabilities.double()).softmax(1)
+    plain = in_set(after, calibration.set_threshold or 0.0)
+    by_class = in_set(after, torch.tensor(calibration.class_thresholds or [0.0], dtype=torch.float64))
+    covered, by_class_covered = (float(s.gather(1, labels[:, None]).double().mean()) for s in (plain, by_class))
+    low, high = wilson_interval(covered, len(labels), confidence=_CONFIDENCE)
+    sizes = [float(s.sum(1).double().mean()) for s in (plain, by_class)]
+    errors = calibration_error(before, labels), calibration_error(after, labels)
+    return Achieved(*errors, covered, low, high, sizes[0], by_class_covered, sizes[1])

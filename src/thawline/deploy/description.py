@@ -1,0 +1,174 @@
+"""model.json: everything about a portable model that is not a weight, as dataclasses; written and read here only."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from thawline.data.decode import Pixels
+from thawline.data.input_spec import InputSpec
+from thawline.data.value_range import ValueRange
+from thawline.errors import UserError
+
+MODEL_SCHEMA = 1
+DESCRIPTION_FILE = "model.json"
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class HeadPart:
+    """What makes the head: an import path and its arguments besides the widths; no target for a stack."""
+
+    target: str | None
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How the model is put together.
+
+    Attributes:
+        backbone: Name in timm.
+        image_size: Side in pixels.
+        first_training: The first stage that was trained; those before it are as they were pretrained.
+        head: What made it.
+        feature_stages, feature_grids: What a head of several stages reads, and what a stack beside reads.
+        stack_share: Of a stack of the pretrained stages in the average; 0 where there is none.
+        prefix_precision, precision: Number formats of the frozen stages and of the others, as in the run's test.
+    """
+
+    backbone: str
+    image_size: int
+    first_training: int
+    head: HeadPart
+    feature_stages: list[int] | None
+    feature_grids: list[int]
+    stack_share: float
+    prefix_precision: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From a file to the model's input. `value_range` and `channels`: see `data.decode.Pixels`."""
+
+    size: int
+    fit: str
+    interpolation: str
+    crop_pct: float
+    mean: list[float]
+    std: list[float]
+    value_range: list[float] | None = None
+    channels: list[int] | None = None
+
+    @property
+    def spec(self) -> InputSpec:
+        mean, std = (tuple(float(v) for v in values) for values in (self.mean, self.std))
+        return InputSpec(self.size, mean, std, self.interpolation, self.crop_pct, self.fit)  # type: ignore[arg-type]
+
+    @property
+    def pixels(self) -> Pixels:
+        span = None if self.value_range is None else ValueRange(*self.value_range)
+        return Pixels(span, None if self.channels is None else tuple(self.channels))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What makes the logits probabilities, and probabilities sets that hold the right class.
+
+    Attributes:
+        temperature: Factor of the logits.
+        images, by: Number of images that it was fitted on, and which: `leave-one-out`, `validation`, or `` for none.
+        coverage: Share of right classes that the sets are made for.
+        set_threshold: A class is in the set from this probability on.
+        class_thresholds: The same per class; 0 where a class has too few images.
+    """
+
+    temperature: float = 1.0
+    images: int = 0
+    by: str = ""
+    coverage: float = 0.9
+    set_threshold: float | None = None
+    class_thresholds: list[float] | None = None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the model comes from."""
+
+    run_id: str
+    scenario: str
+    strategy: str
+    weights: str
+    weights_sha256: str
+    licence: str
+    data: str
+    data_fingerprint: str
+    num_train: int
+    metrics: dict[str, float]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Description:
+    """The content of model.json.
+
+    Attributes:
+        shared: Names of tensors that have the values of another -> its name.
+        sha256: Of the weights' file.
+    """
+
+    class_names: list[str]
+    architecture: Architecture
+    preprocessing: Preprocessing
+    calibration: Calibration
+    provenance: Provenance
+    shared: dict[str, str] = field(default_factory=dict)
+    sha256: str = ""
+
+    def text(self) -> str:
+        return json.dumps({"schema": MODEL_SCHEMA, **asdict(self)}, indent=1, allow_nan=False) + "\n"
+
+
+def read_description(folder: Path) -> Description:
+    """The description in a model folder.
+
+    Raises:
+        UserError: It is missing, no JSON, of a newer schema, or incomplete.
+    """
+    path = folder / DESCRIPTION_FILE
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"{path}: {error.strerror or error}; a model folder holds it beside model.safetensors"
+        ) from error
+    except ValueError as error:
+        raise UserError(
+            f"{path}: not JSON ({error}); make the folder again with `export.py RUN --format model`"
+        ) from error
+    schema = body.pop("schema", None) if isinstance(body, dict) else None
+    if not isinstance(schema, int):
+        raise UserError(f"{path}: not the description of a model (no schema)")
+    if schema > MODEL_SCHEMA:
+        raise UserError(
+            f"{path}: schema {schema} is newer than {MODEL_SCHEMA}, which this version reads; update thawline"
+        )
+    try:
+        return _made(Description, body)
+    except (TypeError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: not a complete description of a model ({error})") from error
+
+
+def _made(kind: type[_T], body: Any) -> _T:
+    """A dataclass from a JSON object; keys of later versions are left out."""
+    if not isinstance(body, dict):
+        raise TypeError(f"{kind.__name__} is no object")
+    hints = get_type_hints(kind)
+    values = {}
+    for part in fields(kind):  # type: ignore[arg-type]
+        if part.name in body:
+            hint = hints[part.name]
+            value = body[part.name]
+            values[part.name] = _made(hint, value) if isinstance(hint, type) and is_dataclass(hint) else value
+    return kind(**values)

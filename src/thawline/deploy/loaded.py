@@ -1,0 +1,168 @@
+"""A model that predicts: loaded from a run's folder or a model folder."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from thawline.data.decode import UnreadableImage, decode, to_rgb
+from thawline.data.transforms import Transform, eval_transform
+from thawline.deploy.description import DESCRIPTION_FILE, Description
+from thawline.deploy.inference import InferenceModel, precision_of
+from thawline.deploy.portable import MODEL_FOLDER, read_model
+from thawline.errors import UserError
+from thawline.machine.compute import choose_compute
+from thawline.machine.precision import Precision
+
+BATCH = 32  # images that are computed together; chosen: larger ones are no faster on the CPUs tried
+_TOP = 5
+Given = str | Path | Image.Image | np.ndarray[Any, Any] | Tensor
+_ONE = (str, Path, Image.Image, np.ndarray, Tensor)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer to one image.
+
+    Attributes:
+        label: The likeliest class; None where the image could not be read.
+        probability: Of `label`, calibrated.
+        entropy: Of the probabilities, in nats: 0 is certain, log K knows nothing.
+        top: (class, probability) of the likeliest classes, the first first.
+        error: Why there is no answer.
+    """
+
+    path: str
+    label: str | None = None
+    probability: float | None = None
+    entropy: float | None = None
+    top: tuple[tuple[str, float], ...] = ()
+    error: str | None = None
+
+
+class Model:
+    """A classifier with its class names and preprocessing.
+
+    >>> model = thawline.load("outputs/small_different/RUN")  # or a model folder
+    >>> model.predict(["a.jpg", "b.png"])[0].label
+    'cat'
+
+    Attributes:
+        description: What model.json says.
+        net: uint8 images (B, 3, S, S) -> logits (B, K).
+        transform: PIL image, RGB -> uint8 (3, S, S).
+    """
+
+    def __init__(self, description: Description, net: InferenceModel, device: torch.device) -> None:
+        self.description = description
+        self.device = device
+        self.net = net.fuse(device)
+        self.transform: Transform = eval_transform(description.preprocessing.spec)
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        return self.description.class_names
+
+    def prepare(self, image: Given) -> Tensor:
+        """A path, PIL image, uint8 array (H, W, 3) or (H, W), or prepared uint8 tensor (3, S, S) -> uint8 (3, S, S).
+
+        Raises:
+            UnreadableImage: The file does not decode.
+        """
+        if isinstance(image, Tensor):
+            return image
+        if isinstance(image, np.ndarray):
+            image = Image.fromarray(image)
+        if isinstance(image, (str, Path)):
+            image = decode(image, pixels=self.description.preprocessing.pixels)
+        return self.transform(to_rgb(image))
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """uint8 images (B, 3, S, S), prepared -> calibrated probabilities (B, K), float32."""
+        return self.net.answers(images).exp()
+
+    def predict(self, images: Given | Iterable[Given], *, top: int = _TOP, batch: int = BATCH) -> list[Prediction]:
+        """Answers in the order of the images; an image that cannot be read has an `error` and no label."""
+        given = [images] if isinstance(images, _ONE) else list(images)
+        found: list[Prediction] = []
+        for start in range(0, len(given), batch):
+            found += self.answered([_read(self, image) for image in given[start : start + batch]], top=top)
+        return found
+
+    def answered(self, read: Sequence[tuple[str, Tensor | str]], *, top: int = _TOP) -> list[Prediction]:
+        """Predictions of (path, prepared image or why there is none)."""
+        good = [image for _, image in read if isinstance(image, Tensor)]
+        rows = iter(self.net.answers(torch.stack(good)) if good else ())
+        names = self.class_names
+        return [
+            Prediction(path, error=image) if isinstance(image, str) else answer(path, next(rows), names, top=top)
+            for path, image in read
+        ]
+
+
+def answer(path: str, log_probabilities: Tensor, names: Sequence[str], *, top: int) -> Prediction:
+    """The prediction that log-probabilities (K,) make."""
+    p = log_probabilities.exp()
+    entropy = float(-(p * log_probabilities.clamp(min=-100)).sum())
+    values, indices = p.topk(min(top, len(names)))
+    likeliest = tuple((names[int(i)], float(v)) for i, v in zip(indices, values, strict=True))
+    return Prediction(path, likeliest[0][0], likeliest[0][1], max(entropy, 0.0), likeliest)
+
+
+def _read(model: Model, image: Given) -> tuple[str, Tensor | str]:
+    path = str(image) if isinstance(image, (str, Path)) else ""
+    try:
+        return path, model.prepare(image)
+    except UnreadableImage as error:
+        return path, str(error)
+
+
+def load(folder: str | Path, *, trust: bool = False, accelerator: str = "auto", precision: str | None = None) -> Model:
+    """The model of a completed run, or of a model folder.
+
+    Args:
+        trust: Whether code outside Thawline that the model names may run, such as a head of your own.
+        precision: `auto`, `32-true` or `bf16-mixed`; None computes as the run's test did, if this device can.
+    Raises:
+        UserError: There is no model, a file of it is missing or damaged, or it needs code that is not trusted.
+    """
+    description, tensors = read_model(model_folder(Path(folder)))
+    wanted = choose_compute(accelerator=accelerator, precision=precision or "auto")
+    numbers = _as_in_the_test(description, wanted.precision) if precision is None else wanted.precision
+    return Model(description, InferenceModel(description, tensors, precision=numbers, trust=trust), wanted.device)
+
+
+def model_folder(folder: Path) -> Path:
+    """Where the model of a run's folder lies; a model folder is its own.
+
+    Raises:
+        UserError: There is none; the line says what to do.
+    """
+    for place in (folder, folder / MODEL_FOLDER):
+        if (place / DESCRIPTION_FILE).is_file():
+            return place
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the folder of a completed run, or a model folder")
+    raise UserError(f"{folder}: holds no {MODEL_FOLDER}/{DESCRIPTION_FILE}{_why_not(folder)}")
+
+
+def _why_not(folder: Path) -> str:
+    """What the record of a run without a model says."""
+    from thawline.report.run_record import RECORD_FILE, load_record
+
+    if not (folder / RECORD_FILE).is_file():
+        return "; give the folder of a completed run, or a model folder"
+    status = load_record(folder / RECORD_FILE).status
+    if status == "completed":
+        return ": the run is of an earlier version; make its model with export.py RUN --format model"
+    return f": the run is {status}; a model is written when a run completes"
+
+
+def _as_in_the_test(description: Description, here: Precision) -> Precision:
+    """The number formats of the run, where the device computes in them fast; else what it does."""
+    return precision_of(description.architecture) if here.trainer != "32-true" else here

@@ -1,0 +1,131 @@
+"""What a run leaves for use: its tested weights as a portable model, calibrated on images that chose nothing."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from thawline.deploy.calibration import Judged, achieved, calibrate
+from thawline.deploy.description import (
+    Architecture,
+    Calibration,
+    Description,
+    HeadPart,
+    Preprocessing,
+    Provenance,
+)
+from thawline.deploy.portable import MODEL_FOLDER, write_model
+from thawline.features.activations import Activations
+from thawline.machine.precision import autocast
+from thawline.models.backbone import Backbone
+from thawline.models.stacked_head import StackedHead
+from thawline.report.record_sections import CalibrationSection
+from thawline.report.run_record import RunRecord
+from thawline.runs.parts import Parts
+
+_UNKNOWN = "not stated by the weights' source"
+
+
+def deliver(
+    parts: Parts,
+    record: RunRecord,
+    tested: dict[str, Tensor],
+    *,
+    judged: Judged | None,
+    test: tuple[Tensor, Tensor],
+    folder: Path,
+) -> None:
+    """Write `folder`/model; `record` learns how well its probabilities are calibrated.
+
+    Args:
+        tested: The weights, which `parts.model` has.
+        judged: Answers to images that the weights have not seen; None asks for the validation images.
+        test: Log-probabilities (N, K) of the test images, and their classes (N,).
+    """
+    calibration = calibrate(judged or _validated(parts))
+    got = achieved(calibration, *test)
+    record.calibration = CalibrationSection(
+        temperature=calibration.temperature, images=calibration.images, by=calibration.by, goal=calibration.coverage,
+        **asdict(got),
+    )  # fmt: skip
+    write_model(folder / MODEL_FOLDER, describe_model(parts, record, calibration), tested)
+
+
+@torch.no_grad()
+def _validated(parts: Parts) -> Judged:
+    """Log-probabilities of the validation images by the tested weights."""
+    device = parts.compute.device
+    model = parts.model.to(device).eval()
+    answers, labels = [], []
+    for images, classes in parts.data.val_dataloader():
+        rows = images.rows if isinstance(images, Activations) else images
+        rows = rows.to(device)
+        with autocast(parts.compute.precision.training, device):
+            logits = model(Activations(rows, images.cut) if isinstance(images, Activations) else rows)
+        answers.append(logits.float().log_softmax(1).cpu())
+        labels.append(classes)
+    return Judged(torch.cat(answers), torch.cat(labels), by="validation")
+
+
+def describe_model(parts: Parts, record: RunRecord, calibration: Calibration) -> Description:
+    """All of model.json but what depends on the weights' file."""
+    spec, source = parts.data.spec, parts.data.source
+    pixels = getattr(source, "pixels", None)
+    return Description(
+        class_names=list(source.class_names),
+        architecture=_architecture(parts),
+        preprocessing=Preprocessing(
+            size=spec.size,
+            fit=spec.fit,
+            interpolation=spec.interpolation,
+            crop_pct=spec.crop_pct,
+            mean=list(spec.mean),
+            std=list(spec.std),
+            value_range=_listed(pixels and pixels.value_range),
+            channels=_listed(pixels and pixels.channels),
+        ),
+        calibration=calibration,
+        provenance=Provenance(
+            run_id=record.run_id,
+            scenario=record.scenario,
+            strategy=record.strategy.name,
+            weights=record.model.weights,
+            weights_sha256=record.model.weights_sha256,
+            licence=_licence(parts.model.backbone),
+            data=record.data.name,
+            data_fingerprint=record.data.fingerprint,
+            num_train=record.data.num_train,
+            metrics=dict(record.metrics),
+            versions=dict(record.versions),
+        ),
+    )
+
+
+def _architecture(parts: Parts) -> Architecture:
+    model, precision = parts.model, parts.compute.precision
+    readout = model.readout or (model.beside.readout if model.beside else None)
+    head = {key: value for key, value in parts.settings.model.head.items() if key != "_target_"}
+    solved = isinstance(model.head, StackedHead)
+    return Architecture(
+        backbone=model.backbone.name,
+        image_size=model.backbone.input.size,
+        first_training=model.first_training,
+        head=HeadPart(None, {}) if solved else HeadPart(str(parts.settings.model.head["_target_"]), head),
+        feature_stages=list(model.readout.stages) if model.readout else None,
+        feature_grids=list(readout.grids) if readout else [1],
+        stack_share=model.beside.share if model.beside else 0.0,
+        prefix_precision=str(precision.prefix).removeprefix("torch."),
+        precision=precision.trainer,
+    )
+
+
+def _listed(values: Any) -> list[Any] | None:
+    return list(values) if values else None
+
+
+def _licence(backbone: Backbone) -> str:
+    """What timm says of the pretrained weights."""
+    config = getattr(backbone.model, "pretrained_cfg", None) or {}
+    return str(config.get("license") or _UNKNOWN)

@@ -1,0 +1,75 @@
+"""Temperature, calibration error and prediction sets, against values by hand and the coverage that theory promises."""
+
+import math
+
+import pytest
+import torch
+
+from thawline.deploy.calibration import (
+    Judged,
+    achieved,
+    calibrate,
+    calibration_error,
+    in_set,
+    set_threshold,
+)
+
+
+def test_the_calibration_error_by_hand() -> None:
+    p = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.4, 0.6]])
+    labels = torch.tensor([0, 1, 0, 0])
+    # two at 0.9, one right: |0.5 - 0.9|; two at 0.6, one right: |0.5 - 0.6|; each bin is half of the images
+    assert calibration_error(p, labels) == pytest.approx(0.5 * 0.4 + 0.5 * 0.1)
+
+
+def test_the_threshold_by_hand() -> None:
+    right = torch.linspace(0.1, 1.0, 10)  # 10 images: the ceil(11 * 0.9) = 10th largest, which is the least
+    assert set_threshold(right) == pytest.approx(0.1)
+    assert set_threshold(right, coverage=0.5) == pytest.approx(0.5)  # ceil(5.5) = 6th largest
+    assert set_threshold(right[:8]) == 0.0  # ceil(8.1) = 9 of 8: only all classes keep the promise
+
+
+def test_sets_hold_the_likeliest_class_and_all_above_the_threshold() -> None:
+    p = torch.tensor([[0.5, 0.3, 0.2], [0.34, 0.33, 0.33], [0.1, 0.1, 0.8]])
+    assert in_set(p, 0.3).tolist() == [[True, True, False], [True, True, True], [False, False, True]]
+    assert in_set(p, 0.9).sum(1).tolist() == [1, 1, 1]
+
+
+def test_new_images_are_covered_as_often_as_promised() -> None:
+    generator = torch.Generator().manual_seed(0)
+    covered = []
+    for _ in range(200):
+        scores = 3 * torch.randn(119, 4, generator=generator).double()
+        labels = torch.multinomial(scores.softmax(1), 1, generator=generator)[:, 0]
+        threshold = set_threshold(scores[:59].softmax(1).gather(1, labels[:59, None])[:, 0])
+        sets = scores[59:].softmax(1) >= threshold
+        covered.append(float(sets.gather(1, labels[59:, None]).double().mean()))
+    mean, error = torch.tensor(covered).mean(), torch.tensor(covered).std() / math.sqrt(200)
+    # exact: ceil(60 * 0.9) / 60 = 0.9 for continuous scores; four standard errors
+    assert abs(float(mean) - 0.9) < 4 * float(error)
+
+
+def test_overconfident_answers_are_cooled_and_the_error_falls() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores = 2 * torch.randn(4000, 3, generator=generator)
+    labels = torch.multinomial(scores.softmax(1), 1, generator=generator)[:, 0]
+    sure = (4 * scores).log_softmax(1)
+    calibration = calibrate(Judged(sure[:2000], labels[:2000], by="validation"))
+    assert calibration.temperature == pytest.approx(0.25, rel=0.1)
+    assert (calibration.images, calibration.by) == (2000, "validation")
+    got = achieved(calibration, sure[2000:], labels[2000:])
+    assert got.ece_before > 0.15
+    assert got.ece_after < 0.04
+    assert abs(got.coverage - 0.9) < 0.03  # three standard errors: of 2,000 images in the threshold, and in the test
+    assert got.low < got.coverage < got.high
+    assert 1.0 <= got.mean_size < 3.0
+    assert 0.85 < got.class_coverage < 0.95
+
+
+def test_a_class_with_too_few_images_is_in_every_set() -> None:
+    scores = torch.zeros(30, 2).log_softmax(1)
+    labels = torch.tensor([0] * 22 + [1] * 8)
+    thresholds = calibrate(Judged(scores, labels, by="validation")).class_thresholds
+    assert thresholds is not None
+    assert thresholds[0] > 0
+    assert thresholds[1] == 0.0  # eight: its ninth largest would be needed

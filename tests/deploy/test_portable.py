@@ -1,0 +1,161 @@
+"""What a completed run leaves: a model that answers as the run's test did, without the run."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import thawline
+from thawline.deploy.description import read_description
+from thawline.deploy.inference import precision_of
+from thawline.deploy.portable import read_model, sha256_of, write_model
+from thawline.errors import UserError
+from thawline.models.load_checkpoint import load_checkpoint
+from thawline.report.run_record import load_record
+
+Made = Callable[[str], Path]
+STRATEGIES = ("feature_extraction", "partial_fine_tune", "multi_layer_probe", "stacked_probe", "blend")
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_loaded_model_reproduces_the_accuracy_of_the_runs_test(
+    made: Made, colour_folder: Path, strategy: str
+) -> None:
+    run = made(strategy)
+    model = thawline.load(run, accelerator="cpu")
+    paths = sorted((colour_folder / "test").glob("*/*.png"))
+    answers = model.predict(paths, batch=5)
+    right = sum(answer.label == path.parent.name for answer, path in zip(answers, paths, strict=True))
+    record = load_record(run / "run.json")
+    assert right / len(paths) == pytest.approx(record.metrics["test/accuracy"], abs=1e-6)
+    assert [answer.path for answer in answers] == [str(path) for path in paths]
+    model.net.temperature.fill_(1.0)
+    labels = torch.tensor([model.class_names.index(path.parent.name) for path in paths])
+    log_probabilities = model.net.answers(torch.stack([model.prepare(path) for path in paths]))
+    loss = torch.nn.functional.nll_loss(log_probabilities, labels)
+    assert float(loss) == pytest.approx(record.metrics["test/loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_folder_holds_the_tested_weights_each_tensor_once(made: Made, strategy: str) -> None:
+    run = made(strategy)
+    description, tensors = read_model(run / "model")
+    tested = load_checkpoint(run / "checkpoints" / "best.ckpt")["state_dict"]
+    assert set(tensors) == set(tested)
+    assert all(torch.equal(tensors[name], tested[name]) for name in tested)
+    assert bool(description.shared) == (strategy == "blend")  # its pretrained copy shares the frozen stages
+    assert sorted(path.name for path in (run / "model").iterdir()) == ["README.md", "model.json", "model.safetensors"]
+    assert description.class_names == ["blue", "green", "red"]
+
+
+def test_the_batch_size_changes_no_label_and_hardly_a_probability(made: Made, colour_folder: Path) -> None:
+    model = thawline.load(made("blend"), accelerator="cpu", precision="32-true")
+    paths = sorted((colour_folder / "test").glob("*/*.png"))
+    one, many = model.predict(paths, batch=1), model.predict(paths, batch=64)
+    assert [a.label for a in one] == [a.label for a in many]
+    assert max(abs(a.probability - b.probability) for a, b in zip(one, many, strict=True)) < 1e-5
+
+
+def test_paths_images_and_arrays_get_the_same_answer_and_damage_is_a_row(
+    made: Made, colour_folder: Path, tmp_path: Path
+) -> None:
+    model = thawline.load(made("stacked_probe"), accelerator="cpu")
+    path = colour_folder / "test" / "red" / "0.png"
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(path.read_bytes()[:50])
+    image = Image.open(path)
+    found = model.predict([path, image, np.array(image), bad, model.prepare(path)])
+    assert len({(a.label, a.probability) for a in (*found[:3], found[4])}) == 1
+    assert (found[3].label, found[3].probability) == (None, None)
+    assert str(found[3].error).startswith(f"unreadable image {bad}:")
+    assert sum(p for _, p in found[0].top) == pytest.approx(1.0)  # three classes: all of them
+    assert found[0].entropy == pytest.approx(-sum(p * np.log(p) for _, p in found[0].top), abs=1e-4)
+
+
+def test_loading_and_predicting_imports_neither_lightning_nor_hydra_and_needs_no_run(
+    copied: Path, colour_folder: Path
+) -> None:
+    image = colour_folder / "test" / "red" / "0.png"
+    code = f"""
+import sys, thawline
+print(thawline.load({str(copied)!r}).predict({str(image)!r})[0].label)
+heavy = {{"lightning", "hydra", "omegaconf", "torchmetrics"}}
+print(sorted({{name.partition(".")[0] for name in sys.modules}} & heavy))
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split("\n")
+    assert told[0] in ("blue", "green", "red")
+    assert told[1] == "[]"
+
+
+def test_damage_is_one_line_that_names_the_file(copied: Path, tmp_path: Path) -> None:
+    weights, about = copied / "model.safetensors", copied / "model.json"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(UserError, match=r"model\.safetensors: its SHA-256 is not that of model\.json"):
+        thawline.load(copied)
+    weights.unlink()
+    with pytest.raises(UserError, match=r"model\.safetensors: missing"):
+        thawline.load(copied)
+    body = json.loads(about.read_text())
+    about.write_text(json.dumps({**body, "schema": 99}))
+    with pytest.raises(UserError, match="schema 99 is newer than 1, which this version reads; update thawline"):
+        thawline.load(copied)
+    about.write_text("{")
+    with pytest.raises(UserError, match=r"model\.json: not JSON"):
+        thawline.load(copied)
+    del body["architecture"]
+    about.write_text(json.dumps(body))
+    with pytest.raises(UserError, match=r"not a complete description of a model \(.*architecture"):
+        thawline.load(copied)
+    with pytest.raises(UserError, match="no such folder; give the folder of a completed run, or a model folder"):
+        thawline.load(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"holds no model/model\.json; give the folder"):
+        thawline.load(tmp_path / "empty")
+
+
+def test_a_run_without_a_model_says_why(made: Made, tmp_path: Path) -> None:
+    record = load_record(made("stacked_probe") / "run.json")
+    for status, told in (("failed", "the run is failed"), ("running", "the run is running"), ("completed", "earlier")):
+        replace(record, status=status).save(tmp_path)
+        with pytest.raises(UserError, match=told):
+            thawline.load(tmp_path)
+
+
+def test_weights_of_another_shape_and_code_that_is_not_trusted_are_refused(copied: Path, tmp_path: Path) -> None:
+    description, tensors = read_model(copied)
+    write_model(tmp_path / "narrow", description, {**tensors, "head.biases": tensors["head.biases"][:, :2]})
+    with pytest.raises(UserError, match=r"the weights do not fit the description of the model: head\.biases"):
+        thawline.load(tmp_path / "narrow")
+    head = replace(description.architecture.head, target="tests.evil.Head")
+    foreign = replace(description, architecture=replace(description.architecture, head=head))
+    write_model(tmp_path / "foreign", foreign, tensors)
+    with pytest.raises(UserError, match=r"head is tests\.evil\.Head, code outside Thawline.*trust=true"):
+        thawline.load(tmp_path / "foreign")
+    with pytest.raises(UserError, match=r"tests\.evil\.Head cannot be imported"):
+        thawline.load(tmp_path / "foreign", trust=True)
+
+
+def test_a_description_is_read_as_it_was_written_and_later_keys_are_left_out(copied: Path, tmp_path: Path) -> None:
+    description, tensors = read_model(copied)
+    write_model(tmp_path / "again", description, tensors)
+    assert read_description(tmp_path / "again") == description
+    assert sha256_of(tmp_path / "again" / "model.safetensors") == description.sha256
+    body = json.loads((copied / "model.json").read_text())
+    (copied / "model.json").write_text(json.dumps({**body, "later": 1}))
+    assert read_description(copied) == description
+    assert precision_of(description.architecture).trainer in ("32-true", "bf16-mixed")
+
+
+def test_the_card_names_classes_input_licence_and_numbers(copied: Path) -> None:
+    card, description = (copied / "README.md").read_text(), read_description(copied)
+    for part in ("blue, green, red", "32 x 32", "licence:", description.provenance.data_fingerprint, "test/accuracy"):
+        assert part in card
