@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from thawline.data.decode import Pixels
 from thawline.data.input_spec import InputSpec
@@ -93,6 +93,22 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Unknown:
+    """Where the distance from the known classes is measured; see `features/unknown.py`.
+
+    Attributes:
+        cut, grid: The stage's output, and the cells that it is averaged over.
+        auroc: Of telling images of classes that were left out from those of known ones, in the mean.
+        images: Number of images that were told apart.
+    """
+
+    cut: int
+    grid: int
+    auroc: float
+    images: int
+
+
+@dataclass(frozen=True)
 class Provenance:
     """Where the model comes from."""
 
@@ -123,6 +139,7 @@ class Description:
     preprocessing: Preprocessing
     calibration: Calibration
     provenance: Provenance
+    unknown: Unknown | None = None
     shared: dict[str, str] = field(default_factory=dict)
     sha256: str = ""
 
@@ -160,6 +177,11 @@ def read_description(folder: Path) -> Description:
         raise UserError(f"{path}: not a complete description of a model ({error})") from error
 
 
+def _present(hint: Any) -> Any:
+    """The type that a value has where it is there: `Unknown` of `Unknown | None`."""
+    return next((kind for kind in get_args(hint) if isinstance(kind, type) and is_dataclass(kind)), hint)
+
+
 def _made(kind: type[_T], body: Any) -> _T:
     """A dataclass from a JSON object; keys of later versions are left out."""
     if not isinstance(body, dict):
@@ -168,7 +190,7 @@ def _made(kind: type[_T], body: Any) -> _T:
     values = {}
     for part in fields(kind):  # type: ignore[arg-type]
         if part.name in body:
-            hint = hints[part.name]
+            hint = hints[part.name] if body[part.name] is None else _present(hints[part.name])
             value = body[part.name]
             values[part.name] = _made(hint, value) if isinstance(hint, type) and is_dataclass(hint) else value
     return kind(**values)

@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from thawline.deploy.description import Architecture, Description, HeadPart
 from thawline.errors import UserError
+from thawline.features.extract import Tap
 from thawline.features.readout import Readout
 from thawline.features.stack import probe_taps
+from thawline.features.unknown import KnownClasses, share_nearer
 from thawline.machine.precision import Precision, autocast
 from thawline.models.backbone import Backbone
 from thawline.models.frozen_prefix import FrozenPrefix
@@ -19,7 +21,21 @@ from thawline.training.answering import Answering
 from thawline.training.beside import StackBeside, pretrained_copy
 
 _OWN_HEADS = "thawline.models.heads"
+DISTANCE_TENSORS = ("centre", "projection", "means", "quantiles")  # `unknown.NAME` in the weights' file
 _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Distances(nn.Module):
+    """Features (B, D) -> share of images of known classes that lie nearer to a class, (B,)."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        for name in DISTANCE_TENSORS:
+            self.register_buffer(name, torch.empty_like(tensors[f"unknown.{name}"]))
+
+    def forward(self, features: Tensor) -> Tensor:
+        known = KnownClasses(*(self.get_buffer(name) for name in DISTANCE_TENSORS[:3]))
+        return share_nearer(known.distances(features.float()), self.get_buffer(DISTANCE_TENSORS[3]))
 
 
 class InferenceModel(Answering):
@@ -44,6 +60,8 @@ class InferenceModel(Answering):
         self.head = _head(built, self.backbone, self.readout, num_classes=len(description.class_names), trust=trust)
         self.beside = _beside(self.backbone, built, len(description.class_names), precision)
         self.register_buffer("temperature", torch.tensor(float(description.calibration.temperature)), persistent=False)
+        self.tap = None if description.unknown is None else Tap(description.unknown.cut, description.unknown.grid)
+        self.unknown = None if self.tap is None else Distances(tensors)
         self.prefix = FrozenPrefix(self.backbone, dtype=precision.prefix)
         self._load(tensors)
         self.requires_grad_(False)
@@ -51,6 +69,8 @@ class InferenceModel(Answering):
 
     def _load(self, tensors: Mapping[str, Tensor]) -> None:
         own = self.state_dict()
+        if self.unknown is None:
+            tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("unknown.")}
         wrong = sorted(set(own) ^ set(tensors)) or [n for n in own if own[n].shape != tensors[n].shape]
         if wrong:
             raise UserError(
@@ -71,13 +91,32 @@ class InferenceModel(Answering):
         return self
 
     @torch.inference_mode()
-    def answers(self, images: Tensor) -> Tensor:
-        """uint8 images (B, 3, S, S) -> log-probabilities (B, K), float32, on the CPU."""
+    def answers(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """uint8 images (B, 3, S, S) -> log-probabilities (B, K) and unknown scores (B,), float32, on the CPU.
+
+        The unknown score is the share of images of known classes that lie nearer to a class; None where it is not
+        known how far they lie.
+        """
         device = self.temperature.device
         with autocast(self.precision.training, device):
-            logits = self(images.to(device, non_blocking=True)).float()
-        answers: Tensor = (self.temperature * logits).log_softmax(1).cpu()
-        return answers
+            logits, features = self.with_features(images.to(device, non_blocking=True))
+        log_probabilities = (self.temperature * logits.float()).log_softmax(1).cpu()
+        return log_probabilities, None if self.unknown is None or features is None else self.unknown(features).cpu()
+
+    def with_features(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits (B, K) as `forward` gives them, and what distances are measured on, (B, D) or None."""
+        tap = self.tap
+        if tap is None:
+            return self(images), None
+        if self.readout is not None:
+            read = self.readout(self.prefix, images)
+            return self.classify(read), self.readout.split(read)[tap]
+        if self.beside is not None:
+            rows, read = self.beside.features(images, cut=self.first_training)
+            logits = self.logits(rows, start=self.first_training)
+            return self.beside.average(logits, self.beside.head(read)), self.beside.readout.split(read)[tap]
+        x = self.until(self.prefix.normalize(images), start=0, stop=tap.cut)
+        return self.logits(x, start=tap.cut), self.backbone.pool(x, grid=tap.grid or 1)
 
 
 def precision_of(built: Architecture) -> Precision:

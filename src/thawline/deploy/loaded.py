@@ -1,7 +1,7 @@
 """A model that predicts: loaded from a run's folder or a model folder."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Prediction:
     Attributes:
         label: The likeliest class; None where the image could not be read.
         probability: Of `label`, calibrated.
+        unknown_score: Share of images of known classes that lie nearer to one of them: 1 lies farther than all.
         entropy: Of the probabilities, in nats: 0 is certain, log K knows nothing.
         top: (class, probability) of the likeliest classes, the first first.
         error: Why there is no answer.
@@ -41,6 +42,7 @@ class Prediction:
     label: str | None = None
     probability: float | None = None
     entropy: float | None = None
+    unknown_score: float | None = None
     top: tuple[tuple[str, float], ...] = ()
     error: str | None = None
 
@@ -84,7 +86,7 @@ class Model:
 
     def probabilities(self, images: Tensor) -> Tensor:
         """uint8 images (B, 3, S, S), prepared -> calibrated probabilities (B, K), float32."""
-        return self.net.answers(images).exp()
+        return self.net.answers(images)[0].exp()
 
     def predict(self, images: Given | Iterable[Given], *, top: int = _TOP, batch: int = BATCH) -> list[Prediction]:
         """Answers in the order of the images; an image that cannot be read has an `error` and no label."""
@@ -97,21 +99,26 @@ class Model:
     def answered(self, read: Sequence[tuple[str, Tensor | str]], *, top: int = _TOP) -> list[Prediction]:
         """Predictions of (path, prepared image or why there is none)."""
         good = [image for _, image in read if isinstance(image, Tensor)]
-        rows = iter(self.net.answers(torch.stack(good)) if good else ())
-        names = self.class_names
+        answers = iter(self._answers(torch.stack(good), top=top) if good else ())
         return [
-            Prediction(path, error=image) if isinstance(image, str) else answer(path, next(rows), names, top=top)
+            Prediction(path, error=image) if isinstance(image, str) else replace(next(answers), path=path)
             for path, image in read
         ]
 
+    def _answers(self, images: Tensor, *, top: int) -> Iterator[Prediction]:
+        rows, scores = self.net.answers(images)
+        for index, row in enumerate(rows):
+            score = None if scores is None else float(scores[index])
+            yield replace(answer(row, self.class_names, top=top), unknown_score=score)
 
-def answer(path: str, log_probabilities: Tensor, names: Sequence[str], *, top: int) -> Prediction:
-    """The prediction that log-probabilities (K,) make."""
+
+def answer(log_probabilities: Tensor, names: Sequence[str], *, top: int) -> Prediction:
+    """The prediction that log-probabilities (K,) make, without a path."""
     p = log_probabilities.exp()
     entropy = float(-(p * log_probabilities.clamp(min=-100)).sum())
     values, indices = p.topk(min(top, len(names)))
     likeliest = tuple((names[int(i)], float(v)) for i, v in zip(indices, values, strict=True))
-    return Prediction(path, likeliest[0][0], likeliest[0][1], max(entropy, 0.0), likeliest)
+    return Prediction("", likeliest[0][0], likeliest[0][1], max(entropy, 0.0), top=likeliest)
 
 
 def _read(model: Model, image: Given) -> tuple[str, Tensor | str]:

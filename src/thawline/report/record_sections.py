@@ -88,6 +88,7 @@ class CalibrationSection:
         ece_before, ece_after: Expected calibration error of the test images without and with the temperature.
         goal, coverage, low, high: Share of sets that should hold the right class, that do, and its 95 % interval.
         mean_size: Classes of a set; `class_coverage`, `class_mean_size` with a threshold for each class.
+        unknown_stage, unknown_auroc: Where images of classes that were left out are told apart best, and how well.
     """
 
     temperature: float = 1.0
@@ -102,6 +103,8 @@ class CalibrationSection:
     mean_size: float = 0.0
     class_coverage: float = 0.0
     class_mean_size: float = 0.0
+    unknown_stage: str | None = field(default=None, metadata=_OPTIONAL)
+    unknown_auroc: float | None = field(default=None, metadata=_OPTIONAL)
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """What a run leaves for use: its tested weights as a portable model, calibrated on images that chose nothing."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from thawline.deploy.description import (
     HeadPart,
     Preprocessing,
     Provenance,
+    Unknown,
 )
 from thawline.deploy.portable import MODEL_FOLDER, write_model
 from thawline.features.activations import Activations
@@ -23,6 +24,7 @@ from thawline.models.backbone import Backbone
 from thawline.models.stacked_head import StackedHead
 from thawline.report.record_sections import CalibrationSection
 from thawline.report.run_record import RunRecord
+from thawline.runs.known_features import MOST_IMAGES, fit_known_images
 from thawline.runs.parts import Parts
 
 _UNKNOWN = "not stated by the weights' source"
@@ -45,12 +47,16 @@ def deliver(
         test: Log-probabilities (N, K) of the test images, and their classes (N,).
     """
     calibration = calibrate(judged or _validated(parts))
+    known = fit_known_images(parts)
+    tap, stages = known.tap, parts.model.backbone.stages
+    unknown = Unknown(tap.cut, tap.grid or 1, known.auroc, min(len(parts.data.splits["val"]), MOST_IMAGES))
     got = achieved(calibration, *test)
     record.calibration = CalibrationSection(
         temperature=calibration.temperature, images=calibration.images, by=calibration.by, goal=calibration.coverage,
-        **asdict(got),
+        unknown_stage=stages[tap.cut - 1].name, unknown_auroc=known.auroc, **asdict(got),
     )  # fmt: skip
-    write_model(folder / MODEL_FOLDER, describe_model(parts, record, calibration), tested)
+    description = replace(describe_model(parts, record, calibration), unknown=unknown)
+    write_model(folder / MODEL_FOLDER, description, {**tested, **known.tensors})
 
 
 @torch.no_grad()

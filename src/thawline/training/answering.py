@@ -56,6 +56,13 @@ class Answering(nn.Module):
             features = self.suffix()(x, cut)
         return self.classify(features)
 
+    def until(self, x: Tensor, *, start: int, stop: int) -> Tensor:
+        """Activations at `start`, 0 for normalised images -> those at `stop`, as on the way to the logits."""
+        frozen = min(self.backbone.frozen_prefix, stop)
+        if start < frozen:
+            x, start = self.prefix.between(x, start, frozen), frozen
+        return self.backbone.between(x, start, stop)
+
     def suffix(self) -> Callable[[Tensor, int], Tensor]:
         """What runs the stages that train."""
         return self.backbone.suffix

@@ -53,11 +53,16 @@ class StackBeside(nn.Module):
 
     def forward(self, images: Tensor, *, cut: int) -> tuple[Tensor, Tensor]:
         """Images (B, 3, S, S), uint8 -> activations at `cut`, and the stack's logits (B, K)."""
+        rows, features = self.features(images, cut=cut)
+        return rows, self.head(features)
+
+    def features(self, images: Tensor, *, cut: int) -> tuple[Tensor, Tensor]:
+        """Images (B, 3, S, S), uint8 -> activations at `cut`, and what the stack reads, (B, D)."""
         mode = Mode(self.prefix.dtype, "eager" if self.prefix.fused is None else "fused", batch_size=1)
         taps = [Tap(cut), *self.readout.taps] if cut else list(self.readout.taps)
         outputs = PrefixRunner(self.backbone, taps, mode, fused=self.prefix.fused)(images)
         rows = outputs[0] if cut else self.backbone.normalize(images)
-        return rows, self.head(torch.cat(outputs[1:] if cut else outputs, 1))
+        return rows, torch.cat(outputs[1:] if cut else outputs, 1)
 
     def average(self, logits: Tensor, of_stack: Tensor) -> Tensor:
         """Logits (B, K) of both -> the log of the weighted average of their probabilities."""

@@ -193,6 +193,10 @@ class ImageDataModule(L.LightningDataModule):
             for split, of_split in stored.arrays.items()
         }
 
+    def stored(self, split: Split) -> StoredDataset | None:
+        """What batches of a split hold in place of images; None where they hold images."""
+        return self._stored.get(split)
+
     def stored_rows(self, split: Split) -> StoredRows:
         """All that is stored of a split."""
         groups = torch.from_numpy(self.source.groups[self.splits[split]])

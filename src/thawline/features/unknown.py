@@ -1,0 +1,136 @@
+"""How far an image lies from every class: distances in whitened features, and the stage where they separate best."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from thawline.features.extract import Tap
+
+_MOST_DIMENSIONS = 128  # that are kept of a stage's features; chosen: below the number of images of a small data set
+_FOLDS = 10  # of classes that are left out together, where there are more; chosen
+_QUANTILES = 101  # of the distances of known images, one per percent
+_SMALLEST = 1e-6  # of the largest variance: smaller ones are rounding, and would be blown up
+
+
+@dataclass(frozen=True)
+class KnownClasses:
+    """Class means in features that are whitened by the spread inside the classes.
+
+    Attributes:
+        centre, projection: (D,) and (D, R): whitened features are (x - centre) @ projection.
+        means: (K, R).
+    Source: Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples"; the covariance is
+    shrunk as by Ledoit and Wolf 2004.
+    """
+
+    centre: Tensor
+    projection: Tensor
+    means: Tensor
+
+    def distances(self, features: Tensor) -> Tensor:
+        """Features (N, D) -> distance (N,) to the nearest class, in standard deviations of the classes."""
+        return torch.cdist((features - self.centre) @ self.projection, self.means).min(1).values
+
+
+def fit_known(features: Tensor, labels: Tensor) -> KnownClasses:
+    """From features (N, D) and classes (N,); classes without rows have no mean."""
+    reduced, centre, axes = _reduced(features.double())
+    projection, means = _whitened(reduced, labels)
+    return KnownClasses(centre.float(), (axes @ projection).float(), means.float())
+
+
+def _reduced(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Principal components (N, R), the centre (D,), and the axes (D, R)."""
+    centre = features.mean(0)
+    _, sizes, axes = torch.linalg.svd(features - centre, full_matrices=False)
+    rank = min(int((sizes**2 > _SMALLEST * sizes[0] ** 2).sum()), _MOST_DIMENSIONS)
+    kept = axes[: max(rank, 1)].T
+    return (features - centre) @ kept, centre, kept
+
+
+def _whitened(rows: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """What makes the spread inside the classes alike in all directions, (R, R), and the means after it, (K, R)."""
+    from sklearn.covariance import ledoit_wolf  # slow to load
+
+    classes, index = torch.unique(labels, return_inverse=True)
+    counts = torch.bincount(index, minlength=len(classes)).double()
+    means = torch.zeros(len(classes), rows.shape[1], dtype=rows.dtype).index_add_(0, index, rows) / counts[:, None]
+    covariance, _ = ledoit_wolf((rows - means[index]).numpy(), assume_centered=True)
+    variances, axes = torch.linalg.eigh(torch.from_numpy(covariance).reshape(rows.shape[1], -1))
+    projection = axes / variances.clamp(min=_SMALLEST * float(variances.max()) or 1.0).sqrt()
+    return projection, means @ projection
+
+
+def separation(train: tuple[Tensor, Tensor], others: tuple[Tensor, Tensor]) -> float:
+    """AUROC of telling images of classes that were left out from images of known ones, mean over the classes' folds.
+
+    Args:
+        train: Features (N, D) and classes (N,) that distances are fitted on.
+        others: Those of other images, which are told apart.
+    """
+    from sklearn.metrics import roc_auc_score  # slow to load
+
+    (rows, labels), (new_rows, new_labels) = train, others
+    reduced, centre, axes = _reduced(rows.double())
+    new_reduced = (new_rows.double() - centre) @ axes
+    scores = []
+    for out in _folds(labels):
+        kept, unknown = ~torch.isin(labels, out), torch.isin(new_labels, out)
+        if unknown.all() or not unknown.any():
+            continue
+        projection, means = _whitened(reduced[kept], labels[kept])
+        distances = torch.cdist(new_reduced @ projection, means).min(1).values
+        scores.append(float(roc_auc_score(unknown.numpy(), distances.numpy())))
+    return sum(scores) / len(scores) if scores else 0.5
+
+
+def _folds(labels: Tensor) -> Iterator[Tensor]:
+    classes = torch.unique(labels)
+    number = min(len(classes), _FOLDS)
+    if number >= 2:
+        yield from (classes[start::number] for start in range(number))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The stage that separates best.
+
+    Attributes:
+        tap: Its output.
+        known: Distances there.
+        quantiles: Of the distances of images of known classes, (101,), rising.
+        auroc: Of `separation`.
+    """
+
+    tap: Tap
+    known: KnownClasses
+    quantiles: Tensor
+    auroc: float
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """As a portable model stores them."""
+        known = self.known
+        named = {"centre": known.centre, "projection": known.projection, "means": known.means}
+        return {f"unknown.{name}": tensor for name, tensor in (named | {"quantiles": self.quantiles}).items()}
+
+
+def fit_unknown(
+    train: Mapping[Tap, Tensor], labels: Tensor, others: Mapping[Tap, Tensor], other_labels: Tensor
+) -> Fitted:
+    """Choose among the stages in `train` by leaving classes out; `others` has features of other known images."""
+    found = {key: separation((rows, labels), (others[key], other_labels)) for key, rows in train.items()}
+    best = max(found, key=lambda key: found[key])
+    known = fit_known(train[best], labels)
+    steps = torch.linspace(0, 1, _QUANTILES)
+    return Fitted(best, known, known.distances(others[best]).quantile(steps), found[best])
+
+
+def share_nearer(distances: Tensor, quantiles: Tensor) -> Tensor:
+    """The share of known images that lie nearer than each of `distances` (N,), by the quantiles (Q,): 0 to 1."""
+    upper = torch.searchsorted(quantiles, distances).clamp(1, len(quantiles) - 1)
+    low, high = quantiles[upper - 1], quantiles[upper]
+    part = ((distances - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
+    return (upper - 1 + part) / (len(quantiles) - 1)

@@ -1,0 +1,59 @@
+"""Distances from the known classes: by hand, against scikit-learn, and what they tell apart."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.covariance import LedoitWolf
+
+from thawline.features.extract import Tap
+from thawline.features.unknown import fit_known, fit_unknown, separation, share_nearer
+
+EARLY, LATE = Tap(1, 1), Tap(5, 1)
+
+
+def clusters(num_classes: int, per_class: int, *, seed: int, width: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    means = 4 * torch.randn(num_classes, width, generator=torch.Generator().manual_seed(7))
+    labels = torch.arange(num_classes).repeat_interleave(per_class)
+    return means[labels] + torch.randn(len(labels), width, generator=generator), labels
+
+
+def test_distances_are_mahalanobis_distances_with_a_shrunk_covariance() -> None:
+    rows, labels = clusters(3, 30, seed=0)
+    means = torch.stack([rows[labels == index].mean(0) for index in range(3)])
+    shrunk = LedoitWolf(assume_centered=True).fit((rows - means[labels]).numpy())
+    new = torch.randn(5, 6)
+    by_hand = [
+        min(np.sqrt((x - m) @ shrunk.precision_ @ (x - m)) for m in means.double().numpy())
+        for x in new.double().numpy()
+    ]
+    assert fit_known(rows, labels).distances(new).tolist() == pytest.approx(by_hand, rel=1e-3)
+
+
+def test_classes_that_were_left_out_lie_farther_away() -> None:
+    assert separation(clusters(5, 20, seed=0), clusters(5, 20, seed=1)) > 0.95
+    labels = torch.arange(5).repeat_interleave(20)
+    noise = torch.randn(100, 6), labels
+    assert abs(separation((torch.randn(100, 6), labels), noise) - 0.5) < 0.1
+
+
+def test_the_stage_that_separates_best_is_taken() -> None:
+    (rows, labels), (others, other_labels) = clusters(4, 25, seed=0), clusters(4, 25, seed=1)
+    noise, more_noise = torch.randn(100, 6), torch.randn(100, 6)
+    fitted = fit_unknown({EARLY: noise, LATE: rows}, labels, {EARLY: more_noise, LATE: others}, other_labels)
+    assert fitted.tap == LATE
+    assert fitted.auroc > 0.95
+    shares = share_nearer(fitted.known.distances(others), fitted.quantiles)
+    assert float(shares.mean()) == pytest.approx(0.5, abs=0.02)
+    assert float(share_nearer(fitted.known.distances(100 + others), fitted.quantiles).min()) == 1.0
+
+
+def test_shares_by_hand() -> None:
+    quantiles = torch.tensor([1.0, 2.0, 4.0])
+    assert share_nearer(torch.tensor([0.0, 1.0, 1.5, 2.0, 3.0, 9.0]), quantiles).tolist() == [0, 0, 0.25, 0.5, 0.75, 1]
+
+
+def test_more_features_than_images_and_constant_features_are_no_problem() -> None:
+    rows, labels = torch.randn(12, 400), torch.arange(12) % 3
+    assert torch.isfinite(fit_known(rows, labels).distances(torch.randn(4, 400))).all()
+    assert torch.isfinite(fit_known(torch.ones(12, 5), labels).distances(torch.zeros(2, 5))).all()
