@@ -129,3 +129,13 @@ def test_cells_are_those_of_adaptive_pooling_and_means_are_fp32(
     pooled = tiny_backbone.pool(maps, grid=grid)
     assert pooled.dtype == torch.float32
     torch.testing.assert_close(pooled, expected)
+
+
+@pytest.mark.parametrize("side", [6, 7])
+def test_pooling_at_several_grids_at_once_gives_what_each_gives_alone(tiny_backbone: Backbone, side: int) -> None:
+    x = torch.randn(3, 5, side, side)
+    pooled = tiny_backbone.pools(x, [2, 1, 3])
+    assert list(pooled) == [2, 1, 3]
+    for grid, rows in pooled.items():
+        assert torch.equal(rows, tiny_backbone.pool(x, grid=grid))  # bit for bit, so that a store fits either way
+        torch.testing.assert_close(rows, torch.nn.functional.adaptive_avg_pool2d(x, grid).flatten(1))

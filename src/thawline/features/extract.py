@@ -110,9 +110,11 @@ class PrefixRunner:
             x = normalize(images)
             for cut, stage in enumerate(self.backbone.stages[: self._last], start=1):
                 x = stage.forward(model, x)
-                for tap in self.taps:
-                    if tap.cut == cut:
-                        rows[tap] = x if tap.grid is None else self.backbone.pool(x, grid=tap.grid)
+                grids = [tap.grid for tap in self.taps if tap.cut == cut and tap.grid is not None]
+                if grids:
+                    rows |= {Tap(cut, grid): pooled for grid, pooled in self.backbone.pools(x, grids).items()}
+                if Tap(cut) in self.taps:
+                    rows[Tap(cut)] = x
         return [rows[tap] for tap in self.taps]
 
 

@@ -1,7 +1,7 @@
 """A timm model as an ordered list of stages; prefix / suffix at every cut."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -164,13 +164,18 @@ class Backbone(nn.Module):
             grid: Cells along each side, at most as many as positions. Tokens without a place in the image (class,
                 registers) count only if there is one cell. Features (B, C) are returned as they are.
         """
+        return self.pools(x, [grid])[grid]
+
+    def pools(self, x: Tensor, grids: Sequence[int]) -> dict[int, Tensor]:
+        """`pool` at several grids, which share work: grid -> (B, C * cells), float32."""
         if x.ndim == 2:  # (B, C): already pooled
-            return x.float()
+            return dict.fromkeys(grids, x.float())
         if x.ndim == 3:  # (B, N, C): tokens
-            return x.mean(1, dtype=torch.float32) if grid == 1 else _pool_cells(self._token_map(x), grid)
+            finer = [grid for grid in grids if grid > 1]
+            whole = {1: x.mean(1, dtype=torch.float32)} if 1 in grids else {}
+            return whole | (_pool_map(self._token_map(x), finer) if finer else {})
         channels_last = str(getattr(self.model, "output_fmt", "NCHW")).endswith("NHWC")
-        x = x.permute(0, 3, 1, 2) if channels_last else x
-        return _pool_cells(x, grid)
+        return _pool_map(x.permute(0, 3, 1, 2) if channels_last else x, grids)
 
     def pooled_width(self, cut: int, *, grid: int) -> int:
         """Width of the output of `pool` for the activations at `cut`."""
@@ -182,6 +187,19 @@ class Backbone(nn.Module):
         side = math.isqrt(placed.shape[1])
         height = side if side * side == placed.shape[1] else 1
         return placed.transpose(1, 2).reshape(x.shape[0], x.shape[2], height, -1)
+
+
+def _pool_map(x: Tensor, grids: Sequence[int]) -> dict[int, Tensor]:
+    """(B, C, H, W) -> grid -> (B, C * cells), float32.
+
+    Where a 2 x 2 grid divides the map evenly, the average of all is that of its cells. For 32 bf16 maps of
+    32 x 112 x 112 in channels-last layout the cells take 7 ms on a CPU core, torch's mean of the whole maps 28.
+    """
+    even = x.shape[2] % 2 == 0 and x.shape[3] % 2 == 0
+    pooled = {grid: _pool_cells(x, grid) for grid in {2 if grid == 1 and even else grid for grid in grids}}
+    if 1 in grids and even:
+        pooled[1] = pooled[2].reshape(x.shape[0], -1, 4).mean(2)
+    return {grid: pooled[grid] for grid in grids}
 
 
 def _pool_cells(x: Tensor, grid: int) -> Tensor:
