@@ -16,7 +16,8 @@ def _over_processes(trainer: L.Trainer, tag: str) -> Tensor:
     value = trainer.callback_metrics[tag]
     if tag not in _OF_ONE_PROCESS or trainer.world_size == 1:
         return value
-    mean: Tensor = trainer.strategy.reduce(value.to(trainer.strategy.root_device), reduce_op="mean")
+    mine = value.clone().to(trainer.strategy.root_device)  # a copy: it is averaged in place
+    mean: Tensor = trainer.strategy.reduce(mine, reduce_op="mean")
     return mean
 
 
