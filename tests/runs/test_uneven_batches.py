@@ -17,7 +17,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("uneven")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
     worker = [str(ROOT / "tests" / "uneven_processes.py"), str(folder)]
-    done = subprocess.run([*command, *worker], capture_output=True, text=True, timeout=120)  # a hang ends here
+    done = subprocess.run([*command, *worker], capture_output=True, text=True, timeout=240)  # a hang ends here
     assert done.returncode == 0, done.stderr[-3000:]
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
