@@ -12,7 +12,7 @@ class SubprocessLauncher(Launcher):
     """`hydra/launcher=subprocess`: a crash, a kill or a leak of one job does not reach the others.
 
     Args:
-        n_jobs: Jobs at a time; the cores are shared out among them.
+        n_jobs: Jobs at a time; the cores and GPUs are shared out among them.
     """
 
     def __init__(self, n_jobs: int = 1) -> None:

@@ -62,7 +62,7 @@ def refused(result: Any) -> str:
         ),
         ("trainer.strategy=dpp", "trainer.strategy=dpp: allowed are auto, ddp"),
         ("strategy=gradual_unfreezing strategy.phases=[{from_epoch:0,stages:[head]}]", "thaw_every=1: have no effect"),
-        ("+trainer.num_nodes=2", "trainer.num_nodes=2: this version trains on one machine; allowed is 1"),
+        ("trainer.num_nodes=0", "trainer.num_nodes=0: allowed are 1 to 1024"),
         ("+trainer.use_distributed_sampler=true", "Thawline gives every process its own batches; remove it"),
         ("strategy.batchnorm=freeze", "strategy.batchnorm=freeze: allowed are train, eval"),
         ("strategy.parameters=weights", "strategy.parameters=weights: allowed are all, norm, bias"),

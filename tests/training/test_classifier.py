@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
+from torchmetrics import Metric
 
 from thawline.errors import UserError
 from thawline.features.readout import Readout
@@ -224,3 +225,10 @@ def test_the_confusion_is_computed_while_the_test_runs(
     L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False).test(model, loader, verbose=False)
     assert testing == [True]
     assert model.test_confusion.sum(1).tolist() == [2, 2, 2, 2]
+
+
+def test_no_metric_makes_an_accelerator_wait_to_check_labels(tiny_backbone: Backbone) -> None:
+    model = TransferClassifier(tiny_backbone, num_classes=4)
+    checked = [m for m in model.modules() if isinstance(m, Metric) and hasattr(m, "validate_args")]
+    assert len(checked) == 5
+    assert not any(metric.validate_args for metric in checked)  # torch.unique would, in every step

@@ -20,6 +20,7 @@ def place(data: ImageDataModule, *, rank: int, world_size: int, lightning_shares
         SimpleNamespace(
             global_rank=rank,
             world_size=world_size,
+            num_devices=world_size,
             strategy=SimpleNamespace(root_device=torch.device("cpu")),
             _accelerator_connector=SimpleNamespace(use_distributed_sampler=lightning_shares),
             current_epoch=0,
@@ -54,6 +55,20 @@ def test_the_process_comes_from_the_trainer(image_folder: Path) -> None:
     seen = torch.cat([labels for _, labels in data.test_dataloader()])
     everything = torch.cat([labels for _, labels in whole.test_dataloader()])
     assert torch.equal(seen, everything[1::2])
+
+
+def test_a_process_without_an_image_is_refused(image_folder: Path) -> None:
+    data = ImageDataModule.from_folder(image_folder, image_size=32, batch_size=4)
+    with pytest.raises(UserError, match="4 val images for 5 processes: each needs at least one"):
+        place(data, rank=0, world_size=5)  # the others would wait for the metrics of the fifth
+
+
+def test_the_jobs_of_a_sweep_share_the_cores(image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("thawline.training.workers.num_cores", lambda: 16)
+    alone = ImageDataModule.from_folder(image_folder, image_size=32)
+    monkeypatch.setenv("THAWLINE_JOBS_AT_ONCE", "4")
+    shared = ImageDataModule.from_folder(image_folder, image_size=32)
+    assert (alone.num_workers, shared.num_workers) == (4, 1)
 
 
 def test_the_process_comes_from_the_environment(image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

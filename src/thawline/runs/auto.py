@@ -64,9 +64,9 @@ def climb(composed: Composed, context: RunContext, record: RunRecord, *, start: 
     context = replace(context, overrides=tuple(overrides))
     _refuse_what_auto_chooses(context)
     config = composed.read()
-    if config.settings.trainer.devices != 1:
+    if config.settings.trainer.num_processes != 1:
         raise UserError(
-            f"trainer.devices={config.settings.trainer.devices}: scenario=auto runs in one process; ask "
+            f"{config.settings.trainer.processes_given}: scenario=auto runs in one process; ask "
             f"{typed('advise')} first, then train with what it recommends"
         )
     write_atomically(context.folder / CONFIG_NAME, config.text)

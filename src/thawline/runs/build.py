@@ -12,7 +12,7 @@ from thawline.freezing.plan import FreezePlan, make_plan
 from thawline.freezing.status import status
 from thawline.machine.compute import Compute
 from thawline.machine.memory import keep_freed_memory
-from thawline.machine.processes import local_rank
+from thawline.machine.processes import this_process
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.compiled import choose_compile
 from thawline.models.frozen_prefix import FrozenPrefix
@@ -67,8 +67,9 @@ def _data(settings: Settings, compute: Compute, backbone: Backbone) -> ImageData
         loader=settings.loader,
         seed=settings.seed,
         on_cpu=compute.on_cpu,
-        rank=local_rank(),
-        world_size=settings.trainer.devices,
+        rank=this_process(devices=settings.trainer.devices).rank,
+        world_size=settings.trainer.num_processes,
+        here=settings.trainer.devices,
         one_batch=settings.optim.solves,
     )
 

@@ -66,7 +66,7 @@ def _need(parts: Parts) -> Need:
         seen=parts.steps.total * data.batch_size,
         random_views=settings.loader.augment.is_random,
         mixing=settings.regularize.mixup > 0 or settings.regularize.cutmix > 0,
-        processes=settings.trainer.devices,
+        processes=settings.trainer.num_processes,
         required=settings.optim.solves,
     )
 

@@ -53,6 +53,7 @@ class Composed:
         cfg.setdefault("threads", "auto")  # of before there was a choice
         if OmegaConf.is_dict(cfg.get("trainer")):
             cfg.trainer.setdefault("gradient_clip_val", None)
+            cfg.trainer.setdefault("num_nodes", 1)
         return cls(cfg)
 
     @property

@@ -75,7 +75,7 @@ def _machine(parts: Parts) -> MachineSection:
     return MachineSection(
         device=parts.compute.device_name,
         cores=num_cores(),
-        processes=parts.settings.trainer.devices,
+        processes=parts.settings.trainer.num_processes,
         precision=precision.trainer,
         prefix_precision=str(precision.prefix).removeprefix("torch."),
         quota=quota_cores(),

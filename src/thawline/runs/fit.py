@@ -15,6 +15,7 @@ from torch import Tensor
 from thawline.callbacks.best_and_last import MONITOR
 from thawline.callbacks.checkpoint_files import CheckpointFiles
 from thawline.callbacks.cost import CostCallback
+from thawline.callbacks.lost_process import losses_told
 from thawline.callbacks.tensorboard import EventFileLogger, event_file_named
 from thawline.errors import UserError
 from thawline.freezing.certificate import certificate, write_certificate
@@ -56,7 +57,7 @@ def fit_and_test(
     callbacks = all_callbacks(parts, watch, said)
     trainer = _trainer(parts, logger, callbacks)
     try:
-        with _errors_of_lightning():
+        with _errors_of_lightning(), losses_told(f"go on with resume={folder}"):
             pretrained = _pretrained(parts)
             _fit(trainer, parts, boundary)
             fit_ended, final_step, num_epochs = time.perf_counter(), trainer.global_step, trainer.current_epoch
@@ -170,7 +171,7 @@ def _prove(
 
 def _trainer(parts: Parts, logger: EventFileLogger, callbacks: list[L.Callback]) -> L.Trainer:
     settings, steps = parts.settings.trainer, parts.steps
-    arguments: dict[str, Any] = {"strategy": "ddp" if settings.devices > 1 else "auto"}
+    arguments: dict[str, Any] = {"strategy": "ddp" if settings.num_processes > 1 else "auto"}
     if parts.settings.optim.epochs is not None:  # an epoch is one step; each is logged
         arguments["log_every_n_steps"] = 1
     trainer: L.Trainer = make(

@@ -5,7 +5,6 @@ import torch
 from thawline.atomic import write_atomically
 from thawline.callbacks.cost import CostCallback
 from thawline.data.split_table import SPLITS_FILE, split_table
-from thawline.errors import UserError
 from thawline.machine.compute import choose_compute
 from thawline.machine.energy import EnergyMeter, counters_of
 from thawline.machine.processes import is_main
@@ -19,6 +18,9 @@ from thawline.runs.composed import RunConfig
 from thawline.runs.context import RunContext
 from thawline.runs.describe import describe
 from thawline.runs.fit import fit_and_test
+from thawline.runs.meeting import meeting
+from thawline.runs.parts import Parts
+from thawline.runs.ranks import refuse_other_processes
 from thawline.runs.resume import CONFIG_NAME, Boundary
 from thawline.runs.watchers import Said
 
@@ -48,11 +50,11 @@ def run_once(
     record.strategy = StrategySection(settings.strategy.name, settings.strategy.unfreeze_depth)
     if boundary is None and is_main():
         write_atomically(folder / CONFIG_NAME, config.text)
+    refuse_other_processes(settings.trainer, context)
     compute = choose_compute(accelerator=settings.trainer.accelerator, precision=settings.trainer.precision)
-    if compute.on_cpu and settings.trainer.devices == 1:
+    if compute.on_cpu and settings.trainer.num_processes == 1:
         torch.set_num_threads(candidates(settings.threads)[0])
     cost = CostCallback(start=start, energy=EnergyMeter(counters_of(compute.device)))
-    _refuse_processes_in_a_sweep(settings.trainer.devices, context)
     parts = build(settings, compute, step=boundary.step if boundary else 0)
     describe(record, parts)
     if boundary is not None:
@@ -64,12 +66,19 @@ def run_once(
     stored, record.cache = store_frozen_stages(parts)
     if stored is not None:
         parts.read_from(stored)
-    said = Said(folder, config.text, epoch_lines=not context.rung)
+    if (together := meeting()) is not None:
+        together.wait_for_all()
+    said = Said(folder, config.text, held=_held(record, parts), epoch_lines=not context.rung)
     fit_and_test(parts, record, said, cost=cost, boundary=boundary)
 
 
-def _refuse_processes_in_a_sweep(devices: int, context: RunContext) -> None:
-    if devices > 1 and context.multirun:
-        raise UserError(
-            f"trainer.devices={devices}: several processes for a job of a sweep need hydra/launcher=subprocess"
-        )
+def _held(record: RunRecord, parts: Parts) -> dict[str, str]:
+    """What every process of the run must hold alike. Where its images lie, each may see differently."""
+    train = parts.data.dataset("train")
+    settings = {key: str(value) for key, value in record.settings.items() if not key.startswith("data.")}
+    return {
+        **settings,
+        "seed": str(record.seed),
+        "data.fingerprint": train.fingerprint(),  # of the images and of the split
+        "model.weights_sha256": str(record.model.weights_sha256),
+    }

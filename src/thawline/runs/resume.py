@@ -9,7 +9,7 @@ from pathlib import Path
 from thawline.atomic import cannot_write_line
 from thawline.errors import TOLD, UserError
 from thawline.invocation import typed
-from thawline.machine.processes import is_main
+from thawline.machine.processes import is_main, this_process
 from thawline.report.record_sections import is_empty
 from thawline.report.run_record import RECORD_FILE, RunRecord, load_record
 from thawline.runs.composed import WHERE_KEYS, Composed
@@ -68,13 +68,15 @@ def told_how_to_go_on(folder: Path, output_dir: str) -> Iterator[None]:
 
 
 def run_dir(resume: str | None, fresh: str) -> str:
-    """The folder of a run: `fresh`, or that of the run to go on with. A Hydra resolver; see conf/train.yaml.
+    """The folder of a run: `fresh` of its first process, or that of the run to go on with.
+
+    A Hydra resolver; see conf/train.yaml.
 
     Raises:
         UserError: There is no run, no checkpoint, or nothing left to do.
     """
     if resume is None:
-        return fresh
+        return _of_first_process(fresh) if this_process().outside else fresh
     folder = Path(resume)
     if folder.suffix == ".ckpt" or folder.name == CHECKPOINT.parent.name:
         run = folder.parent.parent if folder.suffix == ".ckpt" else folder.parent
@@ -91,6 +93,13 @@ def run_dir(resume: str | None, fresh: str) -> str:
     if load_record(folder / RECORD_FILE).status == "completed":
         raise UserError(f"resume={resume}: the run is completed; start a new one, without resume")
     return str(folder)
+
+
+def _of_first_process(fresh: str) -> str:
+    from thawline.runs.meeting import meeting  # imports torch; --help and --cfg do without
+
+    together = meeting()
+    return fresh if together is None else together.word_of_first("folder", fresh)
 
 
 def resumed(composed: Composed, context: RunContext) -> tuple[Composed, RunRecord]:

@@ -19,6 +19,7 @@ from thawline.runs.auto import SCENARIO, climb
 from thawline.runs.composed import Composed
 from thawline.runs.context import RunContext
 from thawline.runs.lock import owned
+from thawline.runs.meeting import leaving_told
 from thawline.runs.one_run import run_once
 from thawline.runs.quiet import quiet
 from thawline.runs.resume import CHECKPOINT, Boundary, resumed, told_how_to_go_on
@@ -39,6 +40,7 @@ def train(composed: Composed, context: RunContext) -> RunRecord:
         recorded(record, folder) if is_main() else contextlib.nullcontext(),
         quiet(),
         threads_restored(),
+        leaving_told(),
     ):
         ended: BaseException | None = None
         if record.scenario == SCENARIO:

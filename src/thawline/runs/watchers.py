@@ -1,6 +1,7 @@
 """The callbacks of a run that know something afterwards: checkpoints, cost, curves, mistakes, the guard."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import lightning as L
@@ -15,6 +16,7 @@ from thawline.callbacks.guard import FreezeGuard
 from thawline.callbacks.mistakes import MistakesCallback
 from thawline.callbacks.progress import StopAtStep, progress_callbacks
 from thawline.callbacks.refusals import refuse_unsafe
+from thawline.callbacks.same_everywhere import SameEverywhere
 from thawline.callbacks.seed_each_step import SeedEachStep
 from thawline.callbacks.stop_diverged import StopDiverged
 from thawline.callbacks.tensorboard import TensorBoardCallback
@@ -57,7 +59,7 @@ def make_watchers(parts: Parts, *, folder: Path, cost: CostCallback) -> Watchers
 
 def _thread_choice(parts: Parts) -> ThreadChoice | None:
     threads = parts.settings.threads
-    if not parts.compute.on_cpu or parts.settings.trainer.devices > 1:  # Lightning shares out the cores
+    if not parts.compute.on_cpu or parts.settings.trainer.num_processes > 1:  # Lightning shares out the cores
         return None
     return ThreadChoice(candidates(threads), plan=parts.bound.plan, follow=threads == "follow")
 
@@ -69,11 +71,13 @@ class Said:
     Attributes:
         folder: Of its event file.
         config_text: YAML, for TensorBoard.
+        held: What every process of the run must hold alike, as text by key.
         epoch_lines: Whether every validation gets a line in the log.
     """
 
     folder: Path
     config_text: str
+    held: Mapping[str, str] = field(default_factory=dict)
     epoch_lines: bool = True
 
 
@@ -105,5 +109,6 @@ def all_callbacks(parts: Parts, watch: Watchers, said: Said) -> list[L.Callback]
         *(watch.cost, watch.best, watch.curves, watch.mistakes),
         *progress_callbacks(parts.steps, lines=said.epoch_lines),
         *users,
+        SameEverywhere(said.held),
         *([watch.guard] if watch.guard else []),
     ]

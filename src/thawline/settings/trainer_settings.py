@@ -19,9 +19,9 @@ class TrainerSettings:
     """
 
     accelerator: str = "auto"
-    devices: int = 1
+    devices: int = 1  # processes on each machine
+    num_nodes: int = 1  # machines
     strategy: str = "auto"
-    num_nodes: int = 1
     precision: str = "auto"
     max_epochs: int = 10  # -1 for no bound, where max_steps gives one
     max_steps: int = -1  # -1 for no bound
@@ -36,8 +36,7 @@ class TrainerSettings:
 
     def __post_init__(self) -> None:
         between("trainer.devices", self.devices, 1, 1024)
-        if self.num_nodes != 1:
-            raise UserError(f"trainer.num_nodes={self.num_nodes}: this version trains on one machine; allowed is 1")
+        between("trainer.num_nodes", self.num_nodes, 1, 1024)
         if self.strategy not in TRAINER_STRATEGIES:
             sharding = self.strategy.startswith(("fsdp", "deepspeed"))
             why = "it shards frozen and training parameters alike; " if sharding else ""
@@ -53,3 +52,14 @@ class TrainerSettings:
         between("trainer.accumulate_grad_batches", self.accumulate_grad_batches, 1, 1_000_000)
         for key in ("val_check_interval", "limit_train_batches", "limit_val_batches", "limit_test_batches"):
             amount_or_share(f"trainer.{key}", getattr(self, key))
+
+    @property
+    def num_processes(self) -> int:
+        """On all machines."""
+        return self.devices * self.num_nodes
+
+    @property
+    def processes_given(self) -> str:
+        """As the user would write it."""
+        nodes = f" trainer.num_nodes={self.num_nodes}" if self.num_nodes > 1 else ""
+        return f"trainer.devices={self.devices}{nodes}"

@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from thawline.machine.processes import num_cores
 from thawline.sweep.job import OUTPUT, Job, Status
+from thawline.sweep.slots import job_environment, visible_gpus
 
 _POLL_S = 0.1
 _GRACE_S = 30.0  # from SIGTERM to SIGKILL; chosen: a job writes its record within seconds
-_ONE_THREAD_EACH = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass
@@ -23,6 +22,7 @@ class Running:
     command: Callable[[Job], list[str]]
     n_jobs: int
     under_way: dict[int, tuple[Job, subprocess.Popen[bytes]]] = field(default_factory=dict)
+    slots: dict[int, int] = field(default_factory=dict)  # number of a job under way -> which of n_jobs it is
 
     def run(self, jobs: Sequence[Job], *, shown: Callable[[], None]) -> None:
         """Run the jobs that wait, and call `shown` every `_POLL_S`.
@@ -47,27 +47,26 @@ class Running:
     def _start(self, job: Job) -> None:
         job.folder.mkdir(parents=True, exist_ok=True)
         command = self.command(job)
+        slot = min(set(range(self.n_jobs)) - set(self.slots.values()))
         with (job.folder / OUTPUT).open("ab") as output:
             # In a new session, so that Ctrl-C reaches only this process, which then ends the jobs.
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=self._environment(),
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=self._environment(slot),
                 start_new_session=True,
             )  # fmt: skip
         job.begin()
-        self.under_way[job.number] = job, process
+        self.under_way[job.number], self.slots[job.number] = (job, process), slot
 
-    def _environment(self) -> dict[str, str]:
-        if self.n_jobs == 1:
-            return dict(os.environ)
-        share = str(max(1, num_cores() // self.n_jobs))
-        return {**dict.fromkeys(_ONE_THREAD_EACH, share), **os.environ}
+    def _environment(self, slot: int) -> dict[str, str]:
+        gpus = visible_gpus() if self.n_jobs > 1 else []
+        return job_environment(os.environ, n_jobs=self.n_jobs, slot=slot, gpus=gpus)
 
     def _collect(self) -> None:
         for number, (job, process) in list(self.under_way.items()):
             code = process.poll()
             if code is not None:
                 job.end(code)
-                del self.under_way[number]
+                del self.under_way[number], self.slots[number]
 
     def _end(self) -> None:
         """Send SIGTERM to the jobs under way, and SIGKILL after `_GRACE_S`. Background jobs may ignore SIGINT."""

@@ -17,6 +17,7 @@ from thawline.errors import TOLD, JobsFailed, UserError
 from thawline.invocation import current, typed
 from thawline.machine.sigterm import ended_by_sigterm
 from thawline.runs.config import sweep_settings
+from thawline.runs.ranks import refuse_sweep_of_many
 from thawline.sweep.job import OUTPUT, Job, Status, command
 from thawline.sweep.job_processes import Running
 from thawline.sweep.manifest import MANIFEST_FILE, find_same, identity, known_folders, write_manifest
@@ -39,6 +40,7 @@ def launch(
     """
     if not isinstance(n_jobs, int) or n_jobs < 1:
         raise UserError(f"hydra.launcher.n_jobs={n_jobs}: allowed are whole numbers from 1")
+    refuse_sweep_of_many()
     resuming = sweep_settings(config).resume
     if config.resume is not None:
         raise UserError(f"resume={config.resume}: goes on with one run; leave out -m")

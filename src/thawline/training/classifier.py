@@ -107,17 +107,18 @@ class TransferClassifier(Answering, L.LightningModule):
         self._make_metrics(num_classes)
 
     def _make_metrics(self, num_classes: int) -> None:
-        self.train_accuracy = MulticlassAccuracy(num_classes, average="micro")
+        def accuracy() -> MulticlassAccuracy:
+            return MulticlassAccuracy(num_classes, average="micro", validate_args=False)
+
+        # Labels come from the data source, which checked them. To check them again, a GPU would wait in every step.
+        self.train_accuracy = accuracy()
         self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
-        self.val_metrics = MetricCollection({"val/accuracy": MulticlassAccuracy(num_classes, average="micro")})
+        self.val_metrics = MetricCollection({"val/accuracy": accuracy()})
         self.test_metrics = MetricCollection(
-            {
-                "test/accuracy": MulticlassAccuracy(num_classes, average="micro"),
-                "test/balanced_accuracy": BalancedAccuracy(num_classes),
-            },
+            {"test/accuracy": accuracy(), "test/balanced_accuracy": BalancedAccuracy(num_classes)},
             compute_groups=False,
         )
-        self.confusion = MulticlassConfusionMatrix(num_classes)  # of the test; rows are the true classes
+        self.confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)  # rows are the true classes
 
     @property
     def first_training(self) -> int:  # type: ignore[override]
@@ -138,7 +139,8 @@ class TransferClassifier(Answering, L.LightningModule):
             logits = self.logits(mixed, start=0)
         loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.regularize.label_smoothing)
         self.train_accuracy(logits, labels)
-        self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=False, sync_dist=True)
+        # Of this process: to average it would make the processes wait for each other in every step.
+        self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=False)
         self.log("train/accuracy", self.train_accuracy, on_step=False, on_epoch=True)
         if self.starting_point is not None:
             loss = loss + self.regularize.l2_sp * self.starting_point.penalty()

@@ -19,7 +19,7 @@ from thawline.data.splits import splits_of
 from thawline.data.transforms import eval_transform, train_transform
 from thawline.errors import UserError
 from thawline.features.stored_dataset import EpochBatches, StoredDataset, StoredRows, StoredSplits
-from thawline.machine.processes import local_rank, num_processes
+from thawline.machine.processes import jobs_at_once, this_process
 from thawline.models.backbone import Backbone
 from thawline.settings.data_settings import AugmentSettings, LoaderSettings
 from thawline.training.folder_defaults import loader_for, spec_for
@@ -49,6 +49,7 @@ class ImageDataModule(L.LightningDataModule):
         on_cpu: bool = False,
         rank: int = 0,
         world_size: int = 1,
+        here: int | None = None,
         one_batch: bool = False,
     ) -> None:
         """
@@ -57,7 +58,10 @@ class ImageDataModule(L.LightningDataModule):
             seed: Fixes the order and the random views of the training images; the split has `loader.split_seed`.
             on_cpu: Whether the model computes on the same cores that load the images.
             rank, world_size: Which of how many processes this is; each has batches of its own.
+            here: Processes of the run on this machine, which share its cores and memory; None for all of them.
             one_batch: Whether all training images come at once; they are stored features then.
+        Raises:
+            UserError: A split has fewer images than there are processes.
         """
         super().__init__()
         self.source = source
@@ -70,7 +74,7 @@ class ImageDataModule(L.LightningDataModule):
         self.spec = spec = replace(spec, fit=loader.fit)
         self._eval = eval_transform(spec)
         self._train = train_transform(spec, loader.augment)
-        self._share_out(rank, world_size, on_cpu)
+        self._share_out(rank, world_size, on_cpu, here or world_size)
 
     @classmethod
     def from_folder(
@@ -100,14 +104,15 @@ class ImageDataModule(L.LightningDataModule):
         Raises:
             UserError: The folder is not as described, an image does not decode, or a setting is wrong.
         """
+        place = this_process()
         data = cls(
             FolderSource(root=folder, on_unreadable=on_unreadable),
             spec=spec_for(backbone, image_size),
             loader=loader_for(augment, {"batch_size": batch_size, **loader}),
             seed=seed,
             on_cpu=not torch.cuda.is_available(),
-            rank=local_rank(),
-            world_size=num_processes(),
+            rank=place.rank,
+            world_size=place.world_size,
         )
         data._finds_processes = True
         return data
@@ -128,19 +133,30 @@ class ImageDataModule(L.LightningDataModule):
             )
         place = trainer.global_rank, trainer.world_size, trainer.strategy.root_device.type == "cpu"
         if place != (self.rank, self.world_size, self._on_cpu):
-            self._share_out(*place)
+            self._share_out(*place, here=trainer.num_devices)
 
-    def _share_out(self, rank: int, world_size: int, on_cpu: bool) -> None:
-        """Sizes of batches, workers and memory for one of `world_size` processes."""
+    def _share_out(self, rank: int, world_size: int, on_cpu: bool, here: int) -> None:
+        """Sizes of batches, workers and memory for one of `world_size` processes, of which `here` are on this machine.
+
+        Raises:
+            UserError: A process would get no image of a split, and the others would wait for it.
+        """
+        for split, indices in self.splits.items():
+            if world_size > 1 and len(indices) < world_size:
+                raise UserError(
+                    f"{len(indices)} {split} images for {world_size} processes: each needs at least one; "
+                    "take fewer processes (trainer.devices, trainer.num_nodes) or more images"
+                )
         self.rank, self.world_size, self._on_cpu = rank, world_size, on_cpu
         loader, num_train = self.loader, len(self.splits["train"])
         self.batch_size = min(loader.batch_size, num_train // self.world_size)
         self.eval_batch_size = self.batch_size * EVAL_BATCH_FACTOR
         if self._one_batch:
             self.batch_size = num_train // self.world_size
-        self.num_workers = choose_num_workers(loader, self.spec, on_cpu=on_cpu, world_size=self.world_size)
+        sharing = here * jobs_at_once()
+        self.num_workers = choose_num_workers(loader, self.spec, on_cpu=on_cpu, sharing=sharing)
         # Training and validation share what one process keeps, but each has workers of its own.
-        processes = self.world_size * (2 * self.num_workers or 1)
+        processes = sharing * (2 * self.num_workers or 1)
         self._keep: KeptImages | None = kept_images(loader.keep_decoded, processes=processes)
 
     @property

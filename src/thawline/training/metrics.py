@@ -20,7 +20,7 @@ class BalancedAccuracy(MulticlassStatScores):
     """`balanced_accuracy` over batches of (logits (B, K), class indices (B,))."""
 
     def __init__(self, num_classes: int) -> None:
-        super().__init__(num_classes, average=None)
+        super().__init__(num_classes, average=None, validate_args=False)
 
     def compute(self) -> Tensor:
         scores = super().compute()  # (K, 5): true and false positives, true and false negatives, support

@@ -17,12 +17,16 @@ PREFETCH = 2  # batches that each worker holds ready; torch's default
 EVAL_BATCH_FACTOR = 2  # no gradients are kept, so twice the batch needs no more memory
 
 
-def choose_num_workers(loader: LoaderSettings, spec: InputSpec, *, on_cpu: bool, world_size: int) -> int:
-    """What the settings say; of None one worker per core, or per several where the model computes on them too."""
-    cores = num_cores() // world_size
+def choose_num_workers(loader: LoaderSettings, spec: InputSpec, *, on_cpu: bool, sharing: int) -> int:
+    """What the settings say; of None one worker per core, or per several where the model computes on them too.
+
+    Args:
+        sharing: Processes that train on this machine, in this run and in the other jobs of a sweep.
+    """
+    cores = num_cores() // sharing
     free = cores // _CORES_PER_CPU_WORKER if on_cpu else cores
     workers = min(free, _MAX_WORKERS) if loader.num_workers is None else loader.num_workers
-    in_flight = world_size * workers * (PREFETCH + 1) * loader.batch_size * EVAL_BATCH_FACTOR * 3 * spec.size**2
+    in_flight = sharing * workers * (PREFETCH + 1) * loader.batch_size * EVAL_BATCH_FACTOR * 3 * spec.size**2
     shared = Path("/dev/shm")
     if workers and shared.is_dir() and shutil.disk_usage(shared).free < in_flight:
         _log.warning(
