@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from thawline.advisor.look import Look, Sample, draw_sample, look
 from thawline.advisor.profile import GRIDS
 from thawline.data.sources.source import ImageSource
 from thawline.features.feature_cache import FeatureCache
 from thawline.machine.compute import Compute
+from thawline.machine.device import Device
 from thawline.machine.precision import Precision
 from thawline.models.backbone import Backbone
 
@@ -29,7 +29,7 @@ def test_a_sample_holds_one_image_of_each_group_and_every_class_in_proportion() 
     assert drawn.tolist() != draw_sample(labels, groups, pool, num_images=20, seed=1).tolist()
 
 
-CPU = Compute(torch.device("cpu"), Precision(torch.float32, "32-true"))
+CPU = Compute(Device("cpu", "cpu", 1), Precision("32-true"))
 
 
 def seen(colours: ImageSource, backbone: Backbone, folder: Path, *, max_gb: float = 1.0) -> Look:
