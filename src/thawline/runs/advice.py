@@ -17,13 +17,13 @@ from thawline.advisor.choices import Recommendation, depth_to_train, recommend
 from thawline.advisor.look import Look, draw_both, look
 from thawline.advisor.prices import blended_price, solved_price
 from thawline.advisor.reasons import reasons
-from thawline.advisor.step_cost import step_cost
+from thawline.advisor.step_cost import SMALLER, step_cost
 from thawline.atomic import write_atomically
 from thawline.callbacks.tensorboard import add_picture
 from thawline.features.feature_cache import FeatureCache
 from thawline.machine.compute import Compute, choose_compute
 from thawline.machine.decisions import memory_format
-from thawline.machine.device_memory import allowed_bytes, free_bytes, held_bytes
+from thawline.machine.device_memory import allowed_bytes, free_bytes, held_bytes, told_where_memory_ends
 from thawline.machine.memory import keep_freed_memory
 from thawline.machine.tf32 import tf32_restored
 from thawline.machine.utf8_path import utf8_path
@@ -98,7 +98,9 @@ def measured_advice(settings: LookSettings, context: RunContext) -> Advice:
         spec=backbone.input, loader=settings.loader, seed=settings.seed, kind=compute.device.type,
     )  # fmt: skip
     before = held_bytes(compute.device)
-    seen = _look(data, backbone, settings, compute)
+    what = f"{backbone.name} at {backbone.input.size} pixels"
+    with told_where_memory_ends(what, compute.device, next_step=SMALLER):  # of a batch, `look` says so itself
+        seen = _look(data, backbone, settings, compute)
     resident = before if compute.on_cpu else held_bytes(compute.device)  # a GPU holds nothing before, the model after
     advice = _advice(data, backbone, seen, settings, context, compute, resident=resident)
     write_atomically(context.folder / ADVICE_FILE, json.dumps(advice.body, indent=1) + "\n")
