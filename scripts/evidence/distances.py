@@ -40,8 +40,8 @@ from thawline.data.sources.source import IntArray
 from thawline.data.sources.textile import Textile
 from thawline.data.sources.ultrasound_phantom import UltrasoundPhantom
 from thawline.data.transforms import eval_transform
+from thawline.machine.compute import choose_compute
 from thawline.machine.memory import keep_freed_memory
-from thawline.machine.precision import choose_precision
 from thawline.markdown import markdown_table
 from thawline.models.backbone import Backbone, build_backbone
 
@@ -108,7 +108,7 @@ def main() -> None:
 def measured(name: str) -> tuple[Found, Found]:
     """Source -> number of images -> distances, by the backbone's own BatchNorm, and by photographs."""
     backbone = build_backbone(name, weights="embedded").eval()
-    dtype = choose_precision("auto", torch.device("cpu")).prefix
+    dtype = choose_compute(accelerator="cpu", precision="auto").precision.prefix
 
     def both(images: Tensor) -> tuple[LayerMoments, LayerMoments]:
         batches = torch.split(images, _BATCH)

@@ -9,8 +9,10 @@ import torch
 from thawline.advisor.look import Look, Sample, draw_sample, look
 from thawline.advisor.profile import GRIDS
 from thawline.data.sources.source import ImageSource
+from thawline.errors import UserError
 from thawline.features.feature_cache import FeatureCache
 from thawline.machine.compute import Compute
+from thawline.machine.device import Device
 from thawline.machine.precision import Precision
 from thawline.models.backbone import Backbone
 
@@ -29,7 +31,7 @@ def test_a_sample_holds_one_image_of_each_group_and_every_class_in_proportion() 
     assert drawn.tolist() != draw_sample(labels, groups, pool, num_images=20, seed=1).tolist()
 
 
-CPU = Compute(torch.device("cpu"), Precision(torch.float32, "32-true"))
+CPU = Compute(Device("cpu", "cpu", 1), Precision("32-true"))
 
 
 def seen(colours: ImageSource, backbone: Backbone, folder: Path, *, max_gb: float = 1.0) -> Look:
@@ -59,6 +61,20 @@ def test_a_second_look_reads_the_cache(colours: ImageSource, tiny_backbone: Back
     second = seen(colours, tiny_backbone, tmp_path)
     assert {path: path.stat().st_ino for path in tmp_path.iterdir()} == stores
     assert second.profile.last.accuracy == first.profile.last.accuracy
+
+
+def test_too_little_memory_names_model_batch_and_next_step(
+    colours: ImageSource, tiny_backbone: Backbone, tmp_path: Path
+) -> None:
+    def full(*args: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    stage = tiny_backbone.stages[-1].modules[0]
+    tiny_backbone.model.get_submodule(stage).register_forward_hook(full)
+    with pytest.raises(
+        UserError, match=r"^test_resnet at 32 pixels in batches of 32 does not fit .* model\.image_size"
+    ):
+        seen(colours, tiny_backbone, tmp_path)
 
 
 def test_without_room_in_the_cache_it_does_without(

@@ -1,14 +1,16 @@
 """The timed step: what it counts, and that it leaves the backbone as it was."""
 
+import pytest
 import torch
 from torch import nn
 
 from thawline.advisor.step_cost import StepCost, step_cost
+from thawline.errors import UserError
 from thawline.machine.precision import Precision
 from thawline.models.backbone import Backbone
 from thawline.models.digests import checksum
 
-FP32 = Precision(torch.float32, "32-true")
+FP32 = Precision("32-true")
 IMAGES = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
@@ -48,6 +50,27 @@ def test_a_batch_beyond_the_bound_is_not_tried(tiny_backbone: Backbone) -> None:
     assert sizes == {4}
     assert bounded.memory_bytes(16) == found.memory_bytes(16)
     assert bounded.image_s > 0
+
+
+def test_it_computes_in_the_precision_of_the_run(tiny_backbone: Backbone) -> None:
+    """The types of the gradients' inputs were bf16 on every GPU before."""
+    types: set[torch.dtype] = set()
+    stage = tiny_backbone.model.get_submodule(tiny_backbone.stages[-1].modules[0])
+    stage.register_forward_hook(lambda *args: types.add(args[2].dtype))
+    for name in ("32-true", "bf16-mixed", "16-mixed"):
+        step_cost(tiny_backbone, 1, IMAGES, num_classes=5, precision=Precision(name))
+    assert types == {torch.float32, torch.bfloat16, torch.float16}
+
+
+def test_too_little_memory_names_model_batch_and_next_step(tiny_backbone: Backbone) -> None:
+    def full(*args: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    stage = tiny_backbone.model.get_submodule(tiny_backbone.stages[-1].modules[0])
+    stage.register_forward_hook(full)
+    expected = r"^test_resnet at 32 pixels in batches of 4 does not fit .*; choose a smaller model\.name or "
+    with pytest.raises(UserError, match=expected):
+        cost(tiny_backbone, 1)
 
 
 def test_the_backbone_stays_as_it_was(tiny_backbone: Backbone) -> None:

@@ -52,6 +52,30 @@ def test_the_worst_mistakes_come_first() -> None:
     assert isinstance(worst[0], Mistake)
 
 
+class LikeApples(torch.Tensor):
+    """Has no float64, as tensors on Apple's GPU; `cpu` gives a plain tensor."""
+
+    def cpu(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return self.as_subclass(torch.Tensor)
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = super().__torch_function__(func, types, args, kwargs or {})
+        if isinstance(made, LikeApples) and made.dtype == torch.float64:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+        return made
+
+
+def test_mistakes_need_no_float64_on_the_device() -> None:
+    logits = torch.tensor([[2.0, 0.0], [0.0, 3.0]]).as_subclass(LikeApples)
+    with pytest.raises(TypeError, match="float64"):
+        logits.double()
+    callback = MistakesCallback()
+    batch = (torch.empty(0), torch.tensor([0, 0]).as_subclass(LikeApples))
+    callback.on_test_batch_end(None, None, logits, batch, 0)  # type: ignore[arg-type]
+    assert [m.position for m in callback.worst()] == [1]
+
+
 def test_the_confusion_is_that_of_the_test(fit: Fit) -> None:
     callback = MistakesCallback()
     fitted = fit(callback, epochs=3)

@@ -8,6 +8,8 @@ import torch
 
 from thawline.commands.doctor import main
 from thawline.machine import inventory as told
+from thawline.machine.decisions import decided
+from thawline.machine.device import this_device
 from thawline.models.backbone import Backbone
 
 
@@ -30,6 +32,9 @@ def test_a_sound_machine(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     assert code == 0
     assert f"torch {version('torch')}" in lines["libraries"][0]
     assert "quota 1.5" in lines["cores"][0]
+    answers = decided(this_device())
+    assert lines["decisions"] == [", ".join(f"{what}: {answer}" for what, answer in answers.items())]
+    assert "trainer.precision: " in lines["decisions"][0]
     assert {"system", "python", "device", "threads", "memory", "cache", "outputs", "temporary"} <= set(lines)
     checks = lines["self-test"]
     assert [line.split()[1] for line in checks[:4]] == ["stages:", "freezing:", "files:", "speed:"]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from thawline.errors import UserError
 from thawline.features import feature_store as store
 from thawline.features.feature_store import ArraySpec, CorruptStore, StoredArray, StoreWriter
 
@@ -18,7 +19,9 @@ def write(folder: Path, rows: torch.Tensor, *, dtype: str = "float32", batch: in
     writer.close()
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16), ("float16", torch.float16)]
+)
 def test_rows_come_back_bit_for_bit_from_any_shard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, dtype: torch.dtype
 ) -> None:
@@ -32,6 +35,13 @@ def test_rows_come_back_bit_for_bit_from_any_shard(
     assert torch.equal(array.rows(wanted), rows[wanted])
     assert array.rows([0]).dtype == dtype
     assert array.num_bytes == 11 * rows[0].numel() * rows.element_size()
+
+
+def test_what_fp16_cannot_hold_is_one_line(tmp_path: Path) -> None:
+    rows = torch.tensor([[1.0, 70_000.0]]).half()
+    with pytest.raises(UserError, match=r"trainer\.precision: .*too large for fp16; use 32-true"):
+        write(tmp_path / "s", rows, dtype="float16")
+    write(tmp_path / "t", torch.tensor([[1.0, float("inf")]]))  # in fp32 the solver says it
 
 
 def test_a_shard_is_a_safetensors_file(tmp_path: Path) -> None:

@@ -1,30 +1,25 @@
-"""Which arithmetic runs where."""
+"""Number formats by name."""
 
 import pytest
 import torch
 
-from thawline.errors import UserError
-from thawline.machine import precision
-from thawline.machine.precision import Precision, choose_precision
+from thawline.machine.precision import Precision, autocast, precision_name
 
 CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(
-    ("wanted", "fast_bf16", "expected"),
-    [
-        ("auto", True, Precision(torch.bfloat16, "bf16-mixed")),
-        ("auto", False, Precision(torch.float32, "32-true")),
-        ("32-true", True, Precision(torch.float32, "32-true")),
-        ("bf16-mixed", False, Precision(torch.bfloat16, "bf16-mixed")),
-    ],
+    ("name", "dtype"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16), ("16-mixed", torch.float16)]
 )
-def test_on_a_cpu(monkeypatch: pytest.MonkeyPatch, wanted: str, fast_bf16: bool, expected: Precision) -> None:
-    monkeypatch.setattr(precision, "has_fast_bf16", lambda device: fast_bf16)
-    assert choose_precision(wanted, CPU) == expected
-    assert expected.training == expected.prefix
+def test_frozen_stages_and_training_compute_in_one_type(name: str, dtype: torch.dtype) -> None:
+    precision = Precision(name)
+    assert precision.training == precision.prefix == dtype
+    assert precision_name(str(dtype).removeprefix("torch.")) == name
+    with autocast(dtype, CPU):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
 
 
-def test_unknown_precision_names_the_allowed_ones() -> None:
-    with pytest.raises(UserError, match=r"trainer\.precision=16: allowed are auto, 32-true, bf16-mixed"):
-        choose_precision("16", CPU)
+def test_a_solver_has_no_gradients_to_scale() -> None:
+    solving = Precision("16-mixed").without_scaler()
+    assert (solving.trainer, solving.prefix, solving.scales_loss) == ("32-true", torch.float16, False)
+    assert Precision("bf16-mixed").without_scaler() == Precision("bf16-mixed")

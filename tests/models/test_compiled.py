@@ -6,23 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from thawline.models.compiled import Compiled, choose_compile
-
-CPU, GPU = torch.device("cpu"), torch.device("cuda")
-
-
-@pytest.mark.parametrize(
-    ("wanted", "device", "num_images", "expected"),
-    [
-        ("auto", CPU, 10**9, False),
-        ("auto", GPU, 299_999, False),
-        ("auto", GPU, 300_000, True),
-        (True, CPU, 1, True),
-        (False, GPU, 10**9, False),
-    ],
-)
-def test_auto_compiles_where_it_repays(wanted: Any, device: torch.device, num_images: int, expected: bool) -> None:
-    assert choose_compile(wanted, device=device, num_images=num_images) is expected
+from thawline.models.compiled import Compiled
 
 
 def test_a_compiler_sees_the_function_and_runs_it(monkeypatch: pytest.MonkeyPatch) -> None:

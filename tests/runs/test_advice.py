@@ -6,8 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from thawline.errors import UserError
+from thawline.machine.compute import Compute
+from thawline.runs import advice as advice_module
 
 Run = Callable[..., Any]
 TINY = ("model.name=test_resnet", "model.weights=none", "model.image_size=32", "data.num_workers=0")
@@ -155,3 +160,31 @@ def test_bad_input_is_told_in_one_line(
     (line,) = result.err.strip().splitlines()
     assert says in line
     assert not list((tmp_path / "out").rglob("advice.json"))
+
+
+def test_a_model_that_the_device_has_no_memory_for_is_one_line(
+    run_cli: Run, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr(advice_module, "look", full)
+    result = run_cli("data=folder", f"data.root={image_folder}", *TINY, script=ADVISE)
+    assert result.code == 2
+    assert "test_resnet at 32 pixels does not fit in this machine's memory; choose a smaller model.name" in result.err
+    assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_the_advice_computes_in_the_precision_of_the_run(
+    run_cli: Run, image_folder: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    computes: list[str] = []
+
+    def noted(sample: object, backbone: object, compute: Compute, **kwargs: object) -> None:
+        computes.append(compute.precision.trainer)
+        raise UserError("that was all")
+
+    monkeypatch.setattr(advice_module, "look", noted)
+    run_cli("data=folder", f"data.root={image_folder}", *TINY, f"trainer.precision={precision}", script=ADVISE)
+    assert computes == [precision]

@@ -44,6 +44,7 @@ def conf(name: str, section: str | None = None) -> dict[str, Any]:
         (OptimSettings, "optim/adamw", None),
         (RegularizeSettings, "regularize/none", None),
         (TrainerSettings, "trainer/default", None),
+        (TrainerSettings, "advise", "trainer"),
     ],
 )
 def test_defaults_agree(kind: type[Any], name: str, section: str | None) -> None:

@@ -153,10 +153,25 @@ def test_small_shared_memory_falls_back_to_the_main_process(
     assert "--shm-size" in caplog.text
 
 
-@pytest.mark.parametrize(("cores", "on_cpu", "workers"), [(2, True, 0), (16, True, 4), (2, False, 2), (64, False, 8)])
+def test_as_many_workers_as_shared_memory_has_room_for(
+    colours: ImageSource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    of_each = 3 * 8 * 2 * 3 * SPEC.size**2  # batches in flight x images x the factor of validation x bytes
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=3 * of_each + 1))
+    with caplog.at_level(logging.WARNING):
+        data = ImageDataModule(colours, spec=SPEC, loader=LoaderSettings(batch_size=8, num_workers=4), seed=0)
+    assert data.num_workers == 3
+    assert "with 3 instead" in caplog.text
+    assert "--shm-size" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("cores", "kind", "workers"), [(2, "cpu", 0), (16, "cpu", 4), (2, "cuda", 2), (64, "cuda", 64), (64, "mps", 8)]
+)
 def test_workers_leave_the_cores_to_a_model_on_the_cpu(
-    colours: ImageSource, monkeypatch: pytest.MonkeyPatch, cores: int, on_cpu: bool, workers: int
+    colours: ImageSource, monkeypatch: pytest.MonkeyPatch, cores: int, kind: str, workers: int
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10**12))
     settings = LoaderSettings(batch_size=8)
-    assert ImageDataModule(colours, spec=SPEC, loader=settings, seed=0, on_cpu=on_cpu).num_workers == workers
+    assert ImageDataModule(colours, spec=SPEC, loader=settings, seed=0, kind=kind).num_workers == workers

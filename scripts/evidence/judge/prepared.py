@@ -12,6 +12,7 @@ from thawline.data.transforms import eval_transform
 from thawline.features.extract import PrefixRunner, Tap, choose_mode
 from thawline.features.fill import ahead
 from thawline.features.readout import Readout
+from thawline.machine.decisions import compiles_pass
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.fused import fuse_where_faster
 
@@ -90,7 +91,8 @@ def _placed(part: IntArray, position: dict[int, int]) -> IntArray:
 def _passed(backbone: Backbone, images: Tensor, taps: list[Tap] | tuple[Tap, ...]) -> list[Tensor]:
     """What the frozen stages make of images at every tap, (N, *row) each."""
     fused = fuse_where_faster(backbone, backbone.num_stages, dtype=DTYPE, device=images.device)
-    mode = choose_mode(len(images), dtype=DTYPE, fused=fused is not None, batch_size=_BATCH)
+    compiled = compiles_pass("auto", images.device.type, num_images=len(images))
+    mode = choose_mode(dtype=DTYPE, fused=fused is not None, compiled=compiled, batch_size=_BATCH)
     runner = PrefixRunner(backbone, taps, mode, fused=fused)
     parts = [[rows.clone() for rows in runner(batch)] for batch in ahead(torch.split(images, _BATCH))]
     return [torch.cat(rows) for rows in zip(*parts, strict=True)]

@@ -24,8 +24,9 @@ from thawline.data.transforms import eval_transform
 from thawline.features.extract import Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache
 from thawline.features.fill import Extraction, Wanted, fill
+from thawline.machine.decisions import compiles_pass, precision_of
+from thawline.machine.device import described
 from thawline.machine.memory import keep_freed_memory
-from thawline.machine.precision import choose_precision
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.fused import fuse_where_faster
 from thawline.settings.data_settings import LoaderSettings
@@ -82,11 +83,12 @@ def pass_s(
 ) -> float:
     """Seconds of one pass into an empty cache, the way a run makes it."""
     wanted, cut = Wanted(dataset, 1, random_views=False), backbone.num_stages
-    dtype = choose_precision("auto", device).prefix
+    dtype = precision_of("auto", described(device)).prefix
     cache = FeatureCache(folder / f"cache-{time.perf_counter_ns()}", max_bytes=_MAX_BYTES)
     start = time.perf_counter()
     fused = fuse_where_faster(backbone, cut, dtype=dtype, device=device)
-    mode = choose_mode(wanted.num_rows, dtype=dtype, fused=fused is not None, batch_size=_BATCH)
+    compiled = compiles_pass("auto", device.type, num_images=wanted.num_rows)
+    mode = choose_mode(dtype=dtype, fused=fused is not None, compiled=compiled, batch_size=_BATCH)
     fill([wanted], backbone, [Tap(cut)], Extraction(cache, mode, device, fused, num_workers))
     return time.perf_counter() - start
 
@@ -121,8 +123,8 @@ def _rate(forward: Callable[[], object], images: Tensor) -> float:
 
 def from_disk(backbone: Backbone, device: torch.device, folder: Path, root: Path) -> dict[str, float]:
     """The pass over the image folder, and the time that decoding and transforming the same images takes alone."""
-    source, on_cpu = FolderSource(root=root), device.type == "cpu"
-    run = ImageDataModule(source, spec=backbone.input, loader=LoaderSettings(), seed=_SEED, on_cpu=on_cpu)
+    source = FolderSource(root=root)
+    run = ImageDataModule(source, spec=backbone.input, loader=LoaderSettings(), seed=_SEED, kind=device.type)
     dataset = _dataset(source, backbone, None)
     start = time.perf_counter()
     for index in range(len(dataset)):

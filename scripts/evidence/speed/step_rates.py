@@ -73,7 +73,7 @@ def _step_s(model: TransferClassifier, optimizer: torch.optim.Optimizer, batch: 
 
 def arithmetic(training: str, device: torch.device) -> AbstractContextManager[object]:
     """The forward pass of what trains, in `training`'s arithmetic."""
-    return autocast(Precision(torch.float32, training).training, device)
+    return autocast(Precision(training).training, device)
 
 
 def main() -> None:

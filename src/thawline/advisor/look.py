@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from thawline.advisor.profile import GRIDS, DepthProfile, depth_profile
 from thawline.advisor.source_distances import source_distances
+from thawline.advisor.step_cost import SMALLER, batches_of
 from thawline.data.dataset import SplitDataset
 from thawline.data.sources.source import ImageSource, IntArray, Split
 from thawline.data.sources.subset import stratified_subset
@@ -25,6 +26,8 @@ from thawline.features.fill import Extraction, Wanted, ahead, fill
 from thawline.features.left_out import Targets
 from thawline.features.readout import Readout
 from thawline.machine.compute import Compute
+from thawline.machine.decisions import compiles_pass
+from thawline.machine.device_memory import told_where_memory_ends
 from thawline.models.backbone import Backbone
 from thawline.models.fused import fuse_where_faster
 from thawline.training.refit import solve_both
@@ -139,11 +142,13 @@ def _features(
     """Of every split, (N, D)."""
     dtype, device = compute.precision.prefix, compute.device
     fused = fuse_where_faster(backbone, backbone.num_stages, dtype=dtype, device=device)
-    mode = choose_mode(sum(map(len, splits)), dtype=dtype, fused=fused is not None, batch_size=_BATCH)
+    compiled = compiles_pass("auto", device.type, num_images=sum(map(len, splits)))
+    mode = choose_mode(dtype=dtype, fused=fused is not None, compiled=compiled, batch_size=_BATCH)
     requests = [Wanted(images, 1, random_views=False) for images in splits]
 
     def filled(store: FeatureCache) -> list[Tensor]:
-        stores = fill(requests, backbone, list(readout.taps), Extraction(store, mode, device, fused, num_workers))
+        with told_where_memory_ends(batches_of(backbone, mode.batch_size), device, next_step=SMALLER):
+            stores = fill(requests, backbone, list(readout.taps), Extraction(store, mode, device, fused, num_workers))
         return [torch.cat([array.rows(range(len(array))) for array in arrays], 1) for arrays in stores]
 
     try:

@@ -13,7 +13,7 @@ def solved_price(look: Look, *, num_images: int, resident: int) -> Price:
 
     Args:
         num_images: To train and to validate.
-        resident: Bytes that the process holds before a run: libraries, the model, the list of images.
+        resident: Bytes that a run holds besides: on a GPU the model, on a CPU libraries and the list of images too.
     """
     share = num_images / (len(look.sample.train) + len(look.sample.held_out))
     return Price(num_images * look.image_s + share * look.solve_s, resident)

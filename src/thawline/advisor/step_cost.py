@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from thawline.freezing.bound_plan import bind
+from thawline.machine.device_memory import told_where_memory_ends
 from thawline.machine.precision import Precision, autocast
 from thawline.models.backbone import Backbone
 from thawline.models.depthwise import Fp32DepthwiseBackward
@@ -26,6 +27,7 @@ _TIMED_S = 0.5  # no further step is timed after so many seconds
 # keeps 1.28 GB, and the process peaks 2.7 GB higher than before: gradients of activations, copies in another type.
 _PER_SAVED = 2
 _ADAM_MOMENTS = 2  # numbers that AdamW keeps for each parameter
+SMALLER = "choose a smaller model.name or model.image_size, or trainer.accelerator=cpu"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,21 @@ def step_cost(
 
     Args:
         max_bytes: If `StepCost.memory_bytes` of the batch is larger, only a few images are timed.
+    Raises:
+        UserError: The device has too little memory.
     """
+    with told_where_memory_ends(batches_of(backbone, len(images)), images.device, next_step=SMALLER):
+        return _measured(backbone, depth, images, num_classes=num_classes, precision=precision, max_bytes=max_bytes)
+
+
+def batches_of(backbone: Backbone, batch_size: int) -> str:
+    """What needs the memory, for a message."""
+    return f"{backbone.name} at {backbone.input.size} pixels in batches of {batch_size}"
+
+
+def _measured(
+    backbone: Backbone, depth: int, images: Tensor, *, num_classes: int, precision: Precision, max_bytes: float
+) -> StepCost:
     backbone = copy.deepcopy(backbone)
     cut = backbone.num_stages - depth
     head = LinearHead(backbone.num_features, num_classes).to(images.device)
@@ -75,8 +91,8 @@ def step_cost(
             features = backbone.suffix(rows, cut)
         labels = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
         F.cross_entropy(head(features.float()), labels).backward()  # type: ignore[no-untyped-call]
-        if images.device.type == "cuda":
-            torch.cuda.synchronize()
+        if images.device.type != "cpu":
+            torch.accelerator.synchronize()
 
     few = x[:_FEW]
     with count_saved_bytes((*backbone.parameters(), *head.parameters())) as saved:

@@ -12,7 +12,7 @@ from thawline.features.extract import Tap
 from thawline.features.readout import Readout
 from thawline.features.stack import probe_taps
 from thawline.features.unknown import KnownClasses, share_nearer
-from thawline.machine.precision import Precision, autocast
+from thawline.machine.precision import Precision, autocast, precision_name
 from thawline.models.backbone import Backbone
 from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse_where_faster
@@ -22,7 +22,6 @@ from thawline.training.beside import StackBeside, pretrained_copy
 
 _OWN_HEADS = "thawline.models.heads"
 DISTANCE_TENSORS = ("centre", "projection", "means", "quantiles")  # `unknown.NAME` in the weights' file
-_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class Distances(nn.Module):
@@ -121,7 +120,7 @@ class InferenceModel(Answering):
 
 def precision_of(built: Architecture) -> Precision:
     """The number formats of the run's test."""
-    return Precision(_TYPES[built.prefix_precision], built.precision)
+    return Precision(built.precision, stages=precision_name(built.prefix_precision))
 
 
 def _backbone(built: Architecture) -> Backbone:

@@ -171,5 +171,6 @@ def _why_not(folder: Path) -> str:
 
 
 def _as_in_the_test(description: Description, here: Precision) -> Precision:
-    """The number formats of the run, where the device computes in them fast; else what it does."""
-    return precision_of(description.architecture) if here.trainer != "32-true" else here
+    """The number formats of the run, where the device computes in them fast; else those that it is fast in."""
+    there = precision_of(description.architecture)
+    return there if {there.trainer, there.stages} <= {"32-true", here.trainer} else here

@@ -13,10 +13,6 @@ from thawline.models.compiled import Compiled
 from thawline.models.fused import FusedPrefix
 
 Style = Literal["eager", "fused", "compiled"]
-# Measured at 224 in bf16 on 2 AVX512-bf16 cores. Fused convolutions leave nothing to a compiler: EfficientNet-Lite0 has
-# 303 images/s fused and 296 compiled. Other backbones are compiled from this many images on: ViT-Tiny gains 14 %
-# (90 to 102 images/s) after 21 s, ConvNeXt-Atto 26 % (168 to 211) after 13 s, repaid by 15,000 and 11,000 images.
-_COMPILE_FROM = 15_000
 _BATCH = 64  # chosen: larger ones are no faster on the machines tried
 
 
@@ -50,18 +46,19 @@ class Mode:
         return f"{str(self.dtype).removeprefix('torch.')}, {self.style}{batch}"
 
 
-def choose_mode(num_images: int, *, dtype: torch.dtype, fused: bool, batch_size: int) -> Mode:
-    """In bf16 the fastest mode for that many images; in fp32 the mode that computes exactly as in training.
+def choose_mode(*, dtype: torch.dtype, fused: bool, compiled: bool, batch_size: int) -> Mode:
+    """In bf16 and fp16 the fastest mode; in fp32 the mode that computes exactly as in training.
 
     Args:
         fused: Whether the prefix has a fused form.
+        compiled: Whether it is compiled if it has none; from `compiles_pass`.
         batch_size: The batch size of training.
     """
     if dtype == torch.float32:
         return Mode(dtype, "eager", batch_size)
     if fused:
         return Mode(dtype, "fused")
-    return Mode(dtype, "compiled" if num_images >= _COMPILE_FROM else "eager")
+    return Mode(dtype, "compiled" if compiled else "eager")
 
 
 _Run = Callable[[Tensor], list[Tensor]]

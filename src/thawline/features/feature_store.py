@@ -20,31 +20,37 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from thawline.errors import UserError
+
 META_FILE = "meta.json"
 SHARD_BYTES = 256 * 1024**2  # chosen: writing or checking a shard takes well under a second
-_BF16 = "bfloat16"
+# As a store's meta.json names them. NumPy has no bfloat16, so it reads the same bytes as int16.
+_TYPES: dict[str, tuple[torch.dtype, type[np.generic]]] = {
+    "float32": (torch.float32, np.float32),
+    "bfloat16": (torch.bfloat16, np.int16),
+    "float16": (torch.float16, np.float16),
+}
 _ROWS = "rows"  # name of the tensor in a shard
 
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """Shape of one row and its type: `float32` or `bfloat16`."""
+    """Shape of one row and its type: `float32`, `bfloat16` or `float16`."""
 
     row: tuple[int, ...]
     dtype: str
 
     @property
     def row_bytes(self) -> int:
-        return int(np.prod(self.row)) * (2 if self.dtype == _BF16 else 4)
+        return int(np.prod(self.row)) * self.torch_type.itemsize
 
     @property
     def torch_type(self) -> torch.dtype:
-        return torch.bfloat16 if self.dtype == _BF16 else torch.float32
+        return _TYPES[self.dtype][0]
 
     @property
     def numpy_type(self) -> np.dtype[Any]:
-        """NumPy has no bfloat16, so it reads the same bytes as int16."""
-        return np.dtype(np.int16 if self.dtype == _BF16 else np.float32)
+        return np.dtype(_TYPES[self.dtype][1])
 
 
 class StoreWriter:
@@ -63,8 +69,14 @@ class StoreWriter:
         self._shards: list[dict[str, int]] = []
 
     def append(self, rows: Tensor) -> None:
-        """Add rows (N, *row); float32 or bfloat16, on any device."""
+        """Add rows (N, *row); on any device, of the spec's type.
+
+        Raises:
+            UserError: fp16, whose largest number is 65,504, cannot hold what a stage gave.
+        """
         rows = rows.detach().to("cpu", self.spec.torch_type).contiguous()
+        if rows.dtype == torch.float16 and not bool(rows.isfinite().all()):
+            raise UserError("trainer.precision: what a frozen stage gives is too large for fp16; use 32-true")
         while len(rows):
             room = self._rows_per_shard - self._num_pending
             self._pending.append(rows[:room])

@@ -20,6 +20,7 @@ from thawline.features.feature_cache import FeatureCache
 from thawline.features.feature_store import ArraySpec, StoredArray, StoreWriter
 from thawline.features.halving import Halving
 from thawline.features.in_flight import in_flight
+from thawline.machine.tf32 import rounding_now
 from thawline.models.backbone import Backbone
 from thawline.models.digests import checksum
 from thawline.models.fused import FusedPrefix
@@ -64,7 +65,7 @@ def about(split: Wanted, backbone: Backbone, *, tap: Tap, mode: Mode, device: to
         "transform": repr(split.dataset.transform),
         "views": split.num_views,
         "seed": split.dataset.seed if split.random_views else None,
-        "compute": f"{mode}, {device.type}",
+        "compute": f"{mode}, {rounding_now(device)}",
         "versions": {name: version(name) for name in _LIBRARIES},
     }
 
@@ -160,4 +161,4 @@ def ahead(items: Iterable[_T]) -> Iterator[_T]:
 
 
 def _spec(rows: Tensor) -> ArraySpec:
-    return ArraySpec(tuple(rows.shape[1:]), "bfloat16" if rows.dtype == torch.bfloat16 else "float32")
+    return ArraySpec(tuple(rows.shape[1:]), str(rows.dtype).removeprefix("torch."))

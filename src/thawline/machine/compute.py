@@ -1,30 +1,46 @@
-"""The device and the number formats of a run."""
+"""The device and the number formats of a run: decided once, and passed to all that computes."""
 
 from dataclasses import dataclass
 
 import torch
 
-from thawline.machine.precision import Precision, choose_precision
+from thawline.machine.decisions import precision_of, uses_tf32
+from thawline.machine.device import Device, this_device
+from thawline.machine.precision import Precision
+from thawline.machine.tf32 import set_tf32
 
 
 @dataclass(frozen=True)
 class Compute:
     """A device, and the number formats on it."""
 
-    device: torch.device
+    described: Device
     precision: Precision
 
     @property
-    def on_cpu(self) -> bool:
-        return self.device.type == "cpu"
+    def device(self) -> torch.device:
+        return self.described.torch
 
     @property
-    def device_name(self) -> str:
-        """The device's name in the run record."""
-        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+    def on_cpu(self) -> bool:
+        return self.described.kind == "cpu"
+
+    @property
+    def tf32(self) -> bool | None:
+        """Whether fp32 products are TF32; None where there is no such choice."""
+        return uses_tf32(self.precision, self.described) if self.described.kind == "cuda" else None
+
+    def set_up(self) -> None:
+        """Make torch compute so, in all of this process."""
+        if self.tf32 is not None:
+            set_tf32(self.tf32)
 
 
 def choose_compute(*, accelerator: str, precision: str) -> Compute:
-    """Resolve `trainer.accelerator` and `trainer.precision`: the GPU, unless `cpu` is set or there is none."""
-    device = torch.device("cpu" if accelerator == "cpu" or not torch.cuda.is_available() else "cuda")
-    return Compute(device, choose_precision(precision, device))
+    """Resolve `trainer.accelerator` and `trainer.precision`.
+
+    Raises:
+        UserError: There is no such device, or it does not compute in this precision.
+    """
+    device = this_device(accelerator)
+    return Compute(device, precision_of(precision, device))

@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 
 from thawline.machine.cpu_quota import quota_cores
-from thawline.machine.precision import choose_precision
+from thawline.machine.decisions import decided
+from thawline.machine.device import this_device
 from thawline.machine.processes import num_cores
 
 _LIBRARIES = (
@@ -39,6 +40,7 @@ def inventory(folders: dict[str, Path]) -> Iterator[tuple[str, str]]:
     yield "python", f"{platform.python_version()}, {_short(sys.executable)}"
     yield "libraries", ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
     yield "device", _device()
+    yield "decisions", ", ".join(f"{what}: {answer}" for what, answer in decided(this_device()).items())
     yield "cores", _cores()
     yield "threads", f"torch {torch.get_num_threads()}, between operations {torch.get_num_interop_threads()}"
     yield "environment", ", ".join(f"{k}={_short(v)}" for k in _VARIABLES if (v := os.environ.get(k))) or "-"
@@ -67,11 +69,9 @@ def _device() -> str:
         for index in range(torch.cuda.device_count()):
             of = torch.cuda.get_device_properties(index)
             names.append(f"{of.name} ({of.total_memory / 1e9:.0f} GB, {of.major}.{of.minor})")
-        kind, device = f"CUDA {torch.version.cuda}: {', '.join(names)}", torch.device("cuda")
-    else:
-        kind, device = f"CPU ({torch.backends.cpu.get_cpu_capability()})", torch.device("cpu")
-    other = "; Apple's GPU is there and not used" if torch.backends.mps.is_available() else ""
-    return f"{kind}; trainer.precision=auto is {choose_precision('auto', device).trainer}{other}"
+        return f"CUDA {torch.version.cuda}: {', '.join(names)}"
+    device = this_device()
+    return f"CPU ({torch.backends.cpu.get_cpu_capability()})" if device.kind == "cpu" else f"MPS: {device.name}"
 
 
 def _cores() -> str:

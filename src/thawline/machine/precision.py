@@ -1,49 +1,45 @@
 """The number formats of the frozen prefix and of the training part."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from thawline.errors import UserError
-from thawline.settings.trainer_settings import PRECISIONS
+_TYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 @dataclass(frozen=True)
 class Precision:
-    """`prefix`: type of the frozen stages' arithmetic. `trainer`: Lightning's name for that of the training part."""
+    """`trainer`: Lightning's name for the training part's. `stages`: that of the frozen prefix; None is the same."""
 
-    prefix: torch.dtype
     trainer: str
+    stages: str | None = None
 
     @property
     def training(self) -> torch.dtype:
         """Type of the training part's arithmetic."""
-        return torch.float32 if self.trainer == "32-true" else torch.bfloat16
+        return _TYPES[self.trainer]
+
+    @property
+    def prefix(self) -> torch.dtype:
+        """Type of the frozen stages' arithmetic."""
+        return _TYPES[self.stages or self.trainer]
+
+    @property
+    def scales_loss(self) -> bool:
+        """Whether Lightning multiplies the loss, so that small gradients do not become 0 in fp16."""
+        return self.trainer == "16-mixed"
+
+    def without_scaler(self) -> "Precision":
+        """For a solver: it has no gradients to scale, and the head that it solves for is fp32 in every precision."""
+        return replace(self, trainer="32-true", stages=self.trainer) if self.scales_loss else self
 
 
-def choose_precision(setting: str, device: torch.device) -> Precision:
-    """Resolve `trainer.precision`.
-
-    `auto` takes bf16 if the hardware computes in it; weights, optimizer and head stay in fp32. On a CPU the backward
-    pass of depthwise convolutions stays in fp32 too, because it is slower in bf16 (`models/depthwise.py`).
-    """
-    if setting not in PRECISIONS:
-        raise UserError(f"trainer.precision={setting}: allowed are {', '.join(PRECISIONS)}")
-    if setting == "bf16-mixed":
-        return Precision(torch.bfloat16, setting)
-    if setting == "32-true" or not has_fast_bf16(device):
-        return Precision(torch.float32, "32-true")
-    return Precision(torch.bfloat16, "bf16-mixed")
+def precision_name(dtype: str) -> str:
+    """Name of the precision whose frozen stages compute in `dtype`, such as `bfloat16`."""
+    return next(name for name, kind in _TYPES.items() if str(kind) == f"torch.{dtype}")
 
 
 def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
     """Compute in `dtype` inside the block; for fp32 autocast is off, even inside another autocast block."""
     low = dtype != torch.float32
     return torch.autocast(device.type, dtype=dtype if low else torch.bfloat16, enabled=low)
-
-
-def has_fast_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bf16 numbers in hardware."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device)[0] >= 8  # Ampere and later
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())

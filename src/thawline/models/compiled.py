@@ -7,22 +7,6 @@ from typing import Any
 import torch
 
 _log = logging.getLogger(__name__)
-# Chosen, not measured: compiling for a GPU takes a minute or two, and may save a third of the time afterwards.
-_GPU_IMAGES = 300_000
-
-
-def choose_compile(setting: Any, *, device: torch.device, num_images: int) -> bool:
-    """Resolve the setting `compile` for the part of the model that trains.
-
-    `auto` compiles on a GPU if the training has enough images to repay it, and never on a CPU. There, after a minute of
-    compiling, a step was 3 to 25 % slower than eager (measured with EfficientNet-Lite0, ResNet-18 and ViT-Tiny in bf16
-    on 2 AVX512-bf16 cores, torch 2.14).
-
-    Args:
-        setting: True, False, or "auto".
-        num_images: Training images over the whole run; an image counts once for each epoch.
-    """
-    return bool(device.type == "cuda" and num_images >= _GPU_IMAGES) if setting == "auto" else bool(setting)
 
 
 class Compiled:

@@ -12,7 +12,7 @@ class FrozenPrefix:
     """Runs stages in one number format; the weights stay fp32.
 
     Args:
-        dtype: Type of the arithmetic, float32 or bfloat16.
+        dtype: Type of the arithmetic: float32, bfloat16 or float16.
         fused: The faster form of the stages that never train; None runs all stages as they are.
     """
 

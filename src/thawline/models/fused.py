@@ -17,6 +17,7 @@ from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from thawline.machine.decisions import fuses_convolutions
 from thawline.machine.precision import autocast
 from thawline.models.backbone import Backbone
 from thawline.models.fused_convolution import ACTIVATIONS, NO_STEP, FusedConvolution, Step
@@ -73,8 +74,8 @@ def fuse(backbone: Backbone, cut: int) -> FusedPrefix | None:
 
 
 def fuse_where_faster(backbone: Backbone, cut: int, *, dtype: torch.dtype, device: torch.device) -> FusedPrefix | None:
-    """`fuse` if the prefix computes in bf16 on a CPU, else None: the fused form is for this case only."""
-    return fuse(backbone, cut) if dtype == torch.bfloat16 and device.type == "cpu" else None
+    """`fuse` where the device is faster with it (`fuses_convolutions`), else None."""
+    return fuse(backbone, cut) if fuses_convolutions(dtype, device.type) else None
 
 
 @dataclass(frozen=True)

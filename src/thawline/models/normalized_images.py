@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from thawline.errors import UserError
+from thawline.machine.decisions import memory_format
 
 _EXPECTED = "images are (B, 3, H, W), uint8 from 0 to 255 or float from 0 to 1"
 _WAYS_OUT = (
@@ -12,7 +13,7 @@ _WAYS_OUT = (
 
 
 def normalized(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Images less the mean, divided by the standard deviation; float32, channels last.
+    """Images less the mean, divided by the standard deviation; float32, in the device's layout.
 
     Args:
         images: (B, 3, H, W), uint8, or floating point in [0, 1]: u / 255 gives what u gives, within rounding.
@@ -20,11 +21,12 @@ def normalized(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     Raises:
         UserError: Another shape, type or range.
     """
+    layout = memory_format(images.device.type)
     if images.dtype == torch.uint8:
-        scaled = images.to(torch.float32, memory_format=torch.channels_last).div_(255.0)
+        scaled = images.to(torch.float32, memory_format=layout).div_(255.0)
         return scaled.sub_(mean).div_(std)
     check_float_images(images)
-    scaled = images.to(torch.float32, memory_format=torch.channels_last)  # may be the caller's tensor, so no `sub_`
+    scaled = images.to(torch.float32, memory_format=layout)  # may be the caller's tensor, so no `sub_`
     return scaled.sub(mean).div_(std)
 
 

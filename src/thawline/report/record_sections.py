@@ -124,10 +124,12 @@ class MachineSection:
     """The machine of the run."""
 
     device: str = ""
+    accelerator: str = ""  # cpu, cuda or mps; empty in a record of before
     cores: int = 0
     processes: int = 0
     precision: str = ""
     prefix_precision: str = ""
+    tf32: bool | None = field(default=None, metadata=_OPTIONAL)  # of CUDA: whether fp32 products are TF32
     quota: float | None = field(default=None, metadata=_OPTIONAL)  # cores that the CPU quota of a container pays for
     threads: int | None = field(default=None, metadata=_OPTIONAL)  # of the training, at its end
     thread_choices: list[list[int]] = field(default_factory=list)  # [epoch from 0, threads] for everything measured

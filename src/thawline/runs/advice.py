@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -18,12 +17,15 @@ from thawline.advisor.choices import Recommendation, depth_to_train, recommend
 from thawline.advisor.look import Look, draw_both, look
 from thawline.advisor.prices import blended_price, solved_price
 from thawline.advisor.reasons import reasons
-from thawline.advisor.step_cost import step_cost
+from thawline.advisor.step_cost import SMALLER, step_cost
 from thawline.atomic import write_atomically
 from thawline.callbacks.tensorboard import add_picture
 from thawline.features.feature_cache import FeatureCache
 from thawline.machine.compute import Compute, choose_compute
-from thawline.machine.memory import keep_freed_memory, peak_resident_bytes
+from thawline.machine.decisions import memory_format
+from thawline.machine.device_memory import allowed_bytes, free_bytes, held_bytes, told_where_memory_ends
+from thawline.machine.memory import keep_freed_memory
+from thawline.machine.tf32 import tf32_restored
 from thawline.machine.utf8_path import utf8_path
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.report.advice_json import ADVICE_FILE, FIGURE_NAME, advice_body
@@ -60,7 +62,7 @@ class Advice:
 def advise(settings: LookSettings, context: RunContext) -> Advice:
     """Measure, print, and write advice.json and the figure into the context's folder."""
     start, folder = time.perf_counter(), context.folder
-    with quiet():
+    with quiet(), tf32_restored():
         advice = measured_advice(settings, context)
     with SummaryWriter(str(utf8_path(folder))) as writer:
         add_picture(writer, "depth_profile", folder / FIGURE_NAME)
@@ -82,19 +84,24 @@ def shown_advice(advice: Advice, console: Console) -> None:
 
 def measured_advice(settings: LookSettings, context: RunContext) -> Advice:
     """Look, measure what a run would cost here, recommend; advice.json and the figure are written."""
-    compute = choose_compute(accelerator=settings.trainer.accelerator, precision="auto")
+    compute = choose_compute(accelerator=settings.trainer.accelerator, precision=settings.trainer.precision)
+    compute.set_up()
     if compute.on_cpu:
         keep_freed_memory()
     torch.manual_seed(settings.seed)
     model = settings.model
     backbone = build_backbone(model.name, weights=model.weights, image_size=model.image_size)
+    backbone.to(memory_format=memory_format(compute.device.type))
     backbone.input = replace(backbone.input, fit=settings.loader.fit)
     data = ImageDataModule(
         make(settings.source, "data.source"),
-        spec=backbone.input, loader=settings.loader, seed=settings.seed, on_cpu=compute.on_cpu,
+        spec=backbone.input, loader=settings.loader, seed=settings.seed, kind=compute.device.type,
     )  # fmt: skip
-    resident = peak_resident_bytes()
-    seen = _look(data, backbone, settings, compute)
+    before = held_bytes(compute.device)
+    what = f"{backbone.name} at {backbone.input.size} pixels"
+    with told_where_memory_ends(what, compute.device, next_step=SMALLER):  # of a batch, `look` says so itself
+        seen = _look(data, backbone, settings, compute)
+    resident = before if compute.on_cpu else held_bytes(compute.device)  # a GPU holds nothing before, the model after
     advice = _advice(data, backbone, seen, settings, context, compute, resident=resident)
     write_atomically(context.folder / ADVICE_FILE, json.dumps(advice.body, indent=1) + "\n")
     title = f"{data.source.name}, {backbone.name}"
@@ -133,10 +140,10 @@ def _advice(
     """The recommendation, from what was seen and from the time of one training step.
 
     Args:
-        resident: Bytes that the process held before the look.
+        resident: Bytes of the device's memory that a run holds besides its steps.
     """
     budget, num_train = settings.budget, len(set(data.source.groups[data.splits["train"]].tolist()))
-    allowed = math.inf if budget.memory_gb is None else 1e9 * budget.memory_gb - resident
+    allowed = allowed_bytes(budget.memory_gb, held=resident, free=free_bytes(compute.device))
     cost = step_cost(
         backbone,
         depth_to_train(seen.profile),

@@ -11,10 +11,10 @@ from thawline.freezing.bound_plan import BoundPlan
 from thawline.freezing.plan import FreezePlan, make_plan
 from thawline.freezing.status import status
 from thawline.machine.compute import Compute
+from thawline.machine.decisions import compiles_training, memory_format
 from thawline.machine.memory import keep_freed_memory
 from thawline.machine.processes import this_process
 from thawline.models.backbone import Backbone, build_backbone
-from thawline.models.compiled import choose_compile
 from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse_where_faster
 from thawline.models.stacked_head import StackedHead
@@ -42,6 +42,7 @@ def build(settings: Settings, compute: Compute, *, step: int) -> Parts:
         keep_freed_memory()
     L.seed_everything(settings.seed, workers=True, verbose=False)
     backbone = build_backbone(settings.model.name, weights=settings.weights, image_size=settings.model.image_size)
+    backbone.to(memory_format=memory_format(compute.device.type))
     names = [stage.name for stage in backbone.stages]
     plan = make_plan(settings.strategy, stage_names=names, model_name=backbone.name)
     epochs = settings.optim.epochs or settings.trainer.max_epochs
@@ -66,7 +67,7 @@ def _data(settings: Settings, compute: Compute, backbone: Backbone) -> ImageData
         spec=backbone.input,
         loader=settings.loader,
         seed=settings.seed,
-        on_cpu=compute.on_cpu,
+        kind=compute.device.type,
         rank=this_process(devices=settings.trainer.devices).rank,
         world_size=settings.trainer.num_processes,
         here=settings.trainer.devices,
@@ -122,5 +123,5 @@ def _model(
         regularize=settings.regularize,
         prefix=FrozenPrefix(backbone, dtype=dtype, fused=fused),
         readout=readout,
-        compiled=choose_compile(settings.compile, device=compute.device, num_images=steps.total * data.batch_size),
+        compiled=compiles_training(settings.compile, compute.described, num_images=steps.total * data.batch_size),
     )

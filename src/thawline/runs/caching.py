@@ -14,6 +14,7 @@ from thawline.features.extract import Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache
 from thawline.features.fill import Extraction, Wanted, fill
 from thawline.features.stored_dataset import StoredSplits
+from thawline.machine.decisions import compiles_pass
 from thawline.machine.thread_trial import threads_restored
 from thawline.models.fused import fuse
 from thawline.report.record_sections import CacheSection
@@ -107,7 +108,9 @@ def _store(parts: Parts, need: Need, views: int) -> StoredSplits:
 def _extraction(parts: Parts, num_rows: int) -> Extraction:
     data, prefix = parts.data, parts.model.prefix
     batch_size = min(data.batch_size, data.loader.batch_size)  # all images come as one batch to the solver
-    mode = choose_mode(num_rows, dtype=prefix.dtype, fused=prefix.fused is not None, batch_size=batch_size)
+    compiled = compiles_pass(parts.settings.compile, parts.compute.device.type, num_images=num_rows)
+    fused = prefix.fused is not None
+    mode = choose_mode(dtype=prefix.dtype, fused=fused, compiled=compiled, batch_size=batch_size)
     cache = FeatureCache.of(parts.settings.cache)
     return Extraction(cache, mode, parts.compute.device, prefix.fused, data.num_workers)
 
@@ -154,7 +157,7 @@ def _row_bytes(parts: Parts, tap: Tap) -> int:
     if tap.grid is not None:
         return backbone.pooled_width(tap.cut, grid=tap.grid) * 4
     row = backbone.stages[tap.cut - 1].out_shape
-    return int(torch.Size(row).numel()) * (4 if parts.compute.precision.prefix == torch.float32 else 2)
+    return int(torch.Size(row).numel()) * parts.compute.precision.prefix.itemsize
 
 
 def _swept_cuts(depths: Sequence[int | str], num_stages: int) -> set[int]:

@@ -73,11 +73,13 @@ def _grid(readout: Readout) -> int | list[int]:
 def _machine(parts: Parts) -> MachineSection:
     precision = parts.compute.precision
     return MachineSection(
-        device=parts.compute.device_name,
+        device=parts.compute.described.name,
+        accelerator=parts.compute.described.kind,
         cores=num_cores(),
         processes=parts.settings.trainer.num_processes,
         precision=precision.trainer,
         prefix_precision=str(precision.prefix).removeprefix("torch."),
+        tf32=parts.compute.tf32,
         quota=quota_cores(),
     )
 

@@ -184,6 +184,7 @@ def _trainer(parts: Parts, logger: EventFileLogger, callbacks: list[L.Callback])
         limit_train_batches=steps.batches,
         logger=logger,
         callbacks=callbacks,
+        accelerator=parts.compute.device.type,
         precision=parts.compute.precision.trainer,
         val_check_interval=steps.validate_every,
         num_sanity_val_steps=0,

@@ -1,11 +1,13 @@
 """One run from settings to record."""
 
+import logging
+
 import torch
 
 from thawline.atomic import write_atomically
 from thawline.callbacks.cost import CostCallback
 from thawline.data.split_table import SPLITS_FILE, split_table
-from thawline.machine.compute import choose_compute
+from thawline.machine.device_memory import told_where_memory_ends
 from thawline.machine.energy import EnergyMeter, counters_of
 from thawline.machine.processes import is_main
 from thawline.machine.thread_trial import candidates
@@ -15,6 +17,7 @@ from thawline.runs.announce import announce
 from thawline.runs.build import build
 from thawline.runs.caching import store_frozen_stages
 from thawline.runs.composed import RunConfig
+from thawline.runs.compute_of_run import compute_notes, compute_of
 from thawline.runs.context import RunContext
 from thawline.runs.describe import describe
 from thawline.runs.fit import fit_and_test
@@ -24,6 +27,7 @@ from thawline.runs.ranks import refuse_other_processes
 from thawline.runs.resume import CONFIG_NAME, Boundary
 from thawline.runs.watchers import Said
 
+_log = logging.getLogger(__name__)
 # Of the config's leaves, those in which runs of one group may differ: they change no result, or are the seed.
 _NOT_COMPARED = (
     "seed",
@@ -51,25 +55,30 @@ def run_once(
     if boundary is None and is_main():
         write_atomically(folder / CONFIG_NAME, config.text)
     refuse_other_processes(settings.trainer, context)
-    compute = choose_compute(accelerator=settings.trainer.accelerator, precision=settings.trainer.precision)
+    compute = compute_of(settings, boundary)
+    compute.set_up()
     if compute.on_cpu and settings.trainer.num_processes == 1:
         torch.set_num_threads(candidates(settings.threads)[0])
     cost = CostCallback(start=start, energy=EnergyMeter(counters_of(compute.device)))
     parts = build(settings, compute, step=boundary.step if boundary else 0)
     describe(record, parts)
+    for note in compute_notes(compute, boundary):
+        _log.warning("Note: %s.", note)
     if boundary is not None:
         boundary.refuse_others(record)
     if is_main():
         record.save(folder)
         write_atomically(folder / SPLITS_FILE, split_table(parts.data.source, parts.data.splits))
     announce(parts, record, context, resuming=boundary is not None)
-    stored, record.cache = store_frozen_stages(parts)
-    if stored is not None:
-        parts.read_from(stored)
-    if (together := meeting()) is not None:
-        together.wait_for_all()
     said = Said(folder, config.text, held=_held(record, parts), epoch_lines=not context.rung)
-    fit_and_test(parts, record, said, cost=cost, boundary=boundary)
+    what = f"{parts.bound.backbone.name} at {record.model.image_size} pixels, data.batch_size={parts.data.batch_size},"
+    with told_where_memory_ends(what, compute.device, next_step="try a smaller data.batch_size or model.image_size"):
+        stored, record.cache = store_frozen_stages(parts)
+        if stored is not None:
+            parts.read_from(stored)
+        if (together := meeting()) is not None:
+            together.wait_for_all()
+        fit_and_test(parts, record, said, cost=cost, boundary=boundary)
 
 
 def _held(record: RunRecord, parts: Parts) -> dict[str, str]:

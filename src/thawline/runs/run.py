@@ -11,6 +11,7 @@ from thawline import __version__
 from thawline.errors import UserError
 from thawline.machine.processes import is_main, only_main_talks
 from thawline.machine.sigterm import ended_by_sigterm
+from thawline.machine.tf32 import tf32_restored
 from thawline.machine.thread_trial import threads_restored
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.report.run_record import RunRecord, recorded
@@ -41,6 +42,7 @@ def train(composed: Composed, context: RunContext) -> RunRecord:
         quiet(),
         threads_restored(),
         leaving_told(),
+        tf32_restored(),
     ):
         ended: BaseException | None = None
         if record.scenario == SCENARIO:

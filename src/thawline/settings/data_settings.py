@@ -40,7 +40,7 @@ class AugmentSettings:
 
 @dataclass
 class LoaderSettings:
-    """Splits, batches and workers. `num_workers` None takes one worker per core, or per 4 on a CPU, at most 8."""
+    """Splits, batches and workers. `num_workers` None takes what `machine/decisions.py` decides."""
 
     batch_size: int = 32
     num_workers: int | None = None

@@ -7,7 +7,8 @@ from thawline.errors import UserError
 from thawline.settings.checks import amount_or_share, between, one_of
 
 TRAINER_STRATEGIES = ("auto", "ddp")
-PRECISIONS = ("auto", "32-true", "bf16-mixed")
+ACCELERATORS = ("auto", "cpu", "gpu", "mps")
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
 @dataclass
@@ -41,6 +42,7 @@ class TrainerSettings:
             sharding = self.strategy.startswith(("fsdp", "deepspeed"))
             why = "it shards frozen and training parameters alike; " if sharding else ""
             raise UserError(f"trainer.strategy={self.strategy}: {why}allowed are {', '.join(TRAINER_STRATEGIES)}")
+        one_of("trainer.accelerator", self.accelerator, ACCELERATORS)
         one_of("trainer.precision", self.precision, PRECISIONS)
         if self.max_steps != -1:
             between("trainer.max_steps", self.max_steps, 1, 1_000_000_000)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from thawline.features.activations import Activations
 from thawline.features.readout import Readout
+from thawline.machine.decisions import memory_format
 from thawline.machine.precision import autocast
 from thawline.models.backbone import Backbone
 from thawline.models.depthwise import Fp32DepthwiseBackward
@@ -49,7 +50,7 @@ class Answering(nn.Module):
         """Activations at cut `start`, 0 for normalised images -> logits (B, K); frozen stages without gradients."""
         cut = max(self.backbone.frozen_prefix, start)
         if x.ndim == 4:
-            x = x.contiguous(memory_format=torch.channels_last)
+            x = x.contiguous(memory_format=memory_format(x.device.type))
         with torch.no_grad():
             x = self.prefix.between(x, start, cut)
         with Fp32DepthwiseBackward():

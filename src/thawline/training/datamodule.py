@@ -19,6 +19,7 @@ from thawline.data.splits import splits_of
 from thawline.data.transforms import eval_transform, train_transform
 from thawline.errors import UserError
 from thawline.features.stored_dataset import EpochBatches, StoredDataset, StoredRows, StoredSplits
+from thawline.machine.device import this_device
 from thawline.machine.processes import jobs_at_once, this_process
 from thawline.models.backbone import Backbone
 from thawline.settings.data_settings import AugmentSettings, LoaderSettings
@@ -46,7 +47,7 @@ class ImageDataModule(L.LightningDataModule):
         spec: InputSpec,
         loader: LoaderSettings,
         seed: int,
-        on_cpu: bool = False,
+        kind: str = "cuda",
         rank: int = 0,
         world_size: int = 1,
         here: int | None = None,
@@ -56,7 +57,7 @@ class ImageDataModule(L.LightningDataModule):
         Args:
             spec: Size and interpolation that the backbone expects.
             seed: Fixes the order and the random views of the training images; the split has `loader.split_seed`.
-            on_cpu: Whether the model computes on the same cores that load the images.
+            kind: Of the device that the model computes on, `cpu`, `cuda` or `mps`: on a CPU both share the cores.
             rank, world_size: Which of how many processes this is; each has batches of its own.
             here: Processes of the run on this machine, which share its cores and memory; None for all of them.
             one_batch: Whether all training images come at once; they are stored features then.
@@ -74,7 +75,7 @@ class ImageDataModule(L.LightningDataModule):
         self.spec = spec = replace(spec, fit=loader.fit)
         self._eval = eval_transform(spec)
         self._train = train_transform(spec, loader.augment)
-        self._share_out(rank, world_size, on_cpu, here or world_size)
+        self._share_out(rank, world_size, kind, here or world_size)
 
     @classmethod
     def from_folder(
@@ -110,7 +111,7 @@ class ImageDataModule(L.LightningDataModule):
             spec=spec_for(backbone, image_size),
             loader=loader_for(augment, {"batch_size": batch_size, **loader}),
             seed=seed,
-            on_cpu=not torch.cuda.is_available(),
+            kind=this_device().kind,
             rank=place.rank,
             world_size=place.world_size,
         )
@@ -131,11 +132,11 @@ class ImageDataModule(L.LightningDataModule):
                 "ImageDataModule: every process takes its share of the images by itself; "
                 "give Trainer(use_distributed_sampler=False)"
             )
-        place = trainer.global_rank, trainer.world_size, trainer.strategy.root_device.type == "cpu"
-        if place != (self.rank, self.world_size, self._on_cpu):
+        place = trainer.global_rank, trainer.world_size, trainer.strategy.root_device.type
+        if place != (self.rank, self.world_size, self._kind):
             self._share_out(*place, here=trainer.num_devices)
 
-    def _share_out(self, rank: int, world_size: int, on_cpu: bool, here: int) -> None:
+    def _share_out(self, rank: int, world_size: int, kind: str, here: int) -> None:
         """Sizes of batches, workers and memory for one of `world_size` processes, of which `here` are on this machine.
 
         Raises:
@@ -147,14 +148,14 @@ class ImageDataModule(L.LightningDataModule):
                     f"{len(indices)} {split} images for {world_size} processes: each needs at least one; "
                     "take fewer processes (trainer.devices, trainer.num_nodes) or more images"
                 )
-        self.rank, self.world_size, self._on_cpu = rank, world_size, on_cpu
+        self.rank, self.world_size, self._kind = rank, world_size, kind
         loader, num_train = self.loader, len(self.splits["train"])
         self.batch_size = min(loader.batch_size, num_train // self.world_size)
         self.eval_batch_size = self.batch_size * EVAL_BATCH_FACTOR
         if self._one_batch:
             self.batch_size = num_train // self.world_size
         sharing = here * jobs_at_once()
-        self.num_workers = choose_num_workers(loader, self.spec, on_cpu=on_cpu, sharing=sharing)
+        self.num_workers = choose_num_workers(loader, self.spec, kind=kind, sharing=sharing)
         # Training and validation share what one process keeps, but each has workers of its own.
         processes = sharing * (2 * self.num_workers or 1)
         self._keep: KeptImages | None = kept_images(loader.keep_decoded, processes=processes)

@@ -1,0 +1,171 @@
+"""What the device decides. Every difference between devices that is a choice stands here, in plain functions.
+
+docs/gpu.md shows their answers for some devices; a test holds that table equal to them.
+"""
+
+from typing import Any
+
+import torch
+
+from thawline.errors import UserError
+from thawline.machine.device import Device
+from thawline.machine.precision import Precision
+from thawline.settings.trainer_settings import PRECISIONS
+
+_BF16_FROM = (8, 0)  # compute capability; Ampere multiplies bf16 and TF32 numbers, Turing and Volta emulate bf16
+_FP16_FROM = (7, 0)  # Volta, the first with tensor cores; cards before it gain little or nothing from fp16
+_TRITON_FROM = (7, 0)  # what torch.compile needs to make code for a GPU
+# Measured at 224 in bf16 on 2 AVX512-bf16 cores. Fused convolutions leave nothing to a compiler: EfficientNet-Lite0 has
+# 303 images/s fused and 296 compiled. Other backbones are compiled from this many images on: ViT-Tiny gains 14 %
+# (90 to 102 images/s) after 21 s, ConvNeXt-Atto 26 % (168 to 211) after 13 s, repaid by 15,000 and 11,000 images.
+_PASS_IMAGES = 15_000
+# Chosen, not measured: compiling for a GPU takes a minute or two, and may save a third of the time afterwards.
+_GPU_IMAGES = 300_000
+# Chosen: where the model computes on the cores too, a worker makes it wait. On 2 cores, full fine-tuning ran at 22
+# images/s without workers and 17 with two; training the head only, at 80 to 100 either way.
+_CORES_PER_CPU_WORKER = 4
+# Chosen: on a CPU and on Apple's GPU. There a worker is a new process that imports PyTorch, and the GPU is slower.
+_MOST_WORKERS = 8
+
+
+def precision_of(setting: str, device: Device) -> Precision:
+    """Resolve `trainer.precision`.
+
+    `auto` takes the shortest numbers that the device is fast with; weights, optimizer and head stay in fp32. On a CPU
+    the backward pass of depthwise convolutions stays in fp32 too, because it is slower in bf16 (`models/depthwise.py`).
+    On Apple's GPU it is fp32 for now: half precision was never tried here, and others report NaN on older systems and
+    a loss of speed on newer ones.
+
+    Raises:
+        UserError: The device cannot compute so, or only by emulating it.
+    """
+    if setting not in PRECISIONS:
+        raise UserError(f"trainer.precision={setting}: allowed are {', '.join(PRECISIONS)}")
+    if setting == "auto":
+        return Precision(_shortest_fast(device))
+    if (why := _why_refused(setting, device)) is not None:
+        raise UserError(f"trainer.precision={setting}: {why}; use auto or 32-true")
+    return Precision(setting)
+
+
+def _shortest_fast(device: Device) -> str:
+    if device.kind == "cuda":
+        capability = device.capability or (0, 0)
+        return "bf16-mixed" if capability >= _BF16_FROM else "16-mixed" if capability >= _FP16_FROM else "32-true"
+    return "bf16-mixed" if device.kind == "cpu" and device.avx512_bf16 else "32-true"
+
+
+def _why_refused(setting: str, device: Device) -> str | None:
+    if setting == "16-mixed" and device.kind == "cpu":
+        return "a CPU has no fast fp16, and Lightning would compute in bf16 instead"
+    if setting != "32-true" and device.kind == "mps":
+        return "half precision has not been checked on Apple's GPU"
+    if setting == "bf16-mixed" and device.kind == "cuda" and (device.capability or (0, 0)) < _BF16_FROM:
+        return f"{device.name} has no bf16 arithmetic; it would be emulated, which is slower than fp32"
+    return None
+
+
+def precision_note(precision: Precision, device: Device) -> str | None:
+    """What is worth saying of a precision that is allowed."""
+    if precision.trainer == "bf16-mixed" and device.kind == "cpu" and not device.avx512_bf16:
+        return "trainer.precision=bf16-mixed: this CPU has no bf16 arithmetic, so 32-true is faster"
+    return None
+
+
+def uses_tf32(precision: Precision, device: Device) -> bool:
+    """Whether CUDA rounds the factors of fp32 products to TF32's 10 bits; with `32-true` fp32 means fp32.
+
+    In mixed precision it concerns what is left in fp32, such as the head.
+    """
+    return device.kind == "cuda" and (device.capability or (0, 0)) >= _BF16_FROM and precision.trainer != "32-true"
+
+
+def memory_format(kind: str) -> torch.memory_format:
+    """Layout of images, activations and weights: channels last, which convolutions are fast with.
+
+    Not on Apple's GPU: there torch had wrong results (issue 180984), a crash in BatchNorm's backward pass (pull request
+    188371) and a convolution that is 30 times slower (issue 193349), all in this layout and all in 2026.
+    """
+    return torch.contiguous_format if kind == "mps" else torch.channels_last
+
+
+def pins_memory(kind: str) -> bool:
+    """Whether batches lie in page-locked memory, from which CUDA copies while it computes."""
+    return kind == "cuda"
+
+
+def num_workers(kind: str, cores: int) -> int:
+    """Processes that load images for one process that trains on `cores` cores."""
+    if kind == "cpu":
+        return min(cores // _CORES_PER_CPU_WORKER, _MOST_WORKERS)
+    return cores if kind == "cuda" else min(cores, _MOST_WORKERS)
+
+
+def fuses_convolutions(dtype: torch.dtype, kind: str) -> bool:
+    """Whether frozen stages have BatchNorm and activation inside their convolutions: oneDNN does that, in bf16."""
+    return kind == "cpu" and dtype == torch.bfloat16
+
+
+def compiles_pass(setting: Any, kind: str, *, num_images: int) -> bool:
+    """Whether the pass over the images that frozen stages make once is compiled, where nothing is fused; fp32 never is.
+
+    `auto` never does so on a GPU: compiling takes about a minute, and the pass, which waits for decoded images, ends
+    within seconds. With True it is compiled there too, from as many images on as on a CPU.
+
+    Args:
+        setting: `compile`: True, False or "auto".
+    """
+    return num_images >= _PASS_IMAGES and (setting is True or (setting == "auto" and kind == "cpu"))
+
+
+def compiles_training(setting: Any, device: Device, *, num_images: int) -> bool:
+    """Resolve the setting `compile` for the part of the model that trains.
+
+    `auto` compiles for CUDA if the training has enough images to repay it, and never for a CPU. There, after a minute
+    of compiling, a step was 3 to 25 % slower than eager (measured with EfficientNet-Lite0, ResNet-18 and ViT-Tiny in
+    bf16 on 2 AVX512-bf16 cores, torch 2.14).
+
+    Args:
+        setting: True, False, or "auto".
+        num_images: Training images over the whole run; an image counts once for each epoch.
+    """
+    if setting != "auto":
+        return bool(setting)
+    return device.kind == "cuda" and (device.capability or (0, 0)) >= _TRITON_FROM and num_images >= _GPU_IMAGES
+
+
+def rounding(device: Device, *, tf32: str) -> str:
+    """What the rounding of a result depends on besides type and mode; part of a store's key.
+
+    Args:
+        tf32: Where TF32 is on, from `tf32_in_use`.
+    """
+    if device.capability is None:
+        return device.kind
+    return f"{device.kind} {device.capability[0]}.{device.capability[1]}, tf32 {tf32}"
+
+
+def decided(device: Device) -> dict[str, str]:
+    """Every decision with `auto` everywhere, in words; for `doctor` and for docs/gpu.md."""
+    precision = precision_of("auto", device)
+    passes = precision.prefix != torch.float32 and compiles_pass("auto", device.kind, num_images=_PASS_IMAGES)
+    return {
+        "trainer.precision": precision.trainer,
+        "frozen stages": str(precision.prefix).removeprefix("torch."),
+        "loss scaler": _yes(precision.scales_loss),
+        "TF32": _yes(uses_tf32(precision, device)),
+        "channels last": _yes(memory_format(device.kind) == torch.channels_last),
+        "fused convolutions": _yes(fuses_convolutions(precision.prefix, device.kind)),
+        "pinned memory": _yes(pins_memory(device.kind)),
+        "workers": str(num_workers(device.kind, device.cores)),
+        "compiles the pass": _from(_PASS_IMAGES, passes),
+        "compiles training": _from(_GPU_IMAGES, compiles_training("auto", device, num_images=_GPU_IMAGES)),
+    }
+
+
+def _yes(answer: bool) -> str:
+    return "yes" if answer else "no"
+
+
+def _from(num_images: int, answer: bool) -> str:
+    return f"from {num_images:,} images" if answer else "no"

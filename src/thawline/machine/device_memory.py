@@ -1,0 +1,57 @@
+"""The memory that a budget counts: the host's on a CPU, the device's own on a GPU."""
+
+import contextlib
+import math
+from collections.abc import Iterator
+
+import torch
+
+from thawline.errors import UserError
+from thawline.machine.memory import peak_resident_bytes
+
+_WORDS = ("out of memory", "can't allocate memory", "not enough memory")  # of CUDA, Apple's GPU and the CPU
+
+
+def held_bytes(device: torch.device) -> int:
+    """What this process holds: on a GPU in tensors, on a CPU the peak of the process."""
+    if device.type == "cuda":
+        return int(torch.cuda.memory_allocated(device))
+    return int(torch.mps.current_allocated_memory()) if device.type == "mps" else peak_resident_bytes()
+
+
+def free_bytes(device: torch.device) -> float:
+    """What a GPU has left; no bound on a CPU, where `budget.memory_gb` alone bounds."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by PyTorch, to be used again
+        return float(free + kept)
+    if device.type == "mps":
+        return float(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return math.inf
+
+
+def allowed_bytes(memory_gb: float | None, *, held: int, free: float) -> float:
+    """What a step may take besides what is held: the rest of `budget.memory_gb`, and no more than is free.
+
+    Args:
+        memory_gb: None is no bound.
+    """
+    return free if memory_gb is None else min(free, 1e9 * memory_gb - held)
+
+
+@contextlib.contextmanager
+def told_where_memory_ends(what: str, device: torch.device, *, next_step: str) -> Iterator[None]:
+    """Make an error for lack of memory one line.
+
+    Args:
+        what: What was computed: the model and the size of its batches.
+    Raises:
+        UserError: There was too little memory inside the block.
+    """
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError is one
+        if isinstance(error, UserError) or not any(words in str(error) for words in _WORDS):
+            raise
+        where = "this machine's memory" if device.type == "cpu" else "the GPU's memory"
+        raise UserError(f"{what} does not fit in {where}; {next_step}") from error
