@@ -37,7 +37,7 @@ def test_size_and_interpolation_come_from_the_backbone(image_folder: Path, tiny_
     vit = timm.create_model("vit_tiny_patch16_224", num_classes=0, img_size=64, depth=1)
     theirs = ImageDataModule.from_folder(image_folder, backbone=vit)
     assert next(iter(theirs.test_dataloader()))[0].shape[2:] == (64, 64)
-    assert ImageDataModule.from_folder(image_folder, backbone=vit, image_size=48)._spec.size == 48
+    assert ImageDataModule.from_folder(image_folder, backbone=vit, image_size=48).spec.size == 48
 
 
 def test_random_views_and_splits_are_settings(image_folder: Path) -> None:

@@ -24,7 +24,7 @@ from thawline.data.transforms import eval_transform
 from thawline.features.extract import Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache
 from thawline.features.fill import Extraction, Wanted, fill
-from thawline.machine.decisions import compiles_pass, precision_of
+from thawline.machine.decisions import compiles_pass, pass_batch, precision_of
 from thawline.machine.device import described
 from thawline.machine.memory import keep_freed_memory
 from thawline.models.backbone import Backbone, build_backbone
@@ -88,7 +88,8 @@ def pass_s(
     start = time.perf_counter()
     fused = fuse_where_faster(backbone, cut, dtype=dtype, device=device)
     compiled = compiles_pass("auto", device.type, num_images=wanted.num_rows)
-    mode = choose_mode(dtype=dtype, fused=fused is not None, compiled=compiled, batch_size=_BATCH)
+    together = pass_batch(device.type)
+    mode = choose_mode(dtype=dtype, fused=fused is not None, compiled=compiled, batch_size=_BATCH, together=together)
     fill([wanted], backbone, [Tap(cut)], Extraction(cache, mode, device, fused, num_workers))
     return time.perf_counter() - start
 

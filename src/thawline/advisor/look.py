@@ -26,7 +26,7 @@ from thawline.features.fill import Extraction, Wanted, ahead, fill
 from thawline.features.left_out import Targets
 from thawline.features.readout import Readout
 from thawline.machine.compute import Compute
-from thawline.machine.decisions import compiles_pass
+from thawline.machine.decisions import compiles_pass, pass_batch
 from thawline.machine.device_memory import told_where_memory_ends
 from thawline.models.backbone import Backbone
 from thawline.models.fused import fuse_where_faster
@@ -143,7 +143,8 @@ def _features(
     dtype, device = compute.precision.prefix, compute.device
     fused = fuse_where_faster(backbone, backbone.num_stages, dtype=dtype, device=device)
     compiled = compiles_pass("auto", device.type, num_images=sum(map(len, splits)))
-    mode = choose_mode(dtype=dtype, fused=fused is not None, compiled=compiled, batch_size=_BATCH)
+    together = pass_batch(device.type)
+    mode = choose_mode(dtype=dtype, fused=fused is not None, compiled=compiled, batch_size=_BATCH, together=together)
     requests = [Wanted(images, 1, random_views=False) for images in splits]
 
     def filled(store: FeatureCache) -> list[Tensor]:

@@ -13,7 +13,7 @@ from thawline.models.compiled import Compiled
 from thawline.models.fused import FusedPrefix
 
 Style = Literal["eager", "fused", "compiled"]
-_BATCH = 64  # chosen: larger ones are no faster on the machines tried
+_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,20 @@ class Mode:
         return f"{str(self.dtype).removeprefix('torch.')}, {self.style}{batch}"
 
 
-def choose_mode(*, dtype: torch.dtype, fused: bool, compiled: bool, batch_size: int) -> Mode:
+def choose_mode(*, dtype: torch.dtype, fused: bool, compiled: bool, batch_size: int, together: int = _BATCH) -> Mode:
     """In bf16 and fp16 the fastest mode; in fp32 the mode that computes exactly as in training.
 
     Args:
         fused: Whether the prefix has a fused form.
         compiled: Whether it is compiled if it has none; from `compiles_pass`.
         batch_size: The batch size of training.
+        together: Images that are computed together where the numbers do not depend on it; from `pass_batch`.
     """
     if dtype == torch.float32:
         return Mode(dtype, "eager", batch_size)
     if fused:
-        return Mode(dtype, "fused")
-    return Mode(dtype, "compiled" if compiled else "eager")
+        return Mode(dtype, "fused", together)
+    return Mode(dtype, "compiled" if compiled else "eager", together)
 
 
 _Run = Callable[[Tensor], list[Tensor]]

@@ -6,8 +6,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from thawline.errors import UserError
-
 _log = logging.getLogger(__name__)
 
 
@@ -33,7 +31,7 @@ class Halving:
     def __call__(self, images: Tensor) -> list[Tensor]:
         """
         Raises:
-            UserError: The memory does not hold a single image.
+            torch.OutOfMemoryError: The memory does not hold a single image.
         """
         size = self.limit or len(images)
         while True:
@@ -41,10 +39,7 @@ class Halving:
                 parts = [self._run(part) for part in torch.split(images, size)]
             except torch.OutOfMemoryError:
                 if size == 1:
-                    raise UserError(
-                        f"{self._what}: one image needs more memory than {images.device} has free; "
-                        "choose a smaller model.image_size or another model, or end other programs on this device"
-                    ) from None
+                    raise
                 size = self.limit = -(-size // 2)
                 _log.warning("%s: the memory of %s is full; going on with %d images at a time.", self._what,
                              images.device, size)  # fmt: skip

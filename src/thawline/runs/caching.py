@@ -14,7 +14,7 @@ from thawline.features.extract import Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache
 from thawline.features.fill import Extraction, Wanted, fill
 from thawline.features.stored_dataset import StoredSplits
-from thawline.machine.decisions import compiles_pass
+from thawline.machine.decisions import compiles_pass, pass_batch
 from thawline.machine.thread_trial import threads_restored
 from thawline.models.fused import fuse
 from thawline.report.record_sections import CacheSection
@@ -110,7 +110,8 @@ def _extraction(parts: Parts, num_rows: int) -> Extraction:
     batch_size = min(data.batch_size, data.loader.batch_size)  # all images come as one batch to the solver
     compiled = compiles_pass(parts.settings.compile, parts.compute.device.type, num_images=num_rows)
     fused = prefix.fused is not None
-    mode = choose_mode(dtype=prefix.dtype, fused=fused, compiled=compiled, batch_size=batch_size)
+    together = pass_batch(parts.compute.device.type)
+    mode = choose_mode(dtype=prefix.dtype, fused=fused, compiled=compiled, batch_size=batch_size, together=together)
     cache = FeatureCache.of(parts.settings.cache)
     return Extraction(cache, mode, parts.compute.device, prefix.fused, data.num_workers)
 

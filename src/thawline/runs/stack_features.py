@@ -8,7 +8,7 @@ from thawline.features.extract import choose_mode
 from thawline.features.feature_cache import FeatureCache
 from thawline.features.fill import Extraction, Wanted, fill
 from thawline.features.stored_dataset import StoredDataset
-from thawline.machine.decisions import compiles_pass
+from thawline.machine.decisions import compiles_pass, pass_batch
 from thawline.runs.parts import Parts
 from thawline.training.make_solver import stack_rows
 from thawline.training.stack_solver import StackRows
@@ -30,7 +30,10 @@ def stored_stack_rows(parts: Parts) -> tuple[StackRows, StackRows]:
     fused = beside.prefix.fused
     compiled = compiles_pass(parts.settings.compile, compute.device.type, num_images=num_rows)
     dtype = beside.prefix.dtype
-    mode = choose_mode(dtype=dtype, fused=fused is not None, compiled=compiled, batch_size=batch_size)
+    together = pass_batch(compute.device.type)
+    mode = choose_mode(
+        dtype=dtype, fused=fused is not None, compiled=compiled, batch_size=batch_size, together=together
+    )
     how = Extraction(FeatureCache.of(parts.settings.cache), mode, compute.device, fused, data.num_workers)
     beside.to(compute.device)
     try:
