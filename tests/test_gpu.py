@@ -1,5 +1,6 @@
 """What only a GPU can show: pytest -m gpu. Skipped where there is none; scripts/evidence/gpu_check.py runs more."""
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+import thawline
 from thawline.features.halving import Halving
 from thawline.features.in_flight import in_flight
 from thawline.machine.precision import autocast
@@ -134,3 +136,21 @@ def test_too_little_memory_is_one_line(run_cli: Run, image_folder: Path) -> None
     assert result.code == 2
     assert "vit_large_patch16_224" in result.err
     assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("strategy", ["stacked_probe", "partial_fine_tune", "blend"])
+def test_the_portable_model_answers_as_the_runs_test_did(
+    run_cli: Run, image_folder: Path, tmp_path: Path, strategy: str
+) -> None:
+    small = [given for given in SMALL[1:] if not given.startswith(("optim", "trainer.max_epochs"))]
+    result = run_cli(*small, f"strategy={strategy}", f"data.root={image_folder}", "trainer.max_epochs=2")
+    assert result.code == 0, result.err
+    (path,) = (tmp_path / "out").rglob("run.json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    rows = csv.DictReader((path.parent / "splits.csv").open(encoding="utf-8"))
+    test = [row for row in rows if row["split"] == "test"]
+    model = thawline.load(path.parent)
+    assert model.device.type == "cuda"
+    answers = model.predict([image_folder / row["path"] for row in test])
+    right = sum(answer.label == row["label"] for answer, row in zip(answers, test, strict=True))
+    assert right / len(test) == pytest.approx(record["metrics"]["test/accuracy"], abs=1e-6)
