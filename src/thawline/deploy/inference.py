@@ -70,13 +70,16 @@ class InferenceModel(Answering):
             beside.prefix.fused = fuse_where_faster(beside.backbone, stages, dtype=dtype, device=device)
         return self
 
-    @torch.inference_mode()
     def answers(self, images: Tensor) -> Tensor:
         """uint8 images (B, 3, S, S) -> log-probabilities (B, K), float32, on the CPU."""
-        device = self.temperature.device
-        with autocast(self.precision.training, device):
-            logits = self(images.to(device, non_blocking=True)).float()
-        answers: Tensor = (self.temperature * logits).log_softmax(1).cpu()
+        return self.log_probabilities(images.to(self.temperature.device, non_blocking=True)).cpu()
+
+    @torch.inference_mode()
+    def log_probabilities(self, images: Tensor) -> Tensor:
+        """uint8 images (B, 3, S, S) -> log-probabilities (B, K), float32, both on the model's device."""
+        with autocast(self.precision.training, images.device):
+            logits = self(images).float()
+        answers: Tensor = (self.temperature * logits).log_softmax(1)
         return answers
 
 
