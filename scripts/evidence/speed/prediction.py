@@ -1,0 +1,79 @@
+"""Prediction from files beside the pass that fills the cache: python -m speed.prediction RUN FOLDER [ROUNDS].
+
+RUN trained a head only, so that both compute the same stages. FOLDER holds class folders. The two take turns, so that
+what else runs on the machine slows both alike. One line of JSON: images per second, the ratio of each round, the load.
+"""
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from speed.extraction import eval_dataset
+from thawline.data.sources.folder import FolderSource
+from thawline.deploy.loaded import Model, load
+from thawline.deploy.prediction_pass import Wanted, predicted, set_threads
+from thawline.features.extract import Tap, choose_mode
+from thawline.features.feature_cache import FeatureCache
+from thawline.features.fill import Extraction, fill
+from thawline.features.fill import Wanted as Split
+from thawline.machine.memory import keep_freed_memory
+from thawline.settings.data_settings import LoaderSettings
+from thawline.training.workers import choose_num_workers
+
+_BATCH = 64
+_MAX_BYTES = 10**11
+
+
+def pass_rate(model: Model, source: FolderSource, folder: Path) -> float:
+    """Of the pass alone: the fused form is made before, as it is when a model is loaded."""
+    backbone, on_cpu = model.net.backbone, model.device.type == "cpu"
+    dataset = eval_dataset(source, backbone)
+    workers = choose_num_workers(LoaderSettings(), backbone.input, on_cpu=on_cpu, world_size=1)
+    fused = model.net.prefix.fused
+    mode = choose_mode(len(dataset), dtype=model.net.precision.prefix, fused=fused is not None, batch_size=_BATCH)
+    cache = FeatureCache(folder / f"cache-{time.perf_counter_ns()}", max_bytes=_MAX_BYTES)
+    start = time.perf_counter()
+    fill(
+        [Split(dataset, 1, random_views=False)],
+        backbone,
+        [Tap(backbone.num_stages)],
+        Extraction(cache, mode, model.device, fused, workers),
+    )
+    return len(dataset) / (time.perf_counter() - start)
+
+
+def predict_rate(model: Model, source: FolderSource) -> float:
+    paths = [str(source.path(index)) for index in range(len(source.labels))]
+    start = time.perf_counter()
+    rows = sum(len(rows) for rows in predicted(model, Wanted(paths)))
+    assert rows == len(paths)
+    return rows / (time.perf_counter() - start)
+
+
+def main(run: Path, root: Path, rounds: int) -> dict[str, object]:
+    keep_freed_memory()
+    model, source = load(run), FolderSource(root=root, verify=False)
+    set_threads(model, len(source.labels))
+    predict_rate(model, source)  # the files are in memory then, for both
+    passes, predictions = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(rounds):
+            passes.append(pass_rate(model, source, Path(folder)))
+            predictions.append(predict_rate(model, source))
+    ratios = [ours / theirs for ours, theirs in zip(predictions, passes, strict=True)]
+    return {
+        "images": len(source.labels),
+        "pass": statistics.median(passes),
+        "predict": statistics.median(predictions),
+        "ratio": statistics.median(ratios),
+        "ratios": ratios,
+        "load": os.getloadavg()[0],
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(Path(sys.argv[1]), Path(sys.argv[2]), int((*sys.argv, "5")[3]))))
