@@ -14,9 +14,11 @@ import pytest
 import torch
 
 import thawline
+from thawline.deploy import prediction_pass
 from thawline.deploy.inference import InferenceModel
-from thawline.deploy.prediction_pass import Wanted, predicted
+from thawline.deploy.prediction_pass import Wanted, predicted, with_thread_choice
 from thawline.errors import UserError
+from thawline.machine.thread_trial import threads_restored
 from thawline.report.run_record import load_record
 
 Made = Callable[[str], Path]
@@ -138,6 +140,23 @@ def test_the_same_command_goes_on_where_it_was_interrupted(
     assert parts.read_bytes() == whole.read_bytes()
     assert "40 images (12 of them before)" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.glob("parts*")) == ["parts.csv"]
+
+
+def test_threads_are_measured_after_the_first_rows(
+    made: Made, mixed: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, paths = thawline.load(made("stacked_probe"), accelerator="cpu"), [str(path) for path in mixed]
+    measured: list[tuple[int, ...]] = []
+    monkeypatch.setattr(prediction_pass, "_WORTH_A_TRIAL", 40)
+    monkeypatch.setattr(prediction_pass, "candidates", lambda setting: (2, 1))
+    monkeypatch.setattr(prediction_pass, "fastest", lambda step, numbers: measured.append(numbers))
+    with threads_restored():
+        batches = with_thread_choice(model, predicted(model, Wanted(paths, batch=8)), len(paths))
+        first = next(batches)
+        assert (measured, torch.get_num_threads()) == ([], 1)
+        rows = [*first, *(row for rows in batches for row in rows)]
+    assert measured == [(2, 1)]
+    assert [row[0] for row in rows] == paths
 
 
 @pytest.mark.slow

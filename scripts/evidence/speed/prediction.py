@@ -10,12 +10,14 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 from speed.extraction import eval_dataset
 from thawline.data.sources.folder import FolderSource
 from thawline.deploy.loaded import Model, load
-from thawline.deploy.prediction_pass import Wanted, predicted, set_threads
+from thawline.deploy.prediction_pass import Wanted, predicted, with_thread_choice
 from thawline.features.extract import Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache
 from thawline.features.fill import Extraction, fill
@@ -46,24 +48,22 @@ def pass_rate(model: Model, source: FolderSource, folder: Path) -> float:
     return len(dataset) / (time.perf_counter() - start)
 
 
-def predict_rate(model: Model, source: FolderSource) -> float:
-    paths = [str(source.path(index)) for index in range(len(source.labels))]
+def predict_rate(model: Model, paths: Sequence[str]) -> float:
     start = time.perf_counter()
-    rows = sum(len(rows) for rows in predicted(model, Wanted(paths)))
-    assert rows == len(paths)
-    return rows / (time.perf_counter() - start)
+    deque(predicted(model, Wanted(paths)), maxlen=0)
+    return len(paths) / (time.perf_counter() - start)
 
 
 def main(run: Path, root: Path, rounds: int) -> dict[str, object]:
     keep_freed_memory()
     model, source = load(run), FolderSource(root=root, verify=False)
-    set_threads(model, len(source.labels))
-    predict_rate(model, source)  # the files are in memory then, for both
+    paths = [str(source.path(index)) for index in range(len(source.labels))]
+    deque(with_thread_choice(model, predicted(model, Wanted(paths)), len(paths)), maxlen=0)  # for both; and reads files
     passes, predictions = [], []
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(rounds):
             passes.append(pass_rate(model, source, Path(folder)))
-            predictions.append(predict_rate(model, source))
+            predictions.append(predict_rate(model, paths))
     ratios = [ours / theirs for ours, theirs in zip(predictions, passes, strict=True)]
     return {
         "images": len(source.labels),

@@ -18,7 +18,7 @@ from thawline.deploy.image_list import STDIN, Listed
 from thawline.deploy.loaded import Model, load
 from thawline.deploy.prediction_copies import checked_folder, copy_to
 from thawline.deploy.prediction_files import PredictionFile, Written, checked
-from thawline.deploy.prediction_pass import Wanted, predicted, set_threads
+from thawline.deploy.prediction_pass import Wanted, predicted, with_thread_choice
 from thawline.deploy.prediction_rows import Row, columns, is_kept, label_of
 from thawline.machine.memory import keep_freed_memory
 from thawline.machine.sigterm import Terminated
@@ -60,9 +60,9 @@ def run(given: argparse.Namespace, images: Listed) -> None:
 
 def _pass(model: Model, wanted: Wanted, outlet: Outlet, *, only_above: float | None, copies: Path | None) -> None:
     start, total = outlet.written.done, len(wanted.paths)
-    set_threads(model, total - start)
+    batches = with_thread_choice(model, predicted(model, wanted, start=start), total - start)
     with _bar(total, start) as advance:
-        for rows in predicted(model, wanted, start=start):
+        for rows in batches:
             kept = [row for row in rows if is_kept(row, only_above)]
             labels = [label_of(row) for row in kept]
             if copies is not None:

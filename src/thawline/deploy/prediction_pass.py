@@ -4,6 +4,7 @@ import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -114,10 +115,16 @@ def _leave_signals(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def set_threads(model: Model, num_images: int) -> None:
-    """One thread or all, whichever is faster on a CPU now; unchanged where measuring would not repay."""
+def with_thread_choice(model: Model, batches: Iterator[list[Row]], num_images: int) -> Iterator[list[Row]]:
+    """The same batches. On a CPU the number of torch's threads is measured after the first, which has one thread.
+
+    Measuring takes a second, for which the first rows do not wait.
+    """
     numbers = candidates("auto")
     if model.device.type == "cpu" and len(numbers) > 1 and num_images >= _WORTH_A_TRIAL:
+        torch.set_num_threads(1)  # nothing slows it much
+        yield from islice(batches, 1)
         size = model.description.preprocessing.size
         images = torch.zeros((_TRIAL_IMAGES, 3, size, size), dtype=torch.uint8)
         fastest(lambda: model.net.answers(images), numbers)
+    yield from batches
