@@ -33,7 +33,7 @@ class Wanted:
     """What to predict, and how.
 
     Attributes:
-        top: Number of classes that a row names.
+        top: Number of classes that a row names, if there are so many.
         batch: Images computed together; None chooses.
         workers: Processes that read; None chooses, 0 reads in a thread.
     """
@@ -66,7 +66,8 @@ def predicted(model: Model, wanted: Wanted, *, start: int = 0) -> Iterator[list[
 
 
 def _rows(model: Model, wanted: Wanted, read: Read, answers: Tensor | None = None) -> list[Row]:
-    return rows(read, answers, model.class_names, top=wanted.top)
+    names = model.class_names
+    return rows(read, answers, names, top=min(wanted.top, len(names)))
 
 
 def _read(model: Model, wanted: Wanted, start: int) -> Iterator[Read]:
