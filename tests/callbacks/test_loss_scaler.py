@@ -7,12 +7,13 @@ import pytest
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
 
-from thawline.callbacks.best_and_last import LastCheckpoint
+from thawline.callbacks.best_and_last import BestCheckpoint, LastCheckpoint
 from thawline.callbacks.checkpoint_files import CheckpointFiles
 from thawline.callbacks.cost import CostCallback
 from thawline.callbacks.freeze import FreezeCallback
 from thawline.callbacks.guard import FreezeGuard
 from thawline.callbacks.seed_each_step import SeedEachStep
+from thawline.callbacks.stop_diverged import StopDiverged
 from thawline.data.sources.source import ImageSource
 from thawline.freezing.bound_plan import bind
 from thawline.models.backbone import Backbone
@@ -44,7 +45,7 @@ def model(tiny_backbone: Backbone) -> TransferClassifier:
 
 @pytest.fixture
 def scaler() -> torch.amp.GradScaler:
-    return torch.amp.GradScaler(device="cpu", init_scale=1024.0)
+    return torch.amp.GradScaler(device="cpu", init_scale=2.0**16)
 
 
 def images(colours: ImageSource, model: TransferClassifier) -> ImageDataModule:
@@ -80,13 +81,14 @@ def test_training_in_fp16(
     guard, cost, last = FreezeGuard.bound_to(model.bound), CostCallback(), LastCheckpoint(tmp_path)
     trainable = list(model.bound.ever_trainable())
     before = {name: tensor.clone() for name, tensor in model.bound.tensors().items()}
-    trainer = trainer_of(model, scaler, tmp_path, last, cost, guard)
+    unscaled = StopDiverged(BestCheckpoint(tmp_path))  # the loss times 65,536 would be far beyond that of guessing
+    trainer = trainer_of(model, scaler, tmp_path, last, cost, guard, unscaled)
     trainer.fit(model, datamodule=data)
     assert guard.verified
     assert all(not torch.equal(before[name], model.bound.tensors()[name]) for name in trainable)
     assert all(tensor.dtype != torch.float16 for tensor in model.state_dict().values())  # weights stay fp32
     assert cost.cost.train_flops > 0
-    assert load_checkpoint(last.path)["MixedPrecision"]["scale"] == 1024.0
+    assert load_checkpoint(last.path)["MixedPrecision"]["scale"] == 2.0**16
 
 
 def test_a_step_that_overflows_is_left_out(model: TransferClassifier, colours: ImageSource, tmp_path: Path) -> None:

@@ -69,10 +69,10 @@ def held(backbone: Backbone, *counts: int) -> list[SplitDataset]:
     for index in range(counts[0]):
         kept.put(("transformed", index), torch.randint(0, 256, (3, size, size), dtype=torch.uint8, generator=generator))
     sources = [RandomImages(count) for count in counts]
-    return [_dataset(source, backbone, kept) for source in sources]
+    return [eval_dataset(source, backbone, kept) for source in sources]
 
 
-def _dataset(source: ImageSource, backbone: Backbone, kept: KeptImages | None) -> SplitDataset:
+def eval_dataset(source: ImageSource, backbone: Backbone, kept: KeptImages | None = None) -> SplitDataset:
     every = np.arange(len(source.labels), dtype=np.int64)
     transform = eval_transform(backbone.input)
     return SplitDataset(source, every, transform=transform, seed=_SEED, random_views=False, keep=kept)
@@ -126,7 +126,7 @@ def from_disk(backbone: Backbone, device: torch.device, folder: Path, root: Path
     """The pass over the image folder, and the time that decoding and transforming the same images takes alone."""
     source = FolderSource(root=root)
     run = ImageDataModule(source, spec=backbone.input, loader=LoaderSettings(), seed=_SEED, kind=device.type)
-    dataset = _dataset(source, backbone, None)
+    dataset = eval_dataset(source, backbone)
     start = time.perf_counter()
     for index in range(len(dataset)):
         dataset[(0, index)]

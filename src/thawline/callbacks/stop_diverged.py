@@ -54,7 +54,7 @@ class StopDiverged(L.Callback):
         self._unread = []
 
     def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
-        whole = loss.detach() * trainer.accumulate_grad_batches
+        whole = loss.detach() * trainer.accumulate_grad_batches / _scale(trainer, loss)
         self._unread.append((trainer.current_epoch + 1, trainer.global_step + 1, whole))
         often = 1 if loss.device.type == "cpu" else trainer.log_every_n_steps  # type: ignore[attr-defined]
         if len(self._unread) >= often:
@@ -97,3 +97,9 @@ class StopDiverged(L.Callback):
             f"{where}, at a learning rate of {rate:.3g} ({name}). Try a tenth of optim.lr and optim.backbone_lr, "
             f"or trainer.gradient_clip_val=1{kept}"
         )
+
+
+def _scale(trainer: L.Trainer, loss: Tensor) -> Tensor | float:
+    """What Lightning multiplied the loss by, (): in fp16 its scaler does; read without waiting for a GPU."""
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    return 1.0 if scaler is None else scaler.scale(torch.ones_like(loss.detach()))

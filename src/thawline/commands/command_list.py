@@ -9,6 +9,7 @@ from thawline.invocation import current
 COMMANDS = {  # the name of a file beside this one -> what it does
     "train": "one run, or with -m a sweep: the rest of this page",
     "advise": "measure and explain, train nothing large",
+    "predict": "RUN IMAGES...: classes of images, as a table, CSV, JSON lines or Parquet",
     "compare": "PATH...: which runs are better, by how much, at what cost",
     "verify_freeze": "RUN: recompute what a run froze, from files alone",
     "cache": "what is stored of frozen stages, and --clear",

@@ -89,18 +89,22 @@ class InferenceModel(Answering):
             beside.prefix.fused = fuse_where_faster(beside.backbone, stages, dtype=dtype, device=device)
         return self
 
-    @torch.inference_mode()
     def answers(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """uint8 images (B, 3, S, S) -> log-probabilities (B, K) and unknown scores (B,), float32, on the CPU.
 
         The unknown score is the share of images of known classes that lie nearer to a class; None where it is not
         known how far they lie.
         """
-        device = self.temperature.device
-        with autocast(self.precision.training, device):
-            logits, features = self.with_features(images.to(device, non_blocking=True))
-        log_probabilities = (self.temperature * logits.float()).log_softmax(1).cpu()
-        return log_probabilities, None if self.unknown is None or features is None else self.unknown(features).cpu()
+        logs, *scores = (rows.cpu() for rows in self.scored(images.to(self.temperature.device, non_blocking=True)))
+        return logs, scores[0] if scores else None
+
+    @torch.inference_mode()
+    def scored(self, images: Tensor) -> list[Tensor]:
+        """`answers` of images on the model's device, where they stay; without unknown scores only the first."""
+        with autocast(self.precision.training, images.device):
+            logits, features = self.with_features(images)
+        logs = (self.temperature * logits.float()).log_softmax(1)
+        return [logs] if self.unknown is None or features is None else [logs, self.unknown(features)]
 
     def with_features(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Logits (B, K) as `forward` gives them, and what distances are measured on, (B, D) or None."""

@@ -20,6 +20,7 @@ from thawline.features.feature_cache import FeatureCache
 from thawline.features.feature_store import ArraySpec, StoredArray, StoreWriter
 from thawline.features.halving import Halving
 from thawline.features.in_flight import in_flight
+from thawline.machine.decisions import pins_memory
 from thawline.machine.tf32 import rounding_now
 from thawline.models.backbone import Backbone
 from thawline.models.digests import checksum
@@ -140,7 +141,7 @@ def _pass(split: Wanted, runner: PrefixRunner, keys: Sequence[dict[str, Any]], h
 
 def _batches(split: Wanted, batch_size: int, how: Extraction) -> Iterator[Tensor]:
     keys, num_workers = split.keys(), how.num_workers
-    pinned = how.device.type == "cuda"
+    pinned = pins_memory(how.device.type)
     loader = DataLoader(split.dataset, batch_size=batch_size, sampler=keys, num_workers=num_workers, pin_memory=pinned)
     console = Console()
     with Progress(transient=True, console=console, disable=not console.is_terminal) as progress:

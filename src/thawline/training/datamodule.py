@@ -19,6 +19,7 @@ from thawline.data.splits import splits_of
 from thawline.data.transforms import eval_transform, train_transform
 from thawline.errors import UserError
 from thawline.features.stored_dataset import EpochBatches, StoredDataset, StoredRows, StoredSplits
+from thawline.machine.decisions import pins_memory
 from thawline.machine.device import this_device
 from thawline.machine.processes import jobs_at_once, this_process
 from thawline.models.backbone import Backbone
@@ -230,12 +231,13 @@ class ImageDataModule(L.LightningDataModule):
             sampler.set_epoch(self.trainer.current_epoch)  # workers of a resumed run fetch before Lightning says it
         if split in self._stored:
             batches = EpochBatches(sampler, batch_size=batch_size, drop_last=training)
-            return DataLoader(self._stored[split], batch_size=None, sampler=batches)
+            return DataLoader(self._stored[split], batch_size=None, sampler=batches, pin_memory=pins_memory(self._kind))
         return DataLoader(
             dataset,
             batch_size=batch_size,
             sampler=sampler,
             num_workers=self.num_workers,
+            pin_memory=pins_memory(self._kind),
             drop_last=training,
             persistent_workers=self.num_workers > 0 and again,
             prefetch_factor=PREFETCH if self.num_workers else None,

@@ -1,0 +1,115 @@
+"""Predict images with the model of a run, or of a model folder."""
+
+import argparse
+import io
+import os
+import signal
+import sys
+from pathlib import Path
+
+from thawline.atomic import cannot_write_line
+from thawline.commands.started import note_start
+from thawline.deploy.image_list import STDIN, listed
+from thawline.errors import BAD_INPUT, UserError
+from thawline.invocation import typed
+from thawline.machine.sigterm import Terminated, ended_by_sigterm
+
+_EXIT_CTRL_C = 128 + signal.SIGINT  # 130, as shells report it
+_READER_GONE = 1  # exit code
+_MOST = 65_536  # of images in a batch, and of other counts
+_HELP = """Predict images with the model of a run, or of a model folder.
+
+    {predict} RUN photo.jpg more/                       # a table of the first rows, and a summary
+    {predict} RUN more/ --out predictions.csv           # .csv, .jsonl or .parquet
+    {predict} RUN 'more/**/*.jpg' paths.txt --out predictions.csv
+    find more -name '*.jpg' | {predict} RUN - > predictions.csv
+    {predict} RUN more/ --out sure.csv --only-above 0.9 --copy-to sorted/
+
+IMAGES: files; folders, searched at every depth; patterns in quotes; text files (.txt, .lst, .list) with a path a line;
+- for such lines on standard input. A file that cannot be read is a row with an error. The same command goes on where it
+was interrupted.
+"""
+
+
+def main() -> int:
+    """Predict; returns the exit code."""
+    note_start()
+    given = _arguments()
+    try:
+        with ended_by_sigterm():
+            return _predict(given)
+    except BrokenPipeError:  # what stdout is piped into, `head` for one, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's last flush is silent
+        return _READER_GONE
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except OSError as error:
+        if (line := cannot_write_line(error)) is None:
+            raise
+        print(f"error: {line.partition(';')[0]}", file=sys.stderr)  # the rest speaks of a run
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        return _EXIT_CTRL_C
+    except Terminated as error:
+        return int(error.code or 0)
+
+
+def _predict(given: argparse.Namespace) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a letter that it cannot show is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
+    images = listed(given.images, stdin=sys.stdin.buffer)
+    from thawline.commands.prediction_run import run  # imports torch; --help does without, and so does a missing image
+
+    run(given, images)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    predict = typed("predict")
+    parser = argparse.ArgumentParser(
+        prog=predict, description=_HELP.format(predict=predict), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a completed run, or a model folder")
+    parser.add_argument("images", nargs="*", metavar="IMAGES", help="see above; without any, paths on standard input")
+    add = parser.add_argument
+    add("--out", type=Path, metavar="FILE", help="write .csv, .jsonl or .parquet; - is CSV on standard output, which a "
+        "pipe gets without --out too")  # fmt: skip
+    add("--overwrite", action="store_true", help="start over where FILE, or what an interrupted command left, is there")
+    add("--only-above", type=_share, metavar="P", help="leave out images with a lower probability, such as 0.9")
+    add("--copy-to", type=Path, metavar="DIR", help="copy every image that gets a row into a folder of its class")
+    add("--top", type=_count, default=5, metavar="K", help="classes named in a row; default %(default)s")
+    add("--batch-size", type=_count, metavar="N", help="images computed together; changes no label")
+    add("--workers", type=_count_or_none, metavar="N", help="processes that read images; 0 reads in a thread")
+    add("--accelerator", choices=("auto", "cpu"), default="auto", help="auto takes a GPU if there is one")
+    add("--precision", choices=("auto", "32-true", "bf16-mixed"), help="as in the run's test where it is left out")
+    add("--trust", action="store_true", help="run code outside Thawline that the model names, such as your own head")
+    given = parser.parse_args()
+    if not given.images:
+        if sys.stdin.isatty():
+            parser.error("name images: files, folders, patterns, or - for paths on standard input")
+        given.images = [STDIN]
+    return given
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: allowed are 0 to 1")
+    return value
+
+
+def _count(text: str) -> int:
+    return _at_least(text, 1)
+
+
+def _count_or_none(text: str) -> int:
+    return _at_least(text, 0)
+
+
+def _at_least(text: str, least: int) -> int:
+    value = int(text)
+    if not least <= value <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text}: allowed are {least} to {_MOST}")
+    return value

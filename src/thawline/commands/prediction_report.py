@@ -1,0 +1,95 @@
+"""What `predict` shows: rows on standard output or the first in a table, and a summary."""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from thawline.deploy.image_list import Listed
+from thawline.deploy.prediction_files import Written, csv_lines
+from thawline.deploy.prediction_rows import Row
+from thawline.errors import named
+from thawline.printable import printable
+
+_FIRST = 20  # rows in the table
+_CLASSES = 20  # in the summary
+
+
+class StandardOutput:
+    """Writes rows as CSV to standard output at once."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns = columns
+        self.written = Written()
+
+    def __enter__(self) -> "StandardOutput":
+        self.write([tuple(self.columns)], self.written)
+        return self
+
+    def write(self, rows: Sequence[Row], written: Written) -> None:
+        sys.stdout.write(csv_lines(rows, self.columns))
+        sys.stdout.flush()
+        self.written = written
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class FirstRows:
+    """Prints the first rows as a table when all are known; counts the others."""
+
+    def __init__(self) -> None:
+        self.written = Written()
+        self.first: list[Row] = []
+
+    def __enter__(self) -> "FirstRows":
+        return self
+
+    def write(self, rows: Sequence[Row], written: Written) -> None:
+        self.first += rows[: _FIRST - len(self.first)]
+        self.written = written
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            Console().print(_table(self.first))
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("path", overflow="fold", ratio=1)
+    for name, justify in (("label", "left"), ("probability", "right"), ("then", "left")):
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for path, label, probability, _, _, *others, error in rows:
+        cells = [label, f"{probability:.3f}", others[0] if others else ""] if label is not None else ["", "", error]
+        table.add_row(*(Text(printable(cell)) for cell in (path, *cells)))
+    return table
+
+
+def summary(written: Written, images: Listed, *, only_above: float | None, before: int, seconds: float) -> list[str]:
+    """Lines: how many images and how fast, of which class, and which have no answer.
+
+    Args:
+        before: Images that an interrupted command was done with.
+        seconds: Of the others.
+    """
+    here = written.done - before
+    went_on = f" ({before:,} of them before)" if before else ""
+    speed = f", {here / max(seconds, 1e-9):,.0f} images/s" if here else ""
+    lines = [f"{written.done:,} images{went_on}{speed}"]
+    counts = Counter(written.counts).most_common()
+    width = max((len(printable(name)) for name, _ in counts[:_CLASSES]), default=0)
+    lines += [f"  {printable(name):{width}}  {count:,}" for name, count in counts[:_CLASSES]]
+    if len(counts) > _CLASSES:
+        rest = sum(count for _, count in counts[_CLASSES:])
+        lines.append(f"  and {len(counts) - _CLASSES} more classes, {rest:,}")
+    if written.left_out:
+        lines.append(f"left out for a probability below {only_above}: {written.left_out:,}")
+    if written.unreadable:
+        lines.append(f"unreadable: {written.unreadable:,}; why stands in the column error")
+    if images.passed_over:
+        kinds = named([f"{count:,} {printable(kind)}" for kind, count in images.passed_over.most_common()])
+        lines.append(f"no images by their names: {kinds}")
+    return lines

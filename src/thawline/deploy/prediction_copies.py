@@ -1,0 +1,62 @@
+"""Sort images into a folder for each label; images are copied, never moved."""
+
+import filecmp
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from thawline.atomic import CannotWrite
+from thawline.errors import UserError
+from thawline.printable import printable
+
+_DIGITS = 8  # of a digest in a name; 200,000 images of one name would agree in them five times
+
+
+def checked_folder(folder: Path, searched: Sequence[Path]) -> Path:
+    """The folder to copy to.
+
+    Raises:
+        UserError: It is a file, or lies in a folder that is searched: the next command would meet the copies.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--copy-to {printable(folder)}: is a file; name a folder")
+    for one in searched:
+        if folder.resolve().is_relative_to(one.resolve()):
+            raise UserError(
+                f"--copy-to {printable(folder)}: lies in {printable(one)}, whose images are predicted; "
+                "name a folder outside of it"
+            )
+    return folder
+
+
+def copy_to(folder: Path, path: str, label: str) -> None:
+    """Copy an image into the folder of its label; a copy that is there already stays.
+
+    Raises:
+        CannotWrite: The copy is not there.
+    """
+    target = folder / folder_name(label) / os.path.basename(path)
+    if target.exists() and not filecmp.cmp(path, target, shallow=False):  # another image has this name
+        digest = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()[:_DIGITS]
+        target = target.with_name(f"{target.stem}-{digest}{target.suffix}")
+    if target.exists():
+        return
+    part = target.with_name(f"{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, part)
+        os.replace(part, target)  # not waited for until it is on the disk: that takes longer than to predict
+    except OSError as error:
+        raise CannotWrite(error.errno, error.strerror or str(error), str(target)) from error
+
+
+def folder_name(label: str) -> str:
+    """A label as the name of a folder: `a/b` and `..` are none.
+
+    >>> folder_name("cats/indoor"), folder_name("..")
+    ('cats_indoor', '_.')
+    """
+    name = printable(label).replace("/", "_").replace("\\", "_") or "_"
+    return f"_{name[1:]}" if name.startswith(".") else name

@@ -1,0 +1,79 @@
+"""The rows of predictions: their columns, and their values from log-probabilities."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+Value = str | float | None
+Row = tuple[Value, ...]  # the values of `columns`
+_DIGITS = 6  # of probabilities, after the point
+_LEAST_LOG = -100.0  # of a probability; exp(-100) is 0 beside the others, and 0 times minus infinity is no number
+
+
+def columns(top: int) -> tuple[str, ...]:
+    """Names of the columns, with the second to the `top`-th class.
+
+    >>> columns(3)
+    ('path', 'label', 'probability', 'entropy', 'unknown_score', 'top2', 'top3', 'error')
+    """
+    others = tuple(f"top{place}" for place in range(2, top + 1))
+    return ("path", "label", "probability", "entropy", "unknown_score", *others, "error")
+
+
+def label_of(row: Row) -> str | None:
+    """The likeliest class; None of a file that cannot be read."""
+    return None if row[1] is None else str(row[1])
+
+
+def is_kept(row: Row, only_above: float | None) -> bool:
+    """Whether its probability is at least `only_above`; a file that cannot be read is always kept."""
+    return only_above is None or row[2] is None or float(row[2]) >= only_above
+
+
+@dataclass(frozen=True)
+class Read:
+    """A batch of files.
+
+    Attributes:
+        errors: Why a file could not be read; None for the others.
+        images: Those that could, (G, 3, S, S), uint8; None where there is none.
+    """
+
+    paths: list[str]
+    errors: list[str | None]
+    images: Tensor | None
+
+    def pin_memory(self) -> "Read":
+        """Called by torch's loader where a GPU computes: from pinned memory copies need no waiting."""
+        return self if self.images is None else replace(self, images=self.images.pin_memory())
+
+
+def rows(
+    read: Read, log_probabilities: Tensor | None, names: Sequence[str], *, top: int, unknown: Tensor | None = None
+) -> list[Row]:
+    """One row a file, in their order; that of an unreadable one has a path and an error.
+
+    Args:
+        log_probabilities: Of the readable files, (G, K).
+        names: Of the K classes.
+        top: Number of classes named, at most K.
+        unknown: How little an image is like those that the model was trained on, (G,); None leaves it empty.
+    """
+    answered = iter(()) if log_probabilities is None else _answered(log_probabilities, names, top, unknown)
+    nothing: Row = (None,) * (len(columns(top)) - 2)
+    return [
+        (path, *(next(answered) if error is None else nothing), error)
+        for path, error in zip(read.paths, read.errors, strict=True)
+    ]
+
+
+def _answered(logs: Tensor, names: Sequence[str], top: int, unknown: Tensor | None) -> Iterator[Row]:
+    p = logs.exp()  # (G, K)
+    entropy = -(p * logs.clamp(min=_LEAST_LOG)).sum(1).clamp(max=0.0)  # in nats
+    values, indices = p.topk(top, dim=1)  # (G, top)
+    scores: Sequence[float | None] = [None] * len(logs) if unknown is None else unknown.tolist()
+    for likeliest, at, doubt, score in zip(values.tolist(), indices.tolist(), entropy.tolist(), scores, strict=True):
+        others = (f"{names[i]} {value:.{_DIGITS}f}" for value, i in zip(likeliest[1:], at[1:], strict=True))
+        shown = None if score is None else round(score, _DIGITS)
+        yield (names[at[0]], round(likeliest[0], _DIGITS), abs(round(doubt, _DIGITS)), shown, *others)

@@ -1,0 +1,45 @@
+"""Images are sorted into folders of their labels."""
+
+from pathlib import Path
+
+import pytest
+
+from thawline.atomic import CannotWrite
+from thawline.deploy.prediction_copies import checked_folder, copy_to, folder_name
+from thawline.errors import UserError
+
+
+def test_copies_keep_their_names_and_two_images_of_one_name_are_both_there(tmp_path: Path) -> None:
+    for folder, content in (("a", b"1"), ("b", b"2"), ("c", b"1")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.jpg").write_bytes(content)
+    for _ in range(2):  # the second time, as after an interruption, changes nothing
+        for folder in ("a", "b", "c"):
+            copy_to(tmp_path / "out", str(tmp_path / folder / "x.jpg"), "cat")
+    copies = sorted((tmp_path / "out" / "cat").iterdir())
+    assert sorted(path.read_bytes() for path in copies) == [b"1", b"2"]
+    assert copies[1].name == "x.jpg"
+    assert copies[0].name.startswith("x-")
+
+
+def test_a_label_is_never_a_way_out_of_the_folder() -> None:
+    assert [folder_name(label) for label in ("cat", "a/b", "..", ".x", "", "a\\b")] == [
+        *("cat", "a_b", "_.", "_x", "_", "a_b")
+    ]
+
+
+def test_copies_do_not_lie_among_the_images(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"sorted: lies in .*, whose images are predicted"):
+        checked_folder(tmp_path / "sorted", [tmp_path])
+    assert checked_folder(tmp_path / "sorted", [tmp_path / "images"]) == tmp_path / "sorted"
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match="is a file; name a folder"):
+        checked_folder(tmp_path / "file", [])
+
+
+def test_a_copy_that_cannot_be_written_ends_in_an_error(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(b"1")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "cat").write_bytes(b"")
+    with pytest.raises(CannotWrite):
+        copy_to(tmp_path / "out", str(tmp_path / "x.jpg"), "cat")

@@ -1,0 +1,37 @@
+"""Rows of predictions, by hand."""
+
+import math
+
+import pytest
+import torch
+
+from thawline.deploy.prediction_rows import Read, columns, is_kept, rows
+
+
+def test_values_by_hand_and_unreadable_files_between() -> None:
+    images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+    read = Read(["a", "bad", "b"], [None, "unreadable image bad: why", None], images)
+    logs = torch.tensor([[0.25, 0.75, 0.0], [0.5, 0.25, 0.25]]).log()
+    first, bad, second = rows(read, logs, ["cat", "big dog", "owl"], top=2, unknown=torch.tensor([0.5, 2.0]))
+    entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+    assert first == ("a", "big dog", 0.75, pytest.approx(entropy, abs=1e-6), 0.5, "cat 0.250000", None)
+    assert bad == ("bad", None, None, None, None, None, "unreadable image bad: why")
+    assert second[:3] == ("b", "cat", 0.5)
+    assert second[4] == 2.0
+    assert len(first) == len(columns(2))
+
+
+def test_certainty_has_no_entropy_and_no_score_is_an_empty_column() -> None:
+    read = Read(["a"], [None], torch.zeros(1, 3, 4, 4, dtype=torch.uint8))
+    ((_, label, p, entropy, unknown, error),) = rows(read, torch.tensor([[0.0, -torch.inf]]), ["x", "y"], top=1)
+    assert (label, p, entropy, unknown, error) == ("x", 1.0, 0.0, None, None)
+    assert math.copysign(1, entropy) == 1  # not -0.0
+
+
+def test_a_batch_without_a_readable_file_needs_no_answer() -> None:
+    assert rows(Read(["a"], ["why"], None), None, ["x", "y"], top=2) == [("a", *[None] * 5, "why")]
+
+
+def test_only_above_takes_the_limit_itself_and_every_unreadable_file() -> None:
+    assert [is_kept(("a", "x", p, None), 0.9) for p in (0.89, 0.9, None)] == [False, True, True]
+    assert is_kept(("a", "x", 0.1, None), None)
