@@ -80,12 +80,14 @@ def _model(given: argparse.Namespace) -> int:
 
 def _images(given: argparse.Namespace) -> "RunImages | str":
     """The run's, or why they are not to be had."""
+    from omegaconf.errors import OmegaConfBaseException
+
     from thawline.runs.run_images import RunImages
 
     try:
         return RunImages(given.run, trust=given.trust)
-    except (UserError, ImportError) as error:
-        return str(error)
+    except (UserError, ImportError, OmegaConfBaseException) as error:
+        return " ".join(str(error).split())
 
 
 def _checked(of_run: "RunImages | str") -> "Images":
@@ -95,6 +97,11 @@ def _checked(of_run: "RunImages | str") -> "Images":
 
 
 def _refuse_without_effect(given: argparse.Namespace) -> None:
+    if given.format == "openvino" and given.int8:
+        raise UserError(
+            "--int8: is for --format onnx, because OpenVINO answers otherwise than ONNX Runtime from the same int8 "
+            "file; NNCF quantises the model.xml that --format openvino writes without --int8"
+        )
     if given.format != _MODEL:
         return
     options = {"--int8": given.int8, "--resize-inside": given.resize_inside, "--opset": given.opset is not None}
@@ -118,7 +125,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--format", choices=_FORMATS, required=True, help="model: a portable folder, as runs leave it")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; new, or empty")
     parser.add_argument("--resize-inside", action="store_true", help="take images of any size, (N, H, W, 3)")
-    parser.add_argument("--int8", action="store_true", help="also an int8 model, calibrated on training images")
+    parser.add_argument("--int8", action="store_true", help="also an int8 model, calibrated on training images (onnx)")
     parser.add_argument("--opset", type=int, metavar="N", help="version of ONNX's operators; default 20")
     parser.add_argument("--trust", action="store_true", help="let code outside Thawline run: a head, a data source")
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""Compare an exported model with the one that Thawline loads: the same labels, how far probabilities lie apart, speed."""
+"""Compare an exported model with the one that Thawline loads: labels, probabilities, speed."""
 
 import os
 import statistics

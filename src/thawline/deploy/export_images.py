@@ -34,7 +34,7 @@ def made_up(why: str) -> Images:
     Args:
         why: What is wrong with the run's images.
     """
-    return Images(_smooth, len(_SIZES), None, f"{len(_SIZES)} made-up images, because {why}")
+    return Images(_smooth, len(_SIZES), None, f"{len(_SIZES)} made-up images ({why})")
 
 
 def _smooth(index: int) -> Image.Image:

@@ -10,16 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thawline.deploy.export_metadata import INPUT
+from thawline.deploy.export_metadata import GRAPH_INPUT
 from thawline.deploy.export_onnx import require
 
+INT8_FILE = "model_int8.onnx"
 CALIBRATION_IMAGES = 200  # chosen: ranges of activations change little from 100 on
 _SCOPES = "pkg.torch.onnx.name_scopes"  # of a node, written by torch's exporter: the modules that it lies in
-_QUANTISED = ("Conv", "MatMul", "Gemm", "Add", "Mul", "Clip", "Relu", "MaxPool", "AveragePool", "Concat")
+_QUANTISED = ("Conv", "MatMul", "Gemm", "Add", "Clip", "Relu", "MaxPool")  # fused with each other by the runtime
 
 
 def quantise(source: Path, target: Path, images: Iterable[NDArray[np.uint8]]) -> None:
-    """Write `target`, with weights and activations of the backbone in int8 (QDQ), one scale for each channel's weights.
+    """Write `target` (QDQ): weights of the backbone in int8 with a scale for each channel, its activations in uint8.
+
+    With signed activations EfficientNet-Lite0 took 1.5 to 2.3 times as long at 64 pixels on an AVX512-VNNI core.
 
     Args:
         images: Of the training set, as the graph takes them, (S, S, 3) or (H, W, 3).
@@ -34,8 +37,7 @@ def quantise(source: Path, target: Path, images: Iterable[NDArray[np.uint8]]) ->
         with contextlib.redirect_stdout(io.StringIO()):
             quantization.quantize_static(
                 str(source), str(target), _reader(quantization, images), nodes_to_quantize=inside, per_channel=True,
-                quant_format=quantization.QuantFormat.QDQ,
-                extra_options={"CalibMovingAverage": False},
+                quant_format=quantization.QuantFormat.QDQ, activation_type=quantization.QuantType.QUInt8,
             )  # fmt: skip
     finally:
         logger.setLevel(level)
@@ -47,7 +49,7 @@ def _in_backbone(node: Any) -> bool:
 
 
 def _reader(quantization: Any, images: Iterable[NDArray[np.uint8]]) -> Any:
-    batches = ({INPUT: image[None]} for image in images)
+    batches = ({GRAPH_INPUT: image[None]} for image in images)
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
         def get_next(self) -> dict[str, NDArray[np.uint8]] | None:

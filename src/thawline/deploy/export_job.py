@@ -21,7 +21,7 @@ from thawline.deploy.export_check import (
 from thawline.deploy.export_folder import new_folder
 from thawline.deploy.export_graph import ExportGraph
 from thawline.deploy.export_images import Images
-from thawline.deploy.export_int8 import quantise
+from thawline.deploy.export_int8 import INT8_FILE, quantise
 from thawline.deploy.export_metadata import metadata
 from thawline.deploy.export_onnx import DEFAULT_OPSET, ONNX_FILE, Runner, onnx_runner, write_onnx
 from thawline.deploy.export_openvino import OPENVINO_FILE, openvino_runner, write_openvino
@@ -34,7 +34,7 @@ Say = Callable[[str, str], None]  # (what a line is about, what it says)
 FORMATS = ("onnx", "openvino")
 _MB = 1e6  # bytes
 _MANY = 32  # images of the second measurement of latency
-_INT8 = "_int8"  # at the end of a file's name
+_INT8 = " int8"  # beside "", the fp32 model
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,9 @@ class _Job:
 
     def truth(self) -> NDArray[np.float32]:
         """Of Thawline in fp32, (N, K)."""
-        return answered(lambda x: self.model.probabilities(torch.from_numpy(x).permute(0, 3, 1, 2)).numpy(), self.prepared)
+        return answered(
+            lambda x: self.model.probabilities(torch.from_numpy(x).permute(0, 3, 1, 2)).numpy(), self.prepared
+        )
 
 
 def export(source: Path, out: Path, wanted: Wanted, *, images: Images, training: Images | None, say: Say) -> bool:
@@ -86,7 +88,7 @@ def export(source: Path, out: Path, wanted: Wanted, *, images: Images, training:
     Args:
         source: A run's folder or a model folder.
         images: To check with.
-        training: To calibrate an int8 model with; None makes none.
+        training: To calibrate an int8 model with, for `onnx`; None makes none.
     Raises:
         UserError: A package is missing, the model cannot be exported, or `out` holds files.
     """
@@ -110,23 +112,21 @@ def export(source: Path, out: Path, wanted: Wanted, *, images: Images, training:
 
 
 def _write(job: _Job, folder: Path, training: Images | None) -> dict[str, Path]:
-    """The files by what their names end with: "" is fp32."""
+    """The files: "" is the fp32 model."""
     wanted, seen = job.wanted, job.model.description.preprocessing
     about = metadata(job.model.description, resize_inside=wanted.resize_inside)
     files = {"": folder / ONNX_FILE}
     write_onnx(job.graph, files[""], about=about, opset=wanted.opset)
     if training is not None:
-        files[_INT8] = _named(files[""], _INT8)
+        files[_INT8] = folder / INT8_FILE
         quantise(files[""], files[_INT8], (job.given(training, index) for index in range(training.number)))
     if wanted.format == "onnx":
         text = script(seen, resize_inside=wanted.resize_inside)
         (folder / SCRIPT_FILE).write_text(text, encoding="utf-8")
         return files
-    turned = {name: _named(folder / OPENVINO_FILE, name) for name in files}
-    for name, file in files.items():
-        write_openvino(file, turned[name], about=about)
-        file.unlink()
-    return turned
+    write_openvino(files[""], folder / OPENVINO_FILE, about=about)
+    files[""].unlink()
+    return {"": folder / OPENVINO_FILE}
 
 
 def _check(job: _Job, run: Runner, say: Say) -> bool:
@@ -139,7 +139,9 @@ def _check(job: _Job, run: Runner, say: Say) -> bool:
     inside = ", resized in the graph and by Pillow" if job.wanted.resize_inside else ""
     right = ""
     if job.images.labels is not None:
-        right = f"; accuracy {accuracy(got, job.images.labels):.4f}, Thawline's {accuracy(truth, job.images.labels):.4f}"
+        right = (
+            f"; accuracy {accuracy(got, job.images.labels):.4f}, Thawline's {accuracy(truth, job.images.labels):.4f}"
+        )
     say("check", f"{job.images.what}{inside}: {of_images}{right}")
     return of_batches.good and (of_images.good or job.wanted.resize_inside)
 
@@ -167,7 +169,7 @@ def _compare_int8(job: _Job, runs: dict[str, Runner], training: Images, say: Say
 
 def _time(job: _Job, runs: dict[str, Runner], served: Model, say: Say) -> None:
     """Latency of prepared images beside that of `thawline.load(...)` as it is served."""
-    names = ["PyTorch", *(f"{job.wanted.format}{name.replace('_', ' ')}" for name in runs)]
+    names = [f"PyTorch in {served.net.precision.trainer}", *(f"{job.wanted.format}{name}" for name in runs)]
     for number in (1, _MANY):
         batch = np.resize(job.prepared, (number, *job.prepared.shape[1:]))
         tensor = torch.from_numpy(batch).permute(0, 3, 1, 2).contiguous()
@@ -175,8 +177,8 @@ def _time(job: _Job, runs: dict[str, Runner], served: Model, say: Say) -> None:
         calls += [lambda r=run, b=batch: r(b) for run in runs.values()]  # type: ignore[misc]
         of_each = ", ".join(f"{name} {ms:.2f} ms" for name, ms in zip(names, latencies(calls), strict=True))
         say("latency", f"{number} image{'s' * (number > 1)}: {of_each}")
-    how = f"medians, measured in turns, {job.threads} threads, {machine_load()}"
-    say("", f"{how}; PyTorch computes in {served.net.precision.trainer}, the others in fp32")
+    threads = f"{job.threads} thread{'s' * (job.threads > 1)}"
+    say("", f"medians, measured in turns, {threads}, {machine_load()}")
 
 
 def _runner(file: Path, threads: int) -> Runner:
@@ -186,10 +188,6 @@ def _runner(file: Path, threads: int) -> Runner:
 def _prepared(model: Model, image: object) -> NDArray[np.uint8]:
     """(S, S, 3)."""
     return model.prepare(image).permute(1, 2, 0).contiguous().numpy()  # type: ignore[arg-type]
-
-
-def _named(file: Path, end: str) -> Path:
-    return file.with_name(f"{file.stem}{end}{file.suffix}")
 
 
 def _size(file: Path) -> int:

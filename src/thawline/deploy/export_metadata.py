@@ -6,7 +6,7 @@ from dataclasses import asdict
 from thawline import __version__
 from thawline.deploy.description import Description
 
-INPUT, OUTPUT = "images", "probabilities"  # names of the graph's input and output
+GRAPH_INPUT, GRAPH_OUTPUT = "images", "probabilities"  # names of the graph's input and output
 
 
 def metadata(description: Description, *, resize_inside: bool) -> dict[str, str]:
@@ -16,8 +16,8 @@ def metadata(description: Description, *, resize_inside: bool) -> dict[str, str]
     prepared = "any size" if resize_inside else "resized as `preprocessing` says, with Pillow"
     return {
         "thawline": __version__,
-        "input": f"{INPUT}: uint8 ({shape}), RGB, {prepared}; normalisation is in the graph",
-        "output": f"{OUTPUT}: float32 (N, {len(description.class_names)}), calibrated, in the order of `class_names`",
+        "input": f"{GRAPH_INPUT}: uint8 ({shape}), RGB, {prepared}; normalisation is in the graph",
+        "output": f"{GRAPH_OUTPUT}: float32 (N, {len(description.class_names)}), in the order of `class_names`",
         "class_names": json.dumps(list(description.class_names)),
         "preprocessing": json.dumps({**asdict(seen), "resize_inside": resize_inside}),
         "calibration": json.dumps(asdict(description.calibration)),

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from thawline.deploy.export_graph import ExportGraph
-from thawline.deploy.export_metadata import INPUT, OUTPUT
+from thawline.deploy.export_metadata import GRAPH_INPUT, GRAPH_OUTPUT
 from thawline.errors import UserError
 
 ONNX_FILE = "model.onnx"
@@ -63,13 +63,17 @@ def write_onnx(graph: ExportGraph, path: Path, *, about: Mapping[str, str], opse
 def _exported(graph: ExportGraph, opset: int) -> Any:
     size, anywhere = graph.net.backbone.input.size, graph.resize is not None
     sides = _EXAMPLE_SIDES if anywhere else (size, size)
-    axes = {0: "batch", 1: "height", 2: "width"} if anywhere else {0: "batch"}
+    names = ("batch", "height", "width") if anywhere else ("batch",)
+    named = dict(enumerate(names))
+    axes = {axis: torch.export.Dim(name) for axis, name in named.items()}
     example = torch.zeros(_EXAMPLE, *sides, 3, dtype=torch.uint8)
     try:
-        with _silence():
+        with _silence(), torch.no_grad():
+            # In two steps: given the module, torch.onnx.export tries three more ways to trace what cannot be traced.
+            program = torch.export.export(graph, (example,), dynamic_shapes=(axes,), strict=False)
             return torch.onnx.export(
-                graph, (example,), dynamo=True, dynamic_shapes=(axes,), opset_version=opset, verbose=False,
-                input_names=[INPUT], output_names=[OUTPUT],
+                program, (), dynamo=True, opset_version=opset, verbose=False, dynamic_shapes=(named,),
+                input_names=[GRAPH_INPUT], output_names=[GRAPH_OUTPUT],
             )  # fmt: skip
     except Exception as error:  # the exporter raises errors of many types
         head = type(graph.net.head)
@@ -117,7 +121,7 @@ def onnx_runner(path: Path, *, threads: int) -> Runner:
         ) from error
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        (probabilities,) = session.run([OUTPUT], {INPUT: images})
+        (probabilities,) = session.run([GRAPH_OUTPUT], {GRAPH_INPUT: images})
         return np.asarray(probabilities, np.float32)
 
     return run

@@ -6,8 +6,8 @@ SCRIPT_FILE = "predict_onnx.py"
 _SCRIPT = '''"""Classify images with model.onnx: python predict_onnx.py IMAGE...  (needs onnxruntime, pillow, numpy)"""
 
 import json
-import sys
 from pathlib import Path
+from sys import argv
 
 import numpy as np
 import onnxruntime
@@ -29,7 +29,7 @@ def read(path):
 def prepare(image):
 {prepare}
 
-for path in sys.argv[1:]:
+for path in argv[1:]:
     pixels = np.asarray(prepare(read(path)))[None]  # (1, height, width, 3), uint8
     (probabilities,) = session.run(None, {{"images": pixels}})[0]
     print(f"{{path}}\\t{{names[probabilities.argmax()]}}\\t{{probabilities.max():.4f}}")

@@ -16,7 +16,7 @@ from thawline.models.backbone import Backbone
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.report.run_record import RECORD_FILE, RunRecord, load_record
 
-CHECKPOINT = Path("checkpoints") / "best.ckpt"  # the weights that were tested
+_CHECKPOINT = Path("checkpoints") / "best.ckpt"  # the weights that were tested
 _HEAD_KEY = "model.head."  # of the record's settings
 _RIDGE = "ridge"  # the optimizer of heads that are solved for
 
@@ -30,11 +30,11 @@ def read_older_run(run: Path) -> tuple[Description, dict[str, Tensor]]:
     record = load_record(run / RECORD_FILE)
     if record.status != "completed":
         raise UserError(f"{run}: the run is {record.status}; a model is made of a completed run")
-    if not (run / CHECKPOINT).is_file():
-        raise UserError(f"{run}: holds no {CHECKPOINT}, the weights that were tested; bring it back, or run again")
+    if not (run / _CHECKPOINT).is_file():
+        raise UserError(f"{run}: holds no {_CHECKPOINT}, the weights that were tested; bring it back, or run again")
     if not record.classes.names or not record.settings:
         raise UserError(f"{run / RECORD_FILE}: does not say the classes and settings of the run; run again")
-    tensors = load_checkpoint(run / CHECKPOINT)["state_dict"]
+    tensors = load_checkpoint(run / _CHECKPOINT)["state_dict"]
     backbone = Backbone(record.model.name, weights="none", image_size=record.model.image_size or None)
     spec = replace(backbone.input, fit=str(record.settings.get("data.fit", "crop")))
     channels = record.settings.get("data.channels")

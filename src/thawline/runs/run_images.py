@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf.errors import OmegaConfBaseException
 from PIL import Image
 
 from thawline.data.sources.source import ImageSource, Split
@@ -27,6 +26,7 @@ class RunImages:
         trust: Whether a data source outside Thawline, which config.yaml names, may run.
     Raises:
         UserError: There is no config.yaml, the images are not there, or they are others than the run's.
+        omegaconf.errors.OmegaConfBaseException: A value in config.yaml has another type.
     """
 
     def __init__(self, run: Path, *, trust: bool = False) -> None:
@@ -34,10 +34,7 @@ class RunImages:
         if not config.is_file() or not (run / RECORD_FILE).is_file():
             raise UserError(f"{run} is no run's folder: it holds no {CONFIG_NAME}")
         record = load_record(run / RECORD_FILE)
-        try:
-            settings = Composed.saved(config).read().settings
-        except OmegaConfBaseException as error:
-            raise UserError(f"{config}: {' '.join(str(error).split())}") from error
+        settings = Composed.saved(config).read().settings
         target = str(settings.source.get("_target_"))
         if not (target.startswith(_OWN) or trust):
             raise UserError(f"the images come from {target}, code outside Thawline; add --trust if you know it")
