@@ -1,5 +1,6 @@
 """The images of a run, made again from its config.yaml: to check and to calibrate an exported model."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,9 @@ class RunImages:
             raise UserError(f"{run} is no run's folder: it holds no {CONFIG_NAME}")
         record = load_record(run / RECORD_FILE)
         settings = Composed.saved(config).read().settings
-        target = str(settings.source.get("_target_"))
-        if not (target.startswith(_OWN) or trust):
-            raise UserError(f"the images come from {target}, code outside Thawline; add --trust if you know it")
+        foreign = [target for target in _targets(settings.source) if not target.startswith(_OWN)]
+        if foreign and not trust:
+            raise UserError(f"the images come from {foreign[0]}, code outside Thawline; add --trust if you know it")
         self.source: ImageSource = make(settings.source, "data.source")
         if self.source.fingerprint() != record.data.fingerprint:
             raise UserError(f"the images of {record.data.name} have changed since the run")
@@ -57,3 +58,12 @@ class RunImages:
 
         labels = self.source.labels[indices].tolist()
         return Images(load, len(indices), labels, f"{number} {name} images of {self.source.name}")
+
+
+def _targets(node: Any) -> Iterator[str]:
+    """What a node of a config would run: a source may hold another one."""
+    if isinstance(node, dict):
+        yield from (str(node[key]) for key in ("_target_",) if key in node)
+    inside = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    for part in inside:
+        yield from _targets(part)
