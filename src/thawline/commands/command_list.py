@@ -13,6 +13,7 @@ COMMANDS = {  # the name of a file beside this one -> what it does
     "compare": "PATH...: which runs are better, by how much, at what cost",
     "verify_freeze": "RUN: recompute what a run froze, from files alone",
     "cache": "what is stored of frozen stages, and --clear",
+    "export": "RUN --format onnx|openvino|model --out DIR: the model for other runtimes",
     "doctor": "machine, versions, threads, and a self-test, to paste into a report",
 }
 _NEAR = 0.5  # chosen: difflib's similarity above which a name is suggested; `partial` for `partial_fine_tune` has 0.58

@@ -2,32 +2,21 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from thawline.deploy.calibration import Judged, achieved, calibrate
-from thawline.deploy.description import (
-    Architecture,
-    Calibration,
-    Description,
-    HeadPart,
-    Preprocessing,
-    Provenance,
-    Unknown,
-)
+from thawline.deploy.described import preprocessing_of, provenance_of
+from thawline.deploy.description import Architecture, Calibration, Description, HeadPart, Unknown
 from thawline.deploy.portable import MODEL_FOLDER, write_model
 from thawline.features.activations import Activations
 from thawline.machine.precision import autocast
-from thawline.models.backbone import Backbone
 from thawline.models.stacked_head import StackedHead
 from thawline.report.record_sections import CalibrationSection
 from thawline.report.run_record import RunRecord
 from thawline.runs.known_features import MOST_IMAGES, fit_known_images
 from thawline.runs.parts import Parts
-
-_UNKNOWN = "not stated by the weights' source"
 
 
 def deliver(
@@ -82,30 +71,11 @@ def describe_model(parts: Parts, record: RunRecord, calibration: Calibration) ->
     return Description(
         class_names=list(source.class_names),
         architecture=_architecture(parts),
-        preprocessing=Preprocessing(
-            size=spec.size,
-            fit=spec.fit,
-            interpolation=spec.interpolation,
-            crop_pct=spec.crop_pct,
-            mean=list(spec.mean),
-            std=list(spec.std),
-            value_range=_listed(pixels and pixels.value_range),
-            channels=_listed(pixels and pixels.channels),
+        preprocessing=preprocessing_of(
+            spec, value_range=pixels and pixels.value_range, channels=pixels and pixels.channels
         ),
         calibration=calibration,
-        provenance=Provenance(
-            run_id=record.run_id,
-            scenario=record.scenario,
-            strategy=record.strategy.name,
-            weights=record.model.weights,
-            weights_sha256=record.model.weights_sha256,
-            licence=_licence(parts.model.backbone),
-            data=record.data.name,
-            data_fingerprint=record.data.fingerprint,
-            num_train=record.data.num_train,
-            metrics=dict(record.metrics),
-            versions=dict(record.versions),
-        ),
+        provenance=provenance_of(record, parts.model.backbone),
     )
 
 
@@ -125,13 +95,3 @@ def _architecture(parts: Parts) -> Architecture:
         prefix_precision=str(precision.prefix).removeprefix("torch."),
         precision=precision.trainer,
     )
-
-
-def _listed(values: Any) -> list[Any] | None:
-    return list(values) if values else None
-
-
-def _licence(backbone: Backbone) -> str:
-    """What timm says of the pretrained weights."""
-    config = getattr(backbone.model, "pretrained_cfg", None) or {}
-    return str(config.get("license") or _UNKNOWN)

@@ -1,0 +1,48 @@
+"""Sections of model.json that follow from a run's record and its backbone."""
+
+from collections.abc import Iterable
+
+from thawline.data.input_spec import InputSpec
+from thawline.deploy.description import Preprocessing, Provenance
+from thawline.models.backbone import Backbone
+from thawline.report.run_record import RunRecord
+
+_UNKNOWN = "not stated by the weights' source"
+
+
+def preprocessing_of(
+    spec: InputSpec, *, value_range: Iterable[float] | None, channels: Iterable[int] | None
+) -> Preprocessing:
+    """`value_range`, `channels`: see `data.decode.Pixels`."""
+    return Preprocessing(
+        size=spec.size,
+        fit=spec.fit,
+        interpolation=spec.interpolation,
+        crop_pct=spec.crop_pct,
+        mean=list(spec.mean),
+        std=list(spec.std),
+        value_range=list(value_range) if value_range else None,
+        channels=list(channels) if channels else None,
+    )
+
+
+def provenance_of(record: RunRecord, backbone: Backbone) -> Provenance:
+    return Provenance(
+        run_id=record.run_id,
+        scenario=record.scenario,
+        strategy=record.strategy.name,
+        weights=record.model.weights,
+        weights_sha256=record.model.weights_sha256,
+        licence=_licence(backbone),
+        data=record.data.name,
+        data_fingerprint=record.data.fingerprint,
+        num_train=record.data.num_train,
+        metrics=dict(record.metrics),
+        versions=dict(record.versions),
+    )
+
+
+def _licence(backbone: Backbone) -> str:
+    """What timm says of the pretrained weights."""
+    config = getattr(backbone.model, "pretrained_cfg", None) or {}
+    return str(config.get("license") or _UNKNOWN)

@@ -1,0 +1,69 @@
+"""The text of a script beside model.onnx, which classifies images with ONNX Runtime, Pillow and NumPy alone."""
+
+from thawline.deploy.description import Preprocessing
+
+SCRIPT_FILE = "predict_onnx.py"
+_SCRIPT = '''"""Classify images with model.onnx: python predict_onnx.py IMAGE...  (needs onnxruntime, pillow, numpy)"""
+
+import json
+from pathlib import Path
+from sys import argv
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+session = onnxruntime.InferenceSession(str(Path(__file__).with_name("model.onnx")))
+about = session.get_modelmeta().custom_metadata_map
+names, seen = json.loads(about["class_names"]), json.loads(about["preprocessing"])
+
+
+def read(path):
+    image = ImageOps.exif_transpose(Image.open(path))
+{wide}    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def prepare(image):
+{prepare}
+
+for path in argv[1:]:
+    pixels = np.asarray(prepare(read(path)))[None]  # (1, height, width, 3), uint8
+    (probabilities,) = session.run(None, {{"images": pixels}})[0]
+    print(f"{{path}}\\t{{names[probabilities.argmax()]}}\\t{{probabilities.max():.4f}}")
+'''
+_WIDE = """    if image.mode.startswith(("I", "F")):  # wider than 8 bits
+        low, high = seen["value_range"]
+        levels = np.rint((np.asarray(image).astype(float) - low) * 255 / (high - low))
+        image = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+"""
+_ANY_SIZE = """    return image  # the model resizes it
+"""
+_START = """    size, kind = seen["size"], Image.Resampling[seen["interpolation"].upper()]
+"""
+# As `data.transforms.CentreCrop` does, which resizes of an elongated image only the part that stays.
+_CROP = """    shorter, small = min(image.size), int(size / seen["crop_pct"])
+    resized = [small if side == shorter else int(small * side / shorter) for side in image.size]
+    starts = [round((side - size) / 2) for side in resized]
+    if max(image.size) <= 4 * shorter:
+        return image.resize(resized, kind).crop((*starts, *(start + size for start in starts)))
+    first = [start * side / of for start, side, of in zip(starts, image.size, resized)]
+    last = [(start + size) * side / of for start, side, of in zip(starts, image.size, resized)]
+    return image.resize((size, size), kind, box=(*first, *last))
+"""
+_PAD = """    small = [max(1, round(size * side / max(image.size))) for side in image.size]
+    square = Image.new("RGB", (size, size), tuple(round(255 * level) for level in seen["mean"]))
+    square.paste(image.resize(small, kind), [(size - side) // 2 for side in small])
+    return square
+"""
+_SQUASH = """    return image.resize((size, size), kind)
+"""
+_FITS = {"crop": _CROP, "pad": _PAD, "squash": _SQUASH}
+
+
+def script(seen: Preprocessing, *, resize_inside: bool) -> str:
+    """Python that prepares an image as Thawline does; it reads the files that Pillow reads."""
+    prepare = _ANY_SIZE if resize_inside else _START + _FITS[seen.fit]
+    return _SCRIPT.format(wide=_WIDE if seen.value_range else "", prepare=prepare)

@@ -1,0 +1,75 @@
+"""The script beside an ONNX file prepares images bit for bit as Thawline does."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from thawline.data.decode import decode
+from thawline.data.transforms import eval_transform
+from thawline.deploy.description import Preprocessing
+from thawline.deploy.export_script import script
+
+Prepare = Callable[[str], Any]
+
+
+def of_script(seen: Preprocessing, *, resize_inside: bool = False) -> Prepare:
+    """The script's own functions, without ONNX Runtime."""
+    text = script(seen, resize_inside=resize_inside)
+    functions = text[text.index("def read") : text.index("for path in")]
+    names: dict[str, Any] = {
+        "Image": Image,
+        "ImageOps": ImageOps,
+        "np": np,
+        "seen": json.loads(json.dumps(asdict(seen))),
+    }
+    exec(functions, names)
+    return lambda path: np.asarray(names["prepare"](names["read"](path)))
+
+
+def seen(fit: str = "crop", value_range: list[float] | None = None) -> Preprocessing:
+    return Preprocessing(32, fit, "bicubic", 0.875, [0.485, 0.456, 0.406], [0.2, 0.2, 0.2], value_range)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    """Square, wide, high, elongated; turned by EXIF, transparent, with a palette."""
+    generator = np.random.default_rng(0)
+    paths = []
+    for name, (height, width) in {"square": (50, 50), "wide": (40, 90), "high": (77, 40), "long": (20, 130)}.items():
+        image = Image.fromarray(generator.integers(0, 256, (height, width, 3), dtype=np.uint8))
+        paths.append(tmp_path / f"{name}.png")
+        image.save(paths[-1])
+    exif = Image.Exif()
+    exif[274] = 6
+    turned, clear, palette = (tmp_path / name for name in ("turned.jpg", "clear.png", "palette.png"))
+    image.resize((60, 40)).save(turned, exif=exif)
+    Image.fromarray(generator.integers(0, 256, (40, 60, 4), dtype=np.uint8)).save(clear)
+    image.convert("P").save(palette, transparency=3)
+    return [str(path) for path in (*paths, turned, clear, palette)]
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
+def test_every_file_becomes_the_same_pixels(files: list[str], fit: str) -> None:
+    prepare, transform = of_script(seen(fit)), eval_transform(seen(fit).spec)
+    for path in files:
+        assert np.array_equal(prepare(path), transform(decode(path)).permute(1, 2, 0).numpy()), path
+
+
+def test_where_the_graph_resizes_the_pixels_are_those_of_the_file(files: list[str]) -> None:
+    prepare = of_script(seen(), resize_inside=True)
+    for path in files:
+        assert np.array_equal(prepare(path), np.asarray(decode(path))), path
+
+
+def test_wide_samples_get_the_models_range(tmp_path: Path) -> None:
+    about = seen(value_range=[100.0, 4000.0])
+    path = tmp_path / "wide.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 5000, (40, 50), dtype=np.uint16)).save(path)
+    wanted = eval_transform(about.spec)(decode(path, pixels=about.pixels)).permute(1, 2, 0).numpy()
+    assert np.array_equal(of_script(about)(str(path)), wanted)
