@@ -1,0 +1,129 @@
+"""How good a model is on labelled images: scores, weak classes, calibration, and the images to look at."""
+
+import argparse
+import sys
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from thawline import __version__
+from thawline.atomic import write_atomically
+from thawline.commands.started import note_start
+from thawline.errors import BAD_INPUT, UserError
+from thawline.invocation import typed
+from thawline.printable import printable
+
+if TYPE_CHECKING:
+    from thawline.deploy.evaluated import Against, Evaluated
+
+_HELP = """How good a model is on labelled images.
+
+    {evaluate} RUN DIR                        # a folder that holds a folder for each class
+    {evaluate} RUN images.csv --split test    # a table with the columns path, label and, if you like, split
+    {evaluate} RUN DIR --against RUN2         # is RUN better than RUN2, or is it chance?
+
+RUN is the folder of a completed run, or a model folder. Labels are matched with the model's classes by name. It writes
+evaluation.html, evaluation.json and predictions.csv to RUN/evaluations/NAME, NAME being that of the images.
+"""
+_SPLITS = ("train", "val", "test", "all")
+
+
+def main() -> int:
+    """Evaluate; returns the exit code."""
+    note_start()
+    given = _arguments()
+    try:
+        _evaluate(given)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except OSError as error:
+        place = printable(error.filename or given.out or "")
+        print(f"error: cannot write {place}: {error.strerror}; name another folder with --out DIR", file=sys.stderr)
+        return BAD_INPUT
+    return 0
+
+
+def _evaluate(given: argparse.Namespace) -> None:
+    from thawline.deploy.evaluated import against, evaluate  # imports torch; --help does without
+    from thawline.deploy.labelled_images import labelled_images
+    from thawline.deploy.loaded import load
+
+    _check(given)
+    options = {"trust": given.trust, "accelerator": given.accelerator, "precision": given.precision}
+    model = load(given.run, **options)
+    source = labelled_images(given.images, class_names=model.class_names, split=given.split)
+    other_model = None if given.against is None else load(given.against, **options)
+    evaluated = evaluate(model, source, folder=given.run, batch=given.batch)
+    other = None
+    if other_model is not None:
+        other = against(evaluated, other_model, folder=given.against, batch=given.batch)
+    _tell(evaluated, other)
+    _write(evaluated, other, given)
+
+
+def _check(given: argparse.Namespace) -> None:
+    if given.out is not None and given.out.exists() and not given.out.is_dir():
+        raise UserError(f"--out {given.out}: is a file; name a folder")
+    if given.batch < 1:
+        raise UserError(f"--batch {given.batch}: allowed are whole numbers from 1")
+    if given.gallery < 0:
+        raise UserError(f"--gallery {given.gallery}: allowed are whole numbers from 0")
+
+
+def _tell(evaluated: "Evaluated", other: "Against | None") -> None:
+    from thawline.deploy.evaluation_summary import summary
+
+    print(summary(evaluated, other))
+
+
+def _write(evaluated: "Evaluated", other: "Against | None", given: argparse.Namespace) -> None:
+    from thawline.deploy import evaluation_files as files
+    from thawline.deploy.evaluation_page import evaluation_page, wall
+    from thawline.deploy.gallery import least_certain, pictures, shown, worst_mistakes
+
+    source = evaluated.source
+    folder = given.out or files.default_folder(given.run, source.where, source.split)
+    folder.mkdir(parents=True, exist_ok=True)
+    made = f"thawline {__version__}, {date.today().isoformat()}"
+    worst, unsure = (
+        [(n, shown(evaluated, n)) for n in select(evaluated, given.gallery)]
+        for select in (worst_mistakes, least_certain)
+    )
+    views = pictures(evaluated, [n for n, _ in (*worst, *unsure)], heat=not given.no_heatmaps)
+    heat = "" if given.no_heatmaps else " On the right: the parts that the answer needs, in colour."
+    walls = [
+        wall("Worst mistakes", f"The right class has the least probability.{heat}", worst, views),
+        wall("Least certain", f"The probability is spread over several classes.{heat}", unsure, views),
+    ]
+    contents = {
+        files.EVALUATION_PAGE: evaluation_page(evaluated, other, walls, foot=made),
+        files.EVALUATION_FILE: files.evaluation_json(
+            evaluated, other, mistakes=[one for _, one in worst], uncertain=[one for _, one in unsure], made=made
+        ),
+        files.ANSWERS_FILE: files.answers_csv(evaluated),
+    }
+    for name, content in contents.items():
+        write_atomically(folder / name, content)
+        print(f"{'wrote':12}{printable(folder / name)}")
+
+
+def _arguments() -> argparse.Namespace:
+    evaluate = typed("evaluate")
+    parser = argparse.ArgumentParser(
+        prog=evaluate, description=_HELP.format(evaluate=evaluate), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a completed run, or a model folder")
+    parser.add_argument("images", type=Path, metavar="DIR", help="labelled folder, or a table (csv, jsonl, parquet)")
+    parser.add_argument("--split", choices=_SPLITS, help="which images, where there are splits; default test, then val")
+    parser.add_argument("--against", type=Path, metavar="RUN2", help="a second model, compared on the same images")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write; default RUN/evaluations/NAME")
+    parser.add_argument(
+        "--gallery", type=int, default=12, metavar="N", help="mistakes and uncertain images shown; default %(default)s"
+    )
+    parser.add_argument("--no-heatmaps", action="store_true", help="do without heatmaps, which cost 65 passes an image")
+    parser.add_argument("--batch", type=int, default=32, metavar="N", help="images at a time; default %(default)s")
+    parser.add_argument("--accelerator", default="auto", help="auto, cpu, cuda, mps; default %(default)s")
+    parser.add_argument("--precision", help="auto, 32-true or bf16-mixed; default as in the run's test")
+    parser.add_argument("--trust", action="store_true", help="let code outside thawline that the model names run")
+    return parser.parse_args()
