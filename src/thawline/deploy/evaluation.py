@@ -12,6 +12,7 @@ from thawline.features.judged import wilson_interval
 _CONFIDENCE = 0.95  # of intervals
 _GOALS = (0.9, 0.95, 0.98, 0.99, 0.995)  # shares of right answers that people ask for
 _LEAST_ACCEPTED = 10  # images; chosen: a threshold that fewer pass says nothing
+_ROUNDING = 1e-9  # images; 0.95 * 20 is not always 19
 _MOST_POINTS = 200  # of a curve; a drawing shows no more
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -181,7 +182,7 @@ def thresholds(confidence: Array, right: NDArray[np.bool_]) -> list[Threshold]:
     whole = np.append(surest[1:] < surest[:-1], True)  # images of equal probability pass together
     result = []
     for goal in _GOALS:
-        good = np.flatnonzero(whole & (hits >= goal * accepted) & (accepted >= _LEAST_ACCEPTED))
+        good = np.flatnonzero(whole & (hits >= goal * accepted - _ROUNDING) & (accepted >= _LEAST_ACCEPTED))
         if len(good) and good[-1] + 1 < len(order):
             last = int(good[-1])
             passing = share(last + 1, len(order)), share(int(hits[last]), last + 1)

@@ -93,8 +93,8 @@ def _classes(measured: Scores) -> list[list[str]]:
         [
             one.name,
             f"{one.images:,}",
-            with_interval(one.precision),
             with_interval(one.recall),
+            with_interval(one.precision),
             _bounded(one.f1, one.f1_low, one.f1_high),
             score_text(one.auroc),
         ]
