@@ -65,9 +65,7 @@ def test_the_overlay_is_grey_where_cold_and_coloured_where_hot() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["stacked_probe", "blend", "partial_fine_tune"])
-def test_covering_the_hot_part_costs_more_than_covering_others(
-    made: Made, colour_folder: Path, strategy: str
-) -> None:
+def test_covering_the_hot_part_costs_more_than_covering_others(made: Made, colour_folder: Path, strategy: str) -> None:
     """A quarter of a class's image is pasted on grey: the answer needs that part, and the heat says so."""
     model = thawline.load(made(strategy), accelerator="cpu", precision="32-true")
     side, ahead = model.description.preprocessing.size, 0

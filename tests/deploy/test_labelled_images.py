@@ -56,7 +56,9 @@ def test_of_splits_test_is_taken_and_the_reader_learns_of_it(tmp_path: Path, lay
 def test_a_table_with_splits(tmp_path: Path) -> None:
     folder(tmp_path, "a.png", "b.png", "c.png")
     table = tmp_path / "splits.csv"
-    table.write_text(f"path,label,split,group\n{tmp_path}/a.png,cat,train,\nb.png,dog,test,\nb.png,dog,test,\nc.png,,,\n")
+    table.write_text(
+        f"path,label,split,group\n{tmp_path}/a.png,cat,train,\nb.png,dog,test,\nb.png,dog,test,\nc.png,,,\n"
+    )
     source = labelled_images(table, class_names=KNOWN, split="test")
     assert read(source, tmp_path) == [("b.png", "dog")]
     assert source.notes == ["1 rows without a path or a label are left out", "1 rows repeat an image and are left out"]

@@ -1,6 +1,7 @@
 """How good a model is on labelled images: scores, weak classes, calibration, and the images to look at."""
 
 import argparse
+import os
 import sys
 from datetime import date
 from pathlib import Path
@@ -25,6 +26,8 @@ _HELP = """How good a model is on labelled images.
 RUN is the folder of a completed run, or a model folder. Labels are matched with the model's classes by name. It writes
 evaluation.html, evaluation.json and predictions.csv to RUN/evaluations/NAME, NAME being that of the images.
 """
+_GALLERY = 12  # images of each kind; chosen: four rows of three
+_HEAT_SECONDS = 60.0  # chosen: 24 heatmaps of a large backbone take minutes on a CPU
 _SPLITS = ("train", "val", "test", "all")
 
 
@@ -46,6 +49,8 @@ def main() -> int:
 
 def _evaluate(given: argparse.Namespace) -> None:
     from thawline.deploy.evaluated import against, evaluate  # imports torch; --help does without
+    from thawline.deploy.evaluation_files import default_folder
+    from thawline.deploy.evaluation_summary import summary
     from thawline.deploy.labelled_images import labelled_images
     from thawline.deploy.loaded import load
 
@@ -53,48 +58,50 @@ def _evaluate(given: argparse.Namespace) -> None:
     options = {"trust": given.trust, "accelerator": given.accelerator, "precision": given.precision}
     model = load(given.run, **options)
     source = labelled_images(given.images, class_names=model.class_names, split=given.split)
+    folder = given.out or default_folder(given.run, source.where, source.split)
+    _check_writable(folder)
     other_model = None if given.against is None else load(given.against, **options)
     evaluated = evaluate(model, source, folder=given.run, batch=given.batch)
     other = None
     if other_model is not None:
         other = against(evaluated, other_model, folder=given.against, batch=given.batch)
-    _tell(evaluated, other)
-    _write(evaluated, other, given)
+    print(summary(evaluated, other), flush=True)
+    _write(evaluated, other, given, folder)
 
 
 def _check(given: argparse.Namespace) -> None:
-    if given.out is not None and given.out.exists() and not given.out.is_dir():
-        raise UserError(f"--out {given.out}: is a file; name a folder")
     if given.batch < 1:
         raise UserError(f"--batch {given.batch}: allowed are whole numbers from 1")
     if given.gallery < 0:
         raise UserError(f"--gallery {given.gallery}: allowed are whole numbers from 0")
+    if not given.heatmap_seconds >= 0:
+        raise UserError(f"--heatmap-seconds {given.heatmap_seconds}: allowed are numbers from 0")
 
 
-def _tell(evaluated: "Evaluated", other: "Against | None") -> None:
-    from thawline.deploy.evaluation_summary import summary
+def _check_writable(folder: Path) -> None:
+    """Refuse before the images are answered what could not be written afterwards."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise UserError(f"{printable(there)}: is a file; name a folder with --out DIR")
+    if not os.access(there, os.W_OK):
+        raise UserError(f"{printable(there)}: may not be written to; name another folder with --out DIR")
 
-    print(summary(evaluated, other))
 
-
-def _write(evaluated: "Evaluated", other: "Against | None", given: argparse.Namespace) -> None:
+def _write(evaluated: "Evaluated", other: "Against | None", given: argparse.Namespace, folder: Path) -> None:
     from thawline.deploy import evaluation_files as files
     from thawline.deploy.evaluation_page import evaluation_page, wall
     from thawline.deploy.gallery import least_certain, pictures, shown, worst_mistakes
 
-    source = evaluated.source
-    folder = given.out or files.default_folder(given.run, source.where, source.split)
     folder.mkdir(parents=True, exist_ok=True)
     made = f"thawline {__version__}, {date.today().isoformat()}"
     worst, unsure = (
         [(n, shown(evaluated, n)) for n in select(evaluated, given.gallery)]
         for select in (worst_mistakes, least_certain)
     )
-    views = pictures(evaluated, [n for n, _ in (*worst, *unsure)], heat=not given.no_heatmaps)
-    heat = "" if given.no_heatmaps else " On the right: the parts that the answer needs, in colour."
+    views = pictures(evaluated, [n for n, _ in (*worst, *unsure)], heat_seconds=given.heatmap_seconds)
     walls = [
-        wall("Worst mistakes", f"The right class has the least probability.{heat}", worst, views),
-        wall("Least certain", f"The probability is spread over several classes.{heat}", unsure, views),
+        wall("Worst mistakes", "The right class has the least probability.", worst, views),
+        wall("Least certain", "The probability is spread over several classes.", unsure, views),
     ]
     contents = {
         files.EVALUATION_PAGE: evaluation_page(evaluated, other, walls, foot=made),
@@ -106,6 +113,9 @@ def _write(evaluated: "Evaluated", other: "Against | None", given: argparse.Name
     for name, content in contents.items():
         write_atomically(folder / name, content)
         print(f"{'wrote':12}{printable(folder / name)}")
+    cold = sum(view.heat is None for view in views.values())
+    if cold and given.heatmap_seconds:
+        print(f"{'note':12}{cold} of {len(views)} images without heatmaps: time was up; see --heatmap-seconds")
 
 
 def _arguments() -> argparse.Namespace:
@@ -119,9 +129,19 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--against", type=Path, metavar="RUN2", help="a second model, compared on the same images")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write; default RUN/evaluations/NAME")
     parser.add_argument(
-        "--gallery", type=int, default=12, metavar="N", help="mistakes and uncertain images shown; default %(default)s"
+        "--gallery",
+        type=int,
+        default=_GALLERY,
+        metavar="N",
+        help="mistakes and uncertain images shown; default %(default)s",
     )
-    parser.add_argument("--no-heatmaps", action="store_true", help="do without heatmaps, which cost 65 passes an image")
+    parser.add_argument(
+        "--heatmap-seconds",
+        type=float,
+        default=_HEAT_SECONDS,
+        metavar="S",
+        help="for heatmaps, 0: none; default %(default)s",
+    )
     parser.add_argument("--batch", type=int, default=32, metavar="N", help="images at a time; default %(default)s")
     parser.add_argument("--accelerator", default="auto", help="auto, cpu, cuda, mps; default %(default)s")
     parser.add_argument("--precision", help="auto, 32-true or bf16-mixed; default as in the run's test")

@@ -4,6 +4,7 @@ import csv
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -47,18 +48,18 @@ class Evaluated:
     scores: Scores
     notes: list[str]
 
-    @property
+    @cached_property
     def guesses(self) -> Ints:
         """The likeliest class of each image, (N,)."""
         guesses: Ints = self.log_probabilities.argmax(1)
         return guesses
 
-    @property
+    @cached_property
     def losses(self) -> Array:
         """-log of the probability of the right class, (N,)."""
         return -self.log_probabilities[np.arange(len(self.labels)), self.labels]
 
-    @property
+    @cached_property
     def entropies(self) -> Array:
         """Of the probabilities, in nats, (N,)."""
         entropies: Array = -(np.exp(self.log_probabilities) * self.log_probabilities.clip(min=-100)).sum(1)

@@ -159,4 +159,7 @@ def paired_line(other: Against) -> str:
 
 
 def wall(title: str, note: str, images: Sequence[tuple[int, Shown]], pictures: Mapping[int, Pictures]) -> Wall:
-    return Wall(title, note, [(one, pictures.get(position)) for position, one in images])
+    """Images with their pictures, by position."""
+    together = [(one, pictures.get(position)) for position, one in images]
+    hot = any(picture is not None and picture.heat for _, picture in together)
+    return Wall(title, f"{note} On the right: the parts that the answer needs, in colour." if hot else note, together)

@@ -1,12 +1,11 @@
 """A model's answers to image files, read beside the computing; files that cannot be read are set aside."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,9 +15,6 @@ from torch import Tensor
 from thawline.data.decode import UnreadableImage
 from thawline.deploy.loaded import BATCH, Model
 from thawline.machine.processes import num_cores
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _MOST_READERS = 8  # chosen: as when a folder is read for training
 _SHOWN_ABOVE = 100  # images; fewer are answered in a moment
@@ -36,7 +32,10 @@ class Answered:
 def answers_to(model: Model, paths: Sequence[Path], *, batch: int = BATCH) -> Answered:
     """Answer every file that can be read; memory holds two batches of images."""
     rows, places, unreadable = [], list[int](), dict[Path, str]()
-    with ThreadPoolExecutor(min(_MOST_READERS, num_cores())) as pool, _progress(len(paths)) as advance:
+    with (
+        ThreadPoolExecutor(min(_MOST_READERS, num_cores())) as pool,
+        progress(len(paths), "images", above=_SHOWN_ABOVE) as advance,
+    ):
         for start, read in _batches(model, paths, batch, pool):
             good = [(start + n, image) for n, image in enumerate(read) if isinstance(image, Tensor)]
             unreadable |= {paths[start + n]: text for n, text in enumerate(read) if isinstance(text, str)}
@@ -71,13 +70,14 @@ def _read(model: Model, path: Path) -> Tensor | str:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator["Callable[[int], None]"]:
-    if total <= _SHOWN_ABOVE or not sys.stderr.isatty():
+def progress(total: int, what: str, *, above: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal if there are more than `above`; what it gives moves the bar on by a number."""
+    if total <= above or not sys.stderr.isatty():
         yield lambda number: None
         return
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("images", total=total)
-        yield lambda number: progress.advance(task, number)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda number: bar.advance(task, number)

@@ -1,20 +1,21 @@
 """Images of an evaluation that a person should look at: the worst mistakes and the least certain answers."""
 
 import base64
+import contextlib
 import io
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from thawline.data.decode import UnreadableImage
 from thawline.deploy.evaluated import Evaluated
+from thawline.deploy.evaluation_pass import progress
 from thawline.deploy.heatmap import as_picture, heatmap, overlay
 from thawline.printable import printable
 
-GALLERY = 12  # images of each kind; chosen: three rows of four
 _SHOWN_SIDE = 224  # pixels at most; chosen: about what a screen shows, and 24 images with heatmaps stay below 1 MB
 _QUALITY = 82  # of JPEG
 
@@ -44,13 +45,13 @@ class Pictures:
     heat: str | None
 
 
-def worst_mistakes(evaluated: Evaluated, number: int = GALLERY) -> list[int]:
+def worst_mistakes(evaluated: Evaluated, number: int) -> list[int]:
     """Positions of wrong answers, that with the least probability of the right class first."""
     wrong = np.flatnonzero(evaluated.guesses != evaluated.labels)
     return [int(n) for n in wrong[np.argsort(-evaluated.losses[wrong], kind="stable")][:number]]
 
 
-def least_certain(evaluated: Evaluated, number: int = GALLERY) -> list[int]:
+def least_certain(evaluated: Evaluated, number: int) -> list[int]:
     """Positions of the answers with the highest entropy, right or wrong."""
     return [int(n) for n in np.argsort(-evaluated.entropies, kind="stable")[:number]]
 
@@ -63,22 +64,27 @@ def shown(evaluated: Evaluated, position: int) -> Shown:
     return Shown(path, names[truth], names[guess], float(p[guess]), float(p[truth]), entropy)
 
 
-def pictures(
-    evaluated: Evaluated, positions: Sequence[int], *, heat: bool, advance: Callable[[], None] = lambda: None
-) -> dict[int, Pictures]:
-    """Pictures of these images; the heat is that of the model's answer, right or wrong."""
-    made = {}
-    for position in dict.fromkeys(positions):
-        try:
-            image = evaluated.model.prepare(Path(evaluated.paths[position]))
-        except UnreadableImage:  # it went away since it was answered
-            continue
-        hot = None
-        if heat:
-            hot = overlay(image, heatmap(evaluated.model, image, int(evaluated.guesses[position])))
-        made[position] = Pictures(data_uri(as_picture(image)), data_uri(hot) if hot else None)
-        advance()
+def pictures(evaluated: Evaluated, positions: Sequence[int], *, heat_seconds: float) -> dict[int, Pictures]:
+    """Pictures of these images; the heat is that of the model's answer, right or wrong.
+
+    Args:
+        heat_seconds: After this time the images that are left get no heatmaps; 0 makes none.
+    """
+    made: dict[int, Pictures] = {}
+    end = time.monotonic() + heat_seconds
+    order = list(dict.fromkeys(positions))
+    with progress(len(order), "heatmaps", above=0) as advance:
+        for position in order:
+            with contextlib.suppress(UnreadableImage):  # it went away since it was answered
+                made[position] = _pictures(evaluated, position, heat=time.monotonic() < end)
+            advance(1)
     return made
+
+
+def _pictures(evaluated: Evaluated, position: int, *, heat: bool) -> Pictures:
+    image = evaluated.model.prepare(evaluated.paths[position])
+    hot = overlay(image, heatmap(evaluated.model, image, int(evaluated.guesses[position]))) if heat else None
+    return Pictures(data_uri(as_picture(image)), data_uri(hot) if hot else None)
 
 
 def data_uri(picture: Image.Image) -> str:

@@ -55,7 +55,7 @@ def labelled_images(where: Path, *, class_names: Collection[str], split: str | N
     """
     notes: list[str] = []
     if where.is_dir():
-        images = list(_of_folder(where, set(class_names), notes))
+        images = _of_folder(where, set(class_names), notes)
     elif where.is_file():
         images = _of_table(where, notes)
     else:
@@ -84,7 +84,14 @@ def _split_to_take(where: Path, images: Sequence[Labelled], split: str | None, n
     return taken
 
 
-def _of_folder(root: Path, known: set[str], notes: list[str]) -> Iterator[Labelled]:
+def _of_folder(root: Path, known: set[str], notes: list[str]) -> list[Labelled]:
+    try:
+        return list(_in_class_folders(root, known, notes))
+    except UserError as error:  # the words of the walk are for data.root
+        raise UserError(str(error).removeprefix("data.root: ")) from error
+
+
+def _in_class_folders(root: Path, known: set[str], notes: list[str]) -> Iterator[Labelled]:
     walk = Walk()
     loose = walk.loose(root)
     folders = _class_folders(root, walk, known, deepest=_DEEPEST) or walk.subfolders(root)
