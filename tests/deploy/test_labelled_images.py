@@ -61,7 +61,7 @@ def test_a_table_with_splits(tmp_path: Path) -> None:
     )
     source = labelled_images(table, class_names=KNOWN, split="test")
     assert read(source, tmp_path) == [("b.png", "dog")]
-    assert source.notes == ["1 rows without a path or a label are left out", "1 rows repeat an image and are left out"]
+    assert source.notes == ["left out, rows without a path or a label: 1", "left out, rows that repeat an image: 1"]
     assert len(labelled_images(table, class_names=KNOWN, split="all").images) == 2
 
 
@@ -77,7 +77,7 @@ def test_paths_of_a_table_may_begin_in_the_current_folder(tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("file,class\na.png,cat\n", "t.csv: has no column 'path'; it has file, class; it needs the columns path and label"),
+        ("file,class\na.png,cat\n", "t.csv: has no column 'path'; it has file, class; it needs the columns"),
         ("path,label\n", "t.csv: has no rows"),
         ("path,label\n,\n", "t.csv: no row has a path and a label"),
         ("path,label\na.png,cat\na.png,dog\n", "t.csv, line 3: a.png has two labels, 'cat' and 'dog'; keep one"),

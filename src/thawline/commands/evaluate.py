@@ -133,7 +133,7 @@ def _arguments() -> argparse.Namespace:
         type=int,
         default=_GALLERY,
         metavar="N",
-        help="mistakes and uncertain images shown; default %(default)s",
+        help="images of each kind shown; default %(default)s",
     )
     parser.add_argument(
         "--heatmap-seconds",

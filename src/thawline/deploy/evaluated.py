@@ -98,18 +98,16 @@ def _notes(
         listed = named([f"{printable(label)} ({count})" for label, count in match.unknown.items()], most=5)
         as_wrong = measured.accuracy.count / (measured.images + number)
         notes.append(
-            f"{number} images are of classes that the model does not know and are left out: {listed}; counted as wrong "
-            f"they would make the accuracy {as_wrong:.4f}"
+            f"left out, of classes that the model does not know: {number} images, {listed}; counted as wrong they would "
+            f"make the accuracy {as_wrong:.4f}"
         )
     if match.absent:
         listed = named(match.absent, most=5)
-        notes.append(f"no image of {len(match.absent)} classes of the model: {listed}; means are over the others")
+        notes.append(f"classes of the model without an image: {listed}; means are over the others")
     if answered.unreadable:
         first, reason = next(iter(answered.unreadable.items()))
         reason = reason.removeprefix(f"unreadable image {printable(first)}: ")
-        notes.append(
-            f"{len(answered.unreadable)} images cannot be read and are left out, first: {printable(first)}: {reason}"
-        )
+        notes.append(f"left out, cannot be read: {len(answered.unreadable)}, the first is {printable(first)}: {reason}")
     present = [one.name for one in measured.classes if one.images]
     if len(present) == 1:
         notes.append(f"all images are of one class, {present[0]}: the accuracy is its recall, and AUROC has no meaning")

@@ -102,7 +102,7 @@ def _in_class_folders(root: Path, known: set[str], notes: list[str]) -> Iterator
             f"the columns path and label ({looked_for()})"
         )
     if loose:
-        notes.append(f"{len(loose)} images lie in no class folder and are left out, first: {printable(loose[0].name)}")
+        notes.append(f"left out, in no class folder: {len(loose)}, the first is {printable(loose[0].name)}")
     number = 0
     for folder in sorted(folders):
         above = folder.relative_to(root).parts[:-1]
@@ -113,9 +113,9 @@ def _in_class_folders(root: Path, known: set[str], notes: list[str]) -> Iterator
         raise UserError(f"{printable(root)}: holds no image ({looked_for(walk.other_kinds)})")
     if strange := walk.strange_kinds():
         kinds = ", ".join(f"{count} {printable(kind)}" for kind, count in strange.most_common(3))
-        notes.append(f"{strange.total()} files that may be images are left out ({kinds}; {looked_for(strange)})")
+        notes.append(f"left out, perhaps images: {kinds} ({looked_for(strange)})")
     if masks := sum(walk.masks.values()):
-        notes.append(f"{masks} masks beside images are left out")
+        notes.append(f"left out, masks beside images: {masks}")
 
 
 def _class_folders(folder: Path, walk: Walk, known: set[str], *, deepest: int) -> list[Path]:
@@ -157,9 +157,9 @@ def _of_table(file: Path, notes: list[str]) -> list[Labelled]:
     if not labels:
         raise UserError(f"{printable(file)}: no row has a path and a label")
     if without:
-        notes.append(f"{without} rows without a path or a label are left out")
+        notes.append(f"left out, rows without a path or a label: {without}")
     if again:
-        notes.append(f"{again} rows repeat an image and are left out")
+        notes.append(f"left out, rows that repeat an image: {again}")
     return [Labelled(place, label, splits[place]) for place, label in labels.items()]
 
 
