@@ -234,3 +234,25 @@ print(sorted({{name.partition(".")[0] for name in sys.modules}} & heavy))
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.splitlines()[-1] == "[]"
+
+
+def test_a_reader_that_has_read_enough_does_not_stop_the_files(made: Made, colour_folder: Path, tmp_path: Path) -> None:
+    script = ROOT / "scripts" / "evaluate.py"
+    options = ["--out", tmp_path, "--gallery", "0", "--accelerator", "cpu"]
+    command = list(map(str, [sys.executable, script, made("stacked_probe"), colour_folder / "test", *options]))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["evaluation.html", "evaluation.json", "predictions.csv"]
+
+
+def test_without_the_time_heatmaps_are_missing_and_the_reader_learns_of_it(
+    command: Command, made: Made, colour_folder: Path, tmp_path: Path
+) -> None:
+    place = made("stacked_probe"), colour_folder / "test"
+    out = command(*place, "--out", tmp_path, "--gallery", 3, "--heatmap-seconds", "1e-9")[1]
+    assert re.search(r"note +\d of \d images without heatmaps: time was up; see --heatmap-seconds", out)
+    assert "On the right" not in (tmp_path / "evaluation.html").read_text()

@@ -80,6 +80,7 @@ def test_risk_coverage_ends_at_all_images_and_the_accuracy() -> None:
     assert np.array(got.risk_coverage) == pytest.approx(np.array(expected))
 
 
+@pytest.mark.filterwarnings("error")
 def test_one_class_of_images_has_no_auroc() -> None:
     got = scores(np.log(P[:2]), LABELS[:2], NAMES)
     assert (got.auroc, got.balanced_accuracy, got.macro_f1) == (None, 0.5, pytest.approx(2 / 3))

@@ -1,6 +1,7 @@
 """How good a model is on labelled images: scores, weak classes, calibration, and the images to look at."""
 
 import argparse
+import io
 import os
 import sys
 from datetime import date
@@ -26,6 +27,7 @@ _HELP = """How good a model is on labelled images.
 RUN is the folder of a completed run, or a model folder. Labels are matched with the model's classes by name. It writes
 evaluation.html, evaluation.json and predictions.csv to RUN/evaluations/NAME, NAME being that of the images.
 """
+_EXIT_CTRL_C = 130  # as shells say it
 _GALLERY = 12  # images of each kind; chosen: four rows of three
 _HEAT_SECONDS = 60.0  # chosen: 24 heatmaps of a large backbone take minutes on a CPU
 _SPLITS = ("train", "val", "test", "all")
@@ -34,6 +36,8 @@ _SPLITS = ("train", "val", "test", "all")
 def main() -> int:
     """Evaluate; returns the exit code."""
     note_start()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that it cannot show is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")
     given = _arguments()
     try:
         _evaluate(given)
@@ -44,7 +48,18 @@ def main() -> int:
         place = printable(error.filename or given.out or "")
         print(f"error: cannot write {place}: {error.strerror}; name another folder with --out DIR", file=sys.stderr)
         return BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return _EXIT_CTRL_C
     return 0
+
+
+def _say(text: str) -> None:
+    """Print at once; a reader that has read enough, `head` for one, does not stop the files."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _evaluate(given: argparse.Namespace) -> None:
@@ -65,7 +80,7 @@ def _evaluate(given: argparse.Namespace) -> None:
     other = None
     if other_model is not None:
         other = against(evaluated, other_model, folder=given.against, batch=given.batch)
-    print(summary(evaluated, other), flush=True)
+    _say(summary(evaluated, other))
     _write(evaluated, other, given, folder)
 
 
@@ -112,10 +127,10 @@ def _write(evaluated: "Evaluated", other: "Against | None", given: argparse.Name
     }
     for name, content in contents.items():
         write_atomically(folder / name, content)
-        print(f"{'wrote':12}{printable(folder / name)}")
+        _say(f"{'wrote':12}{printable(folder / name)}")
     cold = sum(view.heat is None for view in views.values())
     if cold and given.heatmap_seconds:
-        print(f"{'note':12}{cold} of {len(views)} images without heatmaps: time was up; see --heatmap-seconds")
+        _say(f"{'note':12}{cold} of {len(views)} images without heatmaps: time was up; see --heatmap-seconds")
 
 
 def _arguments() -> argparse.Namespace:

@@ -98,8 +98,8 @@ def _notes(
         listed = named([f"{printable(label)} ({count})" for label, count in match.unknown.items()], most=5)
         as_wrong = measured.accuracy.count / (measured.images + number)
         notes.append(
-            f"left out, of classes that the model does not know: {number} images, {listed}; counted as wrong they would "
-            f"make the accuracy {as_wrong:.4f}"
+            f"left out, of classes that the model does not know: {number} images, {listed}; counted as wrong they would"
+            f" make the accuracy {as_wrong:.4f}"
         )
     if match.absent:
         listed = named(match.absent, most=5)

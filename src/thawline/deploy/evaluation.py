@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +104,7 @@ def scores(log_probabilities: Array, labels: Ints, names: Sequence[str]) -> Scor
         log_probabilities: (N, K), float64; labels: Number of the class, (N,); N > 0.
         names: (K,).
     """
-    from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score  # slow to load
+    from sklearn.metrics import confusion_matrix, f1_score, recall_score  # slow to load
 
     p = np.exp(log_probabilities)
     guesses, confidence = p.argmax(1), p.max(1)
@@ -112,11 +113,12 @@ def scores(log_probabilities: Array, labels: Ints, names: Sequence[str]) -> Scor
     classes = [_class_scores(name, k, confusion, p[:, k], labels) for k, name in enumerate(names)]
     aurocs = [one.auroc for one in classes if one.auroc is not None]
     bins = reliability(confidence, right)
+    means: dict[str, Any] = {"labels": np.unique(labels), "average": "macro", "zero_division": 0}  # no other classes
     return Scores(
         images=len(labels),
         accuracy=share(int(right.sum()), len(labels)),
-        balanced_accuracy=float(balanced_accuracy_score(labels, guesses)) if len(set(labels)) > 1 else right.mean(),
-        macro_f1=float(f1_score(labels, guesses, labels=np.unique(labels), average="macro", zero_division=0)),
+        balanced_accuracy=float(recall_score(labels, guesses, **means)),
+        macro_f1=float(f1_score(labels, guesses, **means)),
         auroc=float(np.mean(aurocs)) if aurocs else None,
         log_loss=-float(log_probabilities[np.arange(len(labels)), labels].mean()),
         calibration_error=sum(b.images * abs(b.right.count / b.images - b.confidence) for b in bins) / len(labels),
