@@ -11,6 +11,7 @@ COMMANDS = {  # the name of a file beside this one -> what it does
     "advise": "measure and explain, train nothing large",
     "predict": "RUN IMAGES...: classes of images, as a table, CSV, JSON lines or Parquet",
     "compare": "PATH...: which runs are better, by how much, at what cost",
+    "evaluate": "RUN DIR: how good the model is on labelled images",
     "verify_freeze": "RUN: recompute what a run froze, from files alone",
     "cache": "what is stored of frozen stages, and --clear",
     "export": "RUN --format onnx|openvino|model --out DIR: the model for other runtimes",

@@ -11,6 +11,7 @@ import numpy as np
 from thawline.report.collect import Skipped
 from thawline.report.comparison import Comparison, Row
 from thawline.report.comparison_table import LEGEND, PROOF, cells, columns
+from thawline.report.page_style import page_style
 from thawline.report.run_record import RunRecord
 from thawline.report.svg import NUM_COLOURS, Point, Series, chart
 
@@ -48,6 +49,7 @@ def page(comparisons: Sequence[Comparison], skipped: Sequence[Skipped], *, foot:
     template = (files("thawline.report") / "report.html.jinja").read_text(encoding="utf-8")
     runs = [run for comparison in comparisons for row in comparison.rows for run in row.group.runs]
     return Environment(autoescape=True, trim_blocks=True).from_string(template).render(
+        style=page_style(),
         metric=comparisons[0].metric,
         legend=LEGEND,
         num_groups=sum(len(comparison.rows) for comparison in comparisons),

@@ -1,0 +1,198 @@
+"""A model's answers to labelled images, measured; and those of a second model to the same images."""
+
+import csv
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thawline.data.split_table import SPLITS_FILE
+from thawline.deploy.evaluation import Array, Ints, Scores, scores
+from thawline.deploy.evaluation_pass import Answered, answers_to
+from thawline.deploy.label_match import LabelMatch, match_labels
+from thawline.deploy.labelled_images import LabelledImages
+from thawline.deploy.loaded import BATCH, Model
+from thawline.deploy.paired_models import Paired, paired
+from thawline.deploy.portable import MODEL_FOLDER
+from thawline.errors import UserError, named
+from thawline.printable import printable
+
+_FLATTERING = ("train", "val")  # splits that a run learns from: weights, choices, calibration
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A model on labelled images.
+
+    Attributes:
+        folder: Where the model was loaded from.
+        paths: Images with an answer and a class of the model, N of them.
+        labels: Their classes, (N,).
+        log_probabilities: (N, K).
+        unreadable: File -> why it could not be read.
+        notes: What the reader must know about the numbers, a sentence each.
+    """
+
+    folder: Path
+    model: Model
+    source: LabelledImages
+    match: LabelMatch
+    paths: list[Path]
+    labels: Ints
+    log_probabilities: Array
+    unreadable: dict[Path, str]
+    scores: Scores
+    notes: list[str]
+
+    @cached_property
+    def guesses(self) -> Ints:
+        """The likeliest class of each image, (N,)."""
+        guesses: Ints = self.log_probabilities.argmax(1)
+        return guesses
+
+    @cached_property
+    def losses(self) -> Array:
+        """-log of the probability of the right class, (N,)."""
+        return -self.log_probabilities[np.arange(len(self.labels)), self.labels]
+
+    @cached_property
+    def entropies(self) -> Array:
+        """Of the probabilities, in nats, (N,)."""
+        entropies: Array = -(np.exp(self.log_probabilities) * self.log_probabilities.clip(min=-100)).sum(1)
+        return entropies
+
+
+def evaluate(model: Model, source: LabelledImages, *, folder: Path, batch: int = BATCH) -> Evaluated:
+    """Answer the images of the classes that the model knows, and measure.
+
+    Raises:
+        UserError: The model knows no label, or no image can be read.
+    """
+    where = printable(source.where)
+    match = match_labels([image.label for image in source.images], model.class_names, where=where)
+    known = [image for image in source.images if image.label in match.index]
+    answered = answers_to(model, [image.path for image in known], batch=batch)
+    if not len(answered.places):
+        path, reason = next(iter(answered.unreadable.items()))
+        reason = reason.removeprefix(f"unreadable image {printable(path)}: ")
+        raise UserError(f"{where}: none of the {len(known)} images can be read, first: {printable(path)}: {reason}")
+    paths = [known[place].path for place in answered.places]
+    labels = np.array([match.index[known[place].label] for place in answered.places], dtype=np.int64)
+    measured = scores(answered.log_probabilities, labels, model.class_names)
+    return Evaluated(
+        folder, model, source, match, paths, labels, answered.log_probabilities, answered.unreadable, measured,
+        _notes(source, match, answered, measured, folder, paths),
+    )  # fmt: skip
+
+
+def _notes(
+    source: LabelledImages, match: LabelMatch, answered: Answered, measured: Scores, folder: Path, paths: Sequence[Path]
+) -> list[str]:
+    notes = [*source.notes, *match.notes]
+    if match.unknown:
+        number = sum(match.unknown.values())
+        listed = named([f"{printable(label)} ({count})" for label, count in match.unknown.items()], most=5)
+        as_wrong = measured.accuracy.count / (measured.images + number)
+        notes.append(
+            f"left out, of classes that the model does not know: {number} images, {listed}; counted as wrong they would"
+            f" make the accuracy {as_wrong:.4f}"
+        )
+    if match.absent:
+        listed = named(match.absent, most=5)
+        notes.append(f"classes of the model without an image: {listed}; means are over the others")
+    if answered.unreadable:
+        first, reason = next(iter(answered.unreadable.items()))
+        reason = reason.removeprefix(f"unreadable image {printable(first)}: ")
+        notes.append(f"left out, cannot be read: {len(answered.unreadable)}, the first is {printable(first)}: {reason}")
+    present = [one.name for one in measured.classes if one.images]
+    if len(present) == 1:
+        notes.append(f"all images are of one class, {present[0]}: the accuracy is its recall, and AUROC has no meaning")
+    if seen := learned_from(folder, paths):
+        notes.append(
+            f"{seen} of these images were training or validation images of the run ({SPLITS_FILE}): scores flatter"
+        )
+    return notes
+
+
+def run_of(folder: Path) -> Path:
+    """The run's folder, where the folder of its model was given; else the same folder."""
+    inside = folder.resolve()
+    return inside.parent if inside.name == MODEL_FOLDER and (inside.parent / SPLITS_FILE).is_file() else folder
+
+
+def learned_from(folder: Path, paths: Sequence[Path]) -> int:
+    """How many of the images the run learned from, by the paths in its table of splits; 0 where there is none."""
+    table = run_of(folder) / SPLITS_FILE
+    if not table.is_file():
+        return 0
+    with table.open(encoding="utf-8", newline="") as lines:
+        used = {row["path"] for row in csv.DictReader(lines) if row.get("split") in _FLATTERING}
+    return sum(bool({printable(os.path.abspath(path)), printable(os.path.realpath(path))} & used) for path in paths)
+
+
+@dataclass(frozen=True)
+class Against:
+    """A second model on the same images.
+
+    Attributes:
+        this, other: Scores on the images whose class both know.
+        only_this, only_other: Images that one of them alone answers right.
+        notes: What differs between the two.
+    """
+
+    folder: Path
+    model: Model
+    this: Scores
+    other: Scores
+    paired: Paired
+    only_this: list[Path]
+    only_other: list[Path]
+    notes: list[str]
+
+
+def against(first: Evaluated, model: Model, *, folder: Path, batch: int = BATCH) -> Against:
+    """Answer the same images by `model`, and compare.
+
+    Raises:
+        UserError: It knows none of the classes, or can read no image.
+    """
+    names = [first.model.class_names[label] for label in first.labels]
+    match = match_labels(names, model.class_names, where=f"--against {printable(folder)}")
+    known = np.array([n for n, name in enumerate(names) if name in match.index], dtype=np.int64)
+    answered = answers_to(model, [first.paths[n] for n in known], batch=batch)
+    if not len(answered.places):
+        raise UserError(f"--against {printable(folder)}: none of the images can be read as this model reads them")
+    both = known[answered.places]  # positions among the images of `first`
+    labels = np.array([match.index[names[n]] for n in both], dtype=np.int64)
+    right = first.guesses[both] == first.labels[both]
+    other_right = answered.log_probabilities.argmax(1) == labels
+    return Against(
+        folder,
+        model,
+        scores(first.log_probabilities[both], first.labels[both], first.model.class_names),
+        scores(answered.log_probabilities, labels, model.class_names),
+        paired(right, other_right),
+        _where(first.paths, both, right & ~other_right),
+        _where(first.paths, both, ~right & other_right),
+        _differences(first, model, match, left_out=len(names) - len(both), seen=learned_from(folder, first.paths)),
+    )
+
+
+def _differences(first: Evaluated, model: Model, match: LabelMatch, *, left_out: int, seen: int) -> list[str]:
+    notes = list(match.notes)
+    if left_out:
+        notes.append(f"{left_out} images are left out of the comparison: the other model does not know or read them")
+    if set(first.model.class_names) != set(model.class_names):
+        numbers = len(first.model.class_names), len(model.class_names)
+        notes.append(f"the models choose among different classes ({numbers[0]} and {numbers[1]})")
+    if seen:
+        notes.append(f"{seen} of these images were training or validation images of the other run: its scores flatter")
+    return notes
+
+
+def _where(paths: Sequence[Path], places: Ints, wanted: NDArray[np.bool_]) -> list[Path]:
+    return [paths[n] for n in places[wanted]]

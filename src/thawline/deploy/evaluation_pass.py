@@ -1,0 +1,83 @@
+"""A model's answers to image files, read beside the computing; files that cannot be read are set aside."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from thawline.data.decode import UnreadableImage
+from thawline.deploy.loaded import BATCH, Model
+from thawline.machine.processes import num_cores
+
+_MOST_READERS = 8  # chosen: as when a folder is read for training
+_SHOWN_ABOVE = 100  # images; fewer are answered in a moment
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Log-probabilities (N, K), float64, of the files in `places` of those given (N,), and why others have none."""
+
+    log_probabilities: NDArray[np.float64]
+    places: NDArray[np.int64]
+    unreadable: dict[Path, str]
+
+
+def answers_to(model: Model, paths: Sequence[Path], *, batch: int = BATCH) -> Answered:
+    """Answer every file that can be read; memory holds two batches of images."""
+    rows, places, unreadable = [], list[int](), dict[Path, str]()
+    with (
+        ThreadPoolExecutor(min(_MOST_READERS, num_cores())) as pool,
+        progress(len(paths), "images", above=_SHOWN_ABOVE) as advance,
+    ):
+        for start, read in _batches(model, paths, batch, pool):
+            good = [(start + n, image) for n, image in enumerate(read) if isinstance(image, Tensor)]
+            unreadable |= {paths[start + n]: text for n, text in enumerate(read) if isinstance(text, str)}
+            if good:
+                rows.append(model.net.answers(torch.stack([image for _, image in good])).double())
+                places += [place for place, _ in good]
+            advance(len(read))
+    num_classes = len(model.class_names)
+    answers = torch.cat(rows).numpy() if rows else np.zeros((0, num_classes))
+    return Answered(answers, np.array(places, dtype=np.int64), unreadable)
+
+
+def _batches(
+    model: Model, paths: Sequence[Path], batch: int, pool: ThreadPoolExecutor
+) -> Iterator[tuple[int, list[Tensor | str]]]:
+    """(number of the first, what was read), the next batch being read while the caller works on this one."""
+    waiting = None
+    for start in range(0, len(paths), batch):
+        reading = start, [pool.submit(_read, model, path) for path in paths[start : start + batch]]
+        if waiting is not None:
+            yield waiting[0], [job.result() for job in waiting[1]]
+        waiting = reading
+    if waiting is not None:
+        yield waiting[0], [job.result() for job in waiting[1]]
+
+
+def _read(model: Model, path: Path) -> Tensor | str:
+    try:
+        return model.prepare(path)
+    except UnreadableImage as error:
+        return str(error)
+
+
+@contextmanager
+def progress(total: int, what: str, *, above: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal if there are more than `above`; what it gives moves the bar on by a number."""
+    if total <= above or not sys.stderr.isatty():
+        yield lambda number: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda number: bar.advance(task, number)
