@@ -19,11 +19,11 @@ Made = Callable[[str], Path]
 def looking_at(rows: slice, columns: slice) -> Answers:
     """A model whose class 1 is the redder the patch; it is certain, so that probabilities hardly change."""
 
-    def answers(images: Tensor) -> Tensor:
+    def log_probabilities(images: Tensor) -> Tensor:
         red = images[:, 0, rows, columns].float().mean((1, 2)) / 255
         return torch.stack([-40 * red, 40 * red, torch.zeros_like(red)], dim=1).log_softmax(1)
 
-    return SimpleNamespace(net=SimpleNamespace(answers=answers))
+    return SimpleNamespace(net=SimpleNamespace(log_probabilities=log_probabilities))
 
 
 def noise_with_patch(rows: slice, columns: slice, *, side: int, seed: int = 0) -> Tensor:
@@ -50,7 +50,9 @@ def test_the_heat_lies_on_the_part_that_the_model_reads(side: int) -> None:
 
 def test_a_model_that_sees_nothing_has_no_heat() -> None:
     image = noise_with_patch(slice(10, 20), slice(10, 20), side=30)
-    blind = SimpleNamespace(net=SimpleNamespace(answers=lambda images: torch.zeros(len(images), 3).log_softmax(1)))
+    blind = SimpleNamespace(
+        net=SimpleNamespace(log_probabilities=lambda images: torch.zeros(len(images), 3).log_softmax(1))
+    )
     assert torch.equal(heatmap(blind, image, 1), torch.zeros(30, 30))
 
 
@@ -75,12 +77,12 @@ def test_covering_the_hot_part_costs_more_than_covering_others(made: Made, colou
         image = torch.full((3, side, side), 128, dtype=torch.uint8)
         top, left = generator.integers(0, 2, 2) * (side // 2)
         image[:, top : top + side // 2, left : left + side // 2] = patch
-        index = int(model.net.answers(image[None])[0].argmax())
+        index = int(model.net.log_probabilities(image[None])[0].argmax())
         heat = heatmap(model, image, index)
         hot = heat >= heat.flatten().sort(descending=True).values[side * side // 8]
         others = [torch.roll(hot, tuple(generator.integers(4, side - 4, 2)), (0, 1)) for _ in range(8)]
         grey = image.float().mean((1, 2)).to(torch.uint8)[:, None, None]
         covered = torch.stack([image, *(torch.where(mask, grey, image) for mask in (hot, *others))])
-        rows = model.net.answers(covered)[:, index]
+        rows = model.net.log_probabilities(covered)[:, index]
         ahead += bool(rows[0] - rows[1] > (rows[0] - rows[2:]).mean())
     assert ahead == len(model.class_names)

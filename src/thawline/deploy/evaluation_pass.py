@@ -40,7 +40,7 @@ def answers_to(model: Model, paths: Sequence[Path], *, batch: int = BATCH) -> An
             good = [(start + n, image) for n, image in enumerate(read) if isinstance(image, Tensor)]
             unreadable |= {paths[start + n]: text for n, text in enumerate(read) if isinstance(text, str)}
             if good:
-                rows.append(model.net.answers(torch.stack([image for _, image in good])).double())
+                rows.append(model.net.log_probabilities(torch.stack([image for _, image in good])).double())
                 places += [place for place, _ in good]
             advance(len(read))
     num_classes = len(model.class_names)

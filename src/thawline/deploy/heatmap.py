@@ -20,11 +20,11 @@ _OPACITY = 0.75  # of the hottest part; chosen: the image stays recognisable bel
 
 
 class _Net(Protocol):
-    def answers(self, images: Tensor) -> Tensor: ...
+    def log_probabilities(self, images: Tensor) -> Tensor: ...
 
 
 class Answers(Protocol):
-    """A `deploy.loaded.Model`: `net.answers` gives log-probabilities (B, K) for uint8 images (B, 3, S, S)."""
+    """A `deploy.loaded.Model`: `net.log_probabilities` takes uint8 images (B, 3, S, S), gives (B, K)."""
 
     @property
     def net(self) -> _Net: ...
@@ -43,7 +43,7 @@ def heatmap(model: Answers, image: Tensor, class_index: int) -> Tensor:
     masks = _covers(image.shape[-1])  # (M, S, S), bool
     grey = image.float().mean((1, 2)).round().to(torch.uint8)[:, None, None]  # the image's mean colour
     covered = torch.where(masks[:, None], grey, image)  # (M, 3, S, S)
-    rows = [model.net.answers(batch) for batch in torch.split(torch.cat([image[None], covered]), _BATCH)]
+    rows = [model.net.log_probabilities(batch) for batch in torch.split(torch.cat([image[None], covered]), _BATCH)]
     odds = _log_odds(torch.cat(rows), class_index)  # (1 + M,)
     falls = odds[0] - odds[1:]
     weights = masks.float()

@@ -98,6 +98,10 @@ class InferenceModel(Answering):
         logs, *scores = (rows.cpu() for rows in self.scored(images.to(self.temperature.device, non_blocking=True)))
         return logs, scores[0] if scores else None
 
+    def log_probabilities(self, images: Tensor) -> Tensor:
+        """The first of `answers`."""
+        return self.answers(images)[0]
+
     @torch.inference_mode()
     def scored(self, images: Tensor) -> list[Tensor]:
         """`answers` of images on the model's device, where they stay; without unknown scores only the first."""

@@ -86,7 +86,7 @@ class Model:
 
     def probabilities(self, images: Tensor) -> Tensor:
         """uint8 images (B, 3, S, S), prepared -> calibrated probabilities (B, K), float32."""
-        return self.net.answers(images)[0].exp()
+        return self.net.log_probabilities(images).exp()
 
     def predict(self, images: Given | Iterable[Given], *, top: int = _TOP, batch: int = BATCH) -> list[Prediction]:
         """Answers in the order of the images; an image that cannot be read has an `error` and no label."""

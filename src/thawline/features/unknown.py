@@ -122,7 +122,7 @@ def fit_unknown(
 ) -> Fitted:
     """Choose among the stages in `train` by leaving classes out; `others` has features of other known images."""
     found = {key: separation((rows, labels), (others[key], other_labels)) for key, rows in train.items()}
-    best = max(found, key=lambda key: found[key])
+    best = max(found, key=lambda tap: (found[tap], tap.cut))  # of equals the last stage
     known = fit_known(train[best], labels)
     steps = torch.linspace(0, 1, _QUANTILES)
     return Fitted(best, known, known.distances(others[best]).quantile(steps), found[best])

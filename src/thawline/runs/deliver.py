@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from thawline.data.decode import AS_THEY_ARE, Pixels
 from thawline.deploy.calibration import Judged, achieved, calibrate
 from thawline.deploy.described import preprocessing_of, provenance_of
 from thawline.deploy.description import Architecture, Calibration, Description, HeadPart, Unknown
@@ -67,13 +68,12 @@ def _validated(parts: Parts) -> Judged:
 def describe_model(parts: Parts, record: RunRecord, calibration: Calibration) -> Description:
     """All of model.json but what depends on the weights' file."""
     spec, source = parts.data.spec, parts.data.source
-    pixels = getattr(source, "pixels", None)
+    given = getattr(source, "pixels", None)
+    pixels = given if isinstance(given, Pixels) else AS_THEY_ARE
     return Description(
         class_names=list(source.class_names),
         architecture=_architecture(parts),
-        preprocessing=preprocessing_of(
-            spec, value_range=pixels and pixels.value_range, channels=pixels and pixels.channels
-        ),
+        preprocessing=preprocessing_of(spec, value_range=pixels.value_range, channels=pixels.channels),
         calibration=calibration,
         provenance=provenance_of(record, parts.model.backbone),
     )
