@@ -10,6 +10,7 @@ COMMANDS = {  # the name of a file beside this one -> what it does
     "train": "one run, or with -m a sweep: the rest of this page",
     "advise": "measure and explain, train nothing large",
     "compare": "PATH...: which runs are better, by how much, at what cost",
+    "serve": "RUN: an HTTP API and a page to drop images on",
     "verify_freeze": "RUN: recompute what a run froze, from files alone",
     "cache": "what is stored of frozen stages, and --clear",
     "doctor": "machine, versions, threads, and a self-test, to paste into a report",
