@@ -3,17 +3,16 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fastapi import HTTPException
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from thawline.deploy.serving_images import Limits
 from thawline.deploy.serving_metrics import Metrics
 
-_CLOSE = {"connection": "close"}  # the rest of the body is not read
-_BUSY = {**_CLOSE, "retry-after": "1"}
 _HELD_BODIES = 8  # bodies of the largest size that are held at once; more is answered with 503
 _DRAINED = 4  # times max_bytes that are read and thrown away, so that a client still hears why it is refused
 _GONE = 499  # status of a client that went away, in nginx's words; nobody reads it
@@ -35,24 +34,30 @@ class Guard:
             await self._app(scope, receive, send)
             return
         begun = time.perf_counter()
-        request = _Guarded(self._limits, receive, send, hold=self._hold)
+        declared, endless = _body_size(scope)
+        request = _Guarded(self._limits, receive, send, hold=self._hold, whole=not declared and not endless)
         try:
-            await self._answered(request, scope)
+            if declared > (1 + _DRAINED) * self._limits.max_bytes:
+                await _refuse(request, scope, 413, _too_large(self._limits))
+            else:
+                await self._answer_in_time(request, scope)
         finally:
             self._hold(-request.held)
             path = scope["path"] if scope["path"] in self._paths else "other"
             self._metrics.requests.labels(path, str(request.status)).inc()
             self._metrics.seconds.labels(path).observe(time.perf_counter() - begun)
 
-    async def _answered(self, request: "_Guarded", scope: Scope) -> None:
+    async def _answer_in_time(self, request: "_Guarded", scope: Scope) -> None:
+        seconds = self._limits.timeout_s
         try:
-            await asyncio.wait_for(self._app(scope, request.receive, request.send), timeout=self._limits.timeout_s)
-        except (asyncio.TimeoutError, TimeoutError):
+            await asyncio.wait_for(self._app(scope, request.receive, request.send), timeout=seconds)
+        except (asyncio.TimeoutError, TimeoutError):  # two classes before Python 3.11
             if request.status != _GONE:  # the answer began, and the client does not take it
                 raise
-            status, what = (503, "no answer") if request.whole else (408, "the body did not arrive")
-            detail = {"detail": f"{what} within {self._limits.timeout_s:g} s"}
-            await JSONResponse(detail, status, _CLOSE)(scope, request.receive, request.send)
+            if request.whole:
+                await _refuse(request, scope, 503, f"no answer within {seconds:g} s")
+            else:
+                await _refuse(request, scope, 408, f"the body did not arrive within {seconds:g} s")
 
     def _hold(self, number: int) -> bool:
         """Take or give back bytes; False where there is no room, and then none are taken."""
@@ -65,15 +70,21 @@ class Guard:
 
 @dataclass
 class _Guarded:
-    """The channels of one request."""
+    """The channels of one request.
+
+    Attributes:
+        held: Bytes of the body that arrived.
+        whole: Whether all of the body arrived.
+        status: Of the answer, once it begins.
+    """
 
     limits: Limits
     source: Receive
     target: Send
     hold: Callable[[int], bool]
-    held: int = 0  # bytes
-    whole: bool = False  # whether all of the body arrived
-    status: int = field(default=_GONE)  # until the answer begins
+    whole: bool
+    held: int = 0
+    status: int = _GONE
 
     async def receive(self) -> Message:
         message = await self.source()
@@ -82,9 +93,9 @@ class _Guarded:
         size = len(message.get("body", b""))
         if self.held + size > self.limits.max_bytes:
             await self._drain(message)
-            raise HTTPException(413, f"the body is larger than {self.limits.max_bytes:,} bytes", _CLOSE)
+            raise HTTPException(413, _too_large(self.limits))
         if not self.hold(size):
-            raise HTTPException(503, "too many images at once; try again", _BUSY)
+            raise HTTPException(503, "too many images at once; try again", {"retry-after": "1"})
         self.held += size
         self.whole = not message.get("more_body", False)
         return message
@@ -98,4 +109,21 @@ class _Guarded:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if not self.whole:  # nobody reads the rest, which may have no end
+                message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
         await self.target(message)
+
+
+async def _refuse(request: _Guarded, scope: Scope, status: int, detail: str) -> None:
+    await JSONResponse({"detail": detail}, status)(scope, request.receive, request.send)
+
+
+def _too_large(limits: Limits) -> str:
+    return f"the body is larger than {limits.max_bytes:,} bytes"
+
+
+def _body_size(scope: Scope) -> tuple[int, bool]:
+    """The declared size of the body in bytes, 0 without one; and whether it comes in chunks, of any size."""
+    headers = Headers(scope=scope)
+    length = headers.get("content-length", "")
+    return int(length) if length.isdecimal() else 0, "transfer-encoding" in headers
