@@ -42,6 +42,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     """The one line that a command ends with."""
 
     def run(*arguments: object) -> str:
+        capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["serve.py", *map(str, arguments)])
         assert serve.main() == 2
         out, err = capsys.readouterr()
@@ -62,7 +63,8 @@ def test_a_port_in_use_is_one_line(refused: Refused, model_folder: Path) -> None
 
 def test_wrong_values_and_folders_are_one_line(refused: Refused, model_folder: Path, tmp_path: Path) -> None:
     assert refused(tmp_path / "none").endswith("give the folder of a completed run, or a model folder")
-    assert "holds no model/model.json" in refused(tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert "holds no model/model.json" in refused(tmp_path / "empty")
     assert refused(model_folder, "--port", 70000) == "--port 70000: allowed are 0 to 65535"
     assert refused(model_folder, "--batch", 33) == "--batch 33: allowed are 1 to 32"
     assert refused(model_folder, "--timeout", "nan") == "--timeout nan: allowed are 1 to 3600"
@@ -110,8 +112,9 @@ def test_two_servers_of_one_folder_and_all_networks(served_run: Path, image: byt
     with serving(served_run) as one, serving(served_run / "model", "--host", "0.0.0.0") as other:
         answers = [server.ask("POST", "/predict", image) for server in (one, other)]
         assert answers[0] == answers[1]
+        assert [line for line in one.said + other.said if "there is no password" in line] == [other.said[1]]
         other.process.send_signal(signal.SIGINT)
-        assert "there is no password" in other.process.communicate(timeout=60)[0]
+        assert other.process.wait(60) == 0
         assert one.ask("GET", "/health")[0] == 200
 
 

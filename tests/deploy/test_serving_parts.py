@@ -120,7 +120,7 @@ async def closed_after(app: Any, sent: bytes) -> float:
             lost.set()
 
     server = await loop.create_server(lambda: Watched(config, state, {}), "127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname(), limit=1)
+    _, writer = await asyncio.open_connection(*server.sockets[0].getsockname(), limit=1)
     begun = loop.time()
     writer.write(sent)
     await asyncio.wait_for(lost.wait(), 20)

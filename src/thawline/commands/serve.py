@@ -68,9 +68,9 @@ def _serve(given: argparse.Namespace) -> None:
 
 def _announce(name: str, address: str, device: str) -> None:
     print(f"model    {name}, on {device}")
-    print(f"serving  {address}  (ctrl-C ends it)", flush=True)
     if not address.startswith(("http://127.", "http://[::1]")):
-        print("note     whoever reaches this machine can use it: there is no password", flush=True)
+        print("note     whoever reaches this machine can use it: there is no password")
+    print(f"serving  {address}  (ctrl-C ends it)", flush=True)
 
 
 def _check(given: argparse.Namespace) -> None:
