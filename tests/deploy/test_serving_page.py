@@ -52,13 +52,13 @@ def test_files_get_their_answers(server: Server, browser: Any, colour_folder: Pa
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.goto(address)
-    page.wait_for_function("document.title.includes('stacked_probe')")
+    page.wait_for_selector("#model:has-text('stacked_probe')")
     damaged, large = tmp_path / "<b>damaged.png", tmp_path / "large.png"
     damaged.write_bytes(b"no image")
     large.write_bytes(b"\x00" * (2 << 20))
     red = colour_folder / "test" / "red" / "0.png"
     page.set_input_files("#pick", [red, damaged, large])
-    page.wait_for_function("document.querySelectorAll('#answers .best, #answers .error').length === 3")
+    page.wait_for_selector("#answers :is(.best, .error) >> nth=2")
     cards = {card.query_selector(".name").inner_text(): card for card in page.query_selector_all("#answers li")}
     good = cards["0.png"]
     wanted = server.ask("POST", "/predict", red.read_bytes())[1]["predictions"][0]
@@ -113,13 +113,13 @@ def test_the_unknown_score_is_shown_and_the_heatmap_where_there_is_one(server: S
 
     page.route("**/explain*", explain)
     page.goto(f"http://{server.host}:{server.port}/")
-    page.wait_for_function("document.title === 'm'")
+    page.wait_for_selector("#model:text-is('m')")
     page.set_input_files("#pick", [{"name": "x.png", "mimeType": "image/png", "buffer": b"bytes"}])
     page.wait_for_selector(".unknown.odd")
     assert page.inner_text(".unknown") == "unknown score 0.97: unlike the images that it knows"
     before = page.get_attribute("img.picture", "src")
     page.click("button.explain")
-    page.wait_for_function("document.querySelector('button.explain').textContent === 'The image'")
+    page.wait_for_selector("button.explain:text-is('The image')")
     assert asked == [("explain?label=a", b"bytes")]
     assert page.get_attribute("img.picture", "src") != before
     page.click("button.explain")
