@@ -174,6 +174,27 @@ def test_bodies_of_many_clients_have_a_limit_together() -> None:
     assert b"thawline_held_bytes 0.0" in metrics.text()
 
 
+def test_an_answer_that_takes_too_long_is_a_503() -> None:
+    sent = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["body"] == b"abc"
+        await asyncio.sleep(60)
+
+    async def body() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"abc", "more_body": False}
+
+    metrics = Metrics()
+    guard = Guard(slow, limits=Limits(timeout_s=0.05), metrics=metrics, paths=frozenset({"/predict"}))
+    scope = {"type": "http", "path": "/predict", "headers": [(b"content-length", b"3")]}
+    asyncio.run(guard(scope, body, send))
+    assert (sent[0]["status"], sent[1]["body"]) == (503, b'{"detail":"no answer within 0.05 s"}')
+    assert b'thawline_requests_total{path="/predict",status="503"} 1.0' in metrics.text()
+
+
 def test_the_picture_of_a_heatmap_is_a_png(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
