@@ -9,12 +9,13 @@ from thawline.invocation import current
 COMMANDS = {  # the name of a file beside this one -> what it does
     "train": "one run, or with -m a sweep: the rest of this page",
     "advise": "measure and explain, train nothing large",
-    "predict": "RUN IMAGES...: classes of images, as a table, CSV, JSON lines or Parquet",
     "compare": "PATH...: which runs are better, by how much, at what cost",
+    "predict": "RUN IMAGES...: classes of images, as a table, CSV, JSON lines or Parquet",
     "evaluate": "RUN DIR: how good the model is on labelled images",
+    "export": "RUN --format onnx|openvino|model --out DIR: the model for other runtimes",
+    "serve": "RUN: an HTTP API and a page to drop images on",
     "verify_freeze": "RUN: recompute what a run froze, from files alone",
     "cache": "what is stored of frozen stages, and --clear",
-    "export": "RUN --format onnx|openvino|model --out DIR: the model for other runtimes",
     "doctor": "machine, versions, threads, and a self-test, to paste into a report",
 }
 _NEAR = 0.5  # chosen: difflib's similarity above which a name is suggested; `partial` for `partial_fine_tune` has 0.58
