@@ -1,6 +1,6 @@
 """Check everything that runs on a GPU, and measure its speed; writes gpu_check.json, .md and .log.
 
-    python scripts/evidence/gpu_check.py --out DIR              # at most 4 minutes on an H100 with 16 cores
+    python scripts/evidence/gpu_check.py --out DIR              # at most 5 minutes on an H100 with 16 cores
     python scripts/evidence/gpu_check.py --out DIR --quick      # small, on a CPU; the numbers mean nothing
     python scripts/evidence/gpu_check.py --out DIR --only speed
     python scripts/evidence/gpu_check.py --out DIR --only checks --jobs start partial_   # these and what they follow
@@ -148,11 +148,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small images, few epochs")
     parser.add_argument("--only", choices=("checks", "speed"))
     parser.add_argument("--jobs", nargs="+", default=[], help="parts of the names of those that run; default all")
-    parser.add_argument("--minutes", type=float, help="at most; default 3.7, with --quick 60")
+    parser.add_argument("--minutes", type=float, help="at most; default 5, with --quick 60")
     parser.add_argument("--at-once", type=int, help="jobs; default three quarters of the cores")
     given = parser.parse_args()
     given.out = given.out.resolve()
-    given.minutes = given.minutes or (60.0 if given.quick else 3.7)
+    given.minutes = given.minutes or (60.0 if given.quick else 5.0)
     given.at_once = given.at_once or max(1, num_cores() * 3 // 4)
     return given
 

@@ -41,7 +41,7 @@ def test_a_run_leaves_record_config_log_checkpoints_and_one_event_file(
     assert f"Trainable: 2,562 / {LITE0_PARAMS + 2562:,} (0.08%)" in result.out
     (folder,) = (tmp_path / "out" / "small_similar").iterdir()
     assert {p.name for p in folder.iterdir() if "tfevents" not in p.name and p.name != ".lock"} == {
-        "config.yaml", "run.json", "splits.csv", "freeze.json", "checkpoints", "train.log",
+        "config.yaml", "run.json", "splits.csv", "freeze.json", "model", "checkpoints", "train.log",
     }  # fmt: skip
     assert len(list(folder.glob("events.out.tfevents.*"))) == 1
     assert {p.name for p in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}

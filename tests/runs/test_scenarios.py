@@ -23,8 +23,10 @@ def options(group: str) -> list[str]:
     [
         ("small_similar", "photo_crops: 800 images (560 train, 120 val, 120 test)", "feature_extraction", "0"),
         ("small_different", "solar_cells: 800 images (560 train, 120 val, 120 test)", "partial_fine_tune", "2"),
-        ("large_similar", "photo_crops: 120,000 images", "fine_tune", "all"),
-        ("large_different", "ultrasound_phantom: 120,000 images", "full_fine_tune", "all"),
+        pytest.param("large_similar", "photo_crops: 120,000 images", "fine_tune", "all", marks=pytest.mark.slow),
+        pytest.param(
+            "large_different", "ultrasound_phantom: 120,000 images", "full_fine_tune", "all", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_scenario_runs_on_its_own_data(

@@ -56,7 +56,7 @@ class Runs:
             self._train("compile", *_PARTIAL, "compile=true", "cache.enabled=false", epochs=2),
             self._train("auto", "scenario=auto", epochs=epochs),
             self._job("advise", "scripts/advise.py", *self._common, *self._places("advise")),
-            self._job("pytest", "-m", "pytest", "tests/test_gpu.py", "-n0", "-x", "-p", "no:cacheprovider"),
+            self._job("pytest", "-m", "pytest", "tests/test_gpu.py", "-n0", "-p", "no:cacheprovider"),
             *self._cache_jobs(epochs),
             *self._resume_jobs("", (), {}),
             self._train("feature_extraction", "strategy=feature_extraction", "data.augment=none", epochs=epochs),

@@ -112,6 +112,8 @@ class SplitDataset(Dataset[tuple[Tensor, int]]):
             return self.transform(self.source.load(index))
         if (pixels := self.keep.get(("transformed", index))) is not None:  # (3, S, S)
             return torch.tensor(pixels)  # a copy, so that a caller who changes it does not change the kept image
+        if (pixels := self.keep.get(("decoded", index))) is not None:
+            return self.transform(Image.fromarray(pixels))
         view = self.transform(self.source.load(index))
         self.keep.put(("transformed", index), view)
         return view

@@ -48,11 +48,7 @@ class Prediction:
 
 
 class Model:
-    """A classifier with its class names and preprocessing.
-
-    >>> model = thawline.load("outputs/small_different/RUN")  # or a model folder
-    >>> model.predict(["a.jpg", "b.png"])[0].label
-    'cat'
+    """A classifier with its class names and preprocessing, from `thawline.load`; docs/python.md shows its use.
 
     Attributes:
         description: What model.json says.

@@ -3,7 +3,6 @@
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from thawline.data.decode import AS_THEY_ARE, Pixels
@@ -11,8 +10,6 @@ from thawline.deploy.calibration import Judged, achieved, calibrate
 from thawline.deploy.described import preprocessing_of, provenance_of
 from thawline.deploy.description import Architecture, Calibration, Description, HeadPart, Unknown
 from thawline.deploy.portable import MODEL_FOLDER, write_model
-from thawline.features.activations import Activations
-from thawline.machine.precision import autocast
 from thawline.models.stacked_head import StackedHead
 from thawline.report.record_sections import CalibrationSection
 from thawline.report.run_record import RunRecord
@@ -33,11 +30,11 @@ def deliver(
 
     Args:
         tested: The weights, which `parts.model` has.
-        judged: Answers to images that the weights have not seen; None asks for the validation images.
+        judged: Answers to images that the weights have not seen; None takes those to the validation images.
         test: Log-probabilities (N, K) of the test images, and their classes (N,).
     """
-    calibration = calibrate(judged or _validated(parts))
-    known = fit_known_images(parts)
+    images = fit_known_images(parts)
+    calibration, known = calibrate(judged or images.judged), images.fitted
     tap, stages = known.tap, parts.model.backbone.stages
     unknown = Unknown(tap.cut, tap.grid or 1, known.auroc, min(len(parts.data.splits["val"]), MOST_IMAGES))
     got = achieved(calibration, *test)
@@ -47,22 +44,6 @@ def deliver(
     )  # fmt: skip
     description = replace(describe_model(parts, record, calibration), unknown=unknown)
     write_model(folder / MODEL_FOLDER, description, {**tested, **known.tensors})
-
-
-@torch.no_grad()
-def _validated(parts: Parts) -> Judged:
-    """Log-probabilities of the validation images by the tested weights."""
-    device = parts.compute.device
-    model = parts.model.to(device).eval()
-    answers, labels = [], []
-    for images, classes in parts.data.val_dataloader():
-        rows = images.rows if isinstance(images, Activations) else images
-        rows = rows.to(device)
-        with autocast(parts.compute.precision.training, device):
-            logits = model(Activations(rows, images.cut) if isinstance(images, Activations) else rows)
-        answers.append(logits.float().log_softmax(1).cpu())
-        labels.append(classes)
-    return Judged(torch.cat(answers), torch.cat(labels), by="validation")
 
 
 def describe_model(parts: Parts, record: RunRecord, calibration: Calibration) -> Description:

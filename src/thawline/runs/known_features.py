@@ -1,13 +1,15 @@
 """Features of training and validation images at the stages where unknown images may be told apart."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from thawline.data.sources.source import Split
+from thawline.deploy.calibration import Judged
 from thawline.features.activations import Activations
 from thawline.features.extract import Tap
 from thawline.features.unknown import Fitted, fit_unknown
@@ -19,44 +21,81 @@ MOST_IMAGES = 1000  # images of a split; chosen: eight for each of the dimension
 Rows = tuple[dict[Tap, Tensor], Tensor]  # features (N, D) of every tap, and classes (N,)
 
 
-def fit_known_images(parts: Parts) -> Fitted:
-    """Distances from the classes of the training images, judged on the validation images."""
-    (train, labels), (val, val_labels) = _rows(parts)
-    return fit_unknown(train, labels, val, val_labels)
+@dataclass(frozen=True)
+class KnownImages:
+    """Distances from the classes of the training images, chosen and measured on the validation images.
+
+    Attributes:
+        judged: Answers to the validation images.
+    """
+
+    fitted: Fitted
+    judged: Judged
 
 
-def _rows(parts: Parts) -> tuple[Rows, Rows]:
+def fit_known_images(parts: Parts) -> KnownImages:
+    """Also for weights that have seen the validation images, whose answers then say nothing."""
     model, data = parts.model, parts.data
+    if model.beside is not None:
+        train, val = ((r.features, r.targets.labels) for r in stored_stack_rows(parts))
+        readout, head = model.beside.readout, model.beside.head
+        fitted = _fitted(_split(readout.split(train[0]), train[1]), _split(readout.split(val[0]), val[1]))
+        return KnownImages(fitted, _judged(head.to(val[0].device), *val))
     if model.readout is not None:
-        of_splits = [data.stored_rows("train"), data.stored_rows("val")]
-        train, val = (_split(model.readout.split(rows.rows), rows.labels) for rows in of_splits)
-    elif model.beside is not None:
-        readout = model.beside.readout
-        train, val = (_split(readout.split(r.features), r.targets.labels) for r in stored_stack_rows(parts))
-    else:
-        train, val = _computed(parts, "train"), _computed(parts, "val")
-    return train, val
+        train, val = _read(parts, "train"), _read(parts, "val")
+        of_train, of_val = (_split(model.readout.split(rows), labels) for rows, labels in (train, val))
+        return KnownImages(_fitted(of_train, of_val), _judged(model.head.cpu(), *val))
+    computed = _computed(parts, "train", most=MOST_IMAGES), _computed(parts, "val", most=len(data.splits["val"]))
+    features, labels = computed[1]
+    last = features[Tap(model.backbone.num_stages, 1)]
+    return KnownImages(_fitted(*(_split(*rows) for rows in computed)), _judged(model.head.cpu(), last, labels))
+
+
+def _fitted(train: Rows, val: Rows) -> Fitted:
+    return fit_unknown(*train, *val)
+
+
+@torch.no_grad()
+def _judged(head: nn.Module, features: Tensor, labels: Tensor) -> Judged:
+    return Judged(head.eval()(features.float()).float().log_softmax(1), labels, by="validation")
+
+
+@torch.no_grad()
+def _read(parts: Parts, split: Split) -> tuple[Tensor, Tensor]:
+    """What a head of several stages reads of the plain images of a split, (N, D), and their classes."""
+    model, device = parts.model, parts.compute.device
+    assert model.readout is not None
+    if parts.data.stored(split) is not None:
+        stored = parts.data.stored_rows(split)
+        return stored.rows, stored.labels
+    model.to(device).eval()
+    rows, labels = [], []
+    for images, classes in _batches(parts, split, most=len(parts.data.splits[split])):
+        assert isinstance(images, Tensor)
+        rows.append(model.readout(model.prefix, images.to(device)).float().cpu())
+        labels.append(classes)
+    return torch.cat(rows), torch.cat(labels)
 
 
 def _split(features: dict[Tap, Tensor], labels: Tensor) -> Rows:
     """Of the coarsest grid of every stage, at most `MOST_IMAGES` rows."""
-    some = _spread(len(labels))
+    some = _spread(len(labels), most=MOST_IMAGES)
     coarsest = {tap.cut: tap for tap in sorted(features, key=lambda tap: -(tap.grid or 1))}
     return {tap: features[tap][some] for tap in coarsest.values()}, labels[some]
 
 
-def _spread(number: int) -> Tensor:
-    """At most `MOST_IMAGES` of so many rows, evenly spread."""
-    return torch.from_numpy(np.linspace(0, number - 1, min(number, MOST_IMAGES)).round().astype(np.int64))
+def _spread(number: int, *, most: int) -> Tensor:
+    """At most `most` of so many rows, evenly spread."""
+    return torch.from_numpy(np.linspace(0, number - 1, min(number, most)).round().astype(np.int64))
 
 
 @torch.no_grad()
-def _computed(parts: Parts, split: Split) -> Rows:
+def _computed(parts: Parts, split: Split, *, most: int) -> Rows:
     """From what is stored of the images, else from the images: at the stages behind that."""
     model, device = parts.model.to(parts.compute.device).eval(), parts.compute.device
     parts_of: dict[Tap, list[Tensor]] = {}
     labels = []
-    for images, classes in _batches(parts, split):
+    for images, classes in _batches(parts, split, most=most):
         x, start = (images.rows, images.cut) if isinstance(images, Activations) else (images, 0)
         x = x.to(device)
         with autocast(parts.compute.precision.training, device):
@@ -68,9 +107,9 @@ def _computed(parts: Parts, split: Split) -> Rows:
     return {tap: torch.cat(rows) for tap, rows in parts_of.items()}, torch.cat(labels)
 
 
-def _batches(parts: Parts, split: Split) -> Iterator[tuple[Tensor | Activations, Tensor]]:
+def _batches(parts: Parts, split: Split, *, most: int) -> Iterator[tuple[Tensor | Activations, Tensor]]:
     data, size = parts.data, parts.data.eval_batch_size
-    some = [int(index) for index in _spread(len(data.splits[split]))]
+    some = [int(index) for index in _spread(len(data.splits[split]), most=most)]
     if (stored := data.stored(split)) is not None:
         for first in range(0, len(some), size):
             yield stored[[(0, index) for index in some[first : first + size]]]

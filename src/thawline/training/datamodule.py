@@ -197,7 +197,8 @@ class ImageDataModule(L.LightningDataModule):
 
     def plain_dataset(self, split: Split) -> SplitDataset:
         """The images of a split, transformed as for the test."""
-        return SplitDataset(self.source, self.splits[split], transform=self._eval, seed=self.seed, random_views=False)
+        source, indices = self.source, self.splits[split]
+        return SplitDataset(source, indices, transform=self._eval, seed=self.seed, random_views=False, keep=self._keep)
 
     def read_images(self) -> None:
         """From now on, batches hold images again."""
