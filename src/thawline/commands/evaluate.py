@@ -158,7 +158,7 @@ def _arguments() -> argparse.Namespace:
         help="for heatmaps, 0: none; default %(default)s",
     )
     parser.add_argument("--batch", type=int, default=32, metavar="N", help="images at a time; default %(default)s")
-    parser.add_argument("--accelerator", default="auto", help="auto, cpu, cuda, mps; default %(default)s")
+    parser.add_argument("--accelerator", default="auto", help="auto, cpu, gpu, mps; default %(default)s")
     parser.add_argument("--precision", help="auto, 32-true or bf16-mixed; default as in the run's test")
     parser.add_argument("--trust", action="store_true", help="let code outside thawline that the model names run")
     return parser.parse_args()

@@ -101,7 +101,7 @@ def _arguments() -> argparse.Namespace:
     add("run", type=Path, metavar="RUN", help="folder of a completed run, or a model folder")
     add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all networks; default %(default)s")
     add("--port", type=int, default=8000, help="0 takes a free one; default %(default)s")
-    add("--accelerator", default="auto", help="auto, cpu, cuda or mps; default %(default)s")
+    add("--accelerator", default="auto", help="auto, cpu, gpu or mps; default %(default)s")
     add("--precision", help="auto, 32-true or bf16-mixed; default: as in the run's test")
     add("--trust", action="store_true", help="let code outside Thawline run that the model names")
     add("--batch", type=int, default=_LARGEST_BATCH, help="images computed together at most; default %(default)s")
