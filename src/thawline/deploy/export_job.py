@@ -139,7 +139,8 @@ def _check(job: _Job, run: Runner, say: Say) -> bool:
     inside = ", resized in the graph and by Pillow" if job.wanted.resize_inside else ""
     right = ""
     if job.images.labels is not None:
-        right = f"; accuracy {accuracy(got, job.images.labels):.4f}, Thawline's in fp32 {accuracy(truth, job.images.labels):.4f}"
+        ours, theirs = (accuracy(answers, job.images.labels) for answers in (truth, got))
+        right = f"; accuracy {theirs:.4f}, Thawline's in fp32 {ours:.4f}"
     say("check", f"{job.images.what}{inside}: {of_images}{right}")
     return of_batches.good and (of_images.good or job.wanted.resize_inside)
 
