@@ -19,6 +19,7 @@ from thawline.commands.command_list import commands_help
 from thawline.commands.error_lines import explain, one_line
 from thawline.commands.log_lines import print_any_name
 from thawline.commands.path_overrides import quoted_paths
+from thawline.commands.reader_gone import send_stdout_nowhere
 from thawline.commands.started import note_start
 from thawline.errors import BAD_INPUT, TOLD, JobsFailed, UserError
 from thawline.invocation import typed
@@ -67,7 +68,7 @@ def _reader_is_gone() -> bool:
     try:
         print(flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's last flush is silent
+        send_stdout_nowhere()
         return True
     return False
 

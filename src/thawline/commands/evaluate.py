@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from thawline import __version__
 from thawline.atomic import write_atomically
+from thawline.commands.reader_gone import send_stdout_nowhere
 from thawline.commands.started import note_start
 from thawline.errors import BAD_INPUT, UserError
 from thawline.invocation import typed
@@ -59,7 +60,7 @@ def _say(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        send_stdout_nowhere()
 
 
 def _evaluate(given: argparse.Namespace) -> None:

@@ -2,12 +2,12 @@
 
 import argparse
 import io
-import os
 import signal
 import sys
 from pathlib import Path
 
 from thawline.atomic import cannot_write_line
+from thawline.commands.reader_gone import send_stdout_nowhere
 from thawline.commands.started import note_start
 from thawline.deploy.image_list import STDIN, listed
 from thawline.errors import BAD_INPUT, UserError
@@ -39,7 +39,7 @@ def main() -> int:
         with ended_by_sigterm():
             return _predict(given)
     except BrokenPipeError:  # what stdout is piped into, `head` for one, has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's last flush is silent
+        send_stdout_nowhere()
         return _READER_GONE
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
