@@ -6,6 +6,7 @@ from pathlib import Path
 import lightning as L
 import pytest
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities import rank_zero_only
 
 from thawline.machine.processes import Place, is_main, this_process
 
@@ -41,6 +42,7 @@ def environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch,
         variables["LSB_DJOB_RANKFILE"] = str(tmp_path / "ranks")
     for key, value in variables.items():
         monkeypatch.setenv(key, value)
+    monkeypatch.setattr(rank_zero_only, "rank", 0)  # a Trainer writes its own here, for the whole process
     return variables
 
 
