@@ -15,6 +15,7 @@ from thawline.features.left_out import Targets
 from thawline.features.ridge_probe import PENALTIES, RidgeProbe, scaled_rows
 from thawline.features.shares import fit_shares
 from thawline.features.stack import Stack, _least_log_loss, probe_taps, refit_stack, solve_stack
+from thawline.features.temperature import fit_temperature
 from thawline.models.stacked_head import StackedHead
 
 TAPS = [Tap(1, 1), Tap(1, 2), Tap(2, 1)]
@@ -82,7 +83,8 @@ def test_penalties_are_tried_until_the_loss_has_risen_twice() -> None:
             asked.append(noise)
             yield clear + noise * torch.tensor([[0.0, 1.0], [0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
 
-    setting, _ = _least_log_loss(scores(), Targets.of(labels, num_classes=2))
+    targets = Targets.of(labels, num_classes=2)
+    setting, *_ = _least_log_loss(scores(), targets, targets.folds(2))
     assert setting.penalty == PENALTIES[1]
     assert asked == [0.4, 0.2, 0.6, 0.5]  # both are worse than 0.2
 
@@ -93,6 +95,34 @@ def test_shares_come_from_rows_that_were_left_out() -> None:
     stack = solve_stack(features, targets)
     right = stack.judged[:, torch.arange(60), labels].double()
     torch.testing.assert_close([s.share for s in stack.settings], fit_shares(right, targets.weights).tolist())
+
+
+def test_no_row_is_judged_by_what_it_helped_to_set() -> None:
+    features, labels = made(40)
+    targets = Targets.of(labels, num_classes=3, groups=torch.arange(40) // 2)
+    stack, folds = solve_stack(features, targets), targets.folds(5)
+    rows = scaled_rows(features, targets)
+    by_penalty = []  # of every probe: probabilities at every penalty, (P, N, K)
+    for taps in probe_taps(list(features)):
+        scores = list(RidgeProbe({tap: rows[tap] for tap in taps}, targets).left_out_scores())
+        fitted = [fit_temperature(s, labels, targets.weights)[0] for s in scores]
+        by_penalty.append(torch.stack([(t * s).softmax(1) for t, s in zip(fitted, scores, strict=True)]))
+    right = stack.judged[:, torch.arange(40), labels].double()
+    for fold in range(5):
+        inside = folds == fold
+        shares = fit_shares(right[:, ~inside], targets.weights[~inside])
+        average = torch.zeros(int(inside.sum()), 3, dtype=torch.float64)
+        for share, probabilities_of in zip(shares, by_penalty, strict=True):
+            losses = -probabilities_of[:, torch.arange(40), labels][:, ~inside].log().mean(1)
+            average += share * probabilities_of[losses.argmin()][inside]
+        torch.testing.assert_close(stack.probabilities[inside].double(), average, atol=2e-4, rtol=0)
+
+
+def test_folds_part_no_group_and_hold_every_class() -> None:
+    labels, groups = torch.arange(60) % 3, torch.arange(60) // 6 * 3 + torch.arange(60) % 3
+    folds = Targets.of(labels, num_classes=3, groups=groups).folds(5)
+    assert all(len(folds[groups == group].unique()) == 1 for group in groups.unique())
+    assert all(set(labels[folds == fold].tolist()) == {0, 1, 2} for fold in range(5))
 
 
 def test_the_head_gives_the_probabilities_of_the_stack() -> None:

@@ -93,8 +93,19 @@ def draw_sample(labels: IntArray, groups: IntArray, pool: IntArray, *, num_image
     return leaders[stratified_subset(labels[leaders], num_images, seed=seed)]
 
 
-def look(sample: Sample, backbone: Backbone, compute: Compute, *, cache: FeatureCache, num_workers: int = 0) -> Look:
-    """Pass the sample through the frozen backbone for the features, and a part of it once more for the distance."""
+def look(
+    sample: Sample,
+    backbone: Backbone,
+    compute: Compute,
+    *,
+    cache: FeatureCache,
+    num_workers: int = 0,
+    new_images: int = 0,
+) -> Look:
+    """Pass the sample through the frozen backbone for the features, and a part of it once more for the distance.
+
+    `new_images` are those of the test split, for whose accuracy an interval is given.
+    """
     backbone.to(compute.device).eval()
     splits = [
         SplitDataset(sample.source, indices, transform=eval_transform(backbone.input), seed=0, random_views=False)
@@ -115,7 +126,7 @@ def look(sample: Sample, backbone: Backbone, compute: Compute, *, cache: Feature
         readout.taps,
         stage_names=tuple(stage.name for stage in backbone.stages),
         distances=distances,
-        expected=expected,
+        expected=expected.on(new_images),
         majority=float(np.bincount(sample.source.labels[sample.train]).max() / len(sample.train)),
     )
     return Look(sample, profile, batches[0], image_s, solve_s, why)

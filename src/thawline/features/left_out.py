@@ -54,6 +54,14 @@ class Targets:
             groups=torch.cat([self.groups, others.groups]),
         )
 
+    def folds(self, num: int) -> Tensor:
+        """Fold of each row, (N,), int64, below `num`; no group lies in two, and the classes are spread over all."""
+        groups, rows = torch.unique(self.groups, return_inverse=True)
+        label = torch.zeros(len(groups), dtype=torch.int64).scatter_(0, rows, self.labels)
+        place = torch.empty_like(label)
+        place[label.argsort(stable=True)] = torch.arange(len(groups))
+        return (place % num)[rows]
+
     @cached_property
     def weights(self) -> Tensor:
         """Weight of each row, (N,), float64, mean 1."""

@@ -70,6 +70,7 @@ def _profile_body(profile: DepthProfile) -> dict[str, Any]:
             "accuracy_interval": [round(expected.low, 4), round(expected.high, 4)],
             "images": expected.images,
             "by": expected.by,
+            "new_images": expected.new_images,
         },
     }
 

@@ -14,7 +14,8 @@ from thawline.invocation import typed
 from thawline.settings.advise_settings import BudgetSettings
 
 _HOW_TO_READ = (
-    "Expected accuracy: of images that were left out, one by one; the interval holds it with a probability of 0.8. "
+    "Expected accuracy: of images that were left out, one by one; the interval holds that of the test images with a "
+    "probability of 0.8. "
     "What a blend gains over its stack, only a run tells: scenario=auto makes both, and keeps the better."
 )
 # Overrides of the advice that a run does not take: settings of the advice, and the scenario, which the advice replaces.

@@ -54,7 +54,8 @@ def _expected(record: RunRecord) -> list[tuple[str, str]]:
     expected = record.expected
     if not expected.images:
         return []
-    interval = f"{expected.low:.4f} to {expected.high:.4f} with a probability of 0.8"
+    of = f" of {expected.new_images:,} test images" if expected.new_images else ""
+    interval = f"{expected.low:.4f} to {expected.high:.4f}{of} with a probability of 0.8"
     return [("expected", f"accuracy {expected.accuracy:.4f}, {interval} ({expected.by}, {expected.images:,} images)")]
 
 

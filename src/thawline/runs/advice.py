@@ -124,7 +124,9 @@ def _look(data: ImageDataModule, backbone: Backbone, settings: LookSettings, com
     if not backbone.pretrained:
         _log.warning("Note: model.weights=none: nothing was learned in this backbone; there is no source to compare.")
     cache = FeatureCache.of(settings.cache)
-    return look(sample, backbone, compute, cache=cache, num_workers=data.num_workers)
+    return look(
+        sample, backbone, compute, cache=cache, num_workers=data.num_workers, new_images=len(data.splits["test"])
+    )
 
 
 def _advice(

@@ -184,8 +184,9 @@ def _completed(folder: Path) -> RunRecord | None:
 def rung_line(entry: RungEntry, seconds: float) -> str:
     """What is known after a rung, in one line."""
     expected = entry.expected
+    of = f" of the {expected.new_images:,} test images" if expected.new_images else ""
     kept = "" if entry.kept else "; not kept, the rung before promises more"
     return (
         f"{seconds:4.0f} s  {entry.name}: accuracy {expected.accuracy:.3f} to expect on new images "
-        f"({expected.low:.3f} to {expected.high:.3f}){kept}"
+        f"({expected.low:.3f} to {expected.high:.3f}{of}){kept}"
     )

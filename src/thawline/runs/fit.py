@@ -112,7 +112,8 @@ def _chosen(
     tested = choose(trainer, parts, watch, pretrained=pretrained)
     record.metrics, record.strategy.wise_ft = {MONITOR: tested.accuracy}, tested.share
     record.strategy.tested_weights, record.strategy.tested_why = tested.rule, tested.why
-    record.expected = tested.expected or record.expected
+    if tested.expected is not None:
+        record.expected = tested.expected.on(record.data.num_test)
     return tested
 
 
