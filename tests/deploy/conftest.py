@@ -21,6 +21,13 @@ TINY = (
 Made = Callable[[str], Path]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All that need a run go to one process, which makes each once; servers so do not compete for the cores either."""
+    for item in items:
+        if "made" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("deploy"))
+
+
 @pytest.fixture(scope="session")
 def colour_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """train/, val/ and test/, each with images of three colours, of different sizes and with noise."""

@@ -73,7 +73,6 @@ def test_wrong_values_and_folders_are_one_line(refused: Refused, model_folder: P
     assert "no schema" in refused(model_folder, "--port", 0)  # an empty description
 
 
-@pytest.mark.xdist_group("serving")
 def test_a_run_without_a_model_says_why(refused: Refused, served_run: Path, tmp_path: Path) -> None:
     replace(load_record(served_run / RECORD_FILE), status="failed").save(tmp_path)
     assert "the run is failed; a model is written when a run completes" in refused(tmp_path)
@@ -87,7 +86,6 @@ def test_a_missing_extra_is_one_line_with_the_command(
     assert line == 'serving takes more packages (uvicorn is missing): pip install "thawline[serve]"'
 
 
-@pytest.mark.xdist_group("serving")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_in_order_after_what_is_being_answered(
     served_run: Path, image: bytes, number: signal.Signals
@@ -107,7 +105,6 @@ def test_a_signal_ends_in_order_after_what_is_being_answered(
         assert (server.process.returncode, out, err) == (0, "stopped\n", "")
 
 
-@pytest.mark.xdist_group("serving")
 def test_two_servers_of_one_folder_and_all_networks(served_run: Path, image: bytes) -> None:
     with serving(served_run) as one, serving(served_run / "model", "--host", "0.0.0.0") as other:
         answers = [server.ask("POST", "/predict", image) for server in (one, other)]
@@ -118,7 +115,6 @@ def test_two_servers_of_one_folder_and_all_networks(served_run: Path, image: byt
         assert one.ask("GET", "/health")[0] == 200
 
 
-@pytest.mark.xdist_group("serving")
 def test_serving_imports_neither_lightning_nor_hydra(served_run: Path) -> None:
     code = f"""
 import sys

@@ -19,7 +19,6 @@ from server import Server, form, serving
 import thawline
 from thawline.deploy.serving_explain import can_explain
 
-pytestmark = pytest.mark.xdist_group("serving")
 Made = Callable[[str], Path]
 TIMEOUT = 2.0  # seconds, of the server under test
 

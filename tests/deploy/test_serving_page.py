@@ -13,7 +13,6 @@ from server import Server, serving
 from thawline.deploy.serving_explain import can_explain
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.xdist_group("serving")
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
 
 

@@ -92,8 +92,11 @@ def equal(a: Any, b: Any) -> bool:
 
 @pytest.mark.parametrize(
     ("epoch", "batch", "more"),
-    [(1, 1, ()), (2, 0, PLATEAU), (3, 2, ("data.num_workers=1",))],
-    ids=["before", "at", "after"],
+    [
+        pytest.param(1, 1, (), id="before", marks=pytest.mark.slow),
+        pytest.param(2, 0, PLATEAU, id="at"),
+        pytest.param(3, 2, ("data.num_workers=1",), id="after", marks=pytest.mark.slow),
+    ],
 )
 def test_a_killed_run_ends_as_the_uninterrupted_one(
     run_cli: Run, tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch, epoch: int, batch: int, more: Any
@@ -157,6 +160,7 @@ def test_a_killed_solver_goes_on_with_the_next_penalty(
     assert strategies[0] == strategies[1]
 
 
+@pytest.mark.slow
 def test_sigterm_says_interrupted_and_the_resumed_run_equals_the_uninterrupted_one(
     run_cli: Run, tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,7 +56,8 @@ def test_the_tested_weights_know_the_validation_images_and_the_last_ones_do_not(
     expected, data = record["expected"], record["data"]
     assert expected["by"] == "leave-one-out"
     assert expected["images"] == data["num_train"] + data["num_val"]
-    assert expected["low"] < expected["accuracy"] <= expected["high"] <= 1.0
+    assert expected["new_images"] == data["num_test"]
+    assert expected["low"] <= expected["accuracy"] <= expected["high"] <= 1.0
 
 
 def test_curves_hold_the_accuracy_on_images_that_were_not_fitted_on(

@@ -36,7 +36,7 @@ def largest_difference(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
 PLANS = ("constant", "gradual_unfreezing", "lp_ft", "norm_tuning", "bias_tuning", "surgical", "refreezing")
 
 
-@pytest.mark.xdist_group("two_processes")  # they share a fixture of 20 s
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", PLANS)
 def test_parameters_agree_across_processes_and_with_one_process(
     folder: Path, plan: str, monkeypatch: pytest.MonkeyPatch

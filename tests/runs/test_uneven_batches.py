@@ -22,7 +22,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
-@pytest.mark.xdist_group("uneven_processes")  # they share a fixture of 10 s
+@pytest.mark.slow
 def test_metrics_are_those_of_one_process(ranks: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "tests"))
     import uneven_processes
@@ -43,7 +43,7 @@ def test_metrics_are_those_of_one_process(ranks: list[dict[str, Any]], monkeypat
     assert int(first["confusion"].sum()) == 21  # pitfall 42
 
 
-@pytest.mark.xdist_group("uneven_processes")
+@pytest.mark.slow
 def test_a_step_logs_the_loss_of_its_process_and_the_curve_that_of_all(ranks: list[dict[str, Any]]) -> None:
     losses = [rank["step_loss"] for rank in ranks]
     assert losses[0] != losses[1]  # no step waits for the other process to average it

@@ -40,6 +40,7 @@ def test_another_launcher_runs_the_same_jobs(launcher: str, module: str, tmp_pat
     assert records(tmp_path) == {"0_seed=0": "completed", "1_seed=1": "completed"}
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_where_it_was_ended(tmp_path: Path) -> None:
     arguments = ("sweep=optuna", "hydra.sweeper.n_trials=3", "+bad_0=raise")
     if find_spec("hydra_plugins.hydra_optuna_sweeper") is None:
