@@ -80,9 +80,9 @@ def _near_pairs(prepared: _Prepared, images: IntArray, others: IntArray) -> Iter
             near = np.zeros((len(block), len(other_block)), dtype=np.bool_)
             for plain, directions in ways:
                 squares = (plain**2).sum(axis=1)[:, None] + (other_plain**2).sum(axis=1)[None]
-                near |= (directions @ other_directions.T >= _PARALLEL) & (
-                    squares - 2 * (plain @ other_plain.T) <= limit
-                )
+                alike = squares - 2 * (plain @ other_plain.T) <= limit
+                if alike.any():  # most blocks have no such pair, and need no second product
+                    near |= alike & (directions @ other_directions.T >= _PARALLEL)
             near &= block[:, None] != other_block[None]
             rows, columns = np.nonzero(near)
             yield block[rows], other_block[columns]
