@@ -1,8 +1,10 @@
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from thawline.data import near_copies
 from thawline.data.near_copies import near_copies_in, near_groups
 
 
@@ -57,3 +59,13 @@ def test_near_copies_of_near_copies_share_a_group() -> None:
 def test_no_images_have_no_copies() -> None:
     nothing = np.zeros(0, dtype=np.int64)
     assert len(near_copies_in(thumbs([scene(0)]), nothing, np.arange(1))[0]) == 0
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = thumbs([*map(scene, range(12)), noisy(scene(3)), recompressed(scene(3)), noisy(scene(9))])
+    whole = near_groups(images)
+    near, like = near_copies_in(images, np.arange(12, 15), np.arange(12))
+    monkeypatch.setattr(near_copies, "_IMAGES_AT_ONCE", 4)
+    np.testing.assert_array_equal(near_groups(images), whole)
+    np.testing.assert_array_equal(near_copies_in(images, np.arange(12, 15), np.arange(12)), (near, like))
+    assert like.tolist() == [3, 3, 9]

@@ -1,11 +1,13 @@
-"""List, or clear, the stored activations of frozen stages."""
+"""List, or clear, what is kept for later runs: activations of frozen stages, and what reading images showed."""
 
 import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from thawline.commands.started import note_start
@@ -15,7 +17,7 @@ from thawline.invocation import typed
 from thawline.settings.cache_settings import resolved_dir
 
 _DAY_S = 86_400
-_HELP = """List, or clear, the stored activations of frozen stages.
+_HELP = """List, or clear, what is kept for later runs: what frozen stages gave, and what reading images showed.
 
     {cache}                    # what is there: the least recently used first
     {cache} --clear            # remove everything
@@ -46,14 +48,20 @@ def _list(entries: list[Entry], folder: Path) -> int:
     for name in ("name", "model", "after stage", "views", "size", "last used"):
         table.add_column(name, justify="right" if name in ("views", "size") else "left")
     for entry in entries:
-        about = entry.about
         days = (time.time() - entry.last_used) / _DAY_S
         used = "today" if days < 1 else f"{days:.0f} days ago"
-        cells = [str(about.get(key, "?")) for key in ("model", "stage", "views")]
-        table.add_row(entry.folder.name[:12], *cells, f"{entry.num_bytes / 1e6:,.1f} MB", used)
+        table.add_row(entry.folder.name[:12], *_cells(entry.about), f"{entry.num_bytes / 1e6:,.1f} MB", used)
     Console().print(table)
     print(f"{len(entries)} stores, {sum(e.num_bytes for e in entries) / 1e6:,.1f} MB in {folder}")
     return 0
+
+
+def _cells(about: dict[str, Any]) -> list[str]:
+    """Model, stage and number of views of what frozen stages gave; the folder of images that were read."""
+    if about.get("kind") == "scan":
+        number = about.get("images", 0)
+        return [escape(f"{number:,} images read in {about.get('root')}" if isinstance(number, int) else "?"), "", ""]
+    return [escape(str(about.get(key, "?"))) for key in ("model", "stage", "views")]
 
 
 def _clear(cache: FeatureCache, entries: list[Entry], names: list[str]) -> int:

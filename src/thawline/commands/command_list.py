@@ -15,7 +15,7 @@ COMMANDS = {  # the name of a file beside this one -> what it does
     "export": "RUN --format onnx|openvino|model --out DIR: the model for other runtimes",
     "serve": "RUN: an HTTP API and a page to drop images on",
     "verify_freeze": "RUN: recompute what a run froze, from files alone",
-    "cache": "what is stored of frozen stages, and --clear",
+    "cache": "what is kept for later runs, and --clear",
     "doctor": "machine, versions, threads, and a self-test, to paste into a report",
 }
 _NEAR = 0.5  # chosen: difflib's similarity above which a name is suggested; `partial` for `partial_fine_tune` has 0.58

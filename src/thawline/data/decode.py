@@ -3,6 +3,7 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -24,6 +25,7 @@ from thawline.printable import printable
 # Modes whose samples are wider than 8 bits; Pillow's own conversion to RGB clips them to white.
 _WIDE_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _BYTE = ValueRange(0.0, 255.0)
+_JPEG = frozenset({"JPEG", "MPO"})  # Pillow's names of the formats that libjpeg decodes at a reduced scale
 
 # EXIF orientation -> the turn or flip that makes the image upright (Exif 2.32, tag 274); 1 is upright already.
 _UPRIGHT = {
@@ -35,6 +37,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+ON_ITS_SIDE = frozenset({5, 6, 7, 8})  # of these, those that exchange width and height
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,20 @@ class Pixels:
 
 
 AS_THEY_ARE = Pixels()
+
+
+class Samples(NamedTuple):
+    """An image as its file has it.
+
+    Attributes:
+        image: Mode RGB, uint8; or samples wider than 8 bits.
+        orientation: EXIF's, 1 for upright.
+        size: Width and height in the file, before turning and before any reduction.
+    """
+
+    image: Image.Image | WideImage
+    orientation: int
+    size: tuple[int, int]
 
 
 class UnreadableImage(UserError):
@@ -81,7 +98,7 @@ def read_bytes(path: str | Path) -> bytes:
 
 def decode_bytes(data: bytes, *, name: str = "in memory", pixels: Pixels = AS_THEY_ARE) -> Image.Image:
     """Decode the bytes of one image file; see `decode`. Error messages call the file `name`."""
-    image, orientation = read_samples(data, name=name, pixels=pixels)
+    image, orientation, _ = read_samples(data, name=name, pixels=pixels)
     if isinstance(image, WideImage):
         if pixels.only_8_bit:
             raise UnreadableImage(
@@ -92,16 +109,19 @@ def decode_bytes(data: bytes, *, name: str = "in memory", pixels: Pixels = AS_TH
     return turned(image, orientation)
 
 
-def read_samples(data: bytes, *, name: str, pixels: Pixels = AS_THEY_ARE) -> tuple[Image.Image | WideImage, int]:
-    """The image as its file has it: mode RGB, uint8, or wide samples; and the EXIF orientation, 1 for upright.
+def read_samples(data: bytes, *, name: str, pixels: Pixels = AS_THEY_ARE, shorter: int | None = None) -> Samples:
+    """The image as its file has it.
 
+    Args:
+        shorter: A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as its shorter side keeps so many pixels.
+            libjpeg then computes fewer pixels, each close to the mean of those it stands for; all the data are read.
     Raises:
         UnreadableImage: See `decode`.
     """
     if not data:
         raise UnreadableImage(f"unreadable image {name}: the file is empty")
     try:
-        image, orientation = _read(data, pixels)
+        image, orientation, size = _read(data, pixels, shorter)
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders let any kind escape: OSError, ValueError, struct.error, zlib.error
@@ -109,31 +129,37 @@ def read_samples(data: bytes, *, name: str, pixels: Pixels = AS_THEY_ARE) -> tup
         raise UnreadableImage(f"unreadable image {name}: {' '.join(reason.split())}") from error
     if isinstance(image, WideImage) and image.values.dtype == np.uint8:
         image = to_8_bit(image, _BYTE)
-    return image, orientation
+    return Samples(image, orientation, size)
 
 
-def _read(data: bytes, pixels: Pixels) -> tuple[Image.Image | WideImage, int]:
+def _read(data: bytes, pixels: Pixels, shorter: int | None) -> Samples:
     if is_dicom(data):
-        return read_dicom(data), 1
+        return _wide(read_dicom(data))
     prepare_pillow(data)
     try:
         image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
         if is_tiff(data):
-            return read_tiff(data, channels=pixels.channels)
+            return _wide(*read_tiff(data, channels=pixels.channels))
         raise
     with image:
         if is_tiff(data) and not (pillow_keeps_all(image) and pixels.channels is None):
-            return read_tiff(data, channels=pixels.channels)
+            return _wide(*read_tiff(data, channels=pixels.channels))
+        in_file = image.size
+        reduced = shorter is not None and image.format in _JPEG and image.draft(None, (shorter, shorter)) is not None
         image.load()
-        orientation = _orientation(
-            image
-        )  # after loading: some formats turn the image then, or store its tag at the end
+        # After loading: some formats turn the image then, or store its tag at the end.
+        size, orientation = in_file if reduced else image.size, _orientation(image)
         if is_wide_png(data):
-            return read_png(data), orientation
+            return _wide(read_png(data), orientation)
         if image.mode in _WIDE_MODES:
-            return WideImage(np.asarray(image)), orientation
-        return to_rgb(image), orientation
+            return _wide(WideImage(np.asarray(image)), orientation)
+        return Samples(to_rgb(image), orientation, size)
+
+
+def _wide(image: WideImage, orientation: int = 1) -> Samples:
+    height, width = image.values.shape[:2]
+    return Samples(image, orientation, (width, height))
 
 
 def turned(image: Image.Image, orientation: int) -> Image.Image:

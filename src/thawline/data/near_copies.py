@@ -20,8 +20,7 @@ from thawline.data.sources.source import IntArray
 
 _PARALLEL = 0.98  # cosine; chosen by the measurement above
 _LEVELS = 8.0  # root mean square difference, of 255; chosen by the measurement above
-_PAIRS_AT_ONCE = 8_000_000  # their differences and cosines take about 100 MB
-
+_IMAGES_AT_ONCE = 2048  # compared with as many others; their thumbs, differences and cosines take about 100 MB
 
 _NONE = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
@@ -47,23 +46,23 @@ def near_copies_in(thumbs: NDArray[np.uint8], images: IntArray, others: IntArray
 
 
 class _Prepared:
-    """The thumbs as they are, and as directions away from the mean image, flattened: (N, D) each; mirrored ones too."""
+    """The thumbs as they are, and as directions away from the mean image: made for some images, as they are needed."""
 
     def __init__(self, thumbs: NDArray[np.uint8]) -> None:
-        flat = thumbs.reshape(len(thumbs), -1).astype(np.float32)
-        self.plain = flat
-        mean = flat.mean(axis=0)
+        self._thumbs = thumbs
+        mean = thumbs.reshape(len(thumbs), -1).mean(axis=0).astype(np.float32)  # (D,)
+        self.width = len(mean)
         self._mean, self._without = mean, [_unit(np.ones_like(mean)), _unit(mean - mean.mean())]
-        self.directions = self._directions(flat)
-        self.mirrored = thumbs[:, :, ::-1].reshape(len(thumbs), -1).astype(np.float32)
-        self.mirrored_directions = self._directions(self.mirrored)
 
-    def _directions(self, flat: NDArray[np.float32]) -> NDArray[np.float32]:
-        rest = flat - self._mean
+    def of(self, images: IntArray, *, mirrored: bool = False) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Thumbs and directions of these images, (n, D), float32, each."""
+        thumbs = self._thumbs[images]
+        plain = (thumbs[:, :, ::-1] if mirrored else thumbs).reshape(len(images), -1).astype(np.float32)
+        rest = plain - self._mean
         for vector in self._without:
-            rest = rest - np.outer(rest @ vector, vector)
+            rest -= np.outer(rest @ vector, vector)
         lengths = np.linalg.norm(rest, axis=1, keepdims=True)
-        return np.asarray(rest / np.maximum(lengths, 1e-6))
+        return plain, np.asarray(rest / np.maximum(lengths, 1e-6))
 
 
 def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -73,17 +72,22 @@ def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _near_pairs(prepared: _Prepared, images: IntArray, others: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
     """Pairs of near copies, as (indices of `images`, indices of `others`); an image is none of itself."""
-    limit = _LEVELS**2 * prepared.plain.shape[1]
-    squares = (prepared.plain**2).sum(axis=1)
-    step = max(1, _PAIRS_AT_ONCE // max(1, len(others)))
-    for start in range(0, len(images), step):
-        block = images[start : start + step]
-        near = np.zeros((len(block), len(others)), dtype=np.bool_)
-        both = ((prepared.plain, prepared.directions), (prepared.mirrored, prepared.mirrored_directions))
-        for plain, directions in both:
-            parallel = directions[block] @ prepared.directions[others].T >= _PARALLEL
-            products = plain[block] @ prepared.plain[others].T
-            near |= parallel & (squares[block][:, None] + squares[others][None] - 2 * products <= limit)
-        near &= block[:, None] != others[None]
-        rows, columns = np.nonzero(near)
-        yield block[rows], others[columns]
+    limit = _LEVELS**2 * prepared.width
+    for block in _blocks(images):
+        ways = [prepared.of(block, mirrored=mirrored) for mirrored in (False, True)]
+        for other_block in _blocks(others):
+            other_plain, other_directions = prepared.of(other_block)
+            near = np.zeros((len(block), len(other_block)), dtype=np.bool_)
+            for plain, directions in ways:
+                squares = (plain**2).sum(axis=1)[:, None] + (other_plain**2).sum(axis=1)[None]
+                alike = squares - 2 * (plain @ other_plain.T) <= limit
+                if alike.any():  # most blocks have no such pair, and need no second product
+                    near |= alike & (directions @ other_directions.T >= _PARALLEL)
+            near &= block[:, None] != other_block[None]
+            rows, columns = np.nonzero(near)
+            yield block[rows], other_block[columns]
+
+
+def _blocks(images: IntArray) -> Iterator[IntArray]:
+    for start in range(0, len(images), _IMAGES_AT_ONCE):
+        yield images[start : start + _IMAGES_AT_ONCE]

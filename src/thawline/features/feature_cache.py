@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thawline.features.feature_store import META_FILE, ArraySpec, CorruptStore, StoredArray, StoreWriter
-from thawline.machine.file_lock import locked
-from thawline.settings.cache_settings import CacheSettings
+from thawline.features.feature_store import ArraySpec, CorruptStore, StoredArray, StoreWriter
+from thawline.machine.file_lock import one_at_a_time
+from thawline.settings.cache_settings import LOCK, META_FILE, CacheSettings
 
 # Raise it whenever the order of rows, the arithmetic or the format changes.
 CODE_VERSION = 3
 _PART = ".part"  # ending of a store's folder while it is written
-_KEY_LOCK = ".lock"  # ending of the file that a process locks while it computes a store
 _ABANDONED_S = 24 * 3600.0  # chosen: no pass over images that fit a cache takes longer
 _log = logging.getLogger(__name__)
 
@@ -73,14 +72,11 @@ class FeatureCache:
 
         On a file system without locks two processes may write the same store; that is safe, but slow.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{cache_key(about)}{_KEY_LOCK}"
-        with locked(path, busy=lambda: _log.info("Another run computes the same frozen stages; waiting for it.")):
-            try:
-                yield
-            finally:  # a process that waits makes a new file and reads the store; Windows removes the file on release
-                with contextlib.suppress(OSError):
-                    path.unlink()
+        path = self.folder / f"{cache_key(about)}{LOCK}"
+        with one_at_a_time(
+            path, busy=lambda: _log.info("Another run computes the same frozen stages; waiting for it.")
+        ):
+            yield
 
     def writers(
         self, abouts: Sequence[Mapping[str, Any]], specs: Sequence[ArraySpec], *, num_rows: int

@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from thawline.errors import UserError
+from thawline.settings.cache_settings import META_FILE
 
-META_FILE = "meta.json"
 SHARD_BYTES = 256 * 1024**2  # chosen: writing or checking a shard takes well under a second
 # As a store's meta.json names them. NumPy has no bfloat16, so it reads the same bytes as int16.
 _TYPES: dict[str, tuple[torch.dtype, type[np.generic]]] = {

@@ -29,3 +29,19 @@ def locked(path: Path, *, busy: Callable[[], None]) -> Iterator[None]:
             if error.errno not in _NO_LOCKS:
                 raise
         yield
+
+
+@contextlib.contextmanager
+def one_at_a_time(path: Path, *, busy: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock on the file `path`, which is made, with its folder, and removed at the end; see `locked`.
+
+    Raises:
+        OSError: The file cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path, busy=busy):
+        try:
+            yield
+        finally:  # a process that waits makes a new file; Windows removes the file on release
+            with contextlib.suppress(OSError):
+                path.unlink()

@@ -15,7 +15,15 @@ from thawline.runs.literal import literal
 from thawline.settings.run_settings import LookSettings, Settings
 
 # Say where things lie and how a run came about, not what it does.
-WHERE_KEYS = ("resume", "output_dir", "cache.dir", "cache.max_gb", "sweep.resume", "sweep.depths")
+WHERE_KEYS = (
+    "resume",
+    "output_dir",
+    "cache.dir",
+    "cache.max_gb",
+    "data.source.scan_dir",
+    "sweep.resume",
+    "sweep.depths",
+)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from typing import Any
 from thawline.errors import UserError
 from thawline.settings.checks import between
 
+META_FILE = "meta.json"  # in the folder of every store: what it holds
+LOCK = ".lock"  # ending of the file that a process locks while it makes a store
 RANDOM_VIEWS = (
     "images look different in every epoch; store N views of each with cache.views=N, or data.augment.enabled=false"
 )

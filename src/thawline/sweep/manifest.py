@@ -9,7 +9,8 @@ from thawline.sweep.job import Job
 
 MANIFEST_FILE = "sweep.json"
 _SCHEMA = 1
-_NO_EFFECT_ON_RESULTS = ("sweep.resume", "output_dir", "cache.dir", "cache.max_gb", "hydra.")  # settings
+# Settings.
+_NO_EFFECT_ON_RESULTS = ("sweep.resume", "output_dir", "cache.dir", "cache.max_gb", "data.source.scan_dir", "hydra.")
 
 
 def identity(overrides: Sequence[str]) -> list[str]:

@@ -1,113 +1,104 @@
-"""Reads the image files of a folder: which are readable, and which are copies of one another."""
+"""Reads the image files of a folder, or looks up what an earlier run read; and which are copies of one another."""
 
-import hashlib
-import os
-import sys
-from collections.abc import Callable, Iterator
+import logging
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from thawline.data.decode import AS_THEY_ARE, Pixels, UnreadableImage, read_bytes, read_samples, turned
-from thawline.data.sources.fingerprint import DIGEST_BYTES
+from thawline.data.decode import AS_THEY_ARE, Pixels
+from thawline.data.sources.content import Content
+from thawline.data.sources.read_files import STATE, UNKNOWN, Told, read_rows, states_of
+from thawline.data.sources.reading_progress import progress
+from thawline.data.sources.scan_store import Rows, ScanStore, keys_of
 from thawline.data.sources.source import IntArray
-from thawline.data.value_range import WideImage, range_of, to_8_bit
+from thawline.machine.processes import num_cores
 from thawline.printable import printable
 
-_MAX_THREADS = 8  # chosen: decoding is bound by the processor, reading from a network drive is not
-THUMB = 16  # pixels; chosen: shows the composition of an image and hides noise and the marks of compression
-_REDUCING_GAP = 2.0  # Pillow's: how far a large image is reduced by a quick method first
-_PROGRESS_ABOVE = 500  # images; chosen: fewer are read within seconds
+_FILES_AT_ONCE = 64  # of one thread; chosen: few tasks, and progress that is seen
+
+_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Content:
-    """What reading every file of a folder shows.
-
-    Attributes:
-        digests: BLAKE2b digest of each file as hexadecimal digits, (N,), bytes; empty if the file does not decode.
-        sizes: Width and height in pixels, (N, 2), int64.
-        is_wide: Whether the samples are wider than 8 bits, (N,), bool.
-        thumbs: Each image squeezed to `THUMB` pixels a side, (N, THUMB, THUMB, 3), uint8.
-    """
-
-    digests: NDArray[np.bytes_]
-    sizes: IntArray
-    is_wide: NDArray[np.bool_]
-    thumbs: NDArray[np.uint8]
-
-    def take(self, images: IntArray) -> "Content":
-        """That of these images only."""
-        return Content(self.digests[images], self.sizes[images], self.is_wide[images], self.thumbs[images])
-
-
-def read_all(root: Path, paths: NDArray[np.str_], *, pixels: Pixels = AS_THEY_ARE) -> tuple[Content, dict[str, str]]:
-    """Read, hash and decode every image.
+def read_all(
+    root: Path, paths: NDArray[np.str_], *, pixels: Pixels = AS_THEY_ARE, store: ScanStore | None = None
+) -> tuple[Content, dict[str, str]]:
+    """Read, hash and decode every image, or look it up in the store if size and times are still those of then.
 
     Args:
         paths: Relative to `root`, (N,).
+        store: Of this folder; None reads every image.
     Returns:
         What was read, and the error messages of the files that do not decode, by path, in the order of `paths`.
     """
-    names = [str(path) for path in paths]
-    threads = min(_MAX_THREADS, os.cpu_count() or 1)
-    with ThreadPoolExecutor(threads) as pool, _progress(len(names)) as advance:
-        results = []
-        for result in pool.map(lambda name: _read(root / name, pixels), names):
-            results.append(result)
-            advance()
-    reasons = {name: str(r) for name, r in zip(names, results, strict=True) if isinstance(r, UnreadableImage)}
-    files = [_NOTHING if isinstance(result, UnreadableImage) else result for result in results]
-    content = Content(
-        np.array([file.digest for file in files], dtype=f"S{2 * DIGEST_BYTES}"),
-        np.array([file.size for file in files], dtype=np.int64).reshape(-1, 2),
-        np.array([file.is_wide for file in files], dtype=np.bool_),
-        np.array([file.thumb for file in files], dtype=np.uint8).reshape(-1, THUMB, THUMB, 3),
-    )
-    return content, reasons
+    if store is None:
+        rows, told = _nothing(keys_of(paths[:0]), len(paths)), Told()
+        _read_files(root, paths, np.arange(len(paths)), rows=rows, pixels=pixels, told=told)
+    else:
+        rows, told = _looked_up_or_read(root, paths, pixels, store)
+    if told.changed:
+        first = printable(paths[min(told.changed)])
+        _log.warning(
+            "%d images changed while they were read, first: %s; wait until they are all there, and start again",
+            *(len(told.changed), first),
+        )
+    return rows.content, {str(paths[row]): told.reasons[row] for row in sorted(told.reasons)}
 
 
-@dataclass(frozen=True)
-class _File:
-    digest: bytes
-    size: tuple[int, int]
-    is_wide: bool
-    thumb: NDArray[np.uint8]
+def _nothing(keys: NDArray[np.uint64], num_images: int) -> Rows:
+    return Rows(keys, np.full((num_images, STATE), UNKNOWN, dtype=np.int64), Content.empty(num_images))
 
 
-_NOTHING = _File(b"", (0, 0), False, np.zeros((THUMB, THUMB, 3), dtype=np.uint8))
+def _looked_up_or_read(root: Path, paths: NDArray[np.str_], pixels: Pixels, store: ScanStore) -> tuple[Rows, Told]:
+    keys, told = keys_of(paths), Told()
+    rows = _looked_up(store, keys, states_of(str(root), paths))
+    if (rows.states[:, 0] >= 0).all():
+        return rows, told
+    with store.alone():
+        rows = _looked_up(store, keys, states_of(str(root), paths))  # another run may have read them meanwhile
+        missing = np.flatnonzero(rows.states[:, 0] < 0).astype(np.int64)
+        try:
+            _read_files(root, paths, missing, rows=rows, pixels=pixels, told=told)
+        finally:  # what was read until an interruption, too
+            known = np.flatnonzero(rows.states[:, 0] >= 0).astype(np.int64)
+            if (rows.states[missing, 0] >= 0).any():
+                store.save(rows if len(known) == len(keys) else rows.take(known))
+    return rows, told
 
 
-def _read(path: Path, pixels: Pixels) -> "_File | UnreadableImage":
-    try:
-        data = read_bytes(path)
-        samples, orientation = read_samples(data, name=printable(path), pixels=pixels)
-    except UnreadableImage as error:
-        return error
-    is_wide = isinstance(samples, WideImage)
-    image = to_8_bit(samples, range_of([samples])) if isinstance(samples, WideImage) else samples
-    upright = turned(image, orientation)
-    thumb = np.asarray(upright.resize((THUMB, THUMB), Image.Resampling.BOX, reducing_gap=_REDUCING_GAP))
-    digest = hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest().encode()
-    return _File(digest, upright.size, is_wide, thumb)
+def _looked_up(store: ScanStore, keys: NDArray[np.uint64], states: IntArray) -> Rows:
+    """What the store has of these files, in their order; files that it does not have have the state -1."""
+    kept = store.load()
+    if kept is None:
+        return _nothing(keys, len(keys))
+    if np.array_equal(kept.keys, keys) and np.array_equal(kept.states, states):
+        return kept  # not a copy
+    rows = _nothing(keys, len(keys))
+    places, at = kept.known_in(keys, states)
+    rows.states[places] = states[places]
+    rows.content.put(places, kept.content.take(at))
+    return rows
 
 
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    if total <= _PROGRESS_ABOVE or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
+def _read_files(
+    root: Path, paths: NDArray[np.str_], images: IntArray, *, rows: Rows, pixels: Pixels, told: Told
+) -> None:
+    """Read these images into their places in `rows`, and add to `told`."""
+    blocks = [images[start : start + _FILES_AT_ONCE] for start in range(0, len(images), _FILES_AT_ONCE)]
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("reading images", total=total)
-        yield lambda: progress.advance(task)
+    def read(block: IntArray) -> tuple[int, Told]:
+        return len(block), read_rows(str(root), paths, block, pixels=pixels, content=rows.content, states=rows.states)
+
+    with ThreadPoolExecutor(num_cores()) as pool, progress(len(images)) as advance:
+        try:
+            for number, of_block in pool.map(read, blocks):
+                told.reasons.update(of_block.reasons)
+                told.changed.extend(of_block.changed)
+                advance(number)
+        except BaseException:  # Ctrl-C, too, must not wait for all that is still to be read
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
 def group(digests: NDArray[np.bytes_]) -> IntArray:

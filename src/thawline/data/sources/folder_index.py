@@ -1,6 +1,7 @@
 """Lists the images of a folder by class and split, without opening any of them."""
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -70,14 +71,14 @@ def scan(root: Path, *, class_level: int | None = None, leave_out: list[str] | N
     layout = find_layout(root, walk, class_level=class_level)
     check_classes(f"data.root={root}", layout)
     class_names = natural_order(next(iter(layout.values())))
-    rows = list(_rows(root, layout, class_names, walk))
-    paths, labels, parts = zip(*rows, strict=True)
+    rows = zip(*_rows(root, layout, class_names, walk), strict=True)
+    paths, labels, parts = (np.concatenate(column) for column in rows)
     _tell_left_out(walk, root)
     return Index(
         class_names,
-        np.array(paths, dtype=np.str_),
-        np.array(labels, dtype=np.int64),
-        None if None in layout else np.array(parts, dtype=np.int64),
+        paths,
+        labels,
+        None if None in layout else parts,
         named_by_path=all(_is_named_by_path(root, split, classes) for split, classes in layout.items()),
     )
 
@@ -89,13 +90,16 @@ def _is_named_by_path(root: Path, split: Split | None, classes: Classes) -> bool
 
 def _rows(
     root: Path, layout: Mapping[Split | None, Classes], class_names: list[str], walk: Walk
-) -> Iterator[tuple[str, int, int]]:
-    """(path, label, position in `SPLITS`) of every image."""
+) -> Iterator[tuple[NDArray[np.str_], IntArray, IntArray]]:
+    """Path, label and position in `SPLITS` of the images of one class after another, (n,) each."""
+    above = os.path.join(root, "")
     for split, classes in layout.items():
         part = SPLITS.index(split) if split is not None else -1
         for name in sorted(classes, key=class_names.index):
             images = sorted(
-                path.relative_to(root).as_posix() for folder in classes[name] for path in walk.images(folder)
+                path.removeprefix(above).replace(os.sep, "/")
+                for folder in classes[name]
+                for path in walk.image_paths(folder)
             )
             if not images:
                 folder = printable(classes[name][0].relative_to(root).as_posix())
@@ -103,7 +107,11 @@ def _rows(
                     f"data.root={root}: class folder {folder!r} holds no image ({looked_for(walk.other_kinds)}); "
                     "add images or remove the folder"
                 )
-            yield from ((path, class_names.index(name), part) for path in images)
+            yield np.array(images), _repeated(class_names.index(name), images), _repeated(part, images)
+
+
+def _repeated(number: int, images: list[str]) -> IntArray:
+    return np.full(len(images), number, dtype=np.int64)
 
 
 def _tell_left_out(walk: Walk, root: Path) -> None:

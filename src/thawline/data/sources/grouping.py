@@ -8,7 +8,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from thawline.data.near_copies import near_groups
-from thawline.data.sources.folder_content import Content, group
+from thawline.data.sources.content import Content
+from thawline.data.sources.folder_content import group
 from thawline.data.sources.folder_index import Index
 from thawline.data.sources.source import SPLITS, IntArray
 from thawline.errors import UserError

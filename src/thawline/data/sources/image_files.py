@@ -12,17 +12,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from thawline.data.decode import AS_THEY_ARE, decode
+from thawline.data.sources.content import Content
 from thawline.data.sources.copies import take_readable, warn_of_copies
 from thawline.data.sources.fingerprint import fingerprint
-from thawline.data.sources.folder_content import Content, read_all
+from thawline.data.sources.folder_content import read_all
 from thawline.data.sources.folder_index import Index
 from thawline.data.sources.grouping import grouped
 from thawline.data.sources.limited import limited
+from thawline.data.sources.scan_store import ScanStore
 from thawline.data.sources.set_pixels import checked_pixels, decided_range, warn_of_extremes
 from thawline.data.sources.source import IntArray, Split
 from thawline.data.value_range import ValueRange
 from thawline.errors import UserError
 from thawline.printable import printable
+from thawline.settings.cache_settings import resolved_dir
 
 _NAMES_SHOWN = 5  # chosen: unreadable files named in a warning
 
@@ -45,6 +48,7 @@ class ImageFiles:
         group_by: A regular expression on the path below `root`, whose first group names the group of an image; or
             "near_copies". No group comes to lie in two splits.
         max_images, max_per_class: Take at most so many images, seeded by `subset_seed`, the classes in proportion.
+        scan_dir: The cache that keeps what reading every image showed, or "auto"; None reads every image every time.
     Attributes:
         groups: Byte-identical images share a group; with `verify` false only images of one named group do.
         group_names: Name of each image's group, (N,), str; empty without one.
@@ -68,6 +72,7 @@ class ImageFiles:
         max_images: int | None = None,
         max_per_class: int | None = None,
         subset_seed: int = 0,
+        scan_dir: str | Path | None = None,
     ) -> None:
         if on_unreadable not in ("error", "skip"):
             raise UserError(f"data.on_unreadable={on_unreadable!r}: allowed are error, skip")
@@ -79,7 +84,8 @@ class ImageFiles:
         self._index = limited(index, max_images=max_images, max_per_class=max_per_class, seed=subset_seed)
         self.unreadable: list[str] = []
         self.pixels = checked_pixels(value_range, channels)
-        self._content = self._read_files(skip=on_unreadable == "skip") if verify else None
+        store = None if scan_dir is None else ScanStore(Path(resolved_dir(str(scan_dir))), root, self.pixels)
+        self._content = self._read_files(store, skip=on_unreadable == "skip") if verify else None
         self.pixels = replace(self.pixels, value_range=self._decided_range())
         self.class_names: Sequence[str] = self._index.class_names
         self.labels: IntArray = self._index.labels
@@ -140,12 +146,12 @@ class ImageFiles:
             raise UserError(f"data.value_range={list(self.pixels.value_range)}: has no effect, every image has 8 bits")
         return value_range
 
-    def _read_files(self, *, skip: bool) -> Content:
-        content, reasons = read_all(self.root, self._index.paths, pixels=self.pixels)
+    def _read_files(self, store: ScanStore | None, *, skip: bool) -> Content:
+        content, reasons = read_all(self.root, self._index.paths, pixels=self.pixels, store=store)
         self._report_unreadable(reasons, skip=skip)
         readable = np.flatnonzero(content.digests != b"")
         self._index = take_readable(self._where, self._index, readable)
-        content = content.take(readable)
+        content = content if len(readable) == len(content.digests) else content.take(readable)
         warn_of_copies(self._index, content.digests)
         narrow = np.flatnonzero(~content.is_wide)
         warn_of_extremes(self._index.paths[narrow], _extremes(content.thumbs[narrow]))

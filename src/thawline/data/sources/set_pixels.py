@@ -69,7 +69,7 @@ def decided_range(root: Path, paths: NDArray[np.str_], pixels: Pixels, *, looked
 
 def _samples(path: Path, pixels: Pixels) -> object:
     try:
-        return read_samples(read_bytes(path), name=printable(path), pixels=pixels)[0]
+        return read_samples(read_bytes(path), name=printable(path), pixels=pixels).image
     except UserError:  # told where every file is read, or when it is used
         return None
 

@@ -1,0 +1,98 @@
+"""Reads image files once: their digests, sizes and thumbs, into arrays that are there already."""
+
+import hashlib
+import os
+import stat
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from thawline.data.decode import ON_ITS_SIDE, Pixels, UnreadableImage, read_samples, turned
+from thawline.data.sources.content import THUMB, Content
+from thawline.data.sources.fingerprint import DIGEST_BYTES
+from thawline.data.sources.source import IntArray
+from thawline.data.value_range import WideImage, range_of, to_8_bit
+from thawline.printable import printable
+
+# A large JPEG is decoded at a reduced scale, and any large image is reduced by a quick method first, to no less than
+# this many times `THUMB`. Chosen: docs/images.md has the time and the difference of the thumbs.
+_THUMB_GAP = 8
+UNKNOWN = -1  # as a state: of a file that is not there, or may change without a new time
+_RECENT_S = 2.0  # FAT and exFAT note times in steps of two seconds: a second change within them would not be seen
+STATE = 3  # numbers: size in bytes, time of the last change of the content, and of the entry, both in ns
+
+
+@dataclass
+class Told:
+    """What is to be told of files that were read.
+
+    Attributes:
+        reasons: Row -> why the file does not decode.
+        changed: Rows of files that were changed while they were read.
+    """
+
+    reasons: dict[int, str] = field(default_factory=dict)
+    changed: list[int] = field(default_factory=list)
+
+
+def states_of(root: str, paths: NDArray[np.str_]) -> IntArray:
+    """Size and times of each file, (N, 3), int64; -1 for those that are not there."""
+    states = np.full((len(paths), STATE), UNKNOWN, dtype=np.int64)
+    for row, path in enumerate(paths):
+        try:
+            states[row] = _state(os.stat(os.path.join(root, path)))
+        except OSError:
+            continue
+    return states
+
+
+def read_rows(
+    root: str, paths: NDArray[np.str_], rows: IntArray, *, pixels: Pixels, content: Content, states: IntArray
+) -> Told:
+    """Read these rows' files into `content`, and their states as of reading into `states`; see `states_of`."""
+    told = Told()
+    for row in rows:
+        path = os.path.join(root, paths[row])
+        try:
+            data, before, after = _read_bytes(path)
+            _fill(content, row, data, path, pixels)
+        except UnreadableImage as error:
+            states[row] = UNKNOWN
+            told.reasons[int(row)] = str(error)
+            continue
+        if before != after or before[0] != len(data):
+            told.changed.append(int(row))
+        lasting = before == after and abs(time.time_ns() - before[1]) > _RECENT_S * 1e9
+        states[row] = before if lasting else UNKNOWN
+    return told
+
+
+def _read_bytes(path: str) -> tuple[bytes, tuple[int, ...], tuple[int, ...]]:
+    """The content, and the file's state before and after reading it."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
+            raise UnreadableImage(f"unreadable image {printable(path)}: is no file but a folder, a pipe or a device")
+        with open(path, "rb", buffering=0) as file:
+            before = _state(os.fstat(file.fileno()))
+            return file.read(), before, _state(os.fstat(file.fileno()))
+    except OSError as error:
+        raise UnreadableImage(f"unreadable image {printable(path)}: {error.strerror or error}") from error
+
+
+def _state(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _fill(content: Content, row: int, data: bytes, path: str, pixels: Pixels) -> None:
+    samples = read_samples(data, name=printable(path), pixels=pixels, shorter=_THUMB_GAP * THUMB)
+    image = samples.image
+    content.is_wide[row] = isinstance(image, WideImage)
+    narrow = to_8_bit(image, range_of([image])) if isinstance(image, WideImage) else image
+    squeezed = narrow.resize((THUMB, THUMB), Image.Resampling.BOX, reducing_gap=_THUMB_GAP)
+    content.thumbs[row] = np.asarray(turned(squeezed, samples.orientation))
+    width, height = samples.size
+    content.sizes[row] = (height, width) if samples.orientation in ON_ITS_SIDE else (width, height)
+    content.digests[row] = hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest().encode()
