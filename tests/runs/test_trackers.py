@@ -4,6 +4,7 @@ import csv
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from thawline import train
 from thawline.callbacks.metrics_file import METRICS_FILE, MetricsFileLogger
 from thawline.callbacks.trackers import Artifacts, MlflowTracker, WandbTracker
 from thawline.errors import UserError
+from thawline.report.run_record import RunRecord
+from thawline.runs.tracked import TRACKERS_FILE, RunLogs
 from thawline.settings import logger_setting
 from thawline.settings.logger_setting import checked_loggers
 
@@ -100,6 +103,18 @@ def test_a_resumed_run_goes_on_with_the_same_run_of_mlflow(tmp_path: Path, local
     second.end(Artifacts("failed", []))
     assert there.get_run(run_id).info.status == "FAILED"
     assert [(m.step, m.value) for m in there.get_metric_history(run_id, "loss")] == [(1, 2.0), (2, 1.0)]
+
+
+def test_the_runs_folder_knows_the_run_of_mlflow(tmp_path: Path, local_store: None) -> None:
+    pytest.importorskip("mlflow")
+    settings: Any = SimpleNamespace(loggers=("mlflow",), output_dir=str(tmp_path / "out"))
+    record, ids = RunRecord(run_id="a", scenario="b", seed=0), []
+    for first_step in (None, 3, None):  # a run, the same resumed, and one that begins anew in its folder
+        logs = RunLogs()
+        logs.open(settings, record, tmp_path, first_step=first_step)
+        logs.end(record, tmp_path)
+        ids.append(json.loads((tmp_path / TRACKERS_FILE).read_text())["mlflow"])
+    assert ids[0] == ids[1] != ids[2]
 
 
 @pytest.mark.slow  # starts W&B's own process
