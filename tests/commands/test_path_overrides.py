@@ -81,3 +81,10 @@ def test_what_is_hydras_stays() -> None:
 def test_the_home_folder_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     assert quoted_path("output_dir=~/runs (1)") == 'output_dir="/home/me/runs (1)"'
+
+
+def test_shards_are_a_pattern_or_a_list() -> None:
+    override = OverridesParser.create().parse_override(quoted_path("data.shards=s (1)/{000..015}-*.tar"))
+    assert override.value() == "s (1)/{000..015}-*.tar"
+    override = OverridesParser.create().parse_override(quoted_path("data.shards=['a/*.tar','b/*.tar']"))
+    assert override.value() == ["a/*.tar", "b/*.tar"]

@@ -116,3 +116,4 @@ def test_the_path_of_the_run_stands_on_a_line_of_its_own() -> None:
         f"run      {long}",
         "compare  tensorboard --logdir outputs",
     ]
+    assert next_steps(long, Path("outputs"), tensorboard=False).splitlines()[1] == "compare  thawline compare outputs"

@@ -1,4 +1,4 @@
-"""One log line per validation, and a progress bar on a terminal."""
+"""One log line per validation, and a progress bar on a terminal or in a notebook."""
 
 import logging
 import os
@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.callbacks import RichProgressBar, TQDMProgressBar
 from lightning.pytorch.trainer.states import TrainerFn
 
 from thawline.training.steps import Steps
@@ -70,7 +70,24 @@ def _has_cursor() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM", "").lower() not in _DUMB
 
 
+class NotebookBar(TQDMProgressBar):
+    """tqdm's bar: a widget where ipywidgets is installed, else one line of text; Rich's would need ipywidgets."""
+
+    def __init__(self) -> None:
+        super().__init__(leave=False)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, *args: Any) -> None:
+        super().on_train_epoch_start(trainer, *args)
+        self.train_progress_bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
+
+
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel, or Colab's, runs this process."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return any(kind.__name__ == "ZMQInteractiveShell" for kind in type(shell).__mro__)
+
+
 def progress_callbacks(steps: Steps, *, lines: bool = True) -> list[L.Callback]:
-    """The log lines, and a progress bar on a terminal."""
-    bar: list[L.Callback] = [EpochBar()] if _has_cursor() else []
+    """The log lines, and a progress bar on a terminal or in a notebook."""
+    bar: list[L.Callback] = [NotebookBar()] if in_notebook() else [EpochBar()] if _has_cursor() else []
     return [*([EpochLines(steps)] if lines else []), *bar]

@@ -32,7 +32,7 @@ _RATES_PER_EPOCH = 8  # chosen: enough to see a warm-up and a restart
 
 
 class TensorBoardCallback(L.Callback):
-    """Logs texts and pictures at the start, and `lr/<group>` or a solver's `optim/penalty` while training.
+    """Logs texts and pictures at the start, and to every logger `lr/<group>` or `optim/penalty` while training.
 
     Args:
         texts: Tag -> Markdown, such as the model status and the resolved config.
@@ -44,10 +44,10 @@ class TensorBoardCallback(L.Callback):
         self.pictures = pictures or {}
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        logger = trainer.logger
-        if isinstance(logger, TensorBoardLogger):
-            with event_file_named(logger.log_dir):
-                self._log_start(logger.experiment)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                with event_file_named(logger.log_dir):
+                    self._log_start(logger.experiment)
 
     def _log_start(self, writer: SummaryWriter) -> None:
         for tag, text in self.texts.items():
@@ -62,12 +62,13 @@ class TensorBoardCallback(L.Callback):
     ) -> None:
         interval = max(1, int(trainer.num_training_batches) // _RATES_PER_EPOCH)
         every = min(trainer.log_every_n_steps, interval)  # type: ignore[attr-defined]
-        if trainer.global_step % every == 0 and trainer.logger:
+        if trainer.global_step % every == 0:
             model = classifier(pl_module)
             scalars = {f"lr/{name}": lr for name, lr in model.group_learning_rates()}
             if model.penalty is not None:
                 scalars["optim/penalty"] = model.penalty
-            trainer.logger.log_metrics(scalars, step=trainer.global_step)
+            for logger in trainer.loggers:
+                logger.log_metrics(scalars, step=trainer.global_step)
 
 
 def add_picture(writer: SummaryWriter, tag: str, path: Path) -> None:

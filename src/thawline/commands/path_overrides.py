@@ -15,12 +15,14 @@ PATH_KEYS = frozenset(
         "cache.dir",
         "data.root",
         "data.file",
+        "data.shards",
         "data.group_by",
         "model.weights",
         "hydra.run.dir",
         "hydra.sweep.dir",
     )
 )
+_LISTS = frozenset(("data.shards",))  # of these, those that may be a list, written in Hydra's grammar
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")  # needs no quotes
 _IN_QUOTES = re.compile(r"""(?P<quote>["'])((?!(?P=quote)).|\\(?P=quote))*(?P=quote)""", re.DOTALL)
 _SWEPT = re.compile(r".*,|(choice|range|glob|interval|sort|shuffle|tag)\(", re.DOTALL)  # Hydra's lists of values
@@ -34,6 +36,8 @@ def quoted_path(argument: str, *, sweeping: bool = False) -> str:
     """
     key, equals, value = argument.partition("=")
     if not equals or key.lstrip("+") not in PATH_KEYS or value in ("", "null") or _is_plain(value):
+        return argument
+    if key.lstrip("+") in _LISTS and value.startswith("["):
         return argument
     if not _lies_here(value):
         if _IN_QUOTES.fullmatch(value) or "${" in value or (sweeping and _SWEPT.match(value)):

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from thawline.freezing.status import counted_line
+from thawline.invocation import typed
 from thawline.report.run_record import RunRecord
 
 
@@ -21,9 +22,11 @@ def summary_panel(record: RunRecord) -> Panel:
     return Panel(table, title=Text(f"Thawline: {record.scenario}"), title_align="left", expand=False)
 
 
-def next_steps(folder: Path, log_root: Path) -> str:
+def next_steps(folder: Path, log_root: Path, *, tensorboard: bool = True) -> str:
     """The run's folder and commands to look at it, as plain lines to copy."""
-    return f"run      {folder}\ncompare  tensorboard --logdir {shlex.quote(str(log_root))}"
+    root = shlex.quote(str(log_root))
+    compare = f"tensorboard --logdir {root}" if tensorboard else f"{typed('compare')} {root}"
+    return f"run      {folder}\ncompare  {compare}"
 
 
 def _rows(record: RunRecord) -> list[tuple[str, str]]:

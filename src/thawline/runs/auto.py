@@ -15,13 +15,14 @@ from thawline.callbacks.guard import FreezeBreach
 from thawline.errors import UserError
 from thawline.invocation import typed
 from thawline.report.record_sections import AdviceSection, RungEntry
-from thawline.report.run_record import RECORD_FILE, RUNGS, RunRecord, load_record, recorded
+from thawline.report.run_record import RECORD_FILE, RUNGS, RunRecord, load_record
 from thawline.runs.advice import Advice, measured_advice, shown_advice
 from thawline.runs.composed import Composed
 from thawline.runs.context import RunContext
 from thawline.runs.one_run import run_once
 from thawline.runs.publish import publish
 from thawline.runs.resume import CONFIG_NAME
+from thawline.runs.tracked import recorded_and_tracked
 from thawline.runs.whose_fault import users_code_named
 from thawline.settings.advise_settings import BudgetSettings
 from thawline.training.blend_gain import USUAL_GAIN
@@ -162,8 +163,9 @@ def _rung(state: _Climb, name: str, overrides: list[str]) -> None:
         record.versions = state.record.versions
         config = state.composed.with_overrides(state.context.overrides, overrides).read()
         context = replace(state.context, folder=folder, rung=number)
-        with recorded(record, folder), users_code_named(config.leaves):
-            run_once(config, context, record, start=start if rungs else state.start, boundary=None)
+        began = start if rungs else state.start
+        with recorded_and_tracked(record, folder) as logs, users_code_named(config.leaves):
+            run_once(config, context, record, logs, start=began, boundary=None)
     best = max((r.expected.accuracy for r in rungs if r.kept), default=-1.0)
     entry = RungEntry(name, record.expected, time.perf_counter() - start, record.expected.accuracy > best)
     rungs.append(entry)

@@ -59,6 +59,7 @@ class Composed:
             if OmegaConf.is_dict(cfg.data.get("augment")):
                 cfg.data.augment.enabled = True
         cfg.setdefault("threads", "auto")  # of before there was a choice
+        cfg.setdefault("logger", "tensorboard")
         if OmegaConf.is_dict(cfg.get("trainer")):
             cfg.trainer.setdefault("gradient_clip_val", None)
             cfg.trainer.setdefault("num_nodes", 1)

@@ -9,6 +9,7 @@ from thawline.settings.advise_settings import AdviseSettings, BudgetSettings
 from thawline.settings.cache_settings import CacheSettings
 from thawline.settings.cost_settings import CostSettings
 from thawline.settings.data_settings import AugmentSettings, LoaderSettings
+from thawline.settings.logger_setting import checked_loggers
 from thawline.settings.model_settings import ModelSettings
 from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.regularize_settings import RegularizeSettings
@@ -24,7 +25,8 @@ _T = TypeVar("_T")
 _LARGEST_SEED = 2**32 - 1  # NumPy's
 _MOST_THREADS = 1024  # chosen: above it a number is a mistake
 _REFUSED_TRAINER_KEYS = {
-    **dict.fromkeys(("callbacks", "logger", "default_root_dir", "num_sanity_val_steps"), "Thawline sets it"),
+    **dict.fromkeys(("callbacks", "default_root_dir", "num_sanity_val_steps"), "Thawline sets it"),
+    "logger": "use logger=tensorboard, csv, mlflow, wandb, or several as a list",
     **dict.fromkeys(("enable_model_summary", "enable_progress_bar", "enable_checkpointing"), "Thawline sets it"),
     "fast_dev_run": "it leaves no checkpoint; use trainer.max_steps=2",
     "use_distributed_sampler": "Thawline gives every process its own batches",
@@ -46,6 +48,7 @@ def settings_of(cfg: DictConfig) -> Settings:
         compile=compile_setting(cfg),
         threads=threads_setting(cfg),
         tested_weights=checked_tested_weights(str(cfg.tested_weights)),
+        loggers=checked_loggers(_plain(cfg.logger) if OmegaConf.is_list(cfg.logger) else cfg.logger),
     )
 
 

@@ -10,17 +10,18 @@ from typing import Any
 import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from thawline.callbacks.best_and_last import MONITOR
 from thawline.callbacks.checkpoint_files import CheckpointFiles
 from thawline.callbacks.cost import CostCallback
 from thawline.callbacks.lost_process import losses_told
-from thawline.callbacks.tensorboard import EventFileLogger, event_file_named
 from thawline.errors import UserError
 from thawline.freezing.certificate import certificate, write_certificate
 from thawline.machine.processes import is_main
 from thawline.machine.sigterm import Terminated
+from thawline.machine.utf8_path import utf8_path
 from thawline.models.digests import digests
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.report.record_sections import ClassesSection, FreezeSection
@@ -32,6 +33,7 @@ from thawline.runs.make import make
 from thawline.runs.parts import Parts
 from thawline.runs.resume import Boundary
 from thawline.runs.tested_weights import Tested, choose
+from thawline.runs.tracked import RunLogs
 from thawline.runs.watchers import Said, Watchers, all_callbacks, make_watchers
 
 _log = logging.getLogger(__name__)
@@ -39,23 +41,20 @@ _MAX_CONFUSION = 200  # chosen: classes up to which run.json holds the matrix; t
 
 
 def fit_and_test(
-    parts: Parts,
-    record: RunRecord,
-    said: Said,
-    *,
-    cost: CostCallback,
-    boundary: Boundary | None,
+    parts: Parts, record: RunRecord, said: Said, *, cost: CostCallback, boundary: Boundary | None, logs: RunLogs
 ) -> None:
     """Train from `boundary`, or from the start; `record` learns metrics, cost and the state of the freeze.
 
     Args:
         said: Where and what the run writes.
         cost: Since the run began.
+        logs: Opened here.
     """
     folder, watch = said.folder, make_watchers(parts, folder=said.folder, cost=cost)
-    logger = EventFileLogger(folder, first_step=boundary.step if boundary else None)
+    first_step = boundary.step if boundary else None
+    loggers = logs.open(parts.settings, record, folder, first_step=first_step)
     callbacks = all_callbacks(parts, watch, said)
-    trainer = _trainer(parts, logger, callbacks)
+    trainer = _trainer(parts, loggers, callbacks, folder=folder)
     try:
         with _errors_of_lightning(), losses_told(f"go on with resume={folder}"):
             pretrained = _pretrained(parts)
@@ -75,9 +74,8 @@ def fit_and_test(
     record.cost = cost.settle(tested_since=fit_ended, cache_s=record.cache.seconds, per_hour=per_hour)
     if is_main():
         _leave(parts, watch, record, tested, folder=folder, num_epochs=num_epochs)
-        with event_file_named(folder):
-            log_end(logger, parts, record, watch.mistakes, step=final_step)
-    logger.close()
+        log_end(loggers, parts, record, watch.mistakes, step=final_step)
+    logs.close()
 
 
 @contextlib.contextmanager
@@ -170,7 +168,7 @@ def _prove(
     write_certificate(folder, {**about, **proof})
 
 
-def _trainer(parts: Parts, logger: EventFileLogger, callbacks: list[L.Callback]) -> L.Trainer:
+def _trainer(parts: Parts, loggers: list[Logger], callbacks: list[L.Callback], *, folder: Path) -> L.Trainer:
     settings, steps = parts.settings.trainer, parts.steps
     arguments: dict[str, Any] = {"strategy": "ddp" if settings.num_processes > 1 else "auto"}
     if parts.settings.optim.epochs is not None:  # an epoch is one step; each is logged
@@ -183,7 +181,7 @@ def _trainer(parts: Parts, logger: EventFileLogger, callbacks: list[L.Callback])
         max_epochs=steps.epochs,
         max_steps=-1,
         limit_train_batches=steps.batches,
-        logger=logger,
+        logger=loggers,
         callbacks=callbacks,
         accelerator=parts.compute.device.type,
         precision=parts.compute.precision.trainer,
@@ -191,7 +189,7 @@ def _trainer(parts: Parts, logger: EventFileLogger, callbacks: list[L.Callback])
         num_sanity_val_steps=0,
         enable_model_summary=False,
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
-        default_root_dir=logger.log_dir,
+        default_root_dir=utf8_path(folder),
     )
     trainer.strategy.checkpoint_io = CheckpointFiles()
     return trainer

@@ -25,6 +25,7 @@ from thawline.runs.meeting import meeting
 from thawline.runs.parts import Parts
 from thawline.runs.ranks import refuse_other_processes
 from thawline.runs.resume import CONFIG_NAME, Boundary
+from thawline.runs.tracked import RunLogs
 from thawline.runs.watchers import Said
 
 _log = logging.getLogger(__name__)
@@ -37,17 +38,19 @@ _NOT_COMPARED = (
     "budget.memory_gb",
     "cost.per_hour",
     "threads",
+    "logger",
 )
 
 
 def run_once(
-    config: RunConfig, context: RunContext, record: RunRecord, *, start: float, boundary: Boundary | None
+    config: RunConfig, context: RunContext, record: RunRecord, logs: RunLogs, *, start: float, boundary: Boundary | None
 ) -> None:
     """Build, store what frozen stages compute, train, test; `record` learns what happens.
 
     Args:
         start: When the run began, by `time.perf_counter`.
         boundary: Where a resumed run goes on.
+        logs: Opened when the training begins.
     """
     settings, folder = config.settings, context.folder
     record.settings = {key: value for key, value in config.leaves.items() if key not in _NOT_COMPARED}
@@ -78,7 +81,7 @@ def run_once(
             parts.read_from(stored)
         if (together := meeting()) is not None:
             together.wait_for_all()
-        fit_and_test(parts, record, said, cost=cost, boundary=boundary)
+        fit_and_test(parts, record, said, cost=cost, boundary=boundary, logs=logs)
 
 
 def _held(record: RunRecord, parts: Parts) -> dict[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from thawline.atomic import replacing
+from thawline.callbacks.metrics_file import METRICS_FILE
 from thawline.data.split_table import SPLITS_FILE
 from thawline.deploy.description import DESCRIPTION_FILE
 from thawline.deploy.portable import MODEL_FOLDER
@@ -18,7 +19,7 @@ _EVENTS = "events.out.tfevents.*"
 
 
 def publish(rung: RunRecord, source: Path, run: RunRecord, target: Path) -> None:
-    """Copy checkpoints, portable model, certificate and event file of the rung, then take over its results.
+    """Copy checkpoints, portable model, certificate and logs of the rung, then take over its results.
 
     A reader of any file sees the old one or the new one. On one file system nothing is copied, but linked.
     """
@@ -28,7 +29,7 @@ def publish(rung: RunRecord, source: Path, run: RunRecord, target: Path) -> None
     (target / _CHECKPOINTS).mkdir(exist_ok=True)
     for path in sorted((source / _CHECKPOINTS).glob("*.ckpt")):
         _replace(path, target / _CHECKPOINTS / path.name)
-    for name in (CERTIFICATE_FILE, SPLITS_FILE):
+    for name in (CERTIFICATE_FILE, SPLITS_FILE, METRICS_FILE):
         if (source / name).is_file():
             _replace(source / name, target / name)
     _replace_folder(source / MODEL_FOLDER, target / MODEL_FOLDER)

@@ -1,6 +1,5 @@
 """A command's run: fresh or resumed, alone or as the rungs of scenario=auto, recorded and summed up."""
 
-import contextlib
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +13,7 @@ from thawline.machine.sigterm import ended_by_sigterm
 from thawline.machine.tf32 import tf32_restored
 from thawline.machine.thread_trial import threads_restored
 from thawline.models.load_checkpoint import load_checkpoint
-from thawline.report.run_record import RunRecord, recorded
+from thawline.report.run_record import RunRecord
 from thawline.report.summary import next_steps, summary_panel
 from thawline.runs.auto import SCENARIO, climb
 from thawline.runs.composed import Composed
@@ -24,6 +23,7 @@ from thawline.runs.meeting import leaving_told
 from thawline.runs.one_run import run_once
 from thawline.runs.quiet import quiet
 from thawline.runs.resume import CHECKPOINT, Boundary, resumed, told_how_to_go_on
+from thawline.runs.tracked import recorded_and_tracked
 from thawline.runs.whose_fault import users_code_named
 
 
@@ -38,7 +38,7 @@ def train(composed: Composed, context: RunContext) -> RunRecord:
         owned(folder),
         ended_by_sigterm(),
         told_how_to_go_on(folder, composed.output_dir),
-        recorded(record, folder) if is_main() else contextlib.nullcontext(),
+        recorded_and_tracked(record, folder) as logs,
         quiet(),
         threads_restored(),
         leaving_told(),
@@ -50,11 +50,12 @@ def train(composed: Composed, context: RunContext) -> RunRecord:
         else:
             config = composed.read()
             with users_code_named(config.leaves):
-                run_once(config, context, record, start=start, boundary=boundary)
+                run_once(config, context, record, logs, start=start, boundary=boundary)
     if is_main():
         shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
         Console().print(summary_panel(record))
-        print(next_steps(shown, Path(composed.output_dir)))
+        tensorboard = "tensorboard" in composed.leaves["logger"]
+        print(next_steps(shown, Path(composed.output_dir), tensorboard=tensorboard))
     if ended is not None:
         raise ended
     return record

@@ -43,6 +43,7 @@ class Settings(LookSettings):
         compile: True, False or "auto".
         threads: Of torch on a CPU: a number, "auto" or "follow".
         tested_weights: One of `TESTED_WEIGHTS`.
+        loggers: Of `LOGGERS`, at least one.
     """
 
     strategy: StrategySettings
@@ -54,6 +55,7 @@ class Settings(LookSettings):
     compile: Any
     threads: int | str
     tested_weights: str
+    loggers: tuple[str, ...]
 
     def with_views(self, *, all_train: bool) -> "Settings":
         """With `data.augment.enabled=auto` resolved.
