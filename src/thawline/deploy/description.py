@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from thawline.data.decode import Pixels
 from thawline.data.input_spec import InputSpec
 from thawline.data.value_range import ValueRange
+from thawline.deploy.calibration_error import Compared
 from thawline.errors import UserError
 
 MODEL_SCHEMA = 1
@@ -82,6 +83,7 @@ class Calibration:
         coverage: Share of right classes that the sets are made for.
         set_threshold: A class is in the set from this probability on.
         class_thresholds: The same per class; 0 where a class has too few images.
+        tested: The calibration error on the run's test images; None in folders of earlier versions.
     """
 
     temperature: float = 1.0
@@ -90,6 +92,7 @@ class Calibration:
     coverage: float = 0.9
     set_threshold: float | None = None
     class_thresholds: list[float] | None = None
+    tested: Compared | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thawline.data.split_table import SPLITS_FILE
+from thawline.deploy.calibration_error import worse_line
 from thawline.deploy.evaluation import Array, Ints, Scores, scores
 from thawline.deploy.evaluation_pass import Answered, answers_to
 from thawline.deploy.label_match import LabelMatch, match_labels
@@ -82,11 +83,16 @@ def evaluate(model: Model, source: LabelledImages, *, folder: Path, batch: int =
         raise UserError(f"{where}: none of the {len(known)} images can be read, first: {printable(path)}: {reason}")
     paths = [known[place].path for place in answered.places]
     labels = np.array([match.index[known[place].label] for place in answered.places], dtype=np.int64)
-    measured = scores(answered.log_probabilities, labels, model.class_names)
+    measured = _scores(answered.log_probabilities, labels, model)
     return Evaluated(
         folder, model, source, match, paths, labels, answered.log_probabilities, answered.unreadable, measured,
         _notes(source, match, answered, measured, folder, paths),
     )  # fmt: skip
+
+
+def _scores(log_probabilities: Array, labels: Ints, model: Model) -> Scores:
+    temperature = model.description.calibration.temperature
+    return scores(log_probabilities, labels, model.class_names, temperature=temperature)
 
 
 def _notes(
@@ -111,6 +117,8 @@ def _notes(
     present = [one.name for one in measured.classes if one.images]
     if len(present) == 1:
         notes.append(f"all images are of one class, {present[0]}: the accuracy is its recall, and AUROC has no meaning")
+    if worse := worse_line(measured.calibration):
+        notes.append(worse)
     if seen := learned_from(folder, paths):
         notes.append(
             f"{seen} of these images were training or validation images of the run ({SPLITS_FILE}): scores flatter"
@@ -173,8 +181,8 @@ def against(first: Evaluated, model: Model, *, folder: Path, batch: int = BATCH)
     return Against(
         folder,
         model,
-        scores(first.log_probabilities[both], first.labels[both], first.model.class_names),
-        scores(answered.log_probabilities, labels, model.class_names),
+        _scores(first.log_probabilities[both], first.labels[both], first.model),
+        _scores(answered.log_probabilities, labels, model),
         paired(right, other_right),
         _where(first.paths, both, right & ~other_right),
         _where(first.paths, both, ~right & other_right),
