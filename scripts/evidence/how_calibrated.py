@@ -1,4 +1,4 @@
-"""Calibration error and coverage of prediction sets on tasks with 1,000 test images or more: the table of docs/model.md.
+"""Calibration error and coverage of prediction sets with 1,000 test images or more: the table of docs/model.md.
 
 python scripts/evidence/how_calibrated.py            # runs that are there already are kept
 python scripts/evidence/how_calibrated.py --render   # the table of what is there

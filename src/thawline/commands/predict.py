@@ -2,11 +2,12 @@
 
 import argparse
 import io
-import signal
 import sys
 from pathlib import Path
 
 from thawline.atomic import cannot_write_line
+from thawline.commands.model_options import add_model_options
+from thawline.commands.plain_end import EXIT_CTRL_C
 from thawline.commands.reader_gone import send_stdout_nowhere
 from thawline.commands.started import note_start
 from thawline.deploy.image_list import STDIN, listed
@@ -14,7 +15,6 @@ from thawline.errors import BAD_INPUT, UserError
 from thawline.invocation import typed
 from thawline.machine.sigterm import Terminated, ended_by_sigterm
 
-_EXIT_CTRL_C = 128 + signal.SIGINT  # 130, as shells report it
 _READER_GONE = 1  # exit code
 _MOST = 65_536  # of images in a batch, and of other counts
 _HELP = """Predict images with the model of a run, or of a model folder.
@@ -50,7 +50,7 @@ def main() -> int:
         print(f"error: {line.partition(';')[0]}", file=sys.stderr)  # the rest speaks of a run
         return BAD_INPUT
     except KeyboardInterrupt:
-        return _EXIT_CTRL_C
+        return EXIT_CTRL_C
     except Terminated as error:
         return int(error.code or 0)
 
@@ -82,9 +82,7 @@ def _arguments() -> argparse.Namespace:
     add("--top", type=_count, default=5, metavar="K", help="classes named in a row; default %(default)s")
     add("--batch-size", type=_count, metavar="N", help="images computed together; changes no label")
     add("--workers", type=_count_or_none, metavar="N", help="processes that read images; 0 reads in a thread")
-    add("--accelerator", choices=("auto", "cpu"), default="auto", help="auto takes a GPU if there is one")
-    add("--precision", choices=("auto", "32-true", "bf16-mixed"), help="as in the run's test where it is left out")
-    add("--trust", action="store_true", help="run code outside Thawline that the model names, such as your own head")
+    add_model_options(parser)
     given = parser.parse_args()
     if not given.images:
         if sys.stdin.isatty():

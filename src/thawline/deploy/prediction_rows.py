@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from thawline.deploy.likeliest import likeliest
+
 Value = str | float | None
 Row = tuple[Value, ...]  # the values of `columns`
 _DIGITS = 6  # of probabilities, after the point
-_LEAST_LOG = -100.0  # of a probability; exp(-100) is 0 beside the others, and 0 times minus infinity is no number
 
 
 def columns(top: int) -> tuple[str, ...]:
@@ -69,11 +70,8 @@ def rows(
 
 
 def _answered(logs: Tensor, names: Sequence[str], top: int, unknown: Tensor | None) -> Iterator[Row]:
-    p = logs.exp()  # (G, K)
-    entropy = -(p * logs.clamp(min=_LEAST_LOG)).sum(1).clamp(max=0.0)  # in nats
-    values, indices = p.topk(top, dim=1)  # (G, top)
     scores: Sequence[float | None] = [None] * len(logs) if unknown is None else unknown.tolist()
-    for likeliest, at, doubt, score in zip(values.tolist(), indices.tolist(), entropy.tolist(), scores, strict=True):
-        others = (f"{names[i]} {value:.{_DIGITS}f}" for value, i in zip(likeliest[1:], at[1:], strict=True))
+    for (values, at, entropy), score in zip(likeliest(logs, top=top), scores, strict=True):
+        others = (f"{names[i]} {value:.{_DIGITS}f}" for value, i in zip(values[1:], at[1:], strict=True))
         shown = None if score is None else round(score, _DIGITS)
-        yield (names[at[0]], round(likeliest[0], _DIGITS), abs(round(doubt, _DIGITS)), shown, *others)
+        yield (names[at[0]], round(values[0], _DIGITS), round(entropy, _DIGITS), shown, *others)
