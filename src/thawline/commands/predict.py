@@ -16,6 +16,7 @@ from thawline.invocation import typed
 from thawline.machine.sigterm import Terminated, ended_by_sigterm
 
 _READER_GONE = 1  # exit code
+_MOST_HEATMAPS = 100  # chosen: they take a minute or two with a small backbone on a CPU
 _MOST = 65_536  # of images in a batch, and of other counts
 _HELP = """Predict images with the model of a run, or of a model folder.
 
@@ -24,6 +25,7 @@ _HELP = """Predict images with the model of a run, or of a model folder.
     {predict} RUN 'more/**/*.jpg' paths.txt --out predictions.csv
     find more -name '*.jpg' | {predict} RUN - > predictions.csv
     {predict} RUN more/ --out sure.csv --only-above 0.9 --copy-to sorted/
+    {predict} RUN more/ --out predictions.csv --unknown --explain heatmaps/
 
 IMAGES: files; folders, searched at every depth; patterns in quotes; text files (.txt, .lst, .list) with a path a line;
 - for such lines on standard input. A file that cannot be read is a row with an error. The same command goes on where it
@@ -79,6 +81,11 @@ def _arguments() -> argparse.Namespace:
     add("--overwrite", action="store_true", help="start over where FILE, or what an interrupted command left, is there")
     add("--only-above", type=_share, metavar="P", help="leave out images with a lower probability, such as 0.9")
     add("--copy-to", type=Path, metavar="DIR", help="copy every image that gets a row into a folder of its class")
+    add("--unknown", action="store_true", help="the label is `unknown` where an image lies too far from all classes; "
+        "model.json has the threshold")  # fmt: skip
+    add("--explain", type=Path, metavar="DIR", help="write heatmaps of the answers; each costs 65 answers")
+    add("--explain-most", type=_count, default=_MOST_HEATMAPS, metavar="N", help="for the first N images; default "
+        "%(default)s")  # fmt: skip
     add("--top", type=_count, default=5, metavar="K", help="classes named in a row; default %(default)s")
     add("--batch-size", type=_count, metavar="N", help="images computed together; changes no label")
     add("--workers", type=_count_or_none, metavar="N", help="processes that read images; 0 reads in a thread")

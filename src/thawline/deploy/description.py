@@ -102,13 +102,17 @@ class Unknown:
     Attributes:
         cut, grid: The stage's output, and the cells that it is averaged over.
         auroc: Of telling images of classes that were left out from those of known ones, in the mean.
-        images: Number of images that were told apart.
+        images: Number of images that were told apart, and that the threshold was fitted on.
+        threshold: Score from which on an image is called unknown; None in folders of before, or of too few images.
+        share: Of images of known classes that are called unknown, at most.
     """
 
     cut: int
     grid: int
     auroc: float
     images: int
+    threshold: float | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from thawline.data.split_table import SPLITS_FILE
 from thawline.deploy.calibration_error import worse_line
-from thawline.deploy.evaluation import Array, Ints, Scores, scores
+from thawline.deploy.evaluation import Array, Ints, Scores, scores, share
 from thawline.deploy.evaluation_pass import Answered, answers_to
+from thawline.deploy.evaluation_text import with_interval
 from thawline.deploy.label_match import LabelMatch, match_labels
 from thawline.deploy.labelled_images import LabelledImages
 from thawline.deploy.loaded import BATCH, Model
@@ -84,9 +85,10 @@ def evaluate(model: Model, source: LabelledImages, *, folder: Path, batch: int =
     paths = [known[place].path for place in answered.places]
     labels = np.array([match.index[known[place].label] for place in answered.places], dtype=np.int64)
     measured = _scores(answered.log_probabilities, labels, model)
+    notes = [*_notes(source, match, answered, measured, folder, paths), *_called_unknown(model, answered)]
     return Evaluated(
         folder, model, source, match, paths, labels, answered.log_probabilities, answered.unreadable, measured,
-        _notes(source, match, answered, measured, folder, paths),
+        notes,
     )  # fmt: skip
 
 
@@ -124,6 +126,18 @@ def _notes(
             f"{seen} of these images were training or validation images of the run ({SPLITS_FILE}): scores flatter"
         )
     return notes
+
+
+def _called_unknown(model: Model, answered: Answered) -> list[str]:
+    """How many images of known classes the model's threshold calls unknown."""
+    about, far = model.description.unknown, answered.unknown_scores
+    if about is None or about.threshold is None or about.share is None or far is None:
+        return []
+    of = share(int((far >= about.threshold).sum()), len(far))
+    return [
+        f"images of known classes that `predict --unknown` calls unknown: {with_interval(of, brackets=False)}; the "
+        f"threshold is made for {about.share:.0%} at most"
+    ]
 
 
 def run_of(folder: Path) -> Path:

@@ -37,6 +37,7 @@ class Prediction:
         label: The likeliest class; None where the image could not be read.
         probability: Of `label`, calibrated.
         unknown_score: Share of images of known classes that lie nearer to one of them: 1 lies farther than all.
+        unknown: Whether the score reaches the model's threshold, `Model.unknown_threshold`; None where it has none.
         entropy: Of the probabilities, in nats: 0 is certain, log K knows nothing.
         top: (class, probability) of the likeliest classes, the first first.
         error: Why there is no answer.
@@ -49,6 +50,7 @@ class Prediction:
     unknown_score: float | None = None
     top: tuple[tuple[str, float], ...] = ()
     error: str | None = None
+    unknown: bool | None = None
 
 
 class Model:
@@ -69,6 +71,11 @@ class Model:
     @property
     def class_names(self) -> Sequence[str]:
         return self.description.class_names
+
+    @property
+    def unknown_threshold(self) -> float | None:
+        """Unknown score from which on an image shows none of the classes, as far as the model can tell."""
+        return None if self.description.unknown is None else self.description.unknown.threshold
 
     def prepare(self, image: Given) -> Tensor:
         """A path, PIL image, uint8 array (H, W, 3) or (H, W), or prepared uint8 tensor (3, S, S) -> uint8 (3, S, S).
@@ -114,10 +121,12 @@ class Model:
 
     def _answers(self, images: Tensor, *, top: int) -> Iterator[Prediction]:
         rows, scores = self.net.answers(images)
+        limit = self.unknown_threshold
         names, of_rows = self.class_names, [None] * len(rows) if scores is None else scores.tolist()
         for (values, at, entropy), score in zip(likeliest(rows, top=top), of_rows, strict=True):
             classes = tuple((names[i], value) for i, value in zip(at, values, strict=True))
-            yield Prediction("", *classes[0], entropy, score, classes)
+            far = None if score is None or limit is None else score >= limit
+            yield Prediction("", *classes[0], entropy, score, classes, unknown=far)
 
 
 def _files(given: Given) -> Iterable[Given]:

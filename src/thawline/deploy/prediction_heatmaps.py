@@ -11,7 +11,6 @@ from thawline.deploy.heatmap import heatmap, overlay
 from thawline.deploy.loaded import Model
 from thawline.deploy.prediction_copies import folder_name
 
-MOST_HEATMAPS = 100  # chosen: each costs 65 answers, so they take a minute or two with a small backbone on a CPU
 _DIGITS = 8  # of a digest of the path: images of one name from two folders get two files
 _QUALITY = 90  # of JPEG
 

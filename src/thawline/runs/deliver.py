@@ -10,6 +10,7 @@ from thawline.deploy.calibration import Achieved, Judged, achieved, calibrate
 from thawline.deploy.described import preprocessing_of, provenance_of
 from thawline.deploy.description import Architecture, Calibration, Description, HeadPart, Unknown
 from thawline.deploy.portable import MODEL_FOLDER, write_model
+from thawline.features.unknown import KNOWN_AS_UNKNOWN
 from thawline.models.stacked_head import StackedHead
 from thawline.report.record_sections import CalibrationSection
 from thawline.report.run_record import RunRecord
@@ -36,7 +37,8 @@ def deliver(
     images = fit_known_images(parts)
     calibration, known = calibrate(judged or images.judged), images.fitted
     tap, stages = known.tap, parts.model.backbone.stages
-    unknown = Unknown(tap.cut, tap.grid or 1, known.auroc, min(len(parts.data.splits["val"]), MOST_IMAGES))
+    num_judged = min(len(parts.data.splits["val"]), MOST_IMAGES)
+    unknown = Unknown(tap.cut, tap.grid or 1, known.auroc, num_judged, known.threshold, KNOWN_AS_UNKNOWN)
     got = achieved(calibration, *test)
     calibration = replace(calibration, tested=got.error)
     record.calibration = replace(
