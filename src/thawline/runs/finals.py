@@ -1,23 +1,24 @@
-"""The end of a run in its event file: final values, hyperparameters, figures."""
+"""The end of a run in its event file: final values, hyperparameters, figures; and the projector's files beside it."""
 
 import warnings
 
-from thawline.callbacks.mistakes import MistakesCallback
 from thawline.callbacks.tensorboard import EventFileLogger, log_finals
 from thawline.report.run_figures import confusion_figure, mistakes_figure, plan_figure
 from thawline.report.run_record import RunRecord
 from thawline.runs.describe import hyperparameters
 from thawline.runs.parts import Parts
+from thawline.runs.projected import log_projector
+from thawline.runs.watchers import Watchers
 
 
-def log_end(logger: EventFileLogger, parts: Parts, record: RunRecord, mistakes: MistakesCallback, *, step: int) -> None:
+def log_end(logger: EventFileLogger, parts: Parts, record: RunRecord, watch: Watchers, *, step: int) -> None:
     """Write them at `step`, the last of the training."""
     costs = {f"cost/{key}": float(value) for key, value in vars(record.cost).items() if value is not None}
     log_finals(logger, hyperparameters(record, parts), {**record.metrics, **costs}, step=step)
     figures = {"freeze_plan": plan_figure(*_planned(parts))}
     if record.classes.confusion is not None:
         figures["test/confusion"] = confusion_figure(record.classes.confusion, record.classes.names)
-    source, worst = parts.data.source, mistakes.worst()
+    source, worst = parts.data.source, watch.mistakes.worst()
     if worst and record.machine.processes == 1:  # each of several sees a part of the images
         test, names = parts.data.splits["test"], source.class_names
         titles = [f"{names[m.truth]}, not {names[m.predicted]} ({m.confidence:.0%})" for m in worst]
@@ -26,6 +27,8 @@ def log_end(logger: EventFileLogger, parts: Parts, record: RunRecord, mistakes: 
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # class names in a script that the font lacks
         for tag, figure in figures.items():
             logger.experiment.add_figure(tag, figure, step)
+    if watch.inputs is not None:
+        log_projector(logger.experiment, parts, watch.inputs, watch.mistakes.answers)
 
 
 def _planned(parts: Parts) -> tuple[list[list[bool]], list[str]]:

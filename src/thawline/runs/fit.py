@@ -76,7 +76,7 @@ def fit_and_test(
     if is_main():
         _leave(parts, watch, record, tested, folder=folder, num_epochs=num_epochs)
         with event_file_named(folder):
-            log_end(logger, parts, record, watch.mistakes, step=final_step)
+            log_end(logger, parts, record, watch, step=final_step)
     logger.close()
 
 

@@ -37,6 +37,7 @@ _NOT_COMPARED = (
     "budget.memory_gb",
     "cost.per_hour",
     "threads",
+    "projector",
 )
 
 
