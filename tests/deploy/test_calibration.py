@@ -9,17 +9,9 @@ from thawline.deploy.calibration import (
     Judged,
     achieved,
     calibrate,
-    calibration_error,
     in_set,
     set_threshold,
 )
-
-
-def test_the_calibration_error_by_hand() -> None:
-    p = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.4, 0.6]])
-    labels = torch.tensor([0, 1, 0, 0])
-    # two at 0.9, one right: |0.5 - 0.9|; two at 0.6, one right: |0.5 - 0.6|; each bin is half of the images
-    assert calibration_error(p, labels) == pytest.approx(0.5 * 0.4 + 0.5 * 0.1)
 
 
 def test_the_threshold_by_hand() -> None:
@@ -58,8 +50,9 @@ def test_overconfident_answers_are_cooled_and_the_error_falls() -> None:
     assert calibration.temperature == pytest.approx(0.25, rel=0.1)
     assert (calibration.images, calibration.by) == (2000, "validation")
     got = achieved(calibration, sure[2000:], labels[2000:])
-    assert got.ece_before > 0.15
-    assert got.ece_after < 0.04
+    assert got.error.before > 0.15
+    assert got.error.after < 0.04
+    assert not got.error.is_worse
     assert abs(got.coverage - 0.9) < 0.03  # three standard errors: of 2,000 images in the threshold, and in the test
     assert got.low < got.coverage < got.high
     assert 1.0 <= got.mean_size < 3.0

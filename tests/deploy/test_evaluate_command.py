@@ -100,8 +100,10 @@ def test_it_lies_in_the_folder_of_the_run_by_the_name_of_the_images(
     command: Command, made: Made, colour_folder: Path, tmp_path: Path
 ) -> None:
     run = Path(shutil.copytree(made("stacked_probe"), tmp_path / "run"))
-    for _ in range(2):  # the second replaces the first
-        assert command(run / "model", colour_folder / "test", "--gallery", 0)[0] == 0
+    for verb in ("wrote", "replaced"):  # the second replaces the first
+        code, out, _ = command(run / "model", colour_folder / "test", "--gallery", 0)
+        assert code == 0
+        assert out.count(f"\n{verb:12}{run}") == 3
     assert [path.name for path in (run / "evaluations").iterdir()] == ["test"]
     other = Path(shutil.copytree(colour_folder / "test", tmp_path / "other" / "test"))
     assert command(run, other, "--gallery", 0)[0] == 0
@@ -195,7 +197,7 @@ def test_two_models_in_the_output(command: Command, made: Made, colour_folder: P
          "the nearest: rod and red"),
         (("RUN", "DIR", "--out", "file"), "file: is a file; name a folder with --out DIR"),
         (("RUN", "DIR", "--against", "nowhere"), "nowhere: no such folder"),
-        (("RUN", "DIR", "--batch", "0"), "--batch 0: allowed are whole numbers from 1"),
+        (("RUN", "DIR", "--batch-size", "0"), "--batch-size 0: allowed are whole numbers from 1"),
         (("RUN", "DIR", "--gallery", "-1"), "--gallery -1: allowed are whole numbers from 0"),
     ],
 )  # fmt: skip

@@ -31,13 +31,22 @@ def test_five_answers_worked_out_by_hand() -> None:
     assert got.macro_f1 == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
     assert got.log_loss == pytest.approx(-sum(math.log(p) for p in (0.79, 0.30, 0.70, 0.85, 0.20)) / 5)
     assert got.auroc == pytest.approx((5 / 6 + 1 + 1) / 3)  # of a: 0.30 is below 0.35, the other five pairs are right
-    assert got.calibration_error == pytest.approx((0.21 + 0.61 + 0.30 + 0.15 + 0.45) / 5)  # a bin for each
+    assert got.calibration.after == pytest.approx((0.21 + 0.61 + 0.30 + 0.15 + 0.45) / 5)  # a bin for each
+    assert got.calibration.before == got.calibration.after
     assert got.confusion == [[1, 1, 0], [0, 2, 0], [0, 1, 0]]
     a, b, c = got.classes
     assert (a.precision.value, a.recall.value, a.f1) == pytest.approx((1, 1 / 2, 2 / 3))
     assert (b.precision.value, b.recall.value, b.f1) == pytest.approx((1 / 2, 1, 2 / 3))
     assert c.precision.value is None  # nothing was taken for c
     assert (c.recall.value, c.f1) == (0, 0)
+
+
+def test_the_error_without_the_temperature_is_that_of_the_models_own_answers() -> None:
+    plain = scores(np.log(P), LABELS, NAMES).calibration
+    sharper = 3 * np.log(P) - np.log((P**3).sum(1, keepdims=True))
+    got = scores(sharper, LABELS, NAMES, temperature=3.0).calibration
+    assert got.before == pytest.approx(plain.after)
+    assert got.after == pytest.approx(scores(sharper, LABELS, NAMES).calibration.after)
 
 
 def test_the_interval_of_f1_is_that_of_its_share_of_images() -> None:

@@ -1,6 +1,8 @@
 """The script beside an ONNX file prepares images bit for bit as Thawline does."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -65,6 +67,37 @@ def test_where_the_graph_resizes_the_pixels_are_those_of_the_file(files: list[st
     prepare = of_script(seen(), resize_inside=True)
     for path in files:
         assert np.array_equal(prepare(path), np.asarray(decode(path))), path
+
+
+STUB = """import json
+import numpy as np
+class InferenceSession:
+    def __init__(self, path): pass
+    def get_modelmeta(self): return self
+    custom_metadata_map = {"class_names": '["cat", "dog"]', "preprocessing": json.dumps(SEEN)}
+    def run(self, names, feed): return [np.array([[0.25, 0.75]])]
+"""
+
+
+def test_what_cannot_be_read_is_a_line_and_the_others_are_answered(files: list[str], tmp_path: Path) -> None:
+    """With a stand-in for ONNX Runtime."""
+    (tmp_path / "onnxruntime.py").write_text(STUB.replace("SEEN", repr(asdict(seen()))))
+    (tmp_path / "text.png").write_text("no image")
+    program = tmp_path / "predict_onnx.py"
+    program.write_text(script(seen(), resize_inside=False))
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, program, *arguments], capture_output=True, text=True, check=False)
+
+    done = run("gone.png", str(tmp_path / "text.png"), files[0])
+    assert (done.returncode, done.stdout) == (1, f"{files[0]}\tdog\t0.7500\n")
+    missing, no_image = done.stderr.splitlines()
+    assert missing == "gone.png: No such file or directory"
+    assert "cannot identify image file" in no_image
+    asked = run("--help")
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert "Classify images with model.onnx" in asked.stdout
+    assert run().returncode == 2
 
 
 def test_wide_samples_get_the_models_range(tmp_path: Path) -> None:

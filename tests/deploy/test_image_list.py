@@ -76,7 +76,8 @@ def test_any_name_is_kept_and_the_digest_depends_on_names_and_order() -> None:
         (("prose.txt",), "prose.txt: read as a list of images, .*its first line is 'Once upon a time'"),
         (("empty",), "empty: holds no image; looked for"),
         (("texts",), r"texts: holds no image \(only 1 .md\); looked for"),
-        (("-",), "-: holds no image"),
+        (("-",), "standard input: no path came; write one on each line, or name files or folders"),
+        (("-", "empty"), "standard input, empty: holds no image"),
     ],
 )
 def test_what_names_no_image_is_one_line(here: Path, arguments: tuple[str, ...], says: str) -> None:

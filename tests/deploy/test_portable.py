@@ -79,6 +79,25 @@ def test_paths_images_and_arrays_get_the_same_answer_and_damage_is_a_row(
     assert found[0].entropy == pytest.approx(-sum(p * np.log(p) for _, p in found[0].top), abs=1e-4)
 
 
+def test_a_folder_is_its_images(made: Made, colour_folder: Path, tmp_path: Path) -> None:
+    model = thawline.load(made("stacked_probe"), accelerator="cpu")
+    folder, one = colour_folder / "test", colour_folder / "val" / "red" / "0.png"
+    paths = sorted(folder.glob("*/*.png"), key=lambda path: path.parts)
+    found = model.predict([one, folder])
+    assert [answer.path for answer in found] == [str(path) for path in (one, *paths)]
+    assert [answer.path for answer in model.predict(str(folder))] == [str(path) for path in paths]
+    with pytest.raises(UserError, match="holds no image"):
+        model.predict(tmp_path)
+
+
+def test_the_log_of_the_run_ends_with_what_the_terminal_showed(made: Made) -> None:
+    log = (made("stacked_probe") / "train.log").read_text(encoding="utf-8")
+    box = log[log.rindex("Thawline: small_different") :]
+    assert "strategy" in box
+    assert "balanced" in box
+    assert box.splitlines()[-1].startswith("compare  tensorboard --logdir ")
+
+
 def test_loading_and_predicting_imports_neither_lightning_nor_hydra_and_needs_no_run(
     copied: Path, colour_folder: Path
 ) -> None:

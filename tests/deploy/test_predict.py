@@ -1,6 +1,7 @@
 """predict from the command line: every file a row, in order; interrupted and gone on with."""
 
 import csv
+import json
 import os
 import runpy
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import thawline
 from thawline.deploy import prediction_pass
@@ -143,6 +145,58 @@ def test_the_same_command_goes_on_where_it_was_interrupted(
     assert parts.read_bytes() == whole.read_bytes()
     assert "40 images (12 of them before)" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.glob("parts*")) == ["parts.csv"]
+
+
+def threshold_of(folder: Path, value: float | None) -> Path:
+    """Write the threshold into a model folder."""
+    about = folder / "model.json"
+    body = json.loads(about.read_text())
+    body["unknown"] |= {"threshold": value, "share": 0.05}
+    about.write_text(json.dumps(body))
+    return folder
+
+
+def test_far_images_are_unknown_where_asked(
+    copied: Path, colour_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    images, out = colour_folder / "test", tmp_path / "p.csv"
+    model = thawline.load(threshold_of(copied, 0.5), accelerator="cpu")
+    expected = model.predict(images)
+    far = [one.unknown for one in expected]
+    assert 0 < sum(map(bool, far)) < len(far)
+    assert far == [float(one.unknown_score or 0) >= 0.5 for one in expected]
+    assert predict(monkeypatch, copied, images, "--out", out, "--unknown", "--copy-to", tmp_path / "sorted") == 0
+    rows = table(out)
+    assert [row["label"] == "unknown" for row in rows] == far
+    assert [row["probability"] == "" for row in rows] == far
+    assert [row["top1"].rpartition(" ")[0] for row in rows] == [one.label for one in expected]
+    assert f"unknown  {sum(map(bool, far))}" in capsys.readouterr().out
+    assert len(list((tmp_path / "sorted" / "unknown").iterdir())) == sum(map(bool, far))
+    threshold_of(copied, None)
+    assert predict(monkeypatch, copied, images, "--out", tmp_path / "q.csv", "--unknown") == 2
+    assert "--unknown: model.json holds no threshold" in capsys.readouterr().err
+
+
+def test_heatmaps_of_the_first_images_are_written(
+    made: Made, colour_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, run, heat = colour_folder / "test" / "red", made("feature_extraction"), tmp_path / "heat"
+    for name in ("bad.png", "x.csv"):
+        (tmp_path / name).write_bytes(b"")
+    arguments = (run, tmp_path / "bad.png", images, "--explain", heat, "--explain-most", 2)
+    assert predict(monkeypatch, *arguments, "--out", tmp_path / "p.csv") == 0
+    rows = table(tmp_path / "p.csv")
+    pictures = sorted(heat.glob("*/*.jpg"))
+    assert {(path.parent.name, path.stem.split("-")[0]) for path in pictures} == {
+        (row["label"], Path(row["path"]).stem) for row in rows[1:3]
+    }
+    assert Image.open(pictures[0]).size == (32, 32)
+    told = capsys.readouterr().out
+    assert "heatmaps of the first 2 images; --explain-most N makes others" in told
+    assert f"wrote  {heat}" in told
+    assert predict(monkeypatch, run, images, "--explain", images / "heat") == 2
+    assert f"--explain {images / 'heat'}: lies in" in capsys.readouterr().err
 
 
 def test_threads_are_measured_after_the_first_rows(

@@ -21,6 +21,18 @@ def test_values_by_hand_and_unreadable_files_between() -> None:
     assert len(first) == len(columns(2))
 
 
+def test_unknown_has_no_probability_and_the_likeliest_class_in_a_column() -> None:
+    read = Read(["far", "near", "bad"], [None, None, "why"], torch.zeros(2, 3, 4, 4, dtype=torch.uint8))
+    logs, scores = torch.tensor([[0.25, 0.75], [0.25, 0.75]]).log(), torch.tensor([0.97, 0.96])
+    far, near, bad = rows(read, logs, ["cat", "dog"], top=2, unknown=scores, unknown_from=0.97)
+    assert far[:3] == ("far", "unknown", None)
+    assert far[4:] == (pytest.approx(0.97), "dog 0.750000", "cat 0.250000", None)
+    assert near[:3] == ("near", "dog", 0.75)
+    assert near[5:] == ("dog 0.750000", "cat 0.250000", None)
+    assert {len(row) for row in (far, near, bad)} == {len(columns(2, says_unknown=True))}
+    assert is_kept(far, 0.9)
+
+
 def test_certainty_has_no_entropy_and_no_score_is_an_empty_column() -> None:
     read = Read(["a"], [None], torch.zeros(1, 3, 4, 4, dtype=torch.uint8))
     ((_, label, p, entropy, unknown, error),) = rows(read, torch.tensor([[0.0, -torch.inf]]), ["x", "y"], top=1)

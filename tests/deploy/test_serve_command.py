@@ -66,7 +66,7 @@ def test_wrong_values_and_folders_are_one_line(refused: Refused, model_folder: P
     (tmp_path / "empty").mkdir()
     assert "holds no model/model.json" in refused(tmp_path / "empty")
     assert refused(model_folder, "--port", 70000) == "--port 70000: allowed are 0 to 65535"
-    assert refused(model_folder, "--batch", 33) == "--batch 33: allowed are 1 to 32"
+    assert refused(model_folder, "--batch-size", 33) == "--batch-size 33: allowed are 1 to 32"
     assert refused(model_folder, "--timeout", "nan") == "--timeout nan: allowed are 1 to 3600"
     assert "host.invalid: no such address" in refused(model_folder, "--host", "host.invalid")
     assert refused(model_folder, "--host", "192.0.2.1").startswith("--host 192.0.2.1: no address of this machine")

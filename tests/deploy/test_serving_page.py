@@ -101,7 +101,7 @@ def test_the_unknown_score_is_shown_and_the_heatmap_where_there_is_one(server: S
     page = browser.new_page()
     about = {"model": "m", "class_names": ["a"], "max_bytes": 9000, "explain": True}
     top = [{"label": "a", "probability": 1.0}]
-    answer = {"path": "x", "label": "a", "unknown_score": 0.971, "top": top, "error": None}
+    answer = {"path": "x", "label": "a", "unknown_score": 0.971, "unknown": True, "top": top, "error": None}
     page.route("**/model", lambda route: route.fulfill(json=about))
     page.route("**/predict*", lambda route: route.fulfill(json={"predictions": [answer]}))
     asked = []
@@ -115,7 +115,10 @@ def test_the_unknown_score_is_shown_and_the_heatmap_where_there_is_one(server: S
     page.wait_for_selector("#model:text-is('m')")
     page.set_input_files("#pick", [{"name": "x.png", "mimeType": "image/png", "buffer": b"bytes"}])
     page.wait_for_selector(".unknown.odd")
-    assert page.inner_text(".unknown") == "unknown score 0.97: unlike the images that it knows"
+    assert page.inner_text(".unknown") == (
+        "unknown score 0.97: unlike the images that it knows; of its classes a is the likeliest"
+    )
+    assert page.inner_text(".best") == "unknown"
     before = page.get_attribute("img.picture", "src")
     page.click("button.explain")
     page.wait_for_selector("button.explain:text-is('The image')")

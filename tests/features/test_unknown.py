@@ -6,7 +6,7 @@ import torch
 from sklearn.covariance import LedoitWolf
 
 from thawline.features.extract import Tap
-from thawline.features.unknown import fit_known, fit_unknown, separation, share_nearer
+from thawline.features.unknown import fit_known, fit_unknown, separation, share_nearer, unknown_threshold
 
 EARLY, LATE = Tap(1, 1), Tap(5, 1)
 
@@ -51,6 +51,29 @@ def test_the_stage_that_separates_best_is_taken() -> None:
 def test_shares_by_hand() -> None:
     quantiles = torch.tensor([1.0, 2.0, 4.0])
     assert share_nearer(torch.tensor([0.0, 1.0, 1.5, 2.0, 3.0, 9.0]), quantiles).tolist() == [0, 0, 0.25, 0.5, 0.75, 1]
+
+
+def test_the_threshold_by_hand() -> None:
+    scores = torch.linspace(0, 1, 41)  # ceil(42 * 0.95) = 40th of 41
+    assert unknown_threshold(scores) == pytest.approx(39 / 40 + 1e-6, abs=1e-7)
+    assert unknown_threshold(scores, share=0.5) == pytest.approx(0.5 + 1e-6, abs=1e-7)  # the 21st
+    assert unknown_threshold(scores[:19]) == pytest.approx(18 / 40 + 1e-6, abs=1e-7)  # the last of 19
+    assert unknown_threshold(torch.linspace(0, 1, 19)) == 1.0  # what lies farther than all has the score 1
+    assert unknown_threshold(scores[:18]) is None
+
+
+def test_new_images_of_known_classes_are_called_unknown_as_rarely_as_promised() -> None:
+    """Distances are exponential; 39 images fit the threshold: floor(40 * 0.05) / 40 = 0.05 exactly."""
+    generator = torch.Generator().manual_seed(0)
+    rates = []
+    for _ in range(120):
+        known = -torch.rand(39, generator=generator).log()
+        quantiles = known.quantile(torch.linspace(0, 1, 101))
+        threshold = unknown_threshold(share_nearer(known, quantiles))
+        new = share_nearer(-torch.rand(200, generator=generator).log(), quantiles)
+        rates.append(float((new >= threshold).double().mean()))
+    mean, error = np.mean(rates), np.std(rates) / np.sqrt(len(rates))
+    assert abs(mean - 0.05) < 4 * error
 
 
 def test_more_features_than_images_and_constant_features_are_no_problem() -> None:

@@ -42,6 +42,7 @@ def test_a_run_leaves_record_config_log_checkpoints_and_one_event_file(
     (folder,) = (tmp_path / "out" / "small_similar").iterdir()
     assert {p.name for p in folder.iterdir() if "tfevents" not in p.name and p.name != ".lock"} == {
         "config.yaml", "run.json", "splits.csv", "freeze.json", "model", "checkpoints", "train.log",
+        "projector", "projector_config.pbtxt",
     }  # fmt: skip
     assert len(list(folder.glob("events.out.tfevents.*"))) == 1
     assert {p.name for p in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}

@@ -1,7 +1,6 @@
 """Compare runs: which is better, by how much, at what cost."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -11,8 +10,9 @@ from rich.markup import escape
 
 from thawline import __version__
 from thawline.atomic import write_atomically
+from thawline.commands.plain_end import exit_code
 from thawline.commands.started import note_start
-from thawline.errors import BAD_INPUT, UserError
+from thawline.errors import UserError
 from thawline.invocation import typed
 from thawline.report.collect import Skipped, collect, with_metric
 from thawline.report.comparison import Comparison, compare
@@ -35,19 +35,15 @@ def main() -> int:
     """Compare; returns the exit code."""
     note_start()
     given = _arguments()
-    try:
-        _check_files(given)
-        runs, skipped = collect(given.paths)
-        runs, lacking = with_metric(runs, given.metric)
-        found = compare(runs, metric=given.metric, baseline=given.baseline)
-        _write(found, [*skipped, *lacking], given)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except OSError as error:
-        print(f"error: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
-        return BAD_INPUT
-    return 0
+    return exit_code(lambda: _compare(given))
+
+
+def _compare(given: argparse.Namespace) -> None:
+    _check_files(given)
+    runs, skipped = collect(given.paths)
+    runs, lacking = with_metric(runs, given.metric)
+    found = compare(runs, metric=given.metric, baseline=given.baseline)
+    _write(found, [*skipped, *lacking], given)
 
 
 def _check_files(given: argparse.Namespace) -> None:

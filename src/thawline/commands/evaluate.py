@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from thawline import __version__
 from thawline.atomic import write_atomically
+from thawline.commands.model_options import add_model_options
+from thawline.commands.plain_end import exit_code
 from thawline.commands.reader_gone import send_stdout_nowhere
 from thawline.commands.started import note_start
-from thawline.errors import BAD_INPUT, UserError
+from thawline.errors import UserError
 from thawline.invocation import typed
 from thawline.printable import printable
 
@@ -26,9 +28,9 @@ _HELP = """How good a model is on labelled images.
     {evaluate} RUN DIR --against RUN2         # is RUN better than RUN2, or is it chance?
 
 RUN is the folder of a completed run, or a model folder. Labels are matched with the model's classes by name. It writes
-evaluation.html, evaluation.json and predictions.csv to RUN/evaluations/NAME, NAME being that of the images.
+evaluation.html, evaluation.json and predictions.csv to RUN/evaluations/NAME, NAME being that of the images; those of an
+earlier evaluation of the same images are replaced, which the output says.
 """
-_EXIT_CTRL_C = 130  # as shells say it
 _GALLERY = 12  # images of each kind; chosen: four rows of three
 _HEAT_SECONDS = 60.0  # chosen: 24 heatmaps of a large backbone take minutes on a CPU
 _SPLITS = ("train", "val", "test", "all")
@@ -40,19 +42,7 @@ def main() -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that it cannot show is no reason to fail
         sys.stdout.reconfigure(errors="backslashreplace")
     given = _arguments()
-    try:
-        _evaluate(given)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except OSError as error:
-        place = printable(error.filename or given.out or "")
-        print(f"error: cannot write {place}: {error.strerror}; name another folder with --out DIR", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return _EXIT_CTRL_C
-    return 0
+    return exit_code(lambda: _evaluate(given), way_out="; name another folder with --out DIR")
 
 
 def _say(text: str) -> None:
@@ -77,17 +67,17 @@ def _evaluate(given: argparse.Namespace) -> None:
     folder = given.out or default_folder(given.run, source.where, source.split)
     _check_writable(folder)
     other_model = None if given.against is None else load(given.against, **options)
-    evaluated = evaluate(model, source, folder=given.run, batch=given.batch)
+    evaluated = evaluate(model, source, folder=given.run, batch=given.batch_size)
     other = None
     if other_model is not None:
-        other = against(evaluated, other_model, folder=given.against, batch=given.batch)
+        other = against(evaluated, other_model, folder=given.against, batch=given.batch_size)
     _say(summary(evaluated, other))
     _write(evaluated, other, given, folder)
 
 
 def _check(given: argparse.Namespace) -> None:
-    if given.batch < 1:
-        raise UserError(f"--batch {given.batch}: allowed are whole numbers from 1")
+    if given.batch_size < 1:
+        raise UserError(f"--batch-size {given.batch_size}: allowed are whole numbers from 1")
     if given.gallery < 0:
         raise UserError(f"--gallery {given.gallery}: allowed are whole numbers from 0")
     if not given.heatmap_seconds >= 0:
@@ -127,8 +117,9 @@ def _write(evaluated: "Evaluated", other: "Against | None", given: argparse.Name
         files.ANSWERS_FILE: files.answers_csv(evaluated),
     }
     for name, content in contents.items():
+        verb = "replaced" if (folder / name).exists() else "wrote"
         write_atomically(folder / name, content)
-        _say(f"{'wrote':12}{printable(folder / name)}")
+        _say(f"{verb:12}{printable(folder / name)}")
     cold = sum(view.heat is None for view in views.values())
     if cold and given.heatmap_seconds:
         _say(f"{'note':12}{cold} of {len(views)} images without heatmaps: time was up; see --heatmap-seconds")
@@ -158,8 +149,6 @@ def _arguments() -> argparse.Namespace:
         metavar="S",
         help="for heatmaps, 0: none; default %(default)s",
     )
-    parser.add_argument("--batch", type=int, default=32, metavar="N", help="images at a time; default %(default)s")
-    parser.add_argument("--accelerator", default="auto", help="auto, cpu, gpu, mps; default %(default)s")
-    parser.add_argument("--precision", help="auto, 32-true or bf16-mixed; default as in the run's test")
-    parser.add_argument("--trust", action="store_true", help="let code outside thawline that the model names run")
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images at a time; default %(default)s")
+    add_model_options(parser)
     return parser.parse_args()

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from thawline.commands.plain_end import exit_code
 from thawline.commands.started import note_start
-from thawline.errors import BAD_INPUT, UserError
+from thawline.errors import UserError
 from thawline.invocation import typed
 
 if TYPE_CHECKING:  # imports torch; --help does without
@@ -32,15 +33,12 @@ def main() -> int:
     """Export; 1 where the exported model answers otherwise than Thawline."""
     note_start()
     given = _arguments()
-    try:
-        _refuse_without_effect(given)
-        return (_model if given.format == _MODEL else _runtime)(given)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except OSError as error:
-        print(f"error: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
-        return BAD_INPUT
+    return exit_code(lambda: _export(given))
+
+
+def _export(given: argparse.Namespace) -> int:
+    _refuse_without_effect(given)
+    return (_model if given.format == _MODEL else _runtime)(given)
 
 
 def _runtime(given: argparse.Namespace) -> int:

@@ -2,11 +2,12 @@
 
 import argparse
 import io
-import signal
 import sys
 from pathlib import Path
 
 from thawline.atomic import cannot_write_line
+from thawline.commands.model_options import add_model_options
+from thawline.commands.plain_end import EXIT_CTRL_C
 from thawline.commands.reader_gone import send_stdout_nowhere
 from thawline.commands.started import note_start
 from thawline.deploy.image_list import STDIN, listed
@@ -14,8 +15,8 @@ from thawline.errors import BAD_INPUT, UserError
 from thawline.invocation import typed
 from thawline.machine.sigterm import Terminated, ended_by_sigterm
 
-_EXIT_CTRL_C = 128 + signal.SIGINT  # 130, as shells report it
 _READER_GONE = 1  # exit code
+_MOST_HEATMAPS = 100  # chosen: they take a minute or two with a small backbone on a CPU
 _MOST = 65_536  # of images in a batch, and of other counts
 _HELP = """Predict images with the model of a run, or of a model folder.
 
@@ -24,6 +25,7 @@ _HELP = """Predict images with the model of a run, or of a model folder.
     {predict} RUN 'more/**/*.jpg' paths.txt --out predictions.csv
     find more -name '*.jpg' | {predict} RUN - > predictions.csv
     {predict} RUN more/ --out sure.csv --only-above 0.9 --copy-to sorted/
+    {predict} RUN more/ --out predictions.csv --unknown --explain heatmaps/
 
 IMAGES: files; folders, searched at every depth; patterns in quotes; text files (.txt, .lst, .list) with a path a line;
 - for such lines on standard input. A file that cannot be read is a row with an error. The same command goes on where it
@@ -50,7 +52,7 @@ def main() -> int:
         print(f"error: {line.partition(';')[0]}", file=sys.stderr)  # the rest speaks of a run
         return BAD_INPUT
     except KeyboardInterrupt:
-        return _EXIT_CTRL_C
+        return EXIT_CTRL_C
     except Terminated as error:
         return int(error.code or 0)
 
@@ -79,12 +81,15 @@ def _arguments() -> argparse.Namespace:
     add("--overwrite", action="store_true", help="start over where FILE, or what an interrupted command left, is there")
     add("--only-above", type=_share, metavar="P", help="leave out images with a lower probability, such as 0.9")
     add("--copy-to", type=Path, metavar="DIR", help="copy every image that gets a row into a folder of its class")
+    add("--unknown", action="store_true", help="the label is `unknown` where an image lies too far from all classes; "
+        "model.json has the threshold")  # fmt: skip
+    add("--explain", type=Path, metavar="DIR", help="write heatmaps of the answers; each costs 65 answers")
+    add("--explain-most", type=_count, default=_MOST_HEATMAPS, metavar="N", help="for the first N images; default "
+        "%(default)s")  # fmt: skip
     add("--top", type=_count, default=5, metavar="K", help="classes named in a row; default %(default)s")
     add("--batch-size", type=_count, metavar="N", help="images computed together; changes no label")
     add("--workers", type=_count_or_none, metavar="N", help="processes that read images; 0 reads in a thread")
-    add("--accelerator", choices=("auto", "cpu"), default="auto", help="auto takes a GPU if there is one")
-    add("--precision", choices=("auto", "32-true", "bf16-mixed"), help="as in the run's test where it is left out")
-    add("--trust", action="store_true", help="run code outside Thawline that the model names, such as your own head")
+    add_model_options(parser)
     given = parser.parse_args()
     if not given.images:
         if sys.stdin.isatty():

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from thawline.deploy.image_list import Listed
 from thawline.deploy.prediction_files import Written, csv_lines
-from thawline.deploy.prediction_rows import Row
+from thawline.deploy.prediction_rows import Row, Value
 from thawline.errors import named
 from thawline.printable import printable
 
@@ -63,9 +63,20 @@ def _table(rows: Sequence[Row]) -> Table:
     for name, justify in (("label", "left"), ("probability", "right"), ("then", "left")):
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for path, label, probability, _, _, *others, error in rows:
-        cells = [label, f"{probability:.3f}", others[0] if others else ""] if label is not None else ["", "", error]
+        cells = _cells(label, probability, others, error)
         table.add_row(*(Text(printable(cell)) for cell in (path, *cells)))
     return table
+
+
+def _cells(label: Value, probability: Value, others: Sequence[Value], error: Value) -> list[Value]:
+    """Label, probability, and the next class; of an unknown image the likeliest class."""
+    if label is None:
+        return ["", "", error]
+    first = str(others[0]) if others else ""
+    if probability is None:
+        return [label, "", first]
+    after = others[1:] if first.rpartition(" ")[0] == label else others  # without top1, which repeats the label
+    return [label, f"{probability:.3f}", after[0] if after else ""]
 
 
 def summary(written: Written, images: Listed, *, only_above: float | None, before: int, seconds: float) -> list[str]:

@@ -4,22 +4,21 @@ import argparse
 import hashlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
-
+from thawline.commands.prediction_progress import Bars, bars
 from thawline.commands.prediction_report import FirstRows, StandardOutput, summary
 from thawline.deploy.image_list import STDIN, Listed
 from thawline.deploy.loaded import Model, load
 from thawline.deploy.prediction_copies import checked_folder, copy_to
 from thawline.deploy.prediction_files import PredictionFile, Written, checked
+from thawline.deploy.prediction_heatmaps import Heatmaps
 from thawline.deploy.prediction_pass import Wanted, predicted, with_thread_choice
-from thawline.deploy.prediction_rows import Row, columns, is_kept, label_of
+from thawline.deploy.prediction_rows import UNKNOWN, Row, columns, is_kept, label_of
+from thawline.errors import UserError
 from thawline.machine.memory import keep_freed_memory
 from thawline.machine.sigterm import Terminated
 from thawline.printable import printable
@@ -41,27 +40,58 @@ def run(given: argparse.Namespace, images: Listed) -> None:
     """
     out = checked(given.out) if given.out is not None and str(given.out) != STDIN else None
     copies = None if given.copy_to is None else checked_folder(given.copy_to, images.folders)
+    pictures = None if given.explain is None else checked_folder(given.explain, images.folders, option="--explain")
     keep_freed_memory()  # before torch computes; on a GPU it costs nothing
     model = load(given.run, trust=given.trust, accelerator=given.accelerator, precision=given.precision)
     top = min(given.top, len(model.class_names))
-    wanted = Wanted(images.paths, top=top, batch=given.batch_size, workers=given.workers)
-    with _outlet(given, out, columns(top), _depends_on(given, model, images)) as outlet:
+    limit = _threshold(model) if given.unknown else None
+    wanted = Wanted(images.paths, top=top, batch=given.batch_size, workers=given.workers, unknown_from=limit)
+    heat = None if pictures is None else Heatmaps(pictures, model, most=given.explain_most)
+    names = columns(top, says_unknown=given.unknown)
+    with _outlet(given, out, names, _depends_on(given, model, images)) as outlet:
         before, start = outlet.written.done, time.perf_counter()
+        if heat is not None:  # an interrupted command made those of its rows
+            heat.made = sum(outlet.written.counts.values())
         try:
-            _pass(model, wanted, outlet, only_above=given.only_above, copies=copies)
+            _pass(model, wanted, outlet, only_above=given.only_above, copies=copies, heat=heat)
         except (KeyboardInterrupt, Terminated):
             print(_interrupted(outlet, len(images.paths)), file=sys.stderr)
             raise
     seconds = time.perf_counter() - start
     lines = summary(outlet.written, images, only_above=given.only_above, before=before, seconds=seconds)
-    places = [f"wrote  {printable(place)}" for place in (out, copies) if place is not None]
+    if heat is not None and not heat.left:
+        lines.append(f"heatmaps of the first {heat.most:,} images; --explain-most N makes others")
+    places = [f"wrote  {printable(place)}" for place in (out, copies, pictures) if place is not None]
     print(*lines, *places, sep="\n", file=sys.stderr if isinstance(outlet, StandardOutput) else sys.stdout)
 
 
-def _pass(model: Model, wanted: Wanted, outlet: Outlet, *, only_above: float | None, copies: Path | None) -> None:
+def _threshold(model: Model) -> float:
+    """
+    Raises:
+        UserError: The model has none, or a class of this name.
+    """
+    if UNKNOWN in model.class_names:
+        raise UserError(f"--unknown: the model has a class {UNKNOWN}, so the label would say two things; leave it out")
+    if model.unknown_threshold is None:
+        raise UserError(
+            "--unknown: model.json holds no threshold (a version of before made it, or fewer than 19 validation "
+            "images were there); leave it out, and look at the column unknown_score"
+        )
+    return model.unknown_threshold
+
+
+def _pass(
+    model: Model,
+    wanted: Wanted,
+    outlet: Outlet,
+    *,
+    only_above: float | None,
+    copies: Path | None,
+    heat: Heatmaps | None,
+) -> None:
     start, total = outlet.written.done, len(wanted.paths)
     batches = with_thread_choice(model, predicted(model, wanted, start=start), total - start)
-    with _bar(total, start) as advance:
+    with bars(total, start, heatmaps=heat.left if heat is not None else 0) as bar:
         for rows in batches:
             kept = [row for row in rows if is_kept(row, only_above)]
             labels = [label_of(row) for row in kept]
@@ -69,8 +99,18 @@ def _pass(model: Model, wanted: Wanted, outlet: Outlet, *, only_above: float | N
                 for row, label in zip(kept, labels, strict=True):
                     if label is not None:
                         copy_to(copies, str(row[0]), label)
+            if heat is not None:
+                _explain(heat, kept, bar)
             outlet.write(kept, outlet.written.after(labels, left_out=len(rows) - len(kept)))
-            advance(len(rows))
+            bar.images(len(rows))
+
+
+def _explain(heat: Heatmaps, rows: Sequence[Row], bar: Bars) -> None:
+    for row in rows:
+        label = label_of(row)
+        if label is not None and heat.left:
+            heat.add(str(row[0]), label)
+            bar.heatmap()
 
 
 def _depends_on(given: argparse.Namespace, model: Model, images: Listed) -> dict[str, str | float | None]:
@@ -81,6 +121,8 @@ def _depends_on(given: argparse.Namespace, model: Model, images: Listed) -> dict
         "--top": given.top,
         "--only-above": given.only_above,
         "--copy-to": None if given.copy_to is None else printable(given.copy_to.resolve()),
+        "--unknown": True if given.unknown else None,
+        "--explain": None if given.explain is None else printable(given.explain.resolve()),
     }
 
 
@@ -95,17 +137,3 @@ def _outlet(
 def _interrupted(outlet: Outlet, total: int) -> str:
     done = f"interrupted after {outlet.written.done:,} of {total:,} images"
     return f"{done}; the same command, without --overwrite, goes on" if isinstance(outlet, PredictionFile) else done
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text("" if task.speed is None else f"{task.speed:,.0f} images/s")
-
-
-@contextmanager
-def _bar(total: int, done: int) -> Iterator[Callable[[int], None]]:
-    console = Console(stderr=True)
-    parts = (TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*parts, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=total, completed=done)
-        yield lambda count: progress.advance(task, count)

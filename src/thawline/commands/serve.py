@@ -6,6 +6,8 @@ import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
+from thawline.commands.model_options import add_model_options
+from thawline.commands.plain_end import EXIT_CTRL_C
 from thawline.commands.started import note_start
 from thawline.errors import BAD_INPUT, UserError
 from thawline.invocation import typed
@@ -13,7 +15,6 @@ from thawline.invocation import typed
 _EXTRA = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")  # modules of the extra `serve`
 _LARGEST_BATCH = 32
 _MOST_PORTS = 65_535
-_INTERRUPTED = 130  # exit code: 128 + SIGINT, as shells report it
 _MIB, _MEGAPIXEL = 1 << 20, 1_000_000
 _HELP = """Answer over HTTP with the model of a run, or of a model folder.
 
@@ -38,7 +39,7 @@ def main() -> int:
         return BAD_INPUT
     except KeyboardInterrupt:  # before the server took the signal over
         print("interrupted", file=sys.stderr)
-        return _INTERRUPTED
+        return EXIT_CTRL_C
     return 0
 
 
@@ -59,7 +60,7 @@ def _serve(given: argparse.Namespace) -> None:
             max_pixels=given.max_megapixels * _MEGAPIXEL,
             timeout_s=given.timeout,
         )
-        service = Service(model, limits=limits, largest=given.batch, wait_s=given.wait_ms / 1000)
+        service = Service(model, limits=limits, largest=given.batch_size, wait_s=given.wait_ms / 1000)
         service.warm_up()
         _announce(service.name, address_of(opened), model.device.type)
         serve(make_app(service), opened)
@@ -80,7 +81,7 @@ def _check(given: argparse.Namespace) -> None:
         raise UserError(f'serving takes more packages ({missing[0]} is missing): pip install "thawline[serve]"')
     ranges = {
         "port": (0, _MOST_PORTS),
-        "batch": (1, _LARGEST_BATCH),
+        "batch_size": (1, _LARGEST_BATCH),
         "wait_ms": (0, 1000),
         "max_mb": (1, 1024),
         "max_megapixels": (1, 178),  # where Pillow itself refuses
@@ -101,10 +102,14 @@ def _arguments() -> argparse.Namespace:
     add("run", type=Path, metavar="RUN", help="folder of a completed run, or a model folder")
     add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all networks; default %(default)s")
     add("--port", type=int, default=8000, help="0 takes a free one; default %(default)s")
-    add("--accelerator", default="auto", help="auto, cpu, gpu or mps; default %(default)s")
-    add("--precision", help="auto, 32-true or bf16-mixed; default: as in the run's test")
-    add("--trust", action="store_true", help="let code outside Thawline run that the model names")
-    add("--batch", type=int, default=_LARGEST_BATCH, help="images computed together at most; default %(default)s")
+    add_model_options(parser)
+    add(
+        "--batch-size",
+        type=int,
+        metavar="N",
+        default=_LARGEST_BATCH,
+        help="images computed together at most; default %(default)s",
+    )
     add("--wait-ms", type=float, default=3.0, help="that an image waits for others; default %(default)s")
     add("--max-mb", type=int, default=64, help="MiB of a request at most; default %(default)s")
     add("--max-megapixels", type=int, default=64, help="of an image at most; default %(default)s")

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from thawline.deploy.calibration_error import Compared, compared
 from thawline.deploy.description import Calibration
 from thawline.features.judged import wilson_interval
 from thawline.features.temperature import fit_temperature
 
 COVERAGE = 0.9  # of prediction sets
-NUM_BINS = 15  # of the calibration error; Guo et al. 2017
 # A class-conditional threshold needs one image more than would make it infinite at COVERAGE: ceil(0.9 (n + 1)) <= n.
 _LEAST_OF_A_CLASS = math.ceil(COVERAGE / (1 - COVERAGE))
 _CONFIDENCE = 0.95  # of intervals of the coverage
@@ -64,31 +64,17 @@ def in_set(probabilities: Tensor, threshold: float | Tensor) -> Tensor:
     return sets.scatter(1, probabilities.argmax(1, keepdim=True), True)
 
 
-def calibration_error(probabilities: Tensor, labels: Tensor) -> float:
-    """Expected calibration error of the likeliest class: mean |accuracy - confidence| over bins of equal width.
-
-    Args:
-        probabilities: (N, K); labels: (N,).
-    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks".
-    """
-    confidence, guesses = probabilities.double().max(1)
-    right = (guesses == labels).double()
-    bins = (confidence * NUM_BINS).ceil().clamp(1, NUM_BINS).long() - 1
-    gap = torch.zeros(NUM_BINS, dtype=torch.float64).index_add_(0, bins, right - confidence)
-    return float(gap.abs().sum() / len(labels))
-
-
 @dataclass(frozen=True)
 class Achieved:
     """What calibration gives on images that took no part in it.
 
     Attributes:
+        error: The calibration error without and with the temperature.
         coverage, low, high: Share of sets that hold the right class, with its 95 % Wilson interval.
         mean_size: Classes of a set.
     """
 
-    ece_before: float
-    ece_after: float
+    error: Compared
     coverage: float
     low: float
     high: float
@@ -106,5 +92,6 @@ def achieved(calibration: Calibration, log_probabilities: Tensor, labels: Tensor
     covered, by_class_covered = (float(s.gather(1, labels[:, None]).double().mean()) for s in (plain, by_class))
     low, high = wilson_interval(covered, len(labels), confidence=_CONFIDENCE)
     sizes = [float(s.sum(1).double().mean()) for s in (plain, by_class)]
-    errors = calibration_error(before, labels), calibration_error(after, labels)
-    return Achieved(*errors, covered, low, high, sizes[0], by_class_covered, sizes[1])
+    right = (after.argmax(1) == labels).numpy()
+    error = compared(after.amax(1).numpy(), right, before.amax(1).numpy())
+    return Achieved(error, covered, low, high, sizes[0], by_class_covered, sizes[1])

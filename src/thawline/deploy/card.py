@@ -1,5 +1,6 @@
 """The model card: what the model is, for a person who opens its folder."""
 
+from thawline.deploy.calibration_error import error_line, worse_line
 from thawline.deploy.description import Description
 
 _MAX_CLASSES = 40  # that are listed
@@ -27,7 +28,7 @@ An image classifier of {len(names)} classes: {listed}.
   {origin.strategy}, run {origin.run_id}.
 - **Pretrained weights**: {built.backbone}, {origin.weights}, licence: {origin.licence}; SHA-256
   {origin.weights_sha256}.
-- **Probabilities**: {_calibrated(description)}.
+- **Probabilities**: {_calibrated(description)}
 - **Made with** {versions}.
 
 | measured | |
@@ -42,5 +43,9 @@ one that shows none of them.
 def _calibrated(description: Description) -> str:
     how = description.calibration
     if not how.by:
-        return "not calibrated"
-    return f"calibrated on {how.images:,} images ({how.by}), temperature {how.temperature:.3f}"
+        return "not calibrated."
+    lines = [f"calibrated on {how.images:,} images ({how.by}), temperature {how.temperature:.3f}."]
+    if how.tested is not None:
+        lines.append(f"Calibration error of the test images {error_line(how.tested)}.")
+        lines += [f"**But** {worse}." for worse in [worse_line(how.tested)] if worse]
+    return "\n  ".join(lines)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from thawline.data.decode import Pixels
 from thawline.data.input_spec import InputSpec
 from thawline.data.value_range import ValueRange
+from thawline.deploy.calibration_error import Compared
 from thawline.errors import UserError
 
 MODEL_SCHEMA = 1
@@ -82,6 +83,7 @@ class Calibration:
         coverage: Share of right classes that the sets are made for.
         set_threshold: A class is in the set from this probability on.
         class_thresholds: The same per class; 0 where a class has too few images.
+        tested: The calibration error on the run's test images; None in folders of earlier versions.
     """
 
     temperature: float = 1.0
@@ -90,6 +92,7 @@ class Calibration:
     coverage: float = 0.9
     set_threshold: float | None = None
     class_thresholds: list[float] | None = None
+    tested: Compared | None = None
 
 
 @dataclass(frozen=True)
@@ -99,13 +102,17 @@ class Unknown:
     Attributes:
         cut, grid: The stage's output, and the cells that it is averaged over.
         auroc: Of telling images of classes that were left out from those of known ones, in the mean.
-        images: Number of images that were told apart.
+        images: Number of images that were told apart, and that the threshold was fitted on.
+        threshold: Score from which on an image is called unknown; None in folders of before, or of too few images.
+        share: Of images of known classes that are called unknown, at most.
     """
 
     cut: int
     grid: int
     auroc: float
     images: int
+    threshold: float | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thawline.data.split_table import SPLITS_FILE
-from thawline.deploy.evaluation import Array, Ints, Scores, scores
+from thawline.deploy.calibration_error import worse_line
+from thawline.deploy.evaluation import Array, Ints, Scores, scores, share
 from thawline.deploy.evaluation_pass import Answered, answers_to
+from thawline.deploy.evaluation_text import with_interval
 from thawline.deploy.label_match import LabelMatch, match_labels
 from thawline.deploy.labelled_images import LabelledImages
 from thawline.deploy.loaded import BATCH, Model
@@ -82,11 +84,17 @@ def evaluate(model: Model, source: LabelledImages, *, folder: Path, batch: int =
         raise UserError(f"{where}: none of the {len(known)} images can be read, first: {printable(path)}: {reason}")
     paths = [known[place].path for place in answered.places]
     labels = np.array([match.index[known[place].label] for place in answered.places], dtype=np.int64)
-    measured = scores(answered.log_probabilities, labels, model.class_names)
+    measured = _scores(answered.log_probabilities, labels, model)
+    notes = [*_notes(source, match, answered, measured, folder, paths), *_called_unknown(model, answered)]
     return Evaluated(
         folder, model, source, match, paths, labels, answered.log_probabilities, answered.unreadable, measured,
-        _notes(source, match, answered, measured, folder, paths),
+        notes,
     )  # fmt: skip
+
+
+def _scores(log_probabilities: Array, labels: Ints, model: Model) -> Scores:
+    temperature = model.description.calibration.temperature
+    return scores(log_probabilities, labels, model.class_names, temperature=temperature)
 
 
 def _notes(
@@ -111,11 +119,25 @@ def _notes(
     present = [one.name for one in measured.classes if one.images]
     if len(present) == 1:
         notes.append(f"all images are of one class, {present[0]}: the accuracy is its recall, and AUROC has no meaning")
+    if worse := worse_line(measured.calibration):
+        notes.append(worse)
     if seen := learned_from(folder, paths):
         notes.append(
             f"{seen} of these images were training or validation images of the run ({SPLITS_FILE}): scores flatter"
         )
     return notes
+
+
+def _called_unknown(model: Model, answered: Answered) -> list[str]:
+    """How many images of known classes the model's threshold calls unknown."""
+    about, far = model.description.unknown, answered.unknown_scores
+    if about is None or about.threshold is None or about.share is None or far is None:
+        return []
+    of = share(int((far >= about.threshold).sum()), len(far))
+    return [
+        f"images of known classes that `predict --unknown` calls unknown: {with_interval(of, brackets=False)}; the "
+        f"threshold is made for {about.share:.0%} at most"
+    ]
 
 
 def run_of(folder: Path) -> Path:
@@ -173,8 +195,8 @@ def against(first: Evaluated, model: Model, *, folder: Path, batch: int = BATCH)
     return Against(
         folder,
         model,
-        scores(first.log_probabilities[both], first.labels[both], first.model.class_names),
-        scores(answered.log_probabilities, labels, model.class_names),
+        _scores(first.log_probabilities[both], first.labels[both], first.model),
+        _scores(answered.log_probabilities, labels, model),
         paired(right, other_right),
         _where(first.paths, both, right & ~other_right),
         _where(first.paths, both, ~right & other_right),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thawline.deploy.calibration import NUM_BINS
+from thawline.deploy.calibration_error import NUM_BINS, Compared, bins_of, compared
 from thawline.features.judged import wilson_interval
 
 _CONFIDENCE = 0.95  # of intervals
@@ -77,7 +77,7 @@ class Scores:
 
     Attributes:
         auroc: Mean over classes, one against the rest; None where all images are of one class.
-        calibration_error: Expected calibration error of the likeliest class, 15 bins of equal width.
+        calibration: Expected calibration error of the likeliest class, with the model's temperature and without.
         confusion: Images of a class (rows) by predicted class (columns), (K, K).
         risk_coverage: (share accepted, share of these that is right), from the surest answer on.
         thresholds: The lowest that reach a goal; without goals that all images reach, or none.
@@ -89,7 +89,7 @@ class Scores:
     macro_f1: float
     auroc: float | None
     log_loss: float
-    calibration_error: float
+    calibration: Compared
     classes: list[ClassScores]
     confusion: list[list[int]]
     bins: list[Bin]
@@ -97,12 +97,13 @@ class Scores:
     thresholds: list[Threshold]
 
 
-def scores(log_probabilities: Array, labels: Ints, names: Sequence[str]) -> Scores:
+def scores(log_probabilities: Array, labels: Ints, names: Sequence[str], *, temperature: float = 1.0) -> Scores:
     """Measure answers.
 
     Args:
         log_probabilities: (N, K), float64; labels: Number of the class, (N,); N > 0.
         names: (K,).
+        temperature: That made the log-probabilities, a factor.
     """
     from sklearn.metrics import confusion_matrix, f1_score, recall_score  # slow to load
 
@@ -112,7 +113,6 @@ def scores(log_probabilities: Array, labels: Ints, names: Sequence[str]) -> Scor
     confusion = confusion_matrix(labels, guesses, labels=np.arange(len(names)))
     classes = [_class_scores(name, k, confusion, p[:, k], labels) for k, name in enumerate(names)]
     aurocs = [one.auroc for one in classes if one.auroc is not None]
-    bins = reliability(confidence, right)
     means: dict[str, Any] = {"labels": np.unique(labels), "average": "macro", "zero_division": 0}  # no other classes
     return Scores(
         images=len(labels),
@@ -121,13 +121,21 @@ def scores(log_probabilities: Array, labels: Ints, names: Sequence[str]) -> Scor
         macro_f1=float(f1_score(labels, guesses, **means)),
         auroc=float(np.mean(aurocs)) if aurocs else None,
         log_loss=-float(log_probabilities[np.arange(len(labels)), labels].mean()),
-        calibration_error=sum(b.images * abs(b.right.count / b.images - b.confidence) for b in bins) / len(labels),
+        calibration=compared(confidence, right, _without(temperature, log_probabilities)),
         classes=classes,
         confusion=confusion.tolist(),
-        bins=bins,
+        bins=reliability(confidence, right),
         risk_coverage=_thinned(_curve(confidence, right)),
         thresholds=thresholds(confidence, right),
     )
+
+
+def _without(temperature: float, log_probabilities: Array) -> Array:
+    """Probabilities of the likeliest class (N,) as they were before the temperature."""
+    scores = log_probabilities / temperature
+    scores = scores - scores.max(1, keepdims=True)
+    confidence: Array = 1 / np.exp(scores).sum(1)  # of the likeliest class, whose score is 0
+    return confidence
 
 
 def share(count: int, of: int) -> Share:
@@ -151,7 +159,7 @@ def _class_scores(name: str, k: int, confusion: Ints, p: Array, labels: Ints) ->
 
 def reliability(confidence: Array, right: NDArray[np.bool_]) -> list[Bin]:
     """Bins of equal width that hold images: probabilities of the likeliest class (N,), and whether it is right (N,)."""
-    places = np.clip(np.ceil(confidence * NUM_BINS), 1, NUM_BINS).astype(int) - 1
+    places = bins_of(confidence)
     bins = []
     for place in np.unique(places):
         inside = places == place

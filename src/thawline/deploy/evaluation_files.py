@@ -91,6 +91,7 @@ def _measured(measured: Scores, names: Sequence[str]) -> dict[str, Any]:
     return {
         "metrics": summary_metrics(measured),
         "accuracy": asdict(measured.accuracy),
+        "calibration": asdict(measured.calibration),
         "classes": [asdict(one) for one in measured.classes],
         "confusion": {"class_names": list(names), "counts": measured.confusion},
         "most_confused": [{"truth": truth, "label": label, **asdict(of)} for truth, label, of in pairs],
@@ -108,7 +109,7 @@ def summary_metrics(measured: Scores) -> dict[str, float | None]:
         "macro_f1": measured.macro_f1,
         "auroc": measured.auroc,
         "log_loss": measured.log_loss,
-        "calibration_error": measured.calibration_error,
+        "calibration_error": measured.calibration.after,
     }
 
 

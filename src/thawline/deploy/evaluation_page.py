@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from thawline.deploy.calibration_error import error_line
 from thawline.deploy.evaluated import Against, Evaluated
 from thawline.deploy.evaluation import Scores, Share, confused_pairs
 from thawline.deploy.evaluation_files import summary_metrics
@@ -53,7 +54,7 @@ def evaluation_page(evaluated: Evaluated, other: Against | None, walls: Sequence
         num_pairs=len(pairs),
         matrix=_matrix(measured, names),
         reliability=_reliability(measured),
-        calibration_error=f"{measured.calibration_error:.3f}",
+        calibration_error=error_line(measured.calibration),
         risk=_risk(measured),
         accept=[accept_line(one) for one in measured.thresholds],
         against=None if other is None else _against(evaluated, other),
@@ -74,13 +75,14 @@ def _about(evaluated: Evaluated) -> str:
 
 def _tiles(measured: Scores) -> list[tuple[str, str, str]]:
     """(name, value, what it means) of the numbers at the top."""
+    bounds = measured.calibration
     means = {
         "accuracy": with_interval(measured.accuracy, brackets=False),
         "balanced_accuracy": "mean recall of the classes",
         "macro_f1": "mean F1 of the classes",
         "auroc": "one class against the rest, mean",
         "log_loss": "lower is better",
-        "calibration_error": "0: probabilities are kept",
+        "calibration_error": f"{bounds.low:.3f} to {bounds.high:.3f}; perfect: {bounds.by_chance:.3f}",
     }
     values = summary_metrics(measured)
     return [(name, score_text(values[key]), means[key]) for key, name in _NAMES.items()]

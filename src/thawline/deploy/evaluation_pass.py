@@ -22,16 +22,21 @@ _SHOWN_ABOVE = 100  # images; fewer are answered in a moment
 
 @dataclass(frozen=True)
 class Answered:
-    """Log-probabilities (N, K), float64, of the files in `places` of those given (N,), and why others have none."""
+    """Log-probabilities (N, K), float64, of the files in `places` of those given (N,), and why others have none.
+
+    Attributes:
+        unknown_scores: (N,), float64; None where the model gives none.
+    """
 
     log_probabilities: NDArray[np.float64]
     places: NDArray[np.int64]
     unreadable: dict[Path, str]
+    unknown_scores: NDArray[np.float64] | None = None
 
 
 def answers_to(model: Model, paths: Sequence[Path], *, batch: int = BATCH) -> Answered:
     """Answer every file that can be read; memory holds two batches of images."""
-    rows, places, unreadable = [], list[int](), dict[Path, str]()
+    rows, far, places, unreadable = [], [], list[int](), dict[Path, str]()
     with (
         ThreadPoolExecutor(min(_MOST_READERS, num_cores())) as pool,
         progress(len(paths), "images", above=_SHOWN_ABOVE) as advance,
@@ -40,12 +45,15 @@ def answers_to(model: Model, paths: Sequence[Path], *, batch: int = BATCH) -> An
             good = [(start + n, image) for n, image in enumerate(read) if isinstance(image, Tensor)]
             unreadable |= {paths[start + n]: text for n, text in enumerate(read) if isinstance(text, str)}
             if good:
-                rows.append(model.net.log_probabilities(torch.stack([image for _, image in good])).double())
+                logs, scores = model.net.answers(torch.stack([image for _, image in good]))
+                rows.append(logs.double())
+                far += [] if scores is None else [scores.double()]
                 places += [place for place, _ in good]
             advance(len(read))
     num_classes = len(model.class_names)
     answers = torch.cat(rows).numpy() if rows else np.zeros((0, num_classes))
-    return Answered(answers, np.array(places, dtype=np.int64), unreadable)
+    unknown = torch.cat(far).numpy() if far else None
+    return Answered(answers, np.array(places, dtype=np.int64), unreadable, unknown)
 
 
 def _batches(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from thawline.deploy.calibration_error import error_line
 from thawline.deploy.evaluated import Against, Evaluated
 from thawline.deploy.evaluation import ClassScores, Scores, confused_pairs
 from thawline.deploy.evaluation_page import paired_line
@@ -23,6 +24,7 @@ def summary(evaluated: Evaluated, other: Against | None) -> str:
         *(("note", note) for note in evaluated.notes),
         ("accuracy", f"{score_text(measured.accuracy.value)} ({with_interval(measured.accuracy, brackets=False)})"),
         ("", _numbers(measured)),
+        ("calibration", f"error {error_line(measured.calibration)}"),
         *_named("weakest", [_weak(one) for one in _weakest(measured)]),
         *_named("confused", _confused(measured, evaluated.model.class_names)),
         *_named("accept", [accept_line(one) for one in measured.thresholds[-_LISTED:]]),
@@ -39,7 +41,6 @@ def _numbers(measured: Scores) -> str:
         "macro-F1": measured.macro_f1,
         "AUROC": measured.auroc,
         "log loss": measured.log_loss,
-        "calibration error": measured.calibration_error,
     }
     return "   ".join(f"{name} {score_text(value)}" for name, value in values.items())
 

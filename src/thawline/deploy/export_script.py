@@ -3,16 +3,20 @@
 from thawline.deploy.description import Preprocessing
 
 SCRIPT_FILE = "predict_onnx.py"
-_SCRIPT = '''"""Classify images with model.onnx: python predict_onnx.py IMAGE...  (needs onnxruntime, pillow, numpy)"""
+_SCRIPT = '''"""Classify images with model.onnx; needs onnxruntime, pillow and numpy."""
 
+import argparse
 import json
+import sys
 from pathlib import Path
-from sys import argv
 
 import numpy as np
 import onnxruntime
 from PIL import Image, ImageOps
 
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("images", nargs="+", metavar="IMAGE")
+paths, failed = parser.parse_args().images, False
 session = onnxruntime.InferenceSession(str(Path(__file__).with_name("model.onnx")))
 about = session.get_modelmeta().custom_metadata_map
 names, seen = json.loads(about["class_names"]), json.loads(about["preprocessing"])
@@ -29,10 +33,16 @@ def read(path):
 def prepare(image):
 {prepare}
 
-for path in argv[1:]:
-    pixels = np.asarray(prepare(read(path)))[None]  # (1, height, width, 3), uint8
+for path in paths:
+    try:
+        pixels = np.asarray(prepare(read(path)))[None]  # (1, height, width, 3), uint8
+    except OSError as error:  # missing, or no image
+        print(f"{{path}}: {{error.strerror or error}}", file=sys.stderr)
+        failed = True
+        continue
     (probabilities,) = session.run(None, {{"images": pixels}})[0]
     print(f"{{path}}\\t{{names[probabilities.argmax()]}}\\t{{probabilities.max():.4f}}")
+sys.exit(failed)
 '''
 _WIDE = """    if image.mode.startswith(("I", "F")):  # wider than 8 bits
         low, high = seen["value_range"]

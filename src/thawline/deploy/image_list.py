@@ -76,7 +76,10 @@ def listed(arguments: Sequence[str], *, stdin: BinaryIO) -> Listed:
     if not result.paths:
         kinds = result.passed_over
         others = f" (only {named([f'{n} {kind}' for kind, n in kinds.most_common()])})" if kinds else ""
-        raise UserError(f"{named([printable(a) for a in arguments])}: holds no image{others}; {looked_for(kinds)}")
+        if list(arguments) == [STDIN]:
+            raise UserError("standard input: no path came; write one on each line, or name files or folders instead")
+        names = ["standard input" if argument == STDIN else printable(argument) for argument in arguments]
+        raise UserError(f"{named(names)}: holds no image{others}; {looked_for(kinds)}")
     return result
 
 

@@ -1,5 +1,7 @@
 """A model that predicts: loaded from a run's folder or a model folder."""
 
+import io
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +15,9 @@ from torch import Tensor
 from thawline.data.decode import UnreadableImage, decode, to_rgb
 from thawline.data.transforms import Transform, eval_transform
 from thawline.deploy.description import DESCRIPTION_FILE, Description
+from thawline.deploy.image_list import listed
 from thawline.deploy.inference import InferenceModel, precision_of
+from thawline.deploy.likeliest import likeliest
 from thawline.deploy.portable import MODEL_FOLDER, read_model
 from thawline.errors import UserError
 from thawline.machine.compute import choose_compute
@@ -33,6 +37,7 @@ class Prediction:
         label: The likeliest class; None where the image could not be read.
         probability: Of `label`, calibrated.
         unknown_score: Share of images of known classes that lie nearer to one of them: 1 lies farther than all.
+        unknown: Whether the score reaches the model's threshold, `Model.unknown_threshold`; None where it has none.
         entropy: Of the probabilities, in nats: 0 is certain, log K knows nothing.
         top: (class, probability) of the likeliest classes, the first first.
         error: Why there is no answer.
@@ -45,6 +50,7 @@ class Prediction:
     unknown_score: float | None = None
     top: tuple[tuple[str, float], ...] = ()
     error: str | None = None
+    unknown: bool | None = None
 
 
 class Model:
@@ -66,6 +72,11 @@ class Model:
     def class_names(self) -> Sequence[str]:
         return self.description.class_names
 
+    @property
+    def unknown_threshold(self) -> float | None:
+        """Unknown score from which on an image shows none of the classes, as far as the model can tell."""
+        return None if self.description.unknown is None else self.description.unknown.threshold
+
     def prepare(self, image: Given) -> Tensor:
         """A path, PIL image, uint8 array (H, W, 3) or (H, W), or prepared uint8 tensor (3, S, S) -> uint8 (3, S, S).
 
@@ -85,8 +96,15 @@ class Model:
         return self.net.log_probabilities(images).exp()
 
     def predict(self, images: Given | Iterable[Given], *, top: int = _TOP, batch: int = BATCH) -> list[Prediction]:
-        """Answers in the order of the images; an image that cannot be read has an `error` and no label."""
-        given = [images] if isinstance(images, _ONE) else list(images)
+        """Answers in the order of the images; an image that cannot be read has an `error` and no label.
+
+        Args:
+            images: One or several; of a folder's path, the images in it at every depth, in the order of their names.
+        Raises:
+            UserError: A folder holds no image.
+        """
+        several = [images] if isinstance(images, _ONE) else images
+        given = [file for one in several for file in _files(one)]
         found: list[Prediction] = []
         for start in range(0, len(given), batch):
             found += self.answered([_read(self, image) for image in given[start : start + batch]], top=top)
@@ -103,18 +121,19 @@ class Model:
 
     def _answers(self, images: Tensor, *, top: int) -> Iterator[Prediction]:
         rows, scores = self.net.answers(images)
-        for index, row in enumerate(rows):
-            score = None if scores is None else float(scores[index])
-            yield replace(answer(row, self.class_names, top=top), unknown_score=score)
+        limit = self.unknown_threshold
+        names, of_rows = self.class_names, [None] * len(rows) if scores is None else scores.tolist()
+        for (values, at, entropy), score in zip(likeliest(rows, top=top), of_rows, strict=True):
+            classes = tuple((names[i], value) for i, value in zip(at, values, strict=True))
+            far = None if score is None or limit is None else score >= limit
+            yield Prediction("", *classes[0], entropy, score, classes, unknown=far)
 
 
-def answer(log_probabilities: Tensor, names: Sequence[str], *, top: int) -> Prediction:
-    """The prediction that log-probabilities (K,) make, without a path."""
-    p = log_probabilities.exp()
-    entropy = float(-(p * log_probabilities.clamp(min=-100)).sum())
-    values, indices = p.topk(min(top, len(names)))
-    likeliest = tuple((names[int(i)], float(v)) for i, v in zip(indices, values, strict=True))
-    return Prediction("", likeliest[0][0], likeliest[0][1], max(entropy, 0.0), top=likeliest)
+def _files(given: Given) -> Iterable[Given]:
+    """A folder's images at every depth, in the order of their names; anything else is itself."""
+    if isinstance(given, (str, Path)) and os.path.isdir(given):
+        return listed([str(given)], stdin=io.BytesIO()).paths
+    return (given,)
 
 
 def _read(model: Model, image: Given) -> tuple[str, Tensor | str]:
@@ -130,12 +149,13 @@ def load(folder: str | Path, *, trust: bool = False, accelerator: str = "auto", 
 
     Args:
         trust: Whether code outside Thawline that the model names may run, such as a head of your own.
+        accelerator: `auto`, a GPU if there is one; `cpu`; `gpu`, CUDA's or Apple's; or `mps`, Apple's.
         precision: `auto`, `32-true` or `bf16-mixed`; None computes as the run's test did, if this device can.
     Raises:
         UserError: There is no model, a file of it is missing or damaged, or it needs code that is not trusted.
     """
     description, tensors = read_model(model_folder(Path(folder)))
-    wanted = choose_compute(accelerator=accelerator, precision=precision or "auto")
+    wanted = choose_compute(accelerator=accelerator, precision=precision or "auto", key="accelerator")
     numbers = _as_in_the_test(description, wanted.precision) if precision is None else wanted.precision
     return Model(description, InferenceModel(description, tensors, precision=numbers, trust=trust), wanted.device)
 

@@ -14,18 +14,18 @@ from thawline.printable import printable
 _DIGITS = 8  # of a digest in a name; 200,000 images of one name would agree in them five times
 
 
-def checked_folder(folder: Path, searched: Sequence[Path]) -> Path:
-    """The folder to copy to.
+def checked_folder(folder: Path, searched: Sequence[Path], *, option: str = "--copy-to") -> Path:
+    """The folder to copy to, or to write pictures to.
 
     Raises:
         UserError: It is a file, or lies in a folder that is searched: the next command would meet the copies.
     """
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"--copy-to {printable(folder)}: is a file; name a folder")
+        raise UserError(f"{option} {printable(folder)}: is a file; name a folder")
     for one in searched:
         if folder.resolve().is_relative_to(one.resolve()):
             raise UserError(
-                f"--copy-to {printable(folder)}: lies in {printable(one)}, whose images are predicted; "
+                f"{option} {printable(folder)}: lies in {printable(one)}, whose images are predicted; "
                 "name a folder outside of it"
             )
     return folder

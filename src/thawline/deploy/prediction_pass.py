@@ -37,12 +37,14 @@ class Wanted:
         top: Number of classes that a row names, if there are so many.
         batch: Images computed together; None chooses.
         workers: Processes that read; None chooses, 0 reads in a thread.
+        unknown_from: Unknown score from which on the label is `unknown`; None gives every image a class.
     """
 
     paths: Sequence[str]
     top: int = 5
     batch: int | None = None
     workers: int | None = None
+    unknown_from: float | None = None
 
     def batch_on(self, device: torch.device) -> int:
         return self.batch or (CPU_BATCH if device.type == "cpu" else GPU_BATCH)
@@ -70,7 +72,8 @@ def _rows(
     model: Model, wanted: Wanted, read: Read, answers: Tensor | None = None, unknown: Tensor | None = None
 ) -> list[Row]:
     names = model.class_names
-    return rows(read, answers, names, top=min(wanted.top, len(names)), unknown=unknown)
+    top = min(wanted.top, len(names))
+    return rows(read, answers, names, top=top, unknown=unknown, unknown_from=wanted.unknown_from)
 
 
 def _read(model: Model, wanted: Wanted, start: int) -> Iterator[Read]:

@@ -5,19 +5,21 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from thawline.deploy.likeliest import likeliest
+
 Value = str | float | None
 Row = tuple[Value, ...]  # the values of `columns`
 _DIGITS = 6  # of probabilities, after the point
-_LEAST_LOG = -100.0  # of a probability; exp(-100) is 0 beside the others, and 0 times minus infinity is no number
+UNKNOWN = "unknown"  # label of an image that shows none of the classes
 
 
-def columns(top: int) -> tuple[str, ...]:
-    """Names of the columns, with the second to the `top`-th class.
+def columns(top: int, *, says_unknown: bool = False) -> tuple[str, ...]:
+    """Names of the columns, with the second to the `top`-th class; where labels may be `unknown` with the first too.
 
     >>> columns(3)
     ('path', 'label', 'probability', 'entropy', 'unknown_score', 'top2', 'top3', 'error')
     """
-    others = tuple(f"top{place}" for place in range(2, top + 1))
+    others = tuple(f"top{place}" for place in range(1 if says_unknown else 2, top + 1))
     return ("path", "label", "probability", "entropy", "unknown_score", *others, "error")
 
 
@@ -27,7 +29,7 @@ def label_of(row: Row) -> str | None:
 
 
 def is_kept(row: Row, only_above: float | None) -> bool:
-    """Whether its probability is at least `only_above`; a file that cannot be read is always kept."""
+    """Whether its probability is at least `only_above`; what has none, unknown or unreadable, is always kept."""
     return only_above is None or row[2] is None or float(row[2]) >= only_above
 
 
@@ -50,7 +52,13 @@ class Read:
 
 
 def rows(
-    read: Read, log_probabilities: Tensor | None, names: Sequence[str], *, top: int, unknown: Tensor | None = None
+    read: Read,
+    log_probabilities: Tensor | None,
+    names: Sequence[str],
+    *,
+    top: int,
+    unknown: Tensor | None = None,
+    unknown_from: float | None = None,
 ) -> list[Row]:
     """One row a file, in their order; that of an unreadable one has a path and an error.
 
@@ -59,9 +67,12 @@ def rows(
         names: Of the K classes.
         top: Number of classes named, at most K.
         unknown: How little an image is like those that the model was trained on, (G,); None leaves it empty.
+        unknown_from: From this score on the label is `unknown` and the probability empty; None says a class to all.
     """
     answered = iter(()) if log_probabilities is None else _answered(log_probabilities, names, top, unknown)
-    nothing: Row = (None,) * (len(columns(top)) - 2)
+    if unknown_from is not None:
+        answered = (_or_unknown(one, unknown_from) for one in answered)
+    nothing: Row = (None,) * (len(columns(top, says_unknown=unknown_from is not None)) - 2)
     return [
         (path, *(next(answered) if error is None else nothing), error)
         for path, error in zip(read.paths, read.errors, strict=True)
@@ -69,11 +80,17 @@ def rows(
 
 
 def _answered(logs: Tensor, names: Sequence[str], top: int, unknown: Tensor | None) -> Iterator[Row]:
-    p = logs.exp()  # (G, K)
-    entropy = -(p * logs.clamp(min=_LEAST_LOG)).sum(1).clamp(max=0.0)  # in nats
-    values, indices = p.topk(top, dim=1)  # (G, top)
     scores: Sequence[float | None] = [None] * len(logs) if unknown is None else unknown.tolist()
-    for likeliest, at, doubt, score in zip(values.tolist(), indices.tolist(), entropy.tolist(), scores, strict=True):
-        others = (f"{names[i]} {value:.{_DIGITS}f}" for value, i in zip(likeliest[1:], at[1:], strict=True))
+    for (values, at, entropy), score in zip(likeliest(logs, top=top), scores, strict=True):
+        others = (f"{names[i]} {value:.{_DIGITS}f}" for value, i in zip(values[1:], at[1:], strict=True))
         shown = None if score is None else round(score, _DIGITS)
-        yield (names[at[0]], round(likeliest[0], _DIGITS), abs(round(doubt, _DIGITS)), shown, *others)
+        yield (names[at[0]], round(values[0], _DIGITS), round(entropy, _DIGITS), shown, *others)
+
+
+def _or_unknown(answered: Row, unknown_from: float) -> Row:
+    """(label, probability, entropy, score, top2 ...) -> the same with top1, and `unknown` where the score says so."""
+    label, probability, entropy, score, *others = answered
+    first = f"{label} {probability:.{_DIGITS}f}"
+    if score is not None and float(score) >= unknown_from:
+        label, probability = UNKNOWN, None
+    return (label, probability, entropy, score, first, *others)

@@ -20,6 +20,9 @@ class Answer(BaseModel):
     unknown_score: float | None = Field(
         description="0 to 1: how far the image lies from the classes; null where the model does not tell"
     )
+    unknown: bool | None = Field(
+        description="Whether the image lies too far from all classes; null where the model has no threshold"
+    )
     top: list[ClassProbability] = Field(description="The likeliest classes, the first first")
     error: str | None = Field(description="Why there is no answer")
 
@@ -62,6 +65,7 @@ def answer_of(prediction: Prediction, *, top: int) -> Answer:
         probability=prediction.probability,
         entropy=prediction.entropy,
         unknown_score=prediction.unknown_score,
+        unknown=prediction.unknown,
         top=likeliest,
         error=prediction.error,
     )

@@ -1,5 +1,6 @@
 """How far an image lies from every class: distances in whitened features, and the stage where they separate best."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from thawline.features.extract import Tap
 _MOST_DIMENSIONS = 128  # that are kept of a stage's features; chosen: below the number of images of a small data set
 _FOLDS = 10  # of classes that are left out together, where there are more; chosen
 _QUANTILES = 101  # of the distances of known images, one per percent
+KNOWN_AS_UNKNOWN = 0.05  # share of images of known classes that may be called unknown; chosen, as usual for tests
+_STEP = 1e-6  # of a score: the last digit that files of predictions have
 _SMALLEST = 1e-6  # of the largest variance: smaller ones are rounding, and would be blown up
 
 
@@ -102,12 +105,14 @@ class Fitted:
         known: Distances there.
         quantiles: Of the distances of images of known classes, (101,), rising.
         auroc: Of `separation`.
+        threshold: Score from which on an image is called unknown; None where too few images are known.
     """
 
     tap: Tap
     known: KnownClasses
     quantiles: Tensor
     auroc: float
+    threshold: float | None
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -124,8 +129,26 @@ def fit_unknown(
     found = {key: separation((rows, labels), (others[key], other_labels)) for key, rows in train.items()}
     best = max(found, key=lambda tap: (found[tap], tap.cut))  # of equals the last stage
     known = fit_known(train[best], labels)
-    steps = torch.linspace(0, 1, _QUANTILES)
-    return Fitted(best, known, known.distances(others[best]).quantile(steps), found[best])
+    distances = known.distances(others[best])
+    quantiles = distances.quantile(torch.linspace(0, 1, _QUANTILES))
+    return Fitted(best, known, quantiles, found[best], unknown_threshold(share_nearer(distances, quantiles)))
+
+
+def unknown_threshold(scores: Tensor, *, share: float = KNOWN_AS_UNKNOWN) -> float | None:
+    """The score from which on an image is called unknown, by split conformal prediction.
+
+    A new image of a known class, exchangeable with these, is called unknown with a probability of `share` at most.
+
+    Args:
+        scores: Of images of known classes that the distances were not fitted on, (N,), from 0 to 1.
+    Returns:
+        None where there are too few: 19 are needed for 5 %.
+    Source: Vovk, Gammerman and Shafer 2005, "Algorithmic Learning in a Random World", chapter 2.
+    """
+    rank = math.ceil(round((len(scores) + 1) * (1 - share), 9))  # rounded: 20 * 0.95 may lie above 19
+    if rank > len(scores):
+        return None
+    return min(float(scores.sort().values[rank - 1]) + _STEP, 1.0)  # above 1 nothing lies
 
 
 def share_nearer(distances: Tensor, quantiles: Tensor) -> Tensor:

@@ -36,11 +36,13 @@ class Compute:
             set_tf32(self.tf32)
 
 
-def choose_compute(*, accelerator: str, precision: str) -> Compute:
+def choose_compute(*, accelerator: str, precision: str, key: str = "trainer.accelerator") -> Compute:
     """Resolve `trainer.accelerator` and `trainer.precision`.
 
+    Args:
+        key: What the user calls the accelerator, for errors.
     Raises:
         UserError: There is no such device, or it does not compute in this precision.
     """
-    device = this_device(accelerator)
+    device = this_device(accelerator, key=key)
     return Compute(device, precision_of(precision, device))

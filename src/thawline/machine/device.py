@@ -44,19 +44,20 @@ class Device:
         return "this CPU" if self.kind == "cpu" else self.name
 
 
-def this_device(accelerator: str = "auto") -> Device:
+def this_device(accelerator: str = "auto", *, key: str = "trainer.accelerator") -> Device:
     """The device that `trainer.accelerator` names: with `auto` CUDA, else Apple's GPU, else the CPU.
 
+    Args:
+        key: What the user calls it, for errors.
     Raises:
         UserError: It is none of the allowed values, or there is no such device.
     """
     if accelerator not in ACCELERATORS:
-        raise UserError(f"trainer.accelerator={accelerator}: allowed are {', '.join(ACCELERATORS)}")
+        raise UserError(f"{key}={accelerator}: allowed are {', '.join(ACCELERATORS)}")
     kind = _kind(accelerator)
     if kind is None:
         raise UserError(
-            f"trainer.accelerator={accelerator}: PyTorch {torch.__version__} finds no such device here; "
-            "use trainer.accelerator=auto or cpu"
+            f"{key}={accelerator}: PyTorch {torch.__version__} finds no such device here; use {key}=auto or cpu"
         )
     return described(torch.device(kind))
 

@@ -86,6 +86,7 @@ class CalibrationSection:
     Attributes:
         temperature: Fitted on `images` images, `by` leave-one-out or validation; of the test images none.
         ece_before, ece_after: Expected calibration error of the test images without and with the temperature.
+        ece_low, ece_high: 95 % interval of `ece_after`; `ece_by_chance`: what perfect probabilities would have.
         goal, coverage, low, high: Share of sets that should hold the right class, that do, and its 95 % interval.
         mean_size: Classes of a set; `class_coverage`, `class_mean_size` with a threshold for each class.
         unknown_stage, unknown_auroc: Where images of classes that were left out are told apart best, and how well.
@@ -96,6 +97,9 @@ class CalibrationSection:
     by: str = ""
     ece_before: float = 0.0
     ece_after: float = 0.0
+    ece_low: float | None = field(default=None, metadata=_OPTIONAL)
+    ece_high: float | None = field(default=None, metadata=_OPTIONAL)
+    ece_by_chance: float | None = field(default=None, metadata=_OPTIONAL)
     goal: float = 0.0
     coverage: float = 0.0
     low: float = 0.0

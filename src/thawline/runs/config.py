@@ -12,6 +12,7 @@ from thawline.settings.data_settings import AugmentSettings, LoaderSettings
 from thawline.settings.logger_setting import checked_loggers
 from thawline.settings.model_settings import ModelSettings
 from thawline.settings.optim_settings import OptimSettings
+from thawline.settings.projector_setting import DEFAULT_PROJECTED, checked_projector
 from thawline.settings.regularize_settings import RegularizeSettings
 from thawline.settings.run_settings import LookSettings, Settings
 from thawline.settings.strategy_settings import StrategySettings
@@ -49,6 +50,7 @@ def settings_of(cfg: DictConfig) -> Settings:
         threads=threads_setting(cfg),
         tested_weights=checked_tested_weights(str(cfg.tested_weights)),
         loggers=checked_loggers(_plain(cfg.logger) if OmegaConf.is_list(cfg.logger) else cfg.logger),
+        projector=checked_projector(cfg.get("projector", DEFAULT_PROJECTED)),  # runs of before had none
     )
 
 

@@ -1,15 +1,16 @@
 """What a run leaves for use: its tested weights as a portable model, calibrated on images that chose nothing."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
 from thawline.data.decode import AS_THEY_ARE, Pixels
-from thawline.deploy.calibration import Judged, achieved, calibrate
+from thawline.deploy.calibration import Achieved, Judged, achieved, calibrate
 from thawline.deploy.described import preprocessing_of, provenance_of
 from thawline.deploy.description import Architecture, Calibration, Description, HeadPart, Unknown
 from thawline.deploy.portable import MODEL_FOLDER, write_model
+from thawline.features.unknown import KNOWN_AS_UNKNOWN
 from thawline.models.stacked_head import StackedHead
 from thawline.report.record_sections import CalibrationSection
 from thawline.report.run_record import RunRecord
@@ -36,14 +37,25 @@ def deliver(
     images = fit_known_images(parts)
     calibration, known = calibrate(judged or images.judged), images.fitted
     tap, stages = known.tap, parts.model.backbone.stages
-    unknown = Unknown(tap.cut, tap.grid or 1, known.auroc, min(len(parts.data.splits["val"]), MOST_IMAGES))
+    num_judged = min(len(parts.data.splits["val"]), MOST_IMAGES)
+    unknown = Unknown(tap.cut, tap.grid or 1, known.auroc, num_judged, known.threshold, KNOWN_AS_UNKNOWN)
     got = achieved(calibration, *test)
-    record.calibration = CalibrationSection(
-        temperature=calibration.temperature, images=calibration.images, by=calibration.by, goal=calibration.coverage,
-        unknown_stage=stages[tap.cut - 1].name, unknown_auroc=known.auroc, **asdict(got),
-    )  # fmt: skip
+    calibration = replace(calibration, tested=got.error)
+    record.calibration = replace(
+        _section(calibration, got), unknown_stage=stages[tap.cut - 1].name, unknown_auroc=known.auroc
+    )
     description = replace(describe_model(parts, record, calibration), unknown=unknown)
     write_model(folder / MODEL_FOLDER, description, {**tested, **known.tensors})
+
+
+def _section(calibration: Calibration, got: Achieved) -> CalibrationSection:
+    error = got.error
+    return CalibrationSection(
+        calibration.temperature, calibration.images, calibration.by, error.before, error.after,
+        ece_low=error.low, ece_high=error.high, ece_by_chance=error.by_chance,
+        goal=calibration.coverage, coverage=got.coverage, low=got.low, high=got.high, mean_size=got.mean_size,
+        class_coverage=got.class_coverage, class_mean_size=got.class_mean_size,
+    )  # fmt: skip
 
 
 def describe_model(parts: Parts, record: RunRecord, calibration: Calibration) -> Description:

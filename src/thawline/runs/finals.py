@@ -1,4 +1,4 @@
-"""The end of a run in its logs: final values and hyperparameters, and in the event file figures."""
+"""The end of a run in its logs: final values and hyperparameters; in the event file figures; the projector beside it."""
 
 import warnings
 from collections.abc import Sequence
@@ -6,20 +6,19 @@ from typing import TYPE_CHECKING
 
 from lightning.pytorch.loggers import Logger
 
-from thawline.callbacks.mistakes import MistakesCallback
 from thawline.callbacks.tensorboard import EventFileLogger, event_file_named, log_finals
 from thawline.report.run_figures import confusion_figure, mistakes_figure, plan_figure
 from thawline.report.run_record import RunRecord
 from thawline.runs.describe import hyperparameters
 from thawline.runs.parts import Parts
+from thawline.runs.projected import log_projector
+from thawline.runs.watchers import Watchers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # slow to load
 
 
-def log_end(
-    loggers: Sequence[Logger], parts: Parts, record: RunRecord, mistakes: MistakesCallback, *, step: int
-) -> None:
+def log_end(loggers: Sequence[Logger], parts: Parts, record: RunRecord, watch: Watchers, *, step: int) -> None:
     """Write them at `step`, the last of the training."""
     costs = {f"cost/{key}": float(value) for key, value in vars(record.cost).items() if value is not None}
     finals, params = {**record.metrics, **costs}, hyperparameters(record, parts)
@@ -27,19 +26,21 @@ def log_end(
         if isinstance(logger, EventFileLogger):
             with event_file_named(logger.log_dir):
                 log_finals(logger, params, finals, step=step)
-                _add_figures(logger, _figures(parts, record, mistakes), step=step)
+                _add_figures(logger, _figures(parts, record, watch), step=step)
+                if watch.inputs is not None:
+                    log_projector(logger.experiment, parts, watch.inputs, watch.mistakes.answers)
         else:
             logger.log_hyperparams(params | {"seed": record.seed})  # as it was logged at the start
             logger.log_metrics(finals, step=step)
             logger.save()
 
 
-def _figures(parts: Parts, record: RunRecord, mistakes: MistakesCallback) -> "dict[str, Figure]":
+def _figures(parts: Parts, record: RunRecord, watch: Watchers) -> "dict[str, Figure]":
     """Tag -> figure."""
     figures = {"freeze_plan": plan_figure(*_planned(parts))}
     if record.classes.confusion is not None:
         figures["test/confusion"] = confusion_figure(record.classes.confusion, record.classes.names)
-    source, worst = parts.data.source, mistakes.worst()
+    source, worst = parts.data.source, watch.mistakes.worst()
     if worst and record.machine.processes == 1:  # each of several sees a part of the images
         test, names = parts.data.splits["test"], source.class_names
         titles = [f"{names[m.truth]}, not {names[m.predicted]} ({m.confidence:.0%})" for m in worst]

@@ -74,7 +74,7 @@ def fit_and_test(
     record.cost = cost.settle(tested_since=fit_ended, cache_s=record.cache.seconds, per_hour=per_hour)
     if is_main():
         _leave(parts, watch, record, tested, folder=folder, num_epochs=num_epochs)
-        log_end(loggers, parts, record, watch.mistakes, step=final_step)
+        log_end(loggers, parts, record, watch, step=final_step)
     logs.close()
 
 

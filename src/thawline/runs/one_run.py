@@ -39,6 +39,7 @@ _NOT_COMPARED = (
     "cost.per_hour",
     "threads",
     "logger",
+    "projector",
 )
 
 

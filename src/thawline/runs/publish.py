@@ -12,6 +12,7 @@ from thawline.deploy.description import DESCRIPTION_FILE
 from thawline.deploy.portable import MODEL_FOLDER
 from thawline.freezing.certificate import CERTIFICATE_FILE
 from thawline.report.run_record import RunRecord
+from thawline.runs.projected import PROJECTOR_CONFIG, PROJECTOR_FOLDER
 
 _OWN = ("run_id", "scenario", "seed", "status", "error", "advice", "versions")  # fields that the run keeps
 _CHECKPOINTS = "checkpoints"
@@ -33,12 +34,22 @@ def publish(rung: RunRecord, source: Path, run: RunRecord, target: Path) -> None
         if (source / name).is_file():
             _replace(source / name, target / name)
     _replace_folder(source / MODEL_FOLDER, target / MODEL_FOLDER)
+    _publish_projector(source, target)
     before = set(target.glob(_EVENTS))
     for path in source.glob(_EVENTS):
         _replace(path, target / path.name)
         before.discard(target / path.name)
     for path in before:
         path.unlink()
+
+
+def _publish_projector(source: Path, target: Path) -> None:
+    shutil.rmtree(target / PROJECTOR_FOLDER, ignore_errors=True)
+    for path in [source / PROJECTOR_CONFIG, *(source / PROJECTOR_FOLDER).rglob("*")]:
+        if path.is_file():
+            place = target / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, place)
 
 
 def _replace_folder(source: Path, target: Path) -> None:

@@ -1,10 +1,13 @@
 """A command's run: fresh or resumed, alone or as the rungs of scenario=auto, recorded and summed up."""
 
+import io
+import logging
 import time
 from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
+from rich.panel import Panel
 
 from thawline import __version__
 from thawline.errors import UserError
@@ -25,6 +28,8 @@ from thawline.runs.quiet import quiet
 from thawline.runs.resume import CHECKPOINT, Boundary, resumed, told_how_to_go_on
 from thawline.runs.tracked import recorded_and_tracked
 from thawline.runs.whose_fault import users_code_named
+
+_LOG_WIDTH = 120  # characters, as the lines of the source
 
 
 def train(composed: Composed, context: RunContext) -> RunRecord:
@@ -53,12 +58,26 @@ def train(composed: Composed, context: RunContext) -> RunRecord:
                 run_once(config, context, record, logs, start=start, boundary=boundary)
     if is_main():
         shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-        Console().print(summary_panel(record))
-        tensorboard = "tensorboard" in composed.leaves["logger"]
-        print(next_steps(shown, Path(composed.output_dir), tensorboard=tensorboard))
+        panel, tensorboard = summary_panel(record), "tensorboard" in composed.leaves["logger"]
+        steps = next_steps(shown, Path(composed.output_dir), tensorboard=tensorboard)
+        Console().print(panel)
+        print(steps)
+        _into_the_log(panel, steps)
     if ended is not None:
         raise ended
     return record
+
+
+def _into_the_log(panel: Panel, steps: str) -> None:
+    """Into train.log alone: the terminal has them in its own width."""
+    text = io.StringIO()
+    Console(file=text, width=_LOG_WIDTH).print(panel)
+    lines = logging.makeLogRecord(
+        {"name": __name__, "levelno": logging.INFO, "levelname": "INFO", "msg": f"\n{text.getvalue()}{steps}"}
+    )
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(lines)
 
 
 def _fresh_or_resumed(composed: Composed, context: RunContext) -> tuple[Composed, RunRecord, Boundary | None]:

@@ -13,6 +13,7 @@ from thawline.callbacks.curves import CurvesCallback
 from thawline.callbacks.end_by_sigterm import EndBySigterm
 from thawline.callbacks.freeze import FreezeCallback
 from thawline.callbacks.guard import FreezeGuard
+from thawline.callbacks.head_inputs import HeadInputs
 from thawline.callbacks.mistakes import MistakesCallback
 from thawline.callbacks.progress import StopAtStep, progress_callbacks
 from thawline.callbacks.refusals import refuse_unsafe
@@ -26,12 +27,16 @@ from thawline.machine.thread_trial import candidates
 from thawline.report.advice_json import FIGURE_NAME
 from thawline.runs.make import make
 from thawline.runs.parts import Parts
+from thawline.runs.projected import spread
 from thawline.settings.tested_weights_setting import RULE_VAL_LOSS
 
 
 @dataclass
 class Watchers:
-    """`guard` is None where `strategy.guard` is off, `threads` on a GPU and in several processes."""
+    """`guard` is None where `strategy.guard` is off, `threads` on a GPU and in several processes.
+
+    So is `inputs` in several processes, of which each sees a part of the images, and where `projector` is 0.
+    """
 
     best: BestCheckpoint
     last: LastCheckpoint
@@ -40,6 +45,7 @@ class Watchers:
     cost: CostCallback
     guard: FreezeGuard | None
     threads: ThreadChoice | None
+    inputs: HeadInputs | None
 
 
 def make_watchers(parts: Parts, *, folder: Path, cost: CostCallback) -> Watchers:
@@ -54,7 +60,15 @@ def make_watchers(parts: Parts, *, folder: Path, cost: CostCallback) -> Watchers
         cost,
         guard,
         _thread_choice(parts),
+        _head_inputs(parts),
     )
+
+
+def _head_inputs(parts: Parts) -> HeadInputs | None:
+    most = parts.settings.projector
+    if not most or parts.settings.trainer.num_processes > 1:
+        return None
+    return HeadInputs(spread(len(parts.data.splits["test"]), most))
 
 
 def _thread_choice(parts: Parts) -> ThreadChoice | None:
@@ -107,6 +121,7 @@ def all_callbacks(parts: Parts, watch: Watchers, said: Said) -> list[L.Callback]
         StopDiverged(watch.best),
         *([watch.threads] if watch.threads else []),
         *(watch.cost, watch.best, watch.curves, watch.mistakes),
+        *([watch.inputs] if watch.inputs else []),
         *progress_callbacks(parts.steps, lines=said.epoch_lines),
         *users,
         SameEverywhere(said.held),

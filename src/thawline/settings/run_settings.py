@@ -9,6 +9,7 @@ from thawline.settings.cost_settings import CostSettings
 from thawline.settings.data_settings import LoaderSettings
 from thawline.settings.model_settings import ModelSettings
 from thawline.settings.optim_settings import OptimSettings
+from thawline.settings.projector_setting import DEFAULT_PROJECTED
 from thawline.settings.regularize_settings import RegularizeSettings
 from thawline.settings.strategy_settings import StrategySettings
 from thawline.settings.sweep_settings import SweepSettings
@@ -44,6 +45,7 @@ class Settings(LookSettings):
         threads: Of torch on a CPU: a number, "auto" or "follow".
         tested_weights: One of `TESTED_WEIGHTS`.
         loggers: Of `LOGGERS`, at least one.
+        projector: Test images in TensorBoard's projector, at most.
     """
 
     strategy: StrategySettings
@@ -56,6 +58,7 @@ class Settings(LookSettings):
     threads: int | str
     tested_weights: str
     loggers: tuple[str, ...]
+    projector: int = DEFAULT_PROJECTED
 
     def with_views(self, *, all_train: bool) -> "Settings":
         """With `data.augment.enabled=auto` resolved.

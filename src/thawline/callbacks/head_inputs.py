@@ -1,0 +1,59 @@
+"""What the head reads of some test images, kept while they are tested: it costs no pass of its own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+
+class HeadInputs(L.Callback):
+    """Keeps the rows of images at given places of the test.
+
+    Args:
+        places: Positions in the test split, ascending.
+    """
+
+    def __init__(self, places: Sequence[int]) -> None:
+        self._wanted = torch.tensor(places, dtype=torch.int64)
+        self._handle: RemovableHandle | None = None
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._remove()
+        self._rows, self._places, self._seen, self._input = list[Tensor](), list[Tensor](), 0, torch.empty(0)
+        head = pl_module.head
+        assert isinstance(head, nn.Module)
+        self._handle = head.register_forward_pre_hook(self._keep)
+
+    def _keep(self, _: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        self._input = arguments[0].detach()
+
+    def on_test_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: tuple[Any, Tensor], *_: Any
+    ) -> None:
+        number = len(batch[1])
+        inside = self._wanted[(self._wanted >= self._seen) & (self._wanted < self._seen + number)]
+        if len(inside) and len(self._input) == number:
+            self._rows.append(self._input[(inside - self._seen).to(self._input.device)].flatten(1).float().cpu())
+            self._places.append(inside)
+        self._seen, self._input = self._seen + number, torch.empty(0)
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._remove()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self._remove()
+
+    def _remove(self) -> None:
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
+
+    @property
+    def kept(self) -> tuple[Tensor, Tensor]:
+        """Rows (M, D), float32, and their places (M,) in the test; M is 0 where the test did not reach them."""
+        if not self._rows:
+            return torch.empty(0, 0), torch.empty(0, dtype=torch.int64)
+        return torch.cat(self._rows), torch.cat(self._places)

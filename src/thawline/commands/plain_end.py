@@ -1,0 +1,29 @@
+"""How a command without a configuration ends: one line and exit code 2 where the user can mend it."""
+
+import sys
+from collections.abc import Callable
+
+from thawline.errors import BAD_INPUT, UserError
+from thawline.printable import printable
+
+EXIT_CTRL_C = 130  # 128 + SIGINT, as shells report it
+
+
+def exit_code(command: Callable[[], int | None], *, way_out: str = "") -> int:
+    """What `command` returns, 0 for nothing; else the code of the line that is printed on stderr.
+
+    Args:
+        way_out: What to do about a file that cannot be written, such as `; name another folder with --out DIR`.
+    """
+    try:
+        return command() or 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except OSError as error:
+        place = printable(error.filename or "a file")
+        print(f"error: cannot write {place}: {error.strerror or error}{way_out}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_CTRL_C
