@@ -1,4 +1,4 @@
-"""The end of a run in its logs: final values and hyperparameters; in the event file figures; the projector beside it."""
+"""The end of a run in its logs: final values, hyperparameters; in the event file figures; the projector beside it."""
 
 import warnings
 from collections.abc import Sequence
