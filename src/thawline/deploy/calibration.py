@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from thawline.deploy.description import Calibration
+from thawline.deploy.description import AS_TRAINED, EQUAL, Calibration
 from thawline.features.judged import wilson_interval
+from thawline.features.left_out import Targets
 from thawline.features.temperature import fit_temperature
 
 COVERAGE = 0.9  # of prediction sets
@@ -26,10 +27,20 @@ class Judged:
     by: str
 
 
-def calibrate(judged: Judged) -> Calibration:
-    """Temperature with the lowest log loss, then thresholds of prediction sets at this temperature."""
+def class_shares_weights(labels: Tensor, *, prior: str) -> Tensor:
+    """Weights (N,), float64, mean 1, with which images of classes (N,) are as frequent as `prior` says."""
+    return Targets.of(labels, num_classes=int(labels.max()) + 1, balanced=prior == EQUAL).weights
+
+
+def calibrate(judged: Judged, *, prior: str = AS_TRAINED) -> Calibration:
+    """Temperature with the lowest log loss, then thresholds of prediction sets at this temperature.
+
+    Args:
+        prior: What the probabilities assume of the classes; see `Calibration`. With equally frequent classes, each
+            counts alike in the log loss. The sets hold the right class of images as they come all the same.
+    """
     scores, labels = judged.log_probabilities.double(), judged.labels
-    weights = torch.ones(len(labels), dtype=torch.float64)
+    weights = class_shares_weights(labels, prior=prior)
     factor, _ = fit_temperature(scores, labels, weights, start=1.0)
     right = (factor * scores).softmax(1).gather(1, labels[:, None])[:, 0]
     classes = [right[labels == index] for index in range(scores.shape[1])]
@@ -40,6 +51,7 @@ def calibrate(judged: Judged) -> Calibration:
         coverage=COVERAGE,
         set_threshold=set_threshold(right),
         class_thresholds=[set_threshold(of) if len(of) >= _LEAST_OF_A_CLASS else 0.0 for of in classes],
+        prior=prior,
     )
 
 
@@ -64,17 +76,19 @@ def in_set(probabilities: Tensor, threshold: float | Tensor) -> Tensor:
     return sets.scatter(1, probabilities.argmax(1, keepdim=True), True)
 
 
-def calibration_error(probabilities: Tensor, labels: Tensor) -> float:
+def calibration_error(probabilities: Tensor, labels: Tensor, weights: Tensor | None = None) -> float:
     """Expected calibration error of the likeliest class: mean |accuracy - confidence| over bins of equal width.
 
     Args:
         probabilities: (N, K); labels: (N,).
+        weights: Of the images, (N,), float64, mean 1; None counts all alike.
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks".
     """
     confidence, guesses = probabilities.double().max(1)
     right = (guesses == labels).double()
     bins = (confidence * NUM_BINS).ceil().clamp(1, NUM_BINS).long() - 1
-    gap = torch.zeros(NUM_BINS, dtype=torch.float64).index_add_(0, bins, right - confidence)
+    gaps = (right - confidence) * (1.0 if weights is None else weights)
+    gap = torch.zeros(NUM_BINS, dtype=torch.float64).index_add_(0, bins, gaps)
     return float(gap.abs().sum() / len(labels))
 
 
@@ -106,5 +120,6 @@ def achieved(calibration: Calibration, log_probabilities: Tensor, labels: Tensor
     covered, by_class_covered = (float(s.gather(1, labels[:, None]).double().mean()) for s in (plain, by_class))
     low, high = wilson_interval(covered, len(labels), confidence=_CONFIDENCE)
     sizes = [float(s.sum(1).double().mean()) for s in (plain, by_class)]
-    errors = calibration_error(before, labels), calibration_error(after, labels)
+    weights = class_shares_weights(labels, prior=calibration.prior)
+    errors = calibration_error(before, labels, weights), calibration_error(after, labels, weights)
     return Achieved(*errors, covered, low, high, sizes[0], by_class_covered, sizes[1])

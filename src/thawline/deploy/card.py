@@ -1,6 +1,6 @@
 """The model card: what the model is, for a person who opens its folder."""
 
-from thawline.deploy.description import Description
+from thawline.deploy.description import EQUAL, Description
 
 _MAX_CLASSES = 40  # that are listed
 
@@ -43,4 +43,8 @@ def _calibrated(description: Description) -> str:
     how = description.calibration
     if not how.by:
         return "not calibrated"
-    return f"calibrated on {how.images:,} images ({how.by}), temperature {how.temperature:.3f}"
+    assumed = "equally frequent" if how.prior == EQUAL else "as frequent as among the training images"
+    return (
+        f"calibrated on {how.images:,} images ({how.by}), temperature {how.temperature:.3f}; they hold where the "
+        f"classes\n  are {assumed}"
+    )

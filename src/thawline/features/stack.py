@@ -8,10 +8,13 @@ import torch
 from torch import Tensor
 
 from thawline.features.extract import Tap
+from thawline.features.greedy_shares import greedy_shares
+from thawline.features.guess_scores import guess_scores
 from thawline.features.left_out import Targets
 from thawline.features.ridge_probe import PENALTIES, Linear, RidgeProbe, scaled_rows
 from thawline.features.shares import fit_shares
 from thawline.features.temperature import fit_temperature
+from thawline.settings.select_setting import AUTO, VAL_LOSS
 
 _START = 5.0  # of the search for the first temperature
 _RISES = 2  # of the loss from one penalty to the next that end the search
@@ -88,13 +91,20 @@ def probe_taps(taps: Sequence[Tap]) -> list[tuple[Tap, ...]]:
 
 
 def solve_stack(
-    features: Mapping[Tap, Tensor], targets: Targets, *, others: tuple[Mapping[Tap, Tensor], Targets] | None = None
+    features: Mapping[Tap, Tensor],
+    targets: Targets,
+    *,
+    others: tuple[Mapping[Tap, Tensor], Targets] | None = None,
+    select: str = AUTO,
 ) -> Stack:
     """Fit every probe on all rows. What is free is set by the scores of every row by the fits on the others.
+
+    Temperatures have the lowest log loss, in which classes weigh alike if `targets.balanced`.
 
     Args:
         features: Tap -> pooled features, (N, D), any float type; by cut, then by grid.
         others: Rows that set what is free instead, where the N rows do not represent new ones.
+        select: By which score penalties and shares are set, one of `SELECT`; `auto` is the same log loss.
     Raises:
         UserError: A feature is not finite.
     """
@@ -104,14 +114,14 @@ def solve_stack(
     for taps in probe_taps(list(features)):
         probe = RidgeProbe({tap: rows[tap] for tap in taps}, targets)
         scores = probe.left_out_scores() if others is None else (probe.linear(p)(others[0]) for p in PENALTIES)
-        setting, probabilities = _least_log_loss(scores, judging)
+        setting, probabilities = _best_setting(scores, judging, select=select)
         settings.append(setting)
         judged.append(probabilities)
         linears.append(_without_absent(probe.linear(setting.penalty), targets, setting))
-    right = torch.stack([p.gather(1, judging.labels[:, None])[:, 0] for p in judged]).double()
-    shares = fit_shares(right, judging.weights).tolist()
-    settings = [replace(setting, share=share) for setting, share in zip(settings, shares, strict=True)]
-    return Stack(settings, linears, torch.stack(judged), judging.labels)
+    together = torch.stack(judged)
+    shares = _shares(together, judging, select=select)
+    settings = [replace(setting, share=share) for setting, share in zip(settings, shares.tolist(), strict=True)]
+    return Stack(settings, linears, together, judging.labels)
 
 
 def refit_stack(stack: Stack, features: Mapping[Tap, Tensor], targets: Targets) -> Stack:
@@ -128,22 +138,46 @@ def refit_stack(stack: Stack, features: Mapping[Tap, Tensor], targets: Targets) 
     return replace(stack, linears=linears)
 
 
-def _least_log_loss(by_penalty: Iterable[Tensor], targets: Targets) -> tuple[Setting, Tensor]:
+def _shares(judged: Tensor, judging: Targets, *, select: str) -> Tensor:
+    """(M,), float64."""
+    if not _by_loss(select):
+        return greedy_shares(judged, judging, by=_name(select))
+    right = torch.stack([p.gather(1, judging.labels[:, None])[:, 0] for p in judged]).double()
+    return fit_shares(right, judging.weights)
+
+
+def _by_loss(select: str) -> bool:
+    return select in (AUTO, VAL_LOSS)
+
+
+def _name(select: str) -> str:
+    """`val/macro_f1` -> `macro_f1`, a field of `GuessScores`."""
+    return select.partition("/")[2]
+
+
+def _best_setting(by_penalty: Iterable[Tensor], targets: Targets, *, select: str) -> tuple[Setting, Tensor]:
     """The best setting, and its probabilities of the rows, (N, K), float32.
 
-    The loss falls and then rises with the penalty, so that two rises in a row end the search.
+    The loss falls and then rises with the penalty, so that two rises in a row end the search by it. By another score
+    every penalty is tried, and the loss breaks ties.
     """
-    best, least, temperature, rises = None, math.inf, _START, 0
+    best, most, temperature, rises = None, (-math.inf, -math.inf), _START, 0
     for penalty, scores in zip(PENALTIES, by_penalty, strict=False):
         temperature, loss = fit_temperature(scores, targets.labels, targets.weights, start=temperature)
-        if loss < least or best is None:
-            best, least, rises = (Setting(penalty, temperature), scores), loss, 0
+        worth = (0.0 if _by_loss(select) else _score(scores, targets, _name(select)), -loss)
+        if worth > most or best is None:
+            best, most, rises = (Setting(penalty, temperature), scores), worth, 0
         else:
             rises += 1
-        if rises == _RISES:
+        if rises == _RISES and _by_loss(select):
             break
     assert best is not None
     return best[0], (best[0].temperature * best[1]).softmax(1).float()
+
+
+def _score(scores: Tensor, targets: Targets, name: str) -> float:
+    value: float = getattr(guess_scores(scores.argmax(1), targets.labels, num_classes=targets.num_classes), name)
+    return value
 
 
 def _without_absent(linear: Linear, targets: Targets, setting: Setting) -> Linear:

@@ -9,10 +9,12 @@ from thawline.settings.advise_settings import AdviseSettings, BudgetSettings
 from thawline.settings.cache_settings import CacheSettings
 from thawline.settings.cost_settings import CostSettings
 from thawline.settings.data_settings import AugmentSettings, LoaderSettings
+from thawline.settings.imbalance_setting import checked_imbalance
 from thawline.settings.model_settings import ModelSettings
 from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.regularize_settings import RegularizeSettings
 from thawline.settings.run_settings import LookSettings, Settings
+from thawline.settings.select_setting import checked_select
 from thawline.settings.strategy_settings import StrategySettings
 from thawline.settings.sweep_settings import SweepSettings
 from thawline.settings.tested_weights_setting import checked_tested_weights
@@ -46,6 +48,8 @@ def settings_of(cfg: DictConfig) -> Settings:
         compile=compile_setting(cfg),
         threads=threads_setting(cfg),
         tested_weights=checked_tested_weights(str(cfg.tested_weights)),
+        imbalance=checked_imbalance(str(cfg.imbalance)),
+        select=checked_select(str(cfg.select)),
     )
 
 

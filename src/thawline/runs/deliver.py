@@ -8,13 +8,14 @@ from torch import Tensor
 from thawline.data.decode import AS_THEY_ARE, Pixels
 from thawline.deploy.calibration import Judged, achieved, calibrate
 from thawline.deploy.described import preprocessing_of, provenance_of
-from thawline.deploy.description import Architecture, Calibration, Description, HeadPart, Unknown
+from thawline.deploy.description import AS_TRAINED, EQUAL, Architecture, Calibration, Description, HeadPart, Unknown
 from thawline.deploy.portable import MODEL_FOLDER, write_model
 from thawline.models.stacked_head import StackedHead
 from thawline.report.record_sections import CalibrationSection
 from thawline.report.run_record import RunRecord
 from thawline.runs.known_features import MOST_IMAGES, fit_known_images
 from thawline.runs.parts import Parts
+from thawline.settings.imbalance_setting import equal_classes
 
 
 def deliver(
@@ -34,13 +35,14 @@ def deliver(
         test: Log-probabilities (N, K) of the test images, and their classes (N,).
     """
     images = fit_known_images(parts)
-    calibration, known = calibrate(judged or images.judged), images.fitted
+    prior = EQUAL if equal_classes(parts.settings.imbalance) else AS_TRAINED
+    calibration, known = calibrate(judged or images.judged, prior=prior), images.fitted
     tap, stages = known.tap, parts.model.backbone.stages
     unknown = Unknown(tap.cut, tap.grid or 1, known.auroc, min(len(parts.data.splits["val"]), MOST_IMAGES))
     got = achieved(calibration, *test)
     record.calibration = CalibrationSection(
         temperature=calibration.temperature, images=calibration.images, by=calibration.by, goal=calibration.coverage,
-        unknown_stage=stages[tap.cut - 1].name, unknown_auroc=known.auroc, **asdict(got),
+        prior=prior, unknown_stage=stages[tap.cut - 1].name, unknown_auroc=known.auroc, **asdict(got),
     )  # fmt: skip
     description = replace(describe_model(parts, record, calibration), unknown=unknown)
     write_model(folder / MODEL_FOLDER, description, {**tested, **known.tensors})
