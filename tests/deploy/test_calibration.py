@@ -66,3 +66,19 @@ def test_a_class_with_too_few_images_is_in_every_set() -> None:
     assert thresholds is not None
     assert thresholds[0] > 0
     assert thresholds[1] == 0.0  # eight: its ninth largest would be needed
+
+
+def test_of_equally_frequent_classes_each_counts_alike() -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.tensor([0] * 90 + [1] * 10)
+    logs = (torch.randn(100, 2, generator=generator) + 1.5 * torch.eye(2)[labels]).log_softmax(1)
+    repeated = torch.cat([torch.arange(90), torch.arange(90, 100).repeat(9)])  # as many of each class
+    equal = calibrate(Judged(logs, labels, by="validation"), prior="equal")
+    # half an image of no class is added to 100 images here, so to 180 there its weight is larger by 1.8
+    alike = calibrate(Judged(logs[repeated], labels[repeated], by="validation"))
+    assert equal.temperature == pytest.approx(alike.temperature, rel=0.05)
+    assert equal.temperature != pytest.approx(calibrate(Judged(logs, labels, by="validation")).temperature, rel=0.05)
+    assert (equal.prior, alike.prior) == ("equal", "training")
+    assert equal.set_threshold != alike.set_threshold  # the sets promise for images as they come
+    error = achieved(equal, logs, labels).error.before
+    assert error == pytest.approx(achieved(alike, logs[repeated], labels[repeated]).error.before, abs=1e-6)

@@ -105,3 +105,26 @@ def test_the_rank_is_that_of_the_rows() -> None:
     features, labels = rows(num_rows=10, channels=40)
     of_rows: Spectrum = spectrum([centre(features, Targets.of(labels, num_classes=3))])
     assert of_rows.values.numel() == 9  # one direction is lost to the centring
+
+
+@pytest.mark.parametrize("channels", [6, 200])
+def test_balanced_scores_are_those_of_the_ridge_classifier_with_sample_weights(channels: int) -> None:
+    features, _ = rows(channels=channels)
+    labels = torch.tensor([0] * 20 + [1] * 8 + [2] * 2)
+    targets = Targets.of(labels, num_classes=3, balanced=True)
+    scores, weights = left_out(features, targets), targets.weights.numpy()
+    for fit, test in LeaveOneOut().split(features):
+        model = RidgeClassifier(alpha=PENALTY).fit(features[fit].numpy(), labels[fit].numpy(), weights[fit])
+        np.testing.assert_allclose(
+            2 * scores[test[0]] - 1, model.decision_function(features[test].numpy())[0], atol=1e-6
+        )
+
+
+def test_balanced_groups_are_left_out_together() -> None:
+    features, _ = rows()
+    labels, groups = torch.tensor([0] * 20 + [1] * 8 + [2] * 2), torch.arange(30) // 3
+    targets = Targets.of(labels, num_classes=3, groups=groups, balanced=True)
+    scores = left_out(features, targets)
+    for fit, test in LeaveOneGroupOut().split(features, groups=groups):
+        model = Ridge(alpha=PENALTY).fit(features[fit].numpy(), np.eye(3)[labels[fit]], targets.weights[fit].numpy())
+        np.testing.assert_allclose(scores[test], model.predict(features[test].numpy()), atol=1e-6)

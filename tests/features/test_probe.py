@@ -12,6 +12,7 @@ from thawline.features.probe import (
     ABSENT_LOGIT,
     GRADIENT_TOLERANCE,
     Linear,
+    Standardized,
     fit_logistic,
     standardize,
 )
@@ -148,3 +149,23 @@ def test_with_more_channels_than_rows_it_goes_on_from_another_solution() -> None
     strong = fitted(features, labels, 3, 1.0)
     for ours, theirs in zip(fitted(features, labels, 3, start=strong), fitted(features, labels, 3), strict=True):
         torch.testing.assert_close(ours, theirs, atol=0.01, rtol=1e-2)
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_a_row_of_weight_two_is_a_row_that_stands_twice(num_classes: int) -> None:
+    features, labels = blobs(num_classes)
+    twice = torch.arange(len(labels)) % 4 == 0
+    weights = torch.where(twice, 2.0, 1.0).double()
+    rows = standardize(features)
+    weighted = fit_logistic(
+        rows, labels, num_classes=num_classes, penalty=PENALTY, weights=weights * len(labels) / weights.sum()
+    )
+    double = Standardized(torch.cat([rows.values, rows.values[twice]]), rows.mean, rows.std)
+    repeated = fit_logistic(double, torch.cat([labels, labels[twice]]), num_classes=num_classes, penalty=PENALTY)
+    for ours, theirs in zip(weighted, repeated, strict=True):
+        torch.testing.assert_close(
+            ours * rows.std.float() if ours.ndim == 2 else ours,
+            theirs * rows.std.float() if ours.ndim == 2 else theirs,
+            atol=1e-3,
+            rtol=1e-3,
+        )

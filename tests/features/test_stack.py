@@ -11,10 +11,12 @@ from torch import Tensor
 from thawline.errors import UserError
 from thawline.features import ridge_probe
 from thawline.features.extract import Tap
+from thawline.features.greedy_shares import greedy_shares
+from thawline.features.guess_scores import guess_scores
 from thawline.features.left_out import Targets
 from thawline.features.ridge_probe import PENALTIES, RidgeProbe, scaled_rows
 from thawline.features.shares import fit_shares
-from thawline.features.stack import Stack, _least_log_loss, probe_taps, refit_stack, solve_stack
+from thawline.features.stack import Stack, _best_setting, probe_taps, refit_stack, solve_stack
 from thawline.features.temperature import fit_temperature
 from thawline.models.stacked_head import StackedHead
 
@@ -84,7 +86,7 @@ def test_penalties_are_tried_until_the_loss_has_risen_twice() -> None:
             yield clear + noise * torch.tensor([[0.0, 1.0], [0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
 
     targets = Targets.of(labels, num_classes=2)
-    setting, *_ = _least_log_loss(scores(), targets, targets.folds(2))
+    setting, *_ = _best_setting(scores(), targets, targets.folds(2), select="auto")
     assert setting.penalty == PENALTIES[1]
     assert asked == [0.4, 0.2, 0.6, 0.5]  # both are worse than 0.2
 
@@ -209,3 +211,44 @@ def test_a_feature_that_is_no_number_is_refused() -> None:
     features[TAPS[2]][3, 4] = math.nan
     with pytest.raises(UserError, match="the features at cut 2 are not all finite"):
         solve_stack(features, Targets.of(labels, num_classes=3))
+
+
+def skewed() -> tuple[dict[Tap, Tensor], Tensor, Targets]:
+    """Of 120 rows that overlap, 16 have the second class and 4 the third."""
+    features, labels = made(120, signal=0.7)
+    keep = torch.cat([torch.arange(0, 120, 3), torch.arange(1, 49, 3), torch.arange(2, 14, 3)])
+    labels = labels[keep]
+    return {tap: rows[keep] for tap, rows in features.items()}, labels, Targets.of(labels, num_classes=3, balanced=True)
+
+
+def test_a_balanced_stack_gives_rare_classes_their_share() -> None:
+    features, labels, balanced = skewed()
+    plain = solve_stack(features, Targets.of(labels, num_classes=3)).probabilities
+    fair = solve_stack(features, balanced).probabilities
+    torch.testing.assert_close(plain.mean(0), torch.tensor([40.0, 16.0, 4.0]) / 60, atol=0.05, rtol=0)
+    of_plain, of_fair = (torch.stack([p[labels == index].mean(0) for index in range(3)]).mean(0) for p in (plain, fair))
+    torch.testing.assert_close(of_fair, torch.full((3,), 1 / 3), atol=0.1, rtol=0)  # were the classes as frequent
+    assert of_plain[2] < 0.5 * of_fair[2]
+
+
+@pytest.mark.parametrize("select", ["val/accuracy", "val/balanced_accuracy", "val/macro_f1"])
+def test_every_probe_has_the_penalty_that_scores_best(select: str) -> None:
+    features, labels, targets = skewed()
+    stack = solve_stack(features, targets, select=select)
+    rows = scaled_rows(features, targets)
+    name = select.partition("/")[2]
+    for taps, setting, judged in zip(probe_taps(TAPS), stack.settings, stack.judged, strict=True):
+        probe = RidgeProbe({tap: rows[tap] for tap in taps}, targets)
+        scored = {
+            penalty: getattr(guess_scores(scores.argmax(1), labels, num_classes=3), name)
+            for penalty, scores in zip(PENALTIES, probe.left_out_scores(), strict=True)
+        }
+        assert scored[setting.penalty] == max(scored.values())
+        assert getattr(guess_scores(judged.argmax(1), labels, num_classes=3), name) == max(scored.values())
+    shares = torch.tensor([setting.share for setting in stack.settings], dtype=torch.float64)
+    torch.testing.assert_close(shares, greedy_shares(stack.judged, targets, by=name))
+
+
+def test_the_loss_selects_as_by_default() -> None:
+    features, _, targets = skewed()
+    assert solve_stack(features, targets, select="val/loss").settings == solve_stack(features, targets).settings

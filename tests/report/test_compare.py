@@ -144,3 +144,16 @@ def test_the_csv_holds_full_numbers(tmp_path: Path) -> None:
     assert float(rows[0]["test/accuracy_mean"]) == pytest.approx(0.81)
     assert float(rows[0]["difference_mean"]) == pytest.approx(0.1)
     assert (rows[0]["pareto_fit_s"], rows[1]["pareto_fit_s"]) == ("True", "False")
+
+
+def test_the_balanced_accuracy_stands_beside_where_the_classes_differ_in_size(tmp_path: Path) -> None:
+    metrics = {"test/accuracy": 0.9, "test/balanced_accuracy": 0.55, "test/loss": 0.3}
+    classes = {"names": ["a", "b"], "confusion": [[88, 2], [9, 1]]}
+    write_run(tmp_path / "skewed", depth=2, seed=0, accuracy=0.9, metrics=metrics, classes=classes)
+    skewed, _ = collect([tmp_path / "skewed"])
+    assert "| runs of | seeds | test/accuracy | balanced |" in markdown(compare(skewed, metric="test/accuracy"))
+    assert "| 0.55" in markdown(compare(skewed, metric="test/accuracy"))
+    assert "| balanced |" not in markdown(compare(skewed, metric="test/balanced_accuracy"))
+    even = {"names": ["a", "b"], "confusion": [[29, 0], [1, 9]]}  # 2.9 times
+    write_run(tmp_path / "even", depth=2, seed=0, accuracy=0.9, metrics=metrics, classes=even)
+    assert "balanced" not in markdown(compare(collect([tmp_path / "even"])[0], metric="test/accuracy"))

@@ -129,7 +129,7 @@ def test_validation_images_of_another_kind_judge_alone(run_cli: Run, tmp_path: P
         (("strategy.feature_stages=null",), "optim=ridge: solves for probes of several stages"),
         (("strategy.feature_grid=[]",), "strategy.feature_grid=[]: a number from 1 to 64, or a list"),
         (("strategy.feature_grid=[2,x]",), "strategy.feature_grid=[2, 'x']: a number from 1 to 64, or a list"),
-        (("optim=adamw", "+optim.balanced=true"), "optim.balanced=true: has no effect beside adamw; use optim=ridge"),
+        (("imbalance=focal",), "imbalance=focal: changes the steps of a training, and optim=ridge solves"),
         (("regularize=mixup",), "regularize.mixup=0.2"),
         (("cache.enabled=false",), "optim=ridge: fits the head on stored features, and cache.enabled=false"),
     ],

@@ -8,6 +8,7 @@ import torch
 from thawline.callbacks.best_and_last import BestCheckpoint, Scores
 from thawline.errors import UserError
 from thawline.settings.optim_settings import OptimSettings
+from thawline.settings.select_setting import VAL_LOSS
 from thawline.settings.tested_weights_setting import checked_tested_weights, resolve_tested_weights
 
 COSINE = OptimSettings(schedule="cosine")
@@ -39,19 +40,20 @@ def test_another_value_is_refused() -> None:
 
 def test_of_equally_accurate_weights_the_lower_loss_is_better() -> None:
     early, late = Scores(accuracy=1.0, loss=0.7), Scores(accuracy=1.0, loss=0.1)
-    assert late.beats(early, by_loss=False)
-    assert not early.beats(late, by_loss=False)
-    assert not early.beats(early, by_loss=False)  # the first of equals stays
+    assert late.beats(early)
+    assert not early.beats(late)
+    assert not early.beats(early)  # the first of equals stays
 
 
 def test_by_loss_the_accuracy_breaks_ties() -> None:
-    assert Scores(0.5, 0.1).beats(Scores(0.9, 0.2), by_loss=True)
-    assert Scores(0.9, 0.1).beats(Scores(0.5, 0.1), by_loss=True)
+    assert Scores(0.5, 0.1).beats(Scores(0.9, 0.2), by=VAL_LOSS)
+    assert Scores(0.9, 0.1).beats(Scores(0.5, 0.1), by=VAL_LOSS)
 
 
 def test_a_loss_that_is_no_number_is_the_worst() -> None:
-    broken = Scores.of({"val/accuracy": 0.9, "val/loss": float("nan")})
-    assert Scores(0.1, 5.0).beats(broken, by_loss=True)
+    good = dict.fromkeys(("val/accuracy", "val/balanced_accuracy", "val/macro_f1"), 0.9)
+    broken = Scores.of({**good, "val/loss": float("nan")})
+    assert Scores(0.1, 5.0).beats(broken, by=VAL_LOSS)
 
 
 def test_a_checkpoint_of_an_earlier_version_still_knows_its_best(tmp_path: Path) -> None:

@@ -15,44 +15,59 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from thawline.atomic import CannotWrite, replacing
+from thawline.settings.select_setting import VAL_ACCURACY, VAL_BALANCED, VAL_LOSS, VAL_MACRO_F1
 
-MONITOR = "val/accuracy"
-VAL_LOSS = "val/loss"
 LAST = "last.ckpt"
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Of some weights on the validation images."""
+    """Of some weights on the validation images; a checkpoint of an earlier version has but the first two."""
 
     accuracy: float
     loss: float
+    balanced_accuracy: float = 0.0
+    macro_f1: float = 0.0
 
     @classmethod
     def of(cls, metrics: Mapping[str, Any]) -> "Scores":
         loss = float(metrics[VAL_LOSS])
-        return cls(float(metrics[MONITOR]), loss if math.isfinite(loss) else math.inf)
+        return cls(
+            float(metrics[VAL_ACCURACY]),
+            loss if math.isfinite(loss) else math.inf,
+            float(metrics[VAL_BALANCED]),
+            float(metrics[VAL_MACRO_F1]),
+        )
 
-    def beats(self, other: "Scores", *, by_loss: bool) -> bool:
-        """By accuracy, of equals by loss; or by loss, of equals by accuracy."""
-        here, there = (self.accuracy, -self.loss), (other.accuracy, -other.loss)
-        return here[::-1] > there[::-1] if by_loss else here > there
+    def beats(self, other: "Scores", *, by: str = VAL_ACCURACY) -> bool:
+        """By the score `by`, of equals by loss; by loss, of equals by accuracy."""
+        if by == VAL_LOSS:
+            return (-self.loss, self.accuracy) > (-other.loss, other.accuracy)
+        name = by.partition("/")[2]
+        return (getattr(self, name), -self.loss) > (getattr(other, name), -other.loss)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Under the keys of run.json, without the loss."""
+        return {VAL_ACCURACY: self.accuracy, VAL_BALANCED: self.balanced_accuracy, VAL_MACRO_F1: self.macro_f1}
 
 
 class BestCheckpoint(ModelCheckpoint):
     """Keeps `best.ckpt`: while training the weights that validate best, in the end those that are tested.
 
     Args:
-        by_loss: Whether the validation loss says which is best, not the accuracy; the other one breaks ties.
+        by: The score on the validation images that says which is best, of `SELECT`; see `Scores.beats`.
     Attributes:
         best_scores, latest: Scores of the best weights, and of the latest validation; None before the first.
         validated_step: Optimizer step of the latest validation.
     """
 
-    def __init__(self, folder: Path, *, by_loss: bool = False) -> None:
-        super().__init__(dirpath=folder, filename="best", monitor=MONITOR, mode="max", enable_version_counter=False)
+    def __init__(self, folder: Path, *, by: str = VAL_ACCURACY) -> None:
+        super().__init__(
+            dirpath=folder, filename="best", monitor=VAL_ACCURACY, mode="max", enable_version_counter=False
+        )
         self.folder = folder
-        self.by_loss = by_loss
+        self.by = by
         self.best_scores: Scores | None = None
         self.latest: Scores | None = None
         self.validated_step = -1
@@ -66,7 +81,7 @@ class BestCheckpoint(ModelCheckpoint):
     def check_monitor_top_k(self, trainer: L.Trainer, current: Tensor | None = None) -> bool:
         """Whether the latest weights are the best so far."""
         assert self.latest is not None
-        better = self.best_scores is None or self.latest.beats(self.best_scores, by_loss=self.by_loss)
+        better = self.best_scores is None or self.latest.beats(self.best_scores, by=self.by)
         if better:
             self.best_scores = self.latest
         return better
@@ -77,7 +92,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     def consider(self, checkpoint: Path, scores: Scores) -> None:
         """Make `checkpoint` the best where it validates better, or where there is no best."""
-        if self.best_scores is None or scores.beats(self.best_scores, by_loss=self.by_loss):
+        if self.best_scores is None or scores.beats(self.best_scores, by=self.by):
             self.replace_best(checkpoint, scores)
 
     def replace_best(self, checkpoint: Path, scores: Scores) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 _TRAINED = ("train/loss", "train/accuracy")
 _OF_ONE_PROCESS = ("train/loss",)
-_VALIDATED = ("val/loss", "val/accuracy")
+_VALIDATED = ("val/loss", "val/accuracy", "val/balanced_accuracy", "val/macro_f1")
 Curves = dict[str, list[list[float | None]]]  # tag -> [optimizer step, value] pairs; None where it is not finite
 
 

@@ -8,9 +8,10 @@ import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-from thawline.callbacks.best_and_last import VAL_LOSS, BestCheckpoint
+from thawline.callbacks.best_and_last import BestCheckpoint
 from thawline.callbacks.freeze import classifier
 from thawline.errors import UserError
+from thawline.settings.select_setting import VAL_LOSS
 
 # Chosen: cross-entropy of guessing is log K; the logits of a training that goes well never lie a thousand times as far
 # apart, and those of a diverging one go on to infinity.

@@ -22,6 +22,7 @@ _LAYOUT = {
     "Training against validation": {
         "loss": ["Multiline", ["train/loss", "val/loss"]],
         "accuracy": ["Multiline", ["train/accuracy", "val/accuracy"]],
+        "classes counted alike": ["Multiline", ["val/balanced_accuracy", "val/macro_f1"]],
     },
     "Freezing": {
         "learning rate of every stage that trains": ["Multiline", ["lr/.*"]],

@@ -9,12 +9,16 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from thawline.data.balanced_order import balanced_order
 from thawline.data.keep import KeptImages
 from thawline.data.mixed_seed import mixed_seed
 from thawline.data.sources.source import ImageSource, IntArray
 from thawline.data.transforms import Transform
 
 Key = tuple[int, int]  # (epoch, index into the split)
+# Added to the epoch of an image's key for each time that it came before in the same epoch, so that its views differ.
+# Chosen: more than any number of epochs, and a prime, so that it moves on whatever number of stored views.
+_REPEATS_APART = 1_000_003
 
 
 class EpochSampler(Sampler[Key]):
@@ -26,16 +30,27 @@ class EpochSampler(Sampler[Key]):
 
     Args:
         even: Whether every process gets the same number of images, as training needs. Otherwise no image is left out.
+        balance: Class of each image, (N,): every class comes equally often, see `balanced_order`. None takes each image
+            once.
     """
 
     def __init__(
-        self, num_images: int, *, shuffle: bool, seed: int, rank: int = 0, world_size: int = 1, even: bool = False
+        self,
+        num_images: int,
+        *,
+        shuffle: bool,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        even: bool = False,
+        balance: IntArray | None = None,
     ) -> None:
         self.num_images = num_images
         self.shuffle = shuffle
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self.balance = balance
         self.end = num_images - num_images % world_size if even else num_images
         self.epoch = 0
 
@@ -46,10 +61,20 @@ class EpochSampler(Sampler[Key]):
         return len(range(self.rank, self.end, self.world_size))
 
     def __iter__(self) -> Iterator[Key]:
+        order, repeats = self._order()
+        mine = slice(self.rank, self.end, self.world_size)
+        epochs = self.epoch + _REPEATS_APART * repeats
+        return ((int(epoch), int(index)) for epoch, index in zip(epochs[mine], order[mine], strict=True))
+
+    def _order(self) -> tuple[IntArray, IntArray]:
+        """Positions in the split, and how often each came before in this epoch."""
+        generator = np.random.default_rng([self.seed, self.epoch])
+        if self.balance is not None:
+            return balanced_order(self.balance, generator)
         order = np.arange(self.num_images)
         if self.shuffle:
-            np.random.default_rng([self.seed, self.epoch]).shuffle(order)
-        return ((self.epoch, int(index)) for index in order[self.rank : self.end : self.world_size])
+            generator.shuffle(order)
+        return order, np.zeros_like(order)
 
 
 class SplitDataset(Dataset[tuple[Tensor, int]]):

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from thawline.deploy.calibration_error import Compared, compared
-from thawline.deploy.description import Calibration
+from thawline.deploy.description import AS_TRAINED, EQUAL, Calibration
 from thawline.features.judged import wilson_interval
+from thawline.features.left_out import Targets
 from thawline.features.temperature import fit_temperature
 
 COVERAGE = 0.9  # of prediction sets
@@ -26,10 +27,20 @@ class Judged:
     by: str
 
 
-def calibrate(judged: Judged) -> Calibration:
-    """Temperature with the lowest log loss, then thresholds of prediction sets at this temperature."""
+def class_shares_weights(labels: Tensor, *, prior: str) -> Tensor:
+    """Weights (N,), float64, mean 1, with which images of classes (N,) are as frequent as `prior` says."""
+    return Targets.of(labels, num_classes=int(labels.max()) + 1, balanced=prior == EQUAL).weights
+
+
+def calibrate(judged: Judged, *, prior: str = AS_TRAINED) -> Calibration:
+    """Temperature with the lowest log loss, then thresholds of prediction sets at this temperature.
+
+    Args:
+        prior: What the probabilities assume of the classes; see `Calibration`. With equally frequent classes, each
+            counts alike in the log loss. The sets hold the right class of images as they come all the same.
+    """
     scores, labels = judged.log_probabilities.double(), judged.labels
-    weights = torch.ones(len(labels), dtype=torch.float64)
+    weights = class_shares_weights(labels, prior=prior)
     factor, _ = fit_temperature(scores, labels, weights, start=1.0)
     right = (factor * scores).softmax(1).gather(1, labels[:, None])[:, 0]
     classes = [right[labels == index] for index in range(scores.shape[1])]
@@ -40,6 +51,7 @@ def calibrate(judged: Judged) -> Calibration:
         coverage=COVERAGE,
         set_threshold=set_threshold(right),
         class_thresholds=[set_threshold(of) if len(of) >= _LEAST_OF_A_CLASS else 0.0 for of in classes],
+        prior=prior,
     )
 
 
@@ -93,5 +105,6 @@ def achieved(calibration: Calibration, log_probabilities: Tensor, labels: Tensor
     low, high = wilson_interval(covered, len(labels), confidence=_CONFIDENCE)
     sizes = [float(s.sum(1).double().mean()) for s in (plain, by_class)]
     right = (after.argmax(1) == labels).numpy()
-    error = compared(after.amax(1).numpy(), right, before.amax(1).numpy())
+    weights = class_shares_weights(labels, prior=calibration.prior).numpy()
+    error = compared(after.amax(1).numpy(), right, before.amax(1).numpy(), weights=weights)
     return Achieved(error, covered, low, high, sizes[0], by_class_covered, sizes[1])

@@ -49,24 +49,27 @@ def bins_of(confidence: Confidence) -> NDArray[np.int64]:
     return np.clip(np.ceil(confidence * NUM_BINS), 1, NUM_BINS).astype(np.int64) - 1
 
 
-def calibration_error(confidence: Confidence, right: Right) -> float:
+def calibration_error(confidence: Confidence, right: Right, weights: Confidence | None = None) -> float:
     """Mean |share right - confidence| over bins of equal width, by their images.
 
     Args:
         confidence: Probability of the likeliest class, (N,); right: whether it is the right one, (N,); N > 0.
+        weights: Of the images, (N,); None counts all alike.
     """
-    return float(np.abs(_gaps(confidence, right)).sum() / len(right))
+    number = len(right) if weights is None else weights.sum()
+    return float(np.abs(_gaps(confidence, right, weights)).sum() / number)
 
 
-def compared(after: Confidence, right: Right, before: Confidence) -> Compared:
-    """Both errors; `after` and `before` are probabilities (N,) of the same answers."""
-    errors = calibration_error(after, right), calibration_error(before, right)
+def compared(after: Confidence, right: Right, before: Confidence, *, weights: Confidence | None = None) -> Compared:
+    """Both errors; `after` and `before` are probabilities (N,) of the same answers; `weights` (N,) of the images."""
+    of_image = np.ones(len(right)) if weights is None else weights
+    errors = calibration_error(after, right, of_image), calibration_error(before, right, of_image)
     generator, number = np.random.default_rng(0), len(right)
     drawn = np.empty((_RESAMPLES, 2))
     for row in drawn:
         some = generator.integers(0, number, number)
-        row[:] = [calibration_error(of[some], right[some]) for of in (after, before)]
-    perfect = [calibration_error(after, generator.random(number) < after) for _ in range(_RESAMPLES)]
+        row[:] = [calibration_error(of[some], right[some], of_image[some]) for of in (after, before)]
+    perfect = [calibration_error(after, generator.random(number) < after, of_image) for _ in range(_RESAMPLES)]
     low, high = _reflected(drawn[:, 0], errors[0])
     low = 0.0 if errors[0] <= np.percentile(perfect, 100 - _TAIL) else max(low, 0.0)
     change_low, change_high = _reflected(drawn[:, 0] - drawn[:, 1], errors[0] - errors[1])
@@ -92,9 +95,10 @@ def worse_line(one: Compared) -> str | None:
     )
 
 
-def _gaps(confidence: Confidence, right: Right) -> NDArray[np.float64]:
+def _gaps(confidence: Confidence, right: Right, weights: Confidence | None) -> NDArray[np.float64]:
     """Right answers less expected ones, per bin, (15,)."""
-    return np.bincount(bins_of(confidence), weights=right - confidence, minlength=NUM_BINS).astype(np.float64)
+    gaps = (right - confidence) * (1.0 if weights is None else weights)
+    return np.bincount(bins_of(confidence), weights=gaps, minlength=NUM_BINS).astype(np.float64)
 
 
 def _reflected(drawn: NDArray[np.float64], value: float) -> tuple[float, float]:

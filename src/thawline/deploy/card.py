@@ -1,7 +1,7 @@
 """The model card: what the model is, for a person who opens its folder."""
 
 from thawline.deploy.calibration_error import error_line, worse_line
-from thawline.deploy.description import Description
+from thawline.deploy.description import EQUAL, Description
 
 _MAX_CLASSES = 40  # that are listed
 
@@ -44,7 +44,11 @@ def _calibrated(description: Description) -> str:
     how = description.calibration
     if not how.by:
         return "not calibrated."
-    lines = [f"calibrated on {how.images:,} images ({how.by}), temperature {how.temperature:.3f}."]
+    assumed = "equally frequent" if how.prior == EQUAL else "as frequent as among the training images"
+    lines = [
+        f"calibrated on {how.images:,} images ({how.by}), temperature {how.temperature:.3f}; they hold where the",
+        f"classes are {assumed}.",
+    ]
     if how.tested is not None:
         lines.append(f"Calibration error of the test images {error_line(how.tested)}.")
         lines += [f"**But** {worse}." for worse in [worse_line(how.tested)] if worse]

@@ -73,6 +73,9 @@ class Preprocessing:
         return Pixels(span, None if self.channels is None else tuple(self.channels))
 
 
+AS_TRAINED, EQUAL = "training", "equal"  # values of `Calibration.prior`
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What makes the logits probabilities, and probabilities sets that hold the right class.
@@ -84,6 +87,9 @@ class Calibration:
         set_threshold: A class is in the set from this probability on.
         class_thresholds: The same per class; 0 where a class has too few images.
         tested: The calibration error on the run's test images; None in folders of earlier versions.
+        prior: How frequent the probabilities assume the classes to be: `training`, as among the training images, or
+            `equal`, where the training made the classes count alike. For classes of shares s, multiply probabilities
+            of an `equal` model by s and divide by their sum.
     """
 
     temperature: float = 1.0
@@ -93,6 +99,7 @@ class Calibration:
     set_threshold: float | None = None
     class_thresholds: list[float] | None = None
     tested: Compared | None = None
+    prior: str = AS_TRAINED
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,10 @@ class Targets:
             groups=torch.cat([self.groups, others.groups]),
         )
 
+    def some(self, rows: Tensor) -> "Targets":
+        """Those of some rows; `rows` (N,), bool."""
+        return replace(self, labels=self.labels[rows], groups=self.groups[rows])
+
     def folds(self, num: int) -> Tensor:
         """Fold of each row, (N,), int64, below `num`; no group lies in two, and the classes are spread over all."""
         groups, rows = torch.unique(self.groups, return_inverse=True)

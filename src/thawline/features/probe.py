@@ -69,17 +69,24 @@ def standardize(features: Tensor) -> Standardized:
 
 
 def fit_logistic(
-    rows: Standardized, labels: Tensor, *, num_classes: int, penalty: float, start: Linear | None = None
+    rows: Standardized,
+    labels: Tensor,
+    *,
+    num_classes: int,
+    penalty: float,
+    start: Linear | None = None,
+    weights: Tensor | None = None,
 ) -> Linear:
     """The linear classifier that minimises
 
-        mean cross-entropy + penalty / 2 * ||W||^2,   W the weights on standardized features, biases free,
+        mean weighted cross-entropy + penalty / 2 * ||W||^2,   W the weights on standardized features, biases free,
 
     up to a gradient of `GRADIENT_TOLERANCE`. It does not depend on the scale or the offset of a channel.
 
     Args:
         labels: Class indices, (N,), int64, in [0, num_classes).
         penalty: > 0, dimensionless. The loss is a mean, so the number of rows does not change its meaning.
+        weights: Of the rows, (N,), float64, mean 1; None weighs all alike.
         start: Solution for another penalty, where the search starts; from a stronger penalty it is short.
     Returns:
         weight (K, D) and bias (K,) for the raw features, float32. A class without rows gets weights 0 and the logit
@@ -92,12 +99,12 @@ def fit_logistic(
     weight, bias = np.zeros((num_classes, rows.values.shape[1])), np.full(num_classes, ABSENT_LOGIT)
     bias[present] = 0.0
     if len(present) > 1:
-        mean, std = rows.mean.numpy(), rows.std.numpy()
-        spanned, basis = rows.spanned
+        (spanned, basis), mean, std = rows.spanned, rows.mean.numpy(), rows.std.numpy()
         turn = None if basis is None else basis.numpy()
         with _few_threads(spanned.numel() * len(present)):
             begin = _present_of(start, present, mean, std, turn)
-            solved_weight, solved_bias = _solve(spanned.numpy(), targets, penalty, begin)
+            of_rows = None if weights is None else weights.numpy()
+            solved_weight, solved_bias = _solve(spanned.numpy(), targets, penalty, begin, weights=of_rows)
             weight[present] = (solved_weight if turn is None else solved_weight @ turn.T) / std
             bias[present] = solved_bias - solved_bias.mean() - weight[present] @ mean
     return torch.from_numpy(weight).float(), torch.from_numpy(bias).float()
@@ -114,7 +121,12 @@ def _present_of(
 
 
 def _solve(
-    values: _Array, targets: _Array, penalty: float, start: tuple[_Array, _Array] | None
+    values: _Array,
+    targets: _Array,
+    penalty: float,
+    start: tuple[_Array, _Array] | None,
+    *,
+    weights: _Array | None,
 ) -> tuple[_Array, _Array]:
     """Weights (P, D) and biases (P,) of the P classes that have rows.
 
@@ -131,7 +143,7 @@ def _solve(
         model.coef_, model.intercept_ = (np.diff(part, axis=0) for part in start) if binary else start
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # our own warning follows below
-        model.fit(values, targets)
+        model.fit(values, targets, sample_weight=weights)
     if int(model.n_iter_[0]) >= _MAX_ITERATIONS:
         _log.warning("Penalty %g: not converged after %d iterations of L-BFGS.", penalty, _MAX_ITERATIONS)
     weight, bias = model.coef_, model.intercept_

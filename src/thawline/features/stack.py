@@ -8,14 +8,19 @@ import torch
 from torch import Tensor
 
 from thawline.features.extract import Tap
+from thawline.features.greedy_shares import greedy_shares
+from thawline.features.guess_scores import guess_scores
 from thawline.features.left_out import Targets
 from thawline.features.ridge_probe import PENALTIES, Linear, RidgeProbe, scaled_rows
 from thawline.features.shares import fit_shares
-from thawline.features.temperature import fit_temperature
+from thawline.features.temperature import fit_temperature, log_loss
+from thawline.settings.select_setting import AUTO, VAL_LOSS
 
 _START = 5.0  # of the search for the first temperature
 _FOLDS = 5  # of the rows, for an accuracy that no choice has seen
 _RISES = 2  # of the loss from one penalty to the next that end the search
+_WORST = (-math.inf, -math.inf)
+_LEAST = torch.finfo(torch.float32).tiny  # probability, of which there is a logarithm
 _ABSENT_LOGIT = -30.0  # of a class without rows; the others' are above -10
 
 
@@ -87,13 +92,20 @@ def probe_taps(taps: Sequence[Tap]) -> list[tuple[Tap, ...]]:
 
 
 def solve_stack(
-    features: Mapping[Tap, Tensor], targets: Targets, *, others: tuple[Mapping[Tap, Tensor], Targets] | None = None
+    features: Mapping[Tap, Tensor],
+    targets: Targets,
+    *,
+    others: tuple[Mapping[Tap, Tensor], Targets] | None = None,
+    select: str = AUTO,
 ) -> Stack:
     """Fit every probe on all rows. What is free is set by the scores of every row by the fits on the others.
+
+    Temperatures have the lowest log loss, in which classes weigh alike if `targets.balanced`.
 
     Args:
         features: Tap -> pooled features, (N, D), any float type; by cut, then by grid.
         others: Rows that set what is free instead, where the N rows do not represent new ones.
+        select: By which score penalties and shares are set, one of `SELECT`; `auto` is the same log loss.
     Raises:
         UserError: A feature is not finite.
     """
@@ -104,16 +116,16 @@ def solve_stack(
     for taps in probe_taps(list(features)):
         probe = RidgeProbe({tap: rows[tap] for tap in taps}, targets)
         scores = probe.left_out_scores() if others is None else (probe.linear(p)(others[0]) for p in PENALTIES)
-        setting, probabilities, of_folds = _least_log_loss(scores, judging, folds)
+        setting, probabilities, of_folds = _best_setting(scores, judging, folds, select=select)
         settings.append(setting)
         judged.append(probabilities)
         nested.append(of_folds)
         linears.append(_without_absent(probe.linear(setting.penalty), targets, setting))
-    right = torch.stack([p.gather(1, judging.labels[:, None])[:, 0] for p in judged]).double()
-    shares = fit_shares(right, judging.weights).tolist()
-    settings = [replace(setting, share=share) for setting, share in zip(settings, shares, strict=True)]
-    average = _average_of_folds(torch.stack(nested), right, judging.weights, folds)
-    return Stack(settings, linears, torch.stack(judged), average, judging.labels)
+    together = torch.stack(judged)
+    shares = _shares(together, judging, select=select)
+    settings = [replace(setting, share=share) for setting, share in zip(settings, shares.tolist(), strict=True)]
+    average = _average_of_folds(torch.stack(nested), together, judging, folds, select=select)
+    return Stack(settings, linears, together, average, judging.labels)
 
 
 def refit_stack(stack: Stack, features: Mapping[Tap, Tensor], targets: Targets) -> Stack:
@@ -130,47 +142,73 @@ def refit_stack(stack: Stack, features: Mapping[Tap, Tensor], targets: Targets) 
     return replace(stack, linears=linears)
 
 
-def _least_log_loss(by_penalty: Iterable[Tensor], targets: Targets, folds: Tensor) -> tuple[Setting, Tensor, Tensor]:
+def _best_setting(
+    by_penalty: Iterable[Tensor], targets: Targets, folds: Tensor, *, select: str
+) -> tuple[Setting, Tensor, Tensor]:
     """The best setting, its probabilities of the rows, (N, K), float32, and those by the best on the other folds.
 
-    The loss falls and then rises with the penalty, so that two rises in a row end the search. The temperature, one
-    number, is that of all rows.
+    The loss falls and then rises with the penalty, so that two rises in a row end the search by it. By another score
+    every penalty is tried, and the loss breaks ties. The temperature, one number, is that of all rows.
     """
-    best, least, temperature, rises = None, math.inf, _START, 0
-    least_outside = torch.full((int(folds.max()) + 1,), math.inf, dtype=torch.float64)
-    nested = torch.empty(0)
+    outside = [targets.some(rows) for rows in _outside(folds)]
+    best, most, temperature, rises = None, _WORST, _START, 0
+    most_outside, nested = [_WORST] * len(outside), torch.empty(0)
     for penalty, scores in zip(PENALTIES, by_penalty, strict=False):
         temperature, loss = fit_temperature(scores, targets.labels, targets.weights, start=temperature)
-        probabilities = (temperature * scores).softmax(1)
-        outside = _losses_outside(probabilities, targets, folds)
-        better = (outside < least_outside)[folds, None]
-        nested = probabilities.float() if best is None else torch.where(better, probabilities.float(), nested)
-        least_outside = torch.minimum(outside, least_outside)
-        if loss < least or best is None:
-            best, least, rises = (Setting(penalty, temperature), probabilities.float()), loss, 0
+        probabilities = (temperature * scores).softmax(1).float()
+        worths = [_worth(probabilities[r], t, select) for r, t in zip(_outside(folds), outside, strict=True)]
+        better = torch.tensor([worth > least for worth, least in zip(worths, most_outside, strict=True)])
+        nested = probabilities if best is None else torch.where(better[folds, None], probabilities, nested)
+        most_outside = [max(pair) for pair in zip(worths, most_outside, strict=True)]
+        worth = (_worth(probabilities, targets, select)[0], -loss)
+        if worth > most or best is None:
+            best, most, rises = (Setting(penalty, temperature), probabilities), worth, 0
         else:
             rises += 1
-        if rises == _RISES:
+        if rises == _RISES and _by_loss(select):
             break
     assert best is not None
     return *best, nested
 
 
-def _losses_outside(probabilities: Tensor, targets: Targets, folds: Tensor) -> Tensor:
-    """Sum of the log losses of all rows outside each fold, (F,), float64."""
-    right = probabilities.gather(1, targets.labels[:, None])[:, 0].clamp_min(torch.finfo(torch.float64).tiny)
-    losses = -targets.weights * right.log()
-    return losses.sum() - torch.zeros(int(folds.max()) + 1, dtype=torch.float64).index_add_(0, folds, losses)
+def _shares(judged: Tensor, judging: Targets, *, select: str) -> Tensor:
+    """(M,), float64."""
+    if not _by_loss(select):
+        return greedy_shares(judged, judging, by=_name(select))
+    right = torch.stack([p.gather(1, judging.labels[:, None])[:, 0] for p in judged]).double()
+    return fit_shares(right, judging.weights)
 
 
-def _average_of_folds(nested: Tensor, right: Tensor, weights: Tensor, folds: Tensor) -> Tensor:
-    """Average (N, K) of probabilities (M, N, K), for each fold by the shares that fit the other folds best."""
+def _by_loss(select: str) -> bool:
+    return select in (AUTO, VAL_LOSS)
+
+
+def _name(select: str) -> str:
+    """`val/macro_f1` -> `macro_f1`, a field of `GuessScores`."""
+    return select.partition("/")[2]
+
+
+def _worth(probabilities: Tensor, targets: Targets, select: str) -> tuple[float, float]:
+    """The score that selects, 0 where the log loss does; then minus that loss."""
+    loss = float(log_loss(probabilities.clamp_min(_LEAST).log(), targets.labels, targets.weights))
+    if _by_loss(select):
+        return 0.0, -loss
+    scores = guess_scores(probabilities.argmax(1), targets.labels, num_classes=targets.num_classes)
+    return float(getattr(scores, _name(select))), -loss
+
+
+def _outside(folds: Tensor) -> list[Tensor]:
+    """For every fold: which rows are not in it, (N,), bool; all, where there is one fold."""
+    number = int(folds.max()) + 1
+    return [folds != fold if number > 1 else folds == fold for fold in range(number)]
+
+
+def _average_of_folds(nested: Tensor, judged: Tensor, targets: Targets, folds: Tensor, *, select: str) -> Tensor:
+    """Average (N, K) of `nested` (M, N, K), for each fold by the shares that `judged` (M, N, K) of the others sets."""
     average = torch.empty_like(nested[0])
-    for fold in range(int(folds.max()) + 1):
-        inside = folds == fold
-        rest = ~inside if bool((~inside).any()) else inside
-        shares = fit_shares(right[:, rest], weights[rest] / weights[rest].mean())
-        average[inside] = torch.einsum("m,mnk->nk", shares.float(), nested[:, inside])
+    for fold, outside in enumerate(_outside(folds)):
+        shares = _shares(judged[:, outside], targets.some(outside), select=select)
+        average[folds == fold] = torch.einsum("m,mnk->nk", shares.float(), nested[:, folds == fold])
     return average
 
 

@@ -13,7 +13,9 @@ from thawline.errors import UserError
 from thawline.report.collect import Run
 from thawline.report.estimates import Estimate, estimate, paired_difference, pareto_front
 from thawline.report.groups import RunGroup, group_runs
+from thawline.settings.imbalance_setting import SUGGESTED_FROM
 
+BALANCED = "test/balanced_accuracy"
 COSTS = ("fit_s", "train_flops", "peak_memory_bytes")  # of run.json's section `cost`
 
 
@@ -27,6 +29,7 @@ class Row:
         costs: Name of a cost -> its median over the seeds; NaN if no run has it.
         efficient: Names of the costs for which the group is on the Pareto front of cost and score.
         verified: Whether every run verified its frozen stages; None if a run did not check.
+        balanced: The test's balanced accuracy over the seeds, where the classes differ in size; else None.
     """
 
     group: RunGroup
@@ -35,6 +38,7 @@ class Row:
     costs: dict[str, float]
     efficient: frozenset[str]
     verified: bool | None
+    balanced: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ def _compared(data: str, groups: Sequence[RunGroup], metric: str, reference: Run
         difference = _difference(group, base, metric) if base else None
         group_costs = {name: costs[name][index] for name in COSTS}
         efficient = frozenset(name for name in COSTS if fronts[name][index])
-        rows.append(Row(group, scores[index], difference, group_costs, efficient, _verified(group)))
+        balanced = None if metric == BALANCED else _balanced(group)
+        rows.append(Row(group, scores[index], difference, group_costs, efficient, _verified(group), balanced))
     rows.sort(key=lambda row: row.score.mean, reverse=better)
     return Comparison(data, metric, rows, base.name if base else None)
 
@@ -123,3 +128,10 @@ def _median(group: RunGroup, cost: str) -> float:
 def _verified(group: RunGroup) -> bool | None:
     verified = [run.record.freeze.verified for run in group.runs]
     return None if None in verified else all(verified)
+
+
+def _balanced(group: RunGroup) -> Estimate | None:
+    records = [run.record for run in group.runs]
+    imbalanced = any(record.classes.imbalance >= SUGGESTED_FROM for record in records)
+    known = [record.metrics[BALANCED] for record in records if BALANCED in record.metrics]
+    return estimate(known) if imbalanced and known else None

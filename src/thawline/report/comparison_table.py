@@ -24,7 +24,17 @@ _COSTS: dict[str, tuple[str, Callable[[float], str]]] = {  # heading, and format
 
 def columns(comparison: Comparison) -> list[str]:
     against = [f"against {comparison.baseline}"] if comparison.baseline else []
-    return ["runs of", "seeds", comparison.metric, *against, "trained", *(_COSTS[name][0] for name in COSTS), "frozen"]
+    balanced = ["balanced"] if _shows_balanced(comparison) else []
+    return [
+        "runs of",
+        "seeds",
+        comparison.metric,
+        *balanced,
+        *against,
+        "trained",
+        *(_COSTS[name][0] for name in COSTS),
+        "frozen",
+    ]
 
 
 def cells(comparison: Comparison, row: Row) -> list[str]:
@@ -33,7 +43,14 @@ def cells(comparison: Comparison, row: Row) -> list[str]:
     params = row.group.runs[0].record.params
     share = f"{params.trainable / params.total:.1%}" if params.total else "-"
     costs = [_cost(row, name) for name in COSTS]
-    return [row.group.name, str(len(row.group.runs)), row.score.text(), *against, share, *costs, PROOF[row.verified]]
+    balanced = [row.balanced.text() if row.balanced else "-"] if _shows_balanced(comparison) else []
+    scores = [row.score.text(), *balanced, *against]
+    return [row.group.name, str(len(row.group.runs)), *scores, share, *costs, PROOF[row.verified]]
+
+
+def _shows_balanced(comparison: Comparison) -> bool:
+    """The balanced accuracy stands beside another score where the classes differ in size."""
+    return any(row.balanced for row in comparison.rows)
 
 
 def _cost(row: Row, name: str) -> str:

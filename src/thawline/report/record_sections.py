@@ -49,7 +49,7 @@ class StrategySection:
     feature_grid: int | list[int] | None = field(default=None, metadata=_OPTIONAL)
     wise_ft: float | None = field(default=None, metadata=_OPTIONAL)  # share of the tuned weights in the tested ones
     penalty: float | None = field(default=None, metadata=_OPTIONAL)  # L2 penalty of a head that was solved for
-    tested_weights: str | None = field(default=None, metadata=_OPTIONAL)  # last, val_accuracy or val_loss
+    tested_weights: str | None = field(default=None, metadata=_OPTIONAL)  # last, refit, or best by: val_accuracy, ...
     tested_why: str | None = field(default=None, metadata=_OPTIONAL)
 
 
@@ -67,6 +67,12 @@ class ClassesSection:
 
     names: list[str] = field(default_factory=list)
     confusion: list[list[int]] | None = field(default=None, metadata=_OPTIONAL)
+
+    @property
+    def imbalance(self) -> float:
+        """Test images of the largest class over those of the smallest that has some; 1 where it is not known."""
+        sizes = [size for row in self.confusion or [] if (size := sum(row))]
+        return max(sizes) / min(sizes) if sizes else 1.0
 
 
 @dataclass
@@ -87,6 +93,8 @@ class CalibrationSection:
         temperature: Fitted on `images` images, `by` leave-one-out or validation; of the test images none.
         ece_before, ece_after: Expected calibration error of the test images without and with the temperature.
         ece_low, ece_high: 95 % interval of `ece_after`; `ece_by_chance`: what perfect probabilities would have.
+        prior: How frequent the probabilities assume the classes to be, `training` or `equal`; the errors are then those
+            of images of equally frequent classes.
         goal, coverage, low, high: Share of sets that should hold the right class, that do, and its 95 % interval.
         mean_size: Classes of a set; `class_coverage`, `class_mean_size` with a threshold for each class.
         unknown_stage, unknown_auroc: Where images of classes that were left out are told apart best, and how well.
@@ -107,6 +115,7 @@ class CalibrationSection:
     mean_size: float = 0.0
     class_coverage: float = 0.0
     class_mean_size: float = 0.0
+    prior: str | None = field(default=None, metadata=_OPTIONAL)  # none in a record of before
     unknown_stage: str | None = field(default=None, metadata=_OPTIONAL)
     unknown_auroc: float | None = field(default=None, metadata=_OPTIONAL)
 

@@ -32,7 +32,6 @@ def next_steps(folder: Path, log_root: Path, *, tensorboard: bool = True) -> str
 def _rows(record: RunRecord) -> list[tuple[str, str]]:
     data, model, cost, metrics = record.data, record.model, record.cost, record.metrics
     sizes = f"{data.num_train:,} train, {data.num_val:,} val, {data.num_test:,} test, {data.num_classes} classes"
-    accuracy, balanced, loss = (metrics[f"test/{name}"] for name in ("accuracy", "balanced_accuracy", "loss"))
     peak, state = _bytes(cost.peak_memory_bytes), _bytes(cost.optimizer_state_bytes)
     saved, penalty = _bytes(cost.saved_activation_bytes), record.strategy.penalty
     solved = [] if penalty is None else [("head", f"logistic regression, penalty {penalty:g} chosen on validation")]
@@ -44,13 +43,20 @@ def _rows(record: RunRecord) -> list[tuple[str, str]]:
         *solved,
         ("frozen", _frozen(record)),
         ("cache", _cache(record)),
-        ("val", f"accuracy {metrics['val/accuracy']:.4f} ({_tested(record)})"),
+        ("val", f"{_scores(record, 'val')} ({_tested(record)})"),
         *_expected(record),
-        ("test", f"accuracy {accuracy:.4f}   balanced {balanced:.4f}   loss {loss:.4f}"),
+        ("test", f"{_scores(record, 'test')}   loss {metrics['test/loss']:.4f}"),
         ("time", f"{cost.wall_s:.0f} s in all, {cost.fit_s:.0f} s fit, {cost.images_per_s:.0f} images/s"),
         ("memory", f"peak {peak}, optimizer state {state}, saved activations {saved}"),
         ("compute", f"{cost.train_flops / 1e12:.3g} TFLOP of training"),
     ]
+
+
+def _scores(record: RunRecord, split: str) -> str:
+    """Those that there are."""
+    shown = {"accuracy": "accuracy", "balanced": "balanced_accuracy", "macro F1": "macro_f1"}
+    metrics = {name: record.metrics.get(f"{split}/{key}") for name, key in shown.items()}
+    return "   ".join(f"{name} {value:.4f}" for name, value in metrics.items() if value is not None)
 
 
 def _expected(record: RunRecord) -> list[tuple[str, str]]:
@@ -66,8 +72,8 @@ def _tested(record: RunRecord) -> str:
     """Which weights were tested, and why."""
     if record.strategy.tested_weights == "refit":
         return f"solved on training images; tested as {record.strategy.tested_why}"
-    rules = {"last": "last weights", "val_loss": "best by validation loss"}
-    rule = rules.get(record.strategy.tested_weights or "", "best by validation accuracy")
+    score = (record.strategy.tested_weights or "val_accuracy").removeprefix("val_").replace("_", " ")
+    rule = "last weights" if score == "last" else f"best by validation {score.replace('f1', 'F1')}"
     why = f"; {record.strategy.tested_why}" if record.strategy.tested_why else ""
     return f"{rule}, epoch {record.best_epoch}{why}"
 

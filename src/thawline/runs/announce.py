@@ -16,6 +16,7 @@ from thawline.machine.processes import is_main
 from thawline.models.stacked_head import StackedHead
 from thawline.report.run_record import RunRecord
 from thawline.runs.context import RunContext
+from thawline.runs.imbalance_note import imbalance_note
 from thawline.runs.parts import Parts
 
 _log = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ def _notes(parts: Parts, record: RunRecord, context: RunContext) -> list[str]:
         _idle_augment(parts, context),
         _cropped(parts),
         _near_copies(parts),
+        imbalance_note(parts, context),
     ]
     return [note for note in notes if note]
 

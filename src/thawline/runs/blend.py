@@ -8,6 +8,7 @@ from torch import Tensor
 
 from thawline.callbacks.best_and_last import Scores
 from thawline.deploy.calibration import Judged
+from thawline.features.guess_scores import guess_scores
 from thawline.features.judged import Expected
 from thawline.features.temperature import fit_temperature
 from thawline.machine.precision import autocast
@@ -43,17 +44,21 @@ def blend(parts: Parts, trained: dict[str, Tensor]) -> Blended:
     model.beside = beside.to(device)
     parts.data.read_images()
     logits, of_stack, labels = _answers(parts)
-    weights = torch.ones(len(labels), dtype=torch.float64)
-    factor, _ = fit_temperature(logits.double().log_softmax(1), labels, weights, start=1.0)
+    factor, _ = fit_temperature(logits.double().log_softmax(1), labels, val.targets.weights, start=1.0)
     beside.temperature.fill_(factor)
     averaged = beside.cpu().average(logits, of_stack)
     stack, expected, _ = refit(train, val, left_out=alone.accuracy, validated=val.accuracy_of(alone))
     load_stack(beside.head, stack)
     beside.to(device)
-    scores = Scores(float((averaged.argmax(1) == labels).double().mean()), float(F.nll_loss(averaged, labels)))
     right, of_stack_right = averaged.argmax(1) == labels, of_stack.argmax(1) == labels
     judged = Judged(averaged, labels, by="validation")
-    return Blended(scores, blend_expected(expected, right, of_stack_right), judged)
+    return Blended(_scores(averaged, labels), blend_expected(expected, right, of_stack_right), judged)
+
+
+def _scores(logs: Tensor, labels: Tensor) -> Scores:
+    """Of log-probabilities (V, K)."""
+    scores = guess_scores(logs.argmax(1), labels, num_classes=logs.shape[1])
+    return Scores(loss=float(F.nll_loss(logs, labels)), **vars(scores))
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import lightning as L
+import torch
 from torch import nn
 
 from thawline.features.readout import Readout, make_readout
@@ -21,9 +22,11 @@ from thawline.models.stacked_head import StackedHead
 from thawline.runs.make import make
 from thawline.runs.parts import Parts
 from thawline.settings.conflicts import refuse_conflicts
+from thawline.settings.imbalance_setting import NONE, SAMPLER
 from thawline.settings.run_settings import Settings
 from thawline.training.batch_of_one import refuse_one_value_per_channel
 from thawline.training.beside import StackBeside, pretrained_copy
+from thawline.training.class_loss import ClassLoss
 from thawline.training.classifier import TransferClassifier
 from thawline.training.datamodule import ImageDataModule
 from thawline.training.steps import Steps, plan_steps
@@ -72,6 +75,7 @@ def _data(settings: Settings, compute: Compute, backbone: Backbone) -> ImageData
         world_size=settings.trainer.num_processes,
         here=settings.trainer.devices,
         one_batch=settings.optim.solves,
+        balanced=settings.imbalance == SAMPLER,
     )
 
 
@@ -123,5 +127,15 @@ def _model(
         regularize=settings.regularize,
         prefix=FrozenPrefix(backbone, dtype=dtype, fused=fused),
         readout=readout,
+        loss=_loss(settings, data),
         compiled=compiles_training(settings.compile, compute.described, num_images=steps.total * data.batch_size),
     )
+
+
+def _loss(settings: Settings, data: ImageDataModule) -> nn.Module | None:
+    """The training loss of `imbalance`; None where it is the cross-entropy."""
+    if settings.imbalance in (NONE, SAMPLER):
+        return None
+    labels = torch.from_numpy(data.source.labels[data.splits["train"]])
+    counts = labels.bincount(minlength=data.num_classes)
+    return ClassLoss(settings.imbalance, counts, label_smoothing=settings.regularize.label_smoothing)

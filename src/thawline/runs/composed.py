@@ -60,6 +60,9 @@ class Composed:
                 cfg.data.augment.enabled = True
         cfg.setdefault("threads", "auto")  # of before there was a choice
         cfg.setdefault("logger", "tensorboard")
+        cfg.setdefault("select", "auto")
+        balanced = cfg.optim.pop("balanced", False) if OmegaConf.is_dict(cfg.get("optim")) else False
+        cfg.setdefault("imbalance", "weights" if balanced else "none")
         if OmegaConf.is_dict(cfg.get("trainer")):
             cfg.trainer.setdefault("gradient_clip_val", None)
             cfg.trainer.setdefault("num_nodes", 1)

@@ -9,12 +9,14 @@ from thawline.settings.advise_settings import AdviseSettings, BudgetSettings
 from thawline.settings.cache_settings import CacheSettings
 from thawline.settings.cost_settings import CostSettings
 from thawline.settings.data_settings import AugmentSettings, LoaderSettings
+from thawline.settings.imbalance_setting import checked_imbalance
 from thawline.settings.logger_setting import checked_loggers
 from thawline.settings.model_settings import ModelSettings
 from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.projector_setting import DEFAULT_PROJECTED, checked_projector
 from thawline.settings.regularize_settings import RegularizeSettings
 from thawline.settings.run_settings import LookSettings, Settings
+from thawline.settings.select_setting import checked_select
 from thawline.settings.strategy_settings import StrategySettings
 from thawline.settings.sweep_settings import SweepSettings
 from thawline.settings.tested_weights_setting import checked_tested_weights
@@ -51,6 +53,8 @@ def settings_of(cfg: DictConfig) -> Settings:
         tested_weights=checked_tested_weights(str(cfg.tested_weights)),
         loggers=checked_loggers(_plain(cfg.logger) if OmegaConf.is_list(cfg.logger) else cfg.logger),
         projector=checked_projector(cfg.get("projector", DEFAULT_PROJECTED)),  # runs of before had none
+        imbalance=checked_imbalance(str(cfg.imbalance)),
+        select=checked_select(str(cfg.select)),
     )
 
 

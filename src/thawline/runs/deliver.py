@@ -8,7 +8,7 @@ from torch import Tensor
 from thawline.data.decode import AS_THEY_ARE, Pixels
 from thawline.deploy.calibration import Achieved, Judged, achieved, calibrate
 from thawline.deploy.described import preprocessing_of, provenance_of
-from thawline.deploy.description import Architecture, Calibration, Description, HeadPart, Unknown
+from thawline.deploy.description import AS_TRAINED, EQUAL, Architecture, Calibration, Description, HeadPart, Unknown
 from thawline.deploy.portable import MODEL_FOLDER, write_model
 from thawline.features.unknown import KNOWN_AS_UNKNOWN
 from thawline.models.stacked_head import StackedHead
@@ -16,6 +16,7 @@ from thawline.report.record_sections import CalibrationSection
 from thawline.report.run_record import RunRecord
 from thawline.runs.known_features import MOST_IMAGES, fit_known_images
 from thawline.runs.parts import Parts
+from thawline.settings.imbalance_setting import equal_classes
 
 
 def deliver(
@@ -35,7 +36,8 @@ def deliver(
         test: Log-probabilities (N, K) of the test images, and their classes (N,).
     """
     images = fit_known_images(parts)
-    calibration, known = calibrate(judged or images.judged), images.fitted
+    prior = EQUAL if equal_classes(parts.settings.imbalance) else AS_TRAINED
+    calibration, known = calibrate(judged or images.judged, prior=prior), images.fitted
     tap, stages = known.tap, parts.model.backbone.stages
     num_judged = min(len(parts.data.splits["val"]), MOST_IMAGES)
     unknown = Unknown(tap.cut, tap.grid or 1, known.auroc, num_judged, known.threshold, KNOWN_AS_UNKNOWN)
@@ -52,6 +54,7 @@ def _section(calibration: Calibration, got: Achieved) -> CalibrationSection:
     error = got.error
     return CalibrationSection(
         calibration.temperature, calibration.images, calibration.by, error.before, error.after,
+        prior=calibration.prior,
         ece_low=error.low, ece_high=error.high, ece_by_chance=error.by_chance,
         goal=calibration.coverage, coverage=got.coverage, low=got.low, high=got.high, mean_size=got.mean_size,
         class_coverage=got.class_coverage, class_mean_size=got.class_mean_size,

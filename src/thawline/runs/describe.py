@@ -97,6 +97,8 @@ def hyperparameters(record: RunRecord, parts: Parts) -> dict[str, str | float | 
         "weights": record.model.weights,
         "head": record.model.head,
         "optim": optim.name,
+        "imbalance": parts.settings.imbalance,
+        "select": parts.settings.selected,
         "penalty": float(record.strategy.penalty or 0.0),
         "lr": float(optim.lr),
         "backbone_lr": float(optim.resolved_backbone_lr),

@@ -13,7 +13,6 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
-from thawline.callbacks.best_and_last import MONITOR
 from thawline.callbacks.checkpoint_files import CheckpointFiles
 from thawline.callbacks.cost import CostCallback
 from thawline.callbacks.lost_process import losses_told
@@ -108,7 +107,7 @@ def _chosen(
 ) -> Tested:
     """What best.ckpt holds, which is tested; `record` learns how it validates."""
     tested = choose(trainer, parts, watch, pretrained=pretrained)
-    record.metrics, record.strategy.wise_ft = {MONITOR: tested.accuracy}, tested.share
+    record.metrics, record.strategy.wise_ft = tested.scores.metrics, tested.share
     record.strategy.tested_weights, record.strategy.tested_why = tested.rule, tested.why
     if tested.expected is not None:
         record.expected = tested.expected.on(record.data.num_test)

@@ -8,11 +8,12 @@ from thawline.freezing.bound_plan import BoundPlan
 from thawline.freezing.plan import FreezePlan
 from thawline.freezing.status import StageStatus, counted_line
 from thawline.machine.compute import Compute
+from thawline.settings.imbalance_setting import equal_classes
 from thawline.settings.run_settings import Settings
 from thawline.training.beside import StackBeside
 from thawline.training.classifier import TransferClassifier
 from thawline.training.datamodule import ImageDataModule
-from thawline.training.make_solver import stack_rows
+from thawline.training.make_solver import Aim, stack_rows
 from thawline.training.stack_solver import StackRows
 from thawline.training.steps import Steps
 
@@ -70,13 +71,18 @@ class Parts:
             rows.append((epochs, ", ".join(plan.stage_list(phase)), self.num_trainable(phase.from_epoch)))
         return rows
 
+    @property
+    def aim(self) -> Aim:
+        """Of what is solved for."""
+        return Aim(equal_classes(self.settings.imbalance), self.settings.select)
+
     def stack_rows(self, split: Split) -> StackRows:
         """What is stored of a split, for a stacked head."""
         assert self.model.readout is not None
         return stack_rows(
             self.data.stored_rows(split),
             num_classes=self.data.num_classes,
-            optim=self.settings.optim,
+            aim=self.aim,
             readout=self.model.readout,
         )
 
@@ -84,4 +90,4 @@ class Parts:
         """From now on the frozen stages are not computed: what they gave is read."""
         self.data.read_from(stored)
         if self.settings.optim.solves:
-            self.model.solve_on(self.data.stored_rows("train"))
+            self.model.solve_on(self.data.stored_rows("train"), self.aim)

@@ -47,7 +47,5 @@ def stored_stack_rows(parts: Parts) -> tuple[StackRows, StackRows]:
         indices = data.splits[split]
         labels, groups = (torch.from_numpy(of_all[indices]) for of_all in (data.source.labels, data.source.groups))
         stored = StoredDataset(arrays, labels, cut=beside.backbone.num_stages).everything(groups)
-        rows.append(
-            stack_rows(stored, num_classes=data.num_classes, optim=parts.settings.optim, readout=beside.readout)
-        )
+        rows.append(stack_rows(stored, num_classes=data.num_classes, aim=parts.aim, readout=beside.readout))
     return rows[0], rows[1]

@@ -16,6 +16,7 @@ from thawline.models.stacked_head import StackedHead
 from thawline.runs.blend import blend
 from thawline.runs.parts import Parts
 from thawline.runs.watchers import Watchers
+from thawline.settings.select_setting import VAL_LOSS
 from thawline.settings.tested_weights_setting import RULE_LAST, RULE_REFIT, resolve_tested_weights
 from thawline.training.refit import refit
 from thawline.training.stack_solver import StackSolver, load_stack
@@ -30,14 +31,14 @@ class Tested:
     """The weights that are tested, which best.ckpt holds.
 
     Attributes:
-        accuracy: On the validation images.
-        rule, why: Which weights they are: `last`, `val_accuracy` or `val_loss`; and the reason.
+        scores: On the validation images.
+        rule, why: Which weights they are: `last`, `refit`, or the score by which they are best; and the reason.
         share: Of the tuned weights in a mixture with the pretrained ones; None where nothing was mixed.
         expected: Accuracy to expect on new images; None where it is not known.
         judged: Answers to images that the weights have not seen; None where those are the validation images.
     """
 
-    accuracy: float
+    scores: Scores
     rule: str
     why: str
     share: float | None = None
@@ -53,10 +54,13 @@ def choose(trainer: L.Trainer, parts: Parts, watch: Watchers, *, pretrained: dic
     """
     best, last = watch.best, watch.last
     end = _scores_at_the_end(trainer, parts, watch)
+    settings = parts.settings
     rule, why = resolve_tested_weights(
-        parts.settings.tested_weights,
-        optim=parts.settings.optim,
+        settings.tested_weights,
+        optim=settings.optim,
         complete=trainer.global_step >= parts.steps.total,
+        select=settings.select,
+        imbalance=settings.imbalance,
     )
     if is_main():
         best.replace_best(last.path, end) if rule == RULE_LAST else best.consider(last.path, end)
@@ -70,11 +74,11 @@ def choose(trainer: L.Trainer, parts: Parts, watch: Watchers, *, pretrained: dic
         body = load_checkpoint(best.best)
         blended = blend(parts, body["state_dict"])
         _replace_weights(best, body | {"state_dict": parts.model.state_dict()}, blended.scores)
-        return Tested(blended.scores.accuracy, rule, why, expected=blended.expected, judged=blended.judged)
+        return Tested(blended.scores, rule, why, expected=blended.expected, judged=blended.judged)
     if not pretrained:
-        return Tested(scores.accuracy, rule, why)
-    share, accuracy = _interpolate_best(trainer, parts, best=best, pretrained=pretrained)
-    return Tested(accuracy, rule, why, share)
+        return Tested(scores, rule, why)
+    share, scores = _interpolate_best(trainer, parts, best=best, pretrained=pretrained)
+    return Tested(scores, rule, why, share)
 
 
 def _refitted(parts: Parts, best: BestCheckpoint, scores: Scores, *, left_out: float | None) -> Tested:
@@ -89,7 +93,7 @@ def _refitted(parts: Parts, best: BestCheckpoint, scores: Scores, *, left_out: f
     load_stack(head, stack)
     _replace_weights(best, body | {"state_dict": parts.model.state_dict()}, scores)
     judged = Judged(stack.probabilities.clamp(min=_LEAST).log(), stack.labels, by=expected.by)
-    return Tested(scores.accuracy, RULE_REFIT, why, expected=expected, judged=judged)
+    return Tested(scores, RULE_REFIT, why, expected=expected, judged=judged)
 
 
 def _replace_weights(best: BestCheckpoint, body: dict[str, Any], scores: Scores) -> None:
@@ -107,8 +111,8 @@ def _scores_at_the_end(trainer: L.Trainer, parts: Parts, watch: Watchers) -> Sco
 
 def _interpolate_best(
     trainer: L.Trainer, parts: Parts, *, best: BestCheckpoint, pretrained: dict[str, Tensor]
-) -> tuple[float, float]:
-    """Replace the best checkpoint's weights by the interpolation that validates best; (its share, its accuracy)."""
+) -> tuple[float, Scores]:
+    """Replace the best checkpoint's weights by the interpolation that validates best; its share and its scores."""
     body = load_checkpoint(best.best)
     tuned = body.get(_TUNED, body["state_dict"])  # a resumed run may have got this far before
     backbone = {name: tensor for name, tensor in pretrained.items() if name.startswith("backbone.") and name in tuned}
@@ -116,12 +120,14 @@ def _interpolate_best(
     for share in shares:
         parts.model.load_state_dict(tuned | interpolate(backbone, tuned, share=share))
         scores[share] = _validate(trainer, parts)
-    share = max(shares, key=lambda s: (scores[s].accuracy, s))  # of equals the one nearest to what was trained
+    by = parts.settings.selected
+    worth = {share: -of.loss if by == VAL_LOSS else of.metrics[by] for share, of in scores.items()}
+    share = max(shares, key=lambda s: (worth[s], s))  # of equals the one nearest to what was trained
     body |= {"state_dict": tuned | interpolate(backbone, tuned, share=share), _TUNED: tuned}
     if is_main():
         _replace_weights(best, body, scores[share])
     trainer.strategy.barrier()
-    return share, scores[share].accuracy
+    return share, scores[share]
 
 
 def _validate(trainer: L.Trainer, parts: Parts) -> Scores:

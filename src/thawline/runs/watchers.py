@@ -28,7 +28,6 @@ from thawline.report.advice_json import FIGURE_NAME
 from thawline.runs.make import make
 from thawline.runs.parts import Parts
 from thawline.runs.projected import spread
-from thawline.settings.tested_weights_setting import RULE_VAL_LOSS
 
 
 @dataclass
@@ -53,7 +52,7 @@ def make_watchers(parts: Parts, *, folder: Path, cost: CostCallback) -> Watchers
     checkpoints = folder / "checkpoints"
     guard = FreezeGuard.bound_to(parts.bound) if parts.settings.strategy.guard else None
     return Watchers(
-        BestCheckpoint(checkpoints, by_loss=parts.settings.tested_weights == RULE_VAL_LOSS),
+        BestCheckpoint(checkpoints, by=parts.settings.selected),
         LastCheckpoint(checkpoints),
         CurvesCallback(),
         MistakesCallback(),

@@ -28,7 +28,6 @@ class OptimSettings:
     plateau_factor: float = 0.1  # plateau only
     plateau_patience: int = 3  # plateau only: epochs without a lower val/loss
     penalties: list[float] | None = None  # lbfgs only: one epoch each
-    balanced: bool = False  # ridge only: whether all classes weigh the same, and not all images
 
     def __post_init__(self) -> None:
         one_of("optim.name", self.name, OPTIMIZERS)
@@ -41,8 +40,6 @@ class OptimSettings:
         between("optim.warmup_fraction", self.warmup_fraction, 0.0, 1.0)
         between("optim.plateau_factor", self.plateau_factor, 0.0, 0.99)
         between("optim.plateau_patience", self.plateau_patience, 0, 1_000_000)
-        if self.balanced and self.name != "ridge":
-            raise UserError(f"optim.balanced=true: has no effect beside {self.name}; use optim=ridge")
         self._check_penalties()
 
     def _check_penalties(self) -> None:

@@ -11,6 +11,7 @@ from thawline.settings.model_settings import ModelSettings
 from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.projector_setting import DEFAULT_PROJECTED
 from thawline.settings.regularize_settings import RegularizeSettings
+from thawline.settings.select_setting import resolve_select
 from thawline.settings.strategy_settings import StrategySettings
 from thawline.settings.sweep_settings import SweepSettings
 from thawline.settings.trainer_settings import TrainerSettings
@@ -44,6 +45,8 @@ class Settings(LookSettings):
         compile: True, False or "auto".
         threads: Of torch on a CPU: a number, "auto" or "follow".
         tested_weights: One of `TESTED_WEIGHTS`.
+        imbalance: One of `IMBALANCE`.
+        select: One of `SELECT`.
         loggers: Of `LOGGERS`, at least one.
         projector: Test images in TensorBoard's projector, at most.
     """
@@ -58,6 +61,8 @@ class Settings(LookSettings):
     threads: int | str
     tested_weights: str
     loggers: tuple[str, ...]
+    imbalance: str
+    select: str
     projector: int = DEFAULT_PROJECTED
 
     def with_views(self, *, all_train: bool) -> "Settings":
@@ -75,6 +80,11 @@ class Settings(LookSettings):
             return self
         enabled = all_train or self.cache.views != "auto"
         return replace(self, loader=replace(self.loader, augment=replace(augment, enabled=enabled)))
+
+    @property
+    def selected(self) -> str:
+        """`select`, resolved: the score by which weights are best."""
+        return resolve_select(self.select, tested_weights=self.tested_weights, imbalance=self.imbalance)
 
     @property
     def weights(self) -> str:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+from torchmetrics.classification import MulticlassConfusionMatrix
 
 from thawline.data.mixing import make_mixer
 from thawline.features.activations import Activations
@@ -26,8 +26,8 @@ from thawline.training.applied_plan import AppliedPlan
 from thawline.training.classifier_defaults import new_plan, resolved_optim, steps_of
 from thawline.training.head_solver import HeadSolver
 from thawline.training.l2_sp import StartingPoint
-from thawline.training.make_solver import make_solver
-from thawline.training.metrics import BalancedAccuracy
+from thawline.training.make_solver import Aim, make_solver
+from thawline.training.metrics import accuracy, scores
 from thawline.training.param_groups import NO_DECAY, build_param_groups
 from thawline.training.rates_over_steps import GroupRates
 from thawline.training.steps import Steps
@@ -59,6 +59,8 @@ class TransferClassifier(Answering, L.LightningModule):
         prefix: How the stages that do not train compute; None runs them in float32.
         compiled: Whether the stages that train are compiled; validation and test run them as they are.
         readout: What the head reads of a backbone that never trains; None is the last stage's features.
+        loss: (logits (B, K), classes (B,) or their shares (B, K)) -> scalar, in training; None is the cross-entropy.
+            For classes that differ in size, `ClassLoss`. Validation and test give the cross-entropy.
 
     Attributes:
         test_confusion: Test images by true and predicted class, (K, K), int64, over all processes; after the test.
@@ -81,6 +83,7 @@ class TransferClassifier(Answering, L.LightningModule):
         prefix: FrozenPrefix | None = None,
         compiled: bool = False,
         readout: Readout | None = None,
+        loss: nn.Module | None = None,
         **plan: Any,
     ) -> None:
         super().__init__()
@@ -92,6 +95,7 @@ class TransferClassifier(Answering, L.LightningModule):
         self.optim = resolved_optim(optim, bound)
         self.steps = steps
         self.regularize = regularize or RegularizeSettings()
+        self.loss = loss or nn.CrossEntropyLoss(label_smoothing=self.regularize.label_smoothing)
         self.prefix = prefix or FrozenPrefix(self.backbone)
         self.readout = readout
         self.beside = None
@@ -107,17 +111,9 @@ class TransferClassifier(Answering, L.LightningModule):
         self._make_metrics(num_classes)
 
     def _make_metrics(self, num_classes: int) -> None:
-        def accuracy() -> MulticlassAccuracy:
-            return MulticlassAccuracy(num_classes, average="micro", validate_args=False)
-
-        # Labels come from the data source, which checked them. To check them again, a GPU would wait in every step.
-        self.train_accuracy = accuracy()
+        self.train_accuracy = accuracy(num_classes)
         self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
-        self.val_metrics = MetricCollection({"val/accuracy": accuracy()})
-        self.test_metrics = MetricCollection(
-            {"test/accuracy": accuracy(), "test/balanced_accuracy": BalancedAccuracy(num_classes)},
-            compute_groups=False,
-        )
+        self.val_metrics, self.test_metrics = scores("val", num_classes), scores("test", num_classes)
         self.confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)  # rows are the true classes
 
     @property
@@ -137,7 +133,7 @@ class TransferClassifier(Answering, L.LightningModule):
             assert isinstance(images, Tensor), "what is stored cannot be mixed as images are"
             mixed, targets = self.mixer(self.backbone.normalize(images), labels)
             logits = self.logits(mixed, start=0)
-        loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.regularize.label_smoothing)
+        loss: Tensor = self.loss(logits.float(), targets)
         self.train_accuracy(logits, labels)
         # Of this process: to average it would make the processes wait for each other in every step.
         self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=False)
@@ -175,7 +171,7 @@ class TransferClassifier(Answering, L.LightningModule):
         """One optimizer over the groups of `build_param_groups`, made once: stages that thaw later are in it."""
         if self.optim.solves:
             assert self._solved_rows is not None, "solve_on comes before the fit"
-            return make_solver(self.head, self._solved_rows, optim=self.optim, readout=self.readout)
+            return make_solver(self.head, self._solved_rows, optim=self.optim, readout=self.readout, aim=self._aim)
         if self.steps is None:
             self.rates = GroupRates(self.bound.plan, self.optim, steps_of(self.trainer))
         groups = build_param_groups(self.bound, self.optim, backbone_decay=not self.regularize.l2_sp)
@@ -187,9 +183,9 @@ class TransferClassifier(Answering, L.LightningModule):
             optimizer = torch.optim.SGD(groups, momentum=self.optim.momentum)
         return cast(OptimizerLRScheduler, self.rates.scheduled(optimizer))
 
-    def solve_on(self, rows: StoredRows) -> None:
+    def solve_on(self, rows: StoredRows, aim: Aim) -> None:
         """With `optim=lbfgs` or `ridge`: the training rows that the head is solved for on."""
-        self._solved_rows = rows
+        self._solved_rows, self._aim = rows, aim
 
     def on_fit_start(self) -> None:
         if self.applied is not None:

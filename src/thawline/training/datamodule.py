@@ -53,6 +53,7 @@ class ImageDataModule(L.LightningDataModule):
         world_size: int = 1,
         here: int | None = None,
         one_batch: bool = False,
+        balanced: bool = False,
     ) -> None:
         """
         Args:
@@ -62,6 +63,7 @@ class ImageDataModule(L.LightningDataModule):
             rank, world_size: Which of how many processes this is; each has batches of its own.
             here: Processes of the run on this machine, which share its cores and memory; None for all of them.
             one_batch: Whether all training images come at once; they are stored features then.
+            balanced: Whether training images come so that every class is equally frequent.
         Raises:
             UserError: A split has fewer images than there are processes.
         """
@@ -70,7 +72,7 @@ class ImageDataModule(L.LightningDataModule):
         self.loader = loader
         self.seed = seed
         self.splits = splits_of(source, loader)
-        self._one_batch = one_batch
+        self._one_batch, self._balanced = one_batch, balanced
         self._finds_processes = False
         self._stored: dict[Split, StoredDataset] = {}
         self.spec = spec = replace(spec, fit=loader.fit)
@@ -226,8 +228,9 @@ class ImageDataModule(L.LightningDataModule):
         dataset = self.dataset(split, again=again)
         batch_size = self.batch_size if training else self.eval_batch_size
         sampler = EpochSampler(
-            len(dataset), shuffle=training, seed=self.seed, rank=self.rank, world_size=self.world_size, even=training
-        )
+            len(dataset), shuffle=training, seed=self.seed, rank=self.rank, world_size=self.world_size, even=training,
+            balance=self.source.labels[self.splits[split]] if training and self._balanced else None,
+        )  # fmt: skip
         if training and self.trainer is not None:
             sampler.set_epoch(self.trainer.current_epoch)  # workers of a resumed run fetch before Lightning says it
         if split in self._stored:

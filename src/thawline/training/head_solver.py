@@ -18,12 +18,21 @@ class HeadSolver(torch.optim.Optimizer):
     Args:
         features, labels: All training rows, (N, D) and (N,).
         penalties: From strong to weak: that way every start is near its end.
+        weights: Of the rows, (N,), float64, mean 1; None weighs all alike.
     """
 
-    def __init__(self, head: LinearHead, features: Tensor, labels: Tensor, *, penalties: Sequence[float]) -> None:
+    def __init__(
+        self,
+        head: LinearHead,
+        features: Tensor,
+        labels: Tensor,
+        *,
+        penalties: Sequence[float],
+        weights: Tensor | None = None,
+    ) -> None:
         super().__init__([{"params": [head.weight, head.bias], "name": "head", "num_done": 0}], {})
         self.rows = standardize(features)
-        self.labels = labels
+        self.labels, self.weights = labels, weights
         self.penalties = tuple(penalties)
 
     @property
@@ -40,8 +49,9 @@ class HeadSolver(torch.optim.Optimizer):
         head = group["params"]
         num_classes = len(head[1])
         solution = fit_logistic(
-            self.rows, self.labels, num_classes=num_classes, penalty=self.penalty, start=(head[0], head[1])
-        )
+            self.rows, self.labels, num_classes=num_classes, penalty=self.penalty, start=(head[0], head[1]),
+            weights=self.weights,
+        )  # fmt: skip
         for parameter, solved in zip(head, solution, strict=True):
             parameter.copy_(solved)
         group["num_done"] += 1

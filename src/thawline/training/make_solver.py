@@ -1,5 +1,7 @@
 """The optimizer that solves for a head on stored features, by the kind of head."""
 
+from dataclasses import dataclass
+
 from torch import nn
 
 from thawline.features.left_out import Targets
@@ -8,25 +10,40 @@ from thawline.features.stored_dataset import StoredRows
 from thawline.models.heads import LinearHead
 from thawline.models.stacked_head import StackedHead
 from thawline.settings.optim_settings import OptimSettings
+from thawline.settings.select_setting import AUTO
 from thawline.training.head_solver import HeadSolver
 from thawline.training.stack_solver import StackRows, StackSolver
 
 
+@dataclass(frozen=True)
+class Aim:
+    """What is solved for.
+
+    Attributes:
+        balanced: Whether all classes weigh the same, and not all images.
+        select: Which probes of a stack are best, one of `SELECT`.
+    """
+
+    balanced: bool = False
+    select: str = AUTO
+
+
 def make_solver(
-    head: nn.Module, rows: StoredRows, *, optim: OptimSettings, readout: Readout | None
+    head: nn.Module, rows: StoredRows, *, optim: OptimSettings, readout: Readout | None, aim: Aim
 ) -> HeadSolver | StackSolver:
     """Args:
     rows: Of the training images.
     """
     if isinstance(head, StackedHead):
         assert readout is not None, "a stacked head reads several stages"
-        return StackSolver(head, stack_rows(rows, num_classes=head.biases.shape[1], optim=optim, readout=readout))
+        return StackSolver(head, stack_rows(rows, num_classes=head.biases.shape[1], aim=aim, readout=readout))
     assert isinstance(head, LinearHead), type(head)
     assert optim.penalties is not None, optim.name
-    return HeadSolver(head, rows.rows, rows.labels, penalties=optim.penalties)
+    weights = Targets(rows.labels, len(head.bias), rows.groups, balanced=True).weights if aim.balanced else None
+    return HeadSolver(head, rows.rows, rows.labels, penalties=optim.penalties, weights=weights)
 
 
-def stack_rows(rows: StoredRows, *, num_classes: int, optim: OptimSettings, readout: Readout) -> StackRows:
+def stack_rows(rows: StoredRows, *, num_classes: int, aim: Aim, readout: Readout) -> StackRows:
     """Stored rows for a stacked head."""
-    targets = Targets(rows.labels, num_classes, rows.groups, balanced=optim.balanced)
-    return StackRows(readout, rows.rows, targets)
+    targets = Targets(rows.labels, num_classes, rows.groups, balanced=aim.balanced)
+    return StackRows(readout, rows.rows, targets, aim.select)

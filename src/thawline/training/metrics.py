@@ -1,19 +1,10 @@
-"""Balanced accuracy: the mean recall over the classes that are there."""
+"""Scores of a classifier: accuracy, balanced accuracy, which is the mean recall over the classes, and macro F1."""
 
 from torch import Tensor
-from torchmetrics.classification import MulticlassStatScores
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, MulticlassStatScores
 
-
-def balanced_accuracy(true_positives: Tensor, support: Tensor) -> Tensor:
-    """Mean over the classes with images of the share of their images that were recognised.
-
-    Args:
-        true_positives, support: Images recognised and images in all, per class, (K,), integer.
-    Returns:
-        Scalar in [0, 1]; a class without images does not count, as in scikit-learn's `balanced_accuracy_score`.
-    """
-    there = support > 0
-    return (true_positives[there] / support[there]).mean()
+from thawline.features.guess_scores import balanced_accuracy
 
 
 class BalancedAccuracy(MulticlassStatScores):
@@ -25,3 +16,21 @@ class BalancedAccuracy(MulticlassStatScores):
     def compute(self) -> Tensor:
         scores = super().compute()  # (K, 5): true and false positives, true and false negatives, support
         return balanced_accuracy(scores[:, 0], scores[:, 4])
+
+
+def accuracy(num_classes: int) -> MulticlassAccuracy:
+    """Labels come from the data source, which checked them. To check them again, a GPU would wait in every step."""
+    return MulticlassAccuracy(num_classes, average="micro", validate_args=False)
+
+
+def scores(split: str, num_classes: int) -> MetricCollection:
+    """`SPLIT/accuracy`, `SPLIT/balanced_accuracy` and `SPLIT/macro_f1` over batches of (logits (B, K), classes (B,)).
+
+    Macro F1 is the mean over the classes that have images or were predicted, as in scikit-learn.
+    """
+    kinds = {
+        "accuracy": accuracy(num_classes),
+        "balanced_accuracy": BalancedAccuracy(num_classes),
+        "macro_f1": MulticlassF1Score(num_classes, average="macro", validate_args=False),
+    }
+    return MetricCollection({f"{split}/{name}": kind for name, kind in kinds.items()}, compute_groups=False)

@@ -10,15 +10,21 @@ from thawline.features.left_out import Targets
 from thawline.features.readout import Readout
 from thawline.features.stack import Stack, refit_stack, solve_stack
 from thawline.models.stacked_head import StackedHead
+from thawline.settings.select_setting import AUTO
 
 
 @dataclass(frozen=True)
 class StackRows:
-    """Stored rows of a split: features (N, D) as `readout` lays them out, and their classes."""
+    """Stored rows of a split: features (N, D) as `readout` lays them out, and their classes.
+
+    Attributes:
+        select: By which score probes are best; see `solve_stack`.
+    """
 
     readout: Readout
     features: Tensor
     targets: Targets
+    select: str = AUTO
 
     @property
     def num_groups(self) -> int:
@@ -33,7 +39,10 @@ class StackRows:
     def with_others(self, others: "StackRows") -> "StackRows":
         """These and others, as rows of one split."""
         return StackRows(
-            self.readout, torch.cat([self.features, others.features]), self.targets.with_others(others.targets)
+            self.readout,
+            torch.cat([self.features, others.features]),
+            self.targets.with_others(others.targets),
+            self.select,
         )
 
     def refitted(self, stack: Stack) -> Stack:
@@ -43,7 +52,7 @@ class StackRows:
     def solved(self, *, judges: "StackRows | None" = None) -> Stack:
         """The stack of these rows; `judges` are rows that set what is free, by default every row that is left out."""
         others = None if judges is None else (judges.readout.split(judges.features), judges.targets)
-        return solve_stack(self.readout.split(self.features), self.targets, others=others)
+        return solve_stack(self.readout.split(self.features), self.targets, others=others, select=self.select)
 
 
 def load_stack(head: StackedHead, stack: Stack) -> None:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from thawline.data.decode import UnreadableImage
+from thawline.data.sources.content import THUMB, Content
 from thawline.data.sources.copies import take_readable, warn_of_copies
 from thawline.data.sources.fingerprint import DIGEST_BYTES, fingerprint
-from thawline.data.sources.folder_content import THUMB, Content
 from thawline.data.sources.folder_index import Index
 from thawline.data.sources.grouping import grouped
 from thawline.data.sources.limited import limited

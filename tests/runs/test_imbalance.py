@@ -1,0 +1,75 @@
+"""A run on classes that differ in size: what it says before it trains, what it selects by, and what it leaves."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from thawline.runs.imbalance_note import sizes_note
+
+Run = Callable[..., Any]
+TINY = ("model.name=test_resnet", "model.weights=none", "model.image_size=32", "data.batch_size=4")
+TINY += ("data.num_workers=0", "trainer.accelerator=cpu", "trainer.max_epochs=2")
+
+
+def test_three_times_the_images_are_worth_a_line_with_the_command() -> None:
+    told = sizes_note([30, 0, 10], ["cats", "none", "dogs"], "thawline imbalance=weights")
+    assert told == (
+        "cats has 30 training images, dogs 10 (3 times): small classes count little; to make all count alike: "
+        "thawline imbalance=weights"
+    )
+    assert sizes_note([29, 10], ["cats", "dogs"], "") is None
+
+
+@pytest.fixture
+def skewed(image_folder: Path) -> Path:
+    """24 cats and 12 blue dogs, of which 6 are left."""
+    for i in range(12, 24):
+        Image.new("RGB", (32, 32), (200 - 5 * i, 60, 60)).save(image_folder / "cats" / f"{i:02}.png")
+    for i in range(6):
+        (image_folder / "dogs" / f"{i:02}.png").unlink()
+    return image_folder
+
+
+def test_the_sampler_the_score_that_selects_and_what_the_probabilities_mean(
+    run_cli: Run, skewed: Path, tmp_path: Path
+) -> None:
+    result = run_cli("data=folder", f"data.root={skewed}", *TINY, "imbalance=sampler", "select=val/macro_f1")
+    assert result.code == 0, result.err
+    assert "count alike" not in result.out  # something is done about it
+    (folder,) = (tmp_path / "out" / "small_different").iterdir()
+    record = json.loads((folder / "run.json").read_text())
+    assert record["strategy"]["tested_weights"] == "val_macro_f1"
+    assert "best by validation macro F1, epoch" in result.out
+    keys = {f"{split}/{name}" for split in ("val", "test") for name in ("accuracy", "balanced_accuracy", "macro_f1")}
+    assert keys <= set(record["metrics"])
+    assert record["calibration"]["prior"] == "equal"
+    assert json.loads((folder / "model" / "model.json").read_text())["calibration"]["prior"] == "equal"
+    assert "classes\n  are equally frequent" in (folder / "model" / "README.md").read_text()
+    events = EventAccumulator(str(folder)).Reload()
+    assert {"val/macro_f1", "val/balanced_accuracy", "test/macro_f1"} <= set(events.Tags()["scalars"])
+    assert len(record["curves"]["val/balanced_accuracy"]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["weights", "focal", "logit_adjust"])
+def test_every_way_trains(run_cli: Run, skewed: Path, tmp_path: Path, kind: str) -> None:
+    result = run_cli("data=folder", f"data.root={skewed}", *TINY, f"imbalance={kind}")
+    assert result.code == 0, result.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["stacked_probe", "multi_layer_probe", "blend"])
+def test_what_is_solved_for_is_balanced_too(run_cli: Run, skewed: Path, tmp_path: Path, strategy: str) -> None:
+    plain = run_cli("data=folder", f"data.root={skewed}", *TINY, f"strategy={strategy}")
+    assert f"strategy={strategy} imbalance=weights" in plain.out
+    result = run_cli("data=folder", f"data.root={skewed}", *TINY, f"strategy={strategy}", "imbalance=weights")
+    assert result.code == 0, result.err
+    records = [json.loads(path.read_text()) for path in (tmp_path / "out").rglob("run.json")]
+    assert len({record["metrics"]["test/loss"] for record in records}) == 2
+    if strategy == "multi_layer_probe":
+        assert {record["strategy"]["tested_weights"] for record in records} == {"val_accuracy", "val_balanced_accuracy"}
