@@ -14,6 +14,7 @@ from thawline.machine.compute import Compute
 from thawline.machine.decisions import compiles_training, memory_format
 from thawline.machine.memory import keep_freed_memory
 from thawline.machine.processes import this_process
+from thawline.models.adapters import add_adapters
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse_where_faster
@@ -47,6 +48,8 @@ def build(settings: Settings, compute: Compute, *, step: int) -> Parts:
     plan = make_plan(settings.strategy, stage_names=names, model_name=backbone.name)
     epochs = settings.optim.epochs or settings.trainer.max_epochs
     reached = plan.until(epochs) if epochs > 0 else plan
+    if settings.strategy.lora is not None:
+        add_adapters(backbone, reached.ever_training(), settings.strategy.lora)
     settings = settings.with_views(all_train=0 in reached.ever_training())
     data = _data(settings, compute, backbone)
     readout = make_readout(settings.strategy, backbone)

@@ -10,6 +10,7 @@ from thawline.deploy.calibration import Judged, achieved, calibrate
 from thawline.deploy.described import preprocessing_of, provenance_of
 from thawline.deploy.description import Architecture, Calibration, Description, HeadPart, Unknown
 from thawline.deploy.portable import MODEL_FOLDER, write_model
+from thawline.models.adapted_names import merged
 from thawline.models.stacked_head import StackedHead
 from thawline.report.record_sections import CalibrationSection
 from thawline.report.run_record import RunRecord
@@ -43,7 +44,9 @@ def deliver(
         unknown_stage=stages[tap.cut - 1].name, unknown_auroc=known.auroc, **asdict(got),
     )  # fmt: skip
     description = replace(describe_model(parts, record, calibration), unknown=unknown)
-    write_model(folder / MODEL_FOLDER, description, {**tested, **known.tensors})
+    lora = parts.settings.strategy.lora
+    plain = tested if lora is None else merged(tested, scaling=lora.scaling)
+    write_model(folder / MODEL_FOLDER, description, {**plain, **known.tensors})
 
 
 def describe_model(parts: Parts, record: RunRecord, calibration: Calibration) -> Description:

@@ -3,6 +3,7 @@
 from thawline.features.readout import Readout
 from thawline.machine.cpu_quota import quota_cores
 from thawline.machine.processes import num_cores
+from thawline.models.adapted_names import without_adapters
 from thawline.models.digests import checksum
 from thawline.report.record_sections import (
     DataSection,
@@ -43,7 +44,7 @@ def _model(parts: Parts) -> ModelSection:
     return ModelSection(
         name=backbone.name,
         weights=parts.settings.weights,
-        weights_sha256=checksum(backbone.model.state_dict()),
+        weights_sha256=checksum(without_adapters(backbone.model.state_dict())),
         head=type(parts.model.head).__name__.removesuffix("Head").lower(),
         num_stages=backbone.num_stages,
         image_size=backbone.input.size,

@@ -1,6 +1,7 @@
 """Settings that cannot go with each other; refused before anything is loaded."""
 
 from thawline.errors import UserError
+from thawline.settings.lora_conflicts import refuse_beside_adapters
 from thawline.settings.run_settings import Settings
 from thawline.settings.solver_conflicts import refuse_beside_solver
 
@@ -14,6 +15,7 @@ def refuse_conflicts(chosen: Settings) -> None:
     _refuse_pull_without_weights(chosen)
     _refuse_beside_feature_stages(chosen)
     _refuse_beside_a_stack(chosen)
+    refuse_beside_adapters(chosen)
     refuse_beside_solver(chosen)
 
 
