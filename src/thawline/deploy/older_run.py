@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from thawline.deploy.described import preprocessing_of, provenance_of
 from thawline.deploy.description import Architecture, Calibration, Description, HeadPart
 from thawline.errors import UserError
+from thawline.features.readout import with_class_token
 from thawline.freezing.bound_plan import BoundPlan
 from thawline.freezing.plan import HEAD, FreezePlan, Phase
 from thawline.models.adapted_names import ADAPTER, merged
@@ -71,7 +72,7 @@ def _architecture(record: RunRecord, backbone: Backbone, tensors: Mapping[str, T
         first_training=_first_training(record, backbone, names) if adapted is None else adapted,
         head=_head(settings),
         feature_stages=read,
-        feature_grids=sorted(grids) if isinstance(grids, list) else [int(grids)],
+        feature_grids=list(with_class_token(backbone, sorted(grids) if isinstance(grids, list) else [int(grids)])),
         stack_share=float(settings.get("strategy.stack_share", 0)) if blended else 0.0,
         prefix_precision=record.machine.prefix_precision or "float32",
         precision=record.machine.precision or "32-true",

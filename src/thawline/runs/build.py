@@ -5,7 +5,7 @@ from dataclasses import replace
 import lightning as L
 from torch import nn
 
-from thawline.features.readout import Readout, make_readout
+from thawline.features.readout import Readout, make_readout, with_class_token
 from thawline.features.stack import probe_taps
 from thawline.freezing.bound_plan import BoundPlan
 from thawline.freezing.plan import FreezePlan, make_plan
@@ -95,7 +95,8 @@ def _beside(
     if not share:
         return None
     pretrained = pretrained_copy(backbone, shared=model.bound.first_training)
-    readout = Readout.of(pretrained, stages=range(backbone.num_stages), grids=settings.strategy.feature_grids)
+    grids = with_class_token(pretrained, settings.strategy.feature_grids)
+    readout = Readout.of(pretrained, stages=range(backbone.num_stages), grids=grids)
     dtype = compute.precision.prefix
     fused = fuse_where_faster(pretrained, pretrained.num_stages, dtype=dtype, device=compute.device)
     head = StackedHead([readout.columns(taps) for taps in probe_taps(readout.taps)], data.num_classes)

@@ -5,6 +5,7 @@ from thawline.machine.cpu_quota import quota_cores
 from thawline.machine.processes import num_cores
 from thawline.models.adapted_names import without_adapters
 from thawline.models.digests import checksum
+from thawline.models.pooling import CLASS_TOKEN
 from thawline.report.record_sections import (
     DataSection,
     MachineSection,
@@ -68,7 +69,8 @@ def _strategy(parts: Parts) -> StrategySection:
 
 def _grid(readout: Readout) -> int | list[int]:
     """As it is written in a config."""
-    return readout.grids[0] if len(readout.grids) == 1 else list(readout.grids)
+    grids = [grid for grid in readout.grids if grid != CLASS_TOKEN]
+    return grids[0] if len(grids) == 1 else grids
 
 
 def _machine(parts: Parts) -> MachineSection:
