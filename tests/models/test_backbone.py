@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from thawline.errors import UserError
 from thawline.models.backbone import Backbone, build_backbone
+from thawline.models.pooling import CLASS_TOKEN
 
 
 def test_normalize_by_hand() -> None:
@@ -31,7 +32,8 @@ def test_pooled_features_average_over_space_not_channels(name: str, size: int, a
     images = torch.randn(2, 3, size, size)
     with torch.no_grad():
         activations = backbone.prefix(images, 2)
-        torch.testing.assert_close(backbone.pool(activations), activations.mean(axes))
+        placed = activations[:, 1:] if axes == (1,) else activations  # a class token has no place
+        torch.testing.assert_close(backbone.pool(activations), placed.mean(axes))
         torch.testing.assert_close(backbone.pool(backbone(images)), backbone(images))
 
 
@@ -73,6 +75,9 @@ def test_class_tokens_have_no_place_in_a_grid() -> None:
     backbone = build_backbone("vit_tiny_patch16_224", weights="none", image_size=64)  # 4 x 4 patches and a class token
     tokens = torch.cat([torch.full((1, 1, 1), 99.0), torch.arange(16.0).view(1, 16, 1)], 1)
     assert backbone.pool(tokens, grid=2).tolist() == [[2.5, 4.5, 10.5, 12.5]]
+    assert backbone.pool(tokens, grid=1).tolist() == [[7.5]]
+    assert backbone.pool(tokens, grid=CLASS_TOKEN).tolist() == [[99.0]]
+    assert [backbone.class_token_at(cut) for cut in (1, 2, backbone.num_stages)] == [False, True, False]
 
 
 def test_channels_last_maps_are_pooled_over_their_cells() -> None:

@@ -8,6 +8,7 @@ import timm
 import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
+from timm.layers import resample_abs_pos_embed
 from torch import Tensor
 
 from thawline.errors import UserError
@@ -134,3 +135,15 @@ def test_hub_without_a_network_names_the_three_other_ways(monkeypatch: pytest.Mo
     ):
         create_model("resnet18.fb_swsl_ig1b_ft_in1k", weights="hub")  # a tag that no test machine has in its cache
     assert not constants.HF_HUB_OFFLINE  # the next download may try again
+
+
+def test_positions_of_a_file_for_another_image_size_are_interpolated(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    larger = timm.create_model("test_vit", img_size=64, num_classes=0)  # 4 x 4 patches
+    save_file(larger.state_dict(), tmp_path / "vit.safetensors")
+    smaller = create_model("test_vit", weights=str(tmp_path / "vit.safetensors"), image_size=32)
+    wanted = resample_abs_pos_embed(larger.pos_embed, new_size=(2, 2), num_prefix_tokens=1)
+    assert torch.equal(smaller.pos_embed, wanted)  # type: ignore[arg-type]
+    assert torch.equal(smaller.cls_token, larger.cls_token)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="do not fit test_vit2"):
+        create_model("test_vit2", weights=str(tmp_path / "vit.safetensors"), image_size=32)

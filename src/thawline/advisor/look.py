@@ -24,7 +24,7 @@ from thawline.features.extract import choose_mode
 from thawline.features.feature_cache import FeatureCache
 from thawline.features.fill import Extraction, Wanted, ahead, fill
 from thawline.features.left_out import Targets
-from thawline.features.readout import Readout
+from thawline.features.readout import Readout, with_class_token
 from thawline.machine.compute import Compute
 from thawline.machine.decisions import compiles_pass, pass_batch
 from thawline.machine.device_memory import told_where_memory_ends
@@ -111,7 +111,7 @@ def look(
         SplitDataset(sample.source, indices, transform=eval_transform(backbone.input), seed=0, random_views=False)
         for indices in (sample.train, sample.held_out)
     ]
-    readout = Readout.of(backbone, stages=range(backbone.num_stages), grids=GRIDS)
+    readout = Readout.of(backbone, stages=range(backbone.num_stages), grids=with_class_token(backbone, GRIDS))
     start = time.perf_counter()
     features = _features(splits, backbone, readout, compute, cache=cache, num_workers=num_workers)
     image_s = (time.perf_counter() - start) / sum(map(len, splits))

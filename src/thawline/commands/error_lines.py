@@ -60,6 +60,9 @@ def _bad_key(error: OmegaConfBaseException) -> str:
     if "not in struct" not in message or not OmegaConf.is_dict(parent):
         return message
     keys = [str(key) for key in parent]
+    if not keys:
+        section = str(error.full_key).rpartition(".")[0]
+        return f"{error.full_key}: {section} is null here and has no keys; take an option that sets it, or remove this"
     hint = did_you_mean(str(error.key), keys)
     return f"{error.full_key}: no such key; {hint}allowed are {', '.join(keys)}"
 

@@ -33,7 +33,8 @@ class Architecture:
         image_size: Side in pixels.
         first_training: The first stage that was trained; those before it are as they were pretrained.
         head: What made it.
-        feature_stages, feature_grids: What a head of several stages reads, and what a stack beside reads.
+        feature_stages, feature_grids: What a head of several stages reads, and what a stack beside reads; grid 0 is the
+            class token of the stages that have one.
         stack_share: Of a stack of the pretrained stages in the average; 0 where there is none.
         prefix_precision, precision: Number formats of the frozen stages and of the others, as in the run's test.
     """

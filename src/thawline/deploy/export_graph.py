@@ -61,5 +61,6 @@ def _read(backbone: Backbone, readout: Readout, x: Tensor, *, keep: int = 0) -> 
     for cut in range(1, backbone.num_stages + 1):
         x = backbone.between(x, cut - 1, cut)
         kept = x if cut == keep else kept
-        pooled |= {tap: backbone.pool(x, grid=tap.grid or 1) for tap in readout.taps if tap.cut == cut}
+        here = [tap for tap in readout.taps if tap.cut == cut]
+        pooled |= {tap: backbone.pool(x, grid=1 if tap.grid is None else tap.grid) for tap in here}
     return torch.cat([pooled[tap] for tap in readout.taps], 1), kept

@@ -22,7 +22,8 @@ class Tap:
 
     Attributes:
         cut: 1 to num_stages.
-        grid: None for the activations at the cut; g for their averages over the cells of a g x g grid on the image.
+        grid: None for the activations at the cut; g for their averages over the cells of a g x g grid on the image;
+            `CLASS_TOKEN` for the class token.
     """
 
     cut: int

@@ -16,7 +16,7 @@ from thawline.machine.file_lock import one_at_a_time
 from thawline.settings.cache_settings import LOCK, META_FILE, CacheSettings
 
 # Raise it whenever the order of rows, the arithmetic or the format changes.
-CODE_VERSION = 3
+CODE_VERSION = 4
 _PART = ".part"  # ending of a store's folder while it is written
 _ABANDONED_S = 24 * 3600.0  # chosen: no pass over images that fit a cache takes longer
 _log = logging.getLogger(__name__)

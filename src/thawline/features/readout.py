@@ -12,6 +12,7 @@ from thawline.features.extract import Mode, PrefixRunner, Tap
 from thawline.freezing.plan import resolve_stages
 from thawline.models.backbone import Backbone
 from thawline.models.frozen_prefix import FrozenPrefix
+from thawline.models.pooling import CLASS_TOKEN
 from thawline.models.stacked_head import Columns
 from thawline.settings.strategy_settings import StrategySettings
 
@@ -24,7 +25,8 @@ class Readout:
 
     Attributes:
         stages: Indices, rising.
-        grids: Cells along each side of the image over which a stage's activations are averaged; rising.
+        grids: Cells along each side of the image over which a stage's activations are averaged; rising. `CLASS_TOKEN`
+            among them reads the class token too, of the stages that have one.
         taps: A stage at a grid each, in the order of their features.
         widths: Features of every tap.
     """
@@ -40,9 +42,11 @@ class Readout:
         taps: dict[Tap, int] = {}
         for index in sorted(stages):
             for grid in sorted(grids):
-                width = backbone.pooled_width(index + 1, grid=grid)
-                if width not in (taps[tap] for tap in taps if tap.cut == index + 1):
-                    taps[Tap(index + 1, grid)] = width
+                tap, width = Tap(index + 1, grid), backbone.pooled_width(index + 1, grid=grid)
+                if grid == CLASS_TOKEN:
+                    taps |= {tap: width} if backbone.class_token_at(tap.cut) else {}
+                elif width not in (taps[t] for t in taps if t.cut == tap.cut and t.grid != CLASS_TOKEN):
+                    taps[tap] = width
         return cls(tuple(sorted(stages)), tuple(sorted(grids)), tuple(taps), tuple(taps.values()))
 
     @property
@@ -77,4 +81,10 @@ def make_readout(strategy: StrategySettings, backbone: Backbone) -> Readout | No
     stages, _ = resolve_stages(strategy.feature_stages, names, key=key, model_name=backbone.name, with_head=False)
     if not stages:
         raise UserError(f"{key}={strategy.feature_stages}: name one stage at least, or all")
-    return Readout.of(backbone, stages=tuple(stages), grids=strategy.feature_grids)
+    return Readout.of(backbone, stages=tuple(stages), grids=with_class_token(backbone, strategy.feature_grids))
+
+
+def with_class_token(backbone: Backbone, grids: Sequence[int]) -> tuple[int, ...]:
+    """The grids, and `CLASS_TOKEN` where some stage has a class token."""
+    there = any(backbone.class_token_at(cut) for cut in range(1, backbone.num_stages + 1))
+    return (CLASS_TOKEN, *grids) if there else tuple(grids)

@@ -14,6 +14,7 @@ from thawline.features.left_out import Targets
 from thawline.features.ridge_probe import PENALTIES, Linear, RidgeProbe, scaled_rows
 from thawline.features.shares import fit_shares
 from thawline.features.temperature import fit_temperature, log_loss
+from thawline.models.pooling import CLASS_TOKEN
 from thawline.settings.select_setting import AUTO, VAL_LOSS
 
 _START = 5.0  # of the search for the first temperature
@@ -85,10 +86,14 @@ class Stack:
 
 
 def probe_taps(taps: Sequence[Tap]) -> list[tuple[Tap, ...]]:
-    """What every probe of a stack reads: each tap alone, then for each grid all stages at the finest up to it."""
+    """What every probe of a stack reads: each tap alone, then for each grid all stages at the finest up to it.
+
+    Where there are class tokens, the last probe reads those of all stages.
+    """
     grids = sorted({tap.grid or 1 for tap in taps})
     every = [tuple({tap.cut: tap for tap in taps if (tap.grid or 1) <= grid}.values()) for grid in grids]
-    return [*((tap,) for tap in taps), *(at_grid for at_grid in every if len(at_grid) > 1)]
+    tokens = tuple(tap for tap in taps if tap.grid == CLASS_TOKEN)
+    return [*((tap,) for tap in taps), *(together for together in (*every, tokens) if len(together) > 1)]
 
 
 def solve_stack(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from thawline.errors import UserError
-from thawline.freezing.bound_plan import BoundPlan, bind
+from thawline.freezing.bound_plan import BoundPlan, bind, refuse_without_adapters
 from thawline.freezing.plan import HEAD
 from thawline.models.backbone import Backbone
 from thawline.models.expected_input import expected_input, input_channels
@@ -36,10 +36,16 @@ def bind_inside(module: nn.Module, strategy: StrategySettings, *, backbone: str,
     if isinstance(body, Backbone):
         if inside:
             raise UserError(f"head={head!r}: lies in the Backbone {backbone!r}, which has none; name another module")
-        return bind(strategy, body, top)
+        return _bound(strategy, body, top)
     example = getattr(module, "example_input_array", None)
     size = tuple(example.shape[1:]) if isinstance(example, Tensor) and example.ndim == 4 else _input_size(body)
-    return bind(strategy, _cut(body, strategy, size=size, without=top if inside else None), top)
+    return _bound(strategy, _cut(body, strategy, size=size, without=top if inside else None), top)
+
+
+def _bound(strategy: StrategySettings, backbone: Backbone, head: nn.Module) -> BoundPlan:
+    bound = bind(strategy, backbone, head)
+    refuse_without_adapters(bound)
+    return bound
 
 
 @contextlib.contextmanager

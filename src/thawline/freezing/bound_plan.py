@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from thawline.errors import UserError
 from thawline.freezing.plan import FreezePlan, make_plan
+from thawline.models.adapted_names import ADAPTER, plain_name
 from thawline.models.backbone import Backbone
 from thawline.settings.strategy_settings import StrategySettings
 
@@ -44,7 +45,7 @@ class BoundPlan:
         parameters = self.backbone.stage_parameters(index)
         if self.plan.parameters == "all":
             return parameters
-        names = set((_norm_names if self.plan.parameters == "norm" else _bias_names)(self.backbone.model))
+        names = set(_NAMES[self.plan.parameters](self.backbone.model))
         return {name: parameter for name, parameter in parameters.items() if name in names}
 
     def training_stages(self, epoch: int) -> frozenset[int]:
@@ -68,7 +69,8 @@ class BoundPlan:
         return self._named(self.ever_training(), head=True)
 
     def _named(self, stages: frozenset[int], *, head: bool) -> dict[str, nn.Parameter]:
-        named = {f"backbone.model.{n}": p for i in sorted(stages) for n, p in self.stage_parameters(i).items()}
+        inside = (item for index in sorted(stages) for item in self.stage_parameters(index).items())
+        named = {f"backbone.model.{plain_name(name)}": parameter for name, parameter in inside}
         return named | {f"head.{name}": p for name, p in self.head_parameters.items()} if head else named
 
     def require_all_gradients(self) -> None:
@@ -117,25 +119,26 @@ class BoundPlan:
         return set.intersection(*frozen)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Parameters and buffers of backbone and head, by qualified name."""
+        """Parameters and buffers of backbone and head, by qualified name; where adapters lie beside a layer, its
+        weights keep the names that they have without."""
         named = self.backbone.named_parameters()
-        parameters = {f"backbone.{name}": p for name, p in named if id(p) not in self._in_head}
+        parameters = {f"backbone.{plain_name(name)}": p for name, p in named if id(p) not in self._in_head}
         head = (*self.head.named_parameters(), *self.head.named_buffers())
         return {**parameters, **self._buffers(), **{f"head.{name}": tensor for name, tensor in head}}
 
     def _buffers(self) -> dict[str, Tensor]:
         named = self.backbone.named_buffers()
-        return {f"backbone.{name}": buffer for name, buffer in named if id(buffer) not in self._in_head}
+        return {f"backbone.{plain_name(name)}": buffer for name, buffer in named if id(buffer) not in self._in_head}
 
     def stage_of(self) -> dict[str, str]:
-        """Tensor name -> name of its stage, `head`, or `OUTSIDE`."""
+        """Tensor name -> name of its stage, `ADAPTERS`, `head`, or `OUTSIDE`."""
         names, owner = list(self.tensors()), {}
         for stage in self.backbone.stages:
             inside = tuple(f"{name}." for name in stage.modules)
             for name in names:
                 short = name.removeprefix("backbone.model.")
                 if name.startswith("backbone.") and (short in stage.parameters or short.startswith(inside)):
-                    owner[name] = stage.name
+                    owner[name] = ADAPTERS if ADAPTER in name else stage.name
         return {name: owner.get(name, "head" if name.startswith("head.") else OUTSIDE) for name in names}
 
 
@@ -145,6 +148,16 @@ def bind(strategy: StrategySettings, backbone: Backbone, head: nn.Module) -> Bou
     return BoundPlan(make_plan(strategy, stage_names=names, model_name=backbone.name), backbone, head)
 
 
+def refuse_without_adapters(bound: BoundPlan) -> None:
+    """Raise `UserError` if adapters are to train, and no stage that trains has one."""
+    if bound.plan.parameters == "lora" and not bound.ever_training():
+        raise UserError(
+            "strategy.parameters=lora: no stage that trains holds an adapter; put some in before, with "
+            "thawline.models.adapters.add_adapters or peft.inject_adapter_in_model"
+        )
+
+
+ADAPTERS = "adapters"  # of all stages
 OUTSIDE = "outside the stages"  # parameters that no stage reads, and buffers of no stage
 
 
@@ -158,3 +171,10 @@ def _norm_names(model: nn.Module) -> Iterator[str]:
 def _bias_names(model: nn.Module) -> Iterator[str]:
     """Bias terms: `bias`, and `q_bias`, `v_bias` of some attention layers (Ben Zaken et al. 2022, "BitFit")."""
     return (name for name, _ in model.named_parameters() if name.endswith("bias"))
+
+
+def _adapter_names(model: nn.Module) -> Iterator[str]:
+    return (name for name, _ in model.named_parameters() if ADAPTER in name)
+
+
+_NAMES = {"norm": _norm_names, "bias": _bias_names, "lora": _adapter_names}  # of `FreezePlan.parameters`

@@ -7,7 +7,8 @@ from typing import Any
 
 from thawline.atomic import write_atomically
 from thawline.errors import UserError
-from thawline.freezing.bound_plan import BoundPlan
+from thawline.freezing.bound_plan import ADAPTERS, BoundPlan
+from thawline.freezing.plan import HEAD
 from thawline.invocation import typed
 from thawline.models.digests import Digests, combined
 
@@ -57,17 +58,26 @@ def certificate(
 
 
 def epochs_trained(bound: BoundPlan, stage: str, num_epochs: int) -> list[list[int]]:
-    """Spans [first, last] of epochs, counted from 0, in which `stage` (or `head`) trained."""
-    names = bound.plan.stage_names
+    """Spans [first, last] of epochs, counted from 0, in which `stage`, `head` or `ADAPTERS` trained.
+
+    A stage whose adapters train does not train itself.
+    """
     spans: list[list[int]] = []
     for epoch in range(num_epochs):
-        training = {names[index] for index in bound.training_stages(epoch)}
-        if stage in training or (stage == "head" and bound.plan.phase(epoch).head):
+        if stage in _training(bound, epoch):
             if spans and spans[-1][1] == epoch - 1:
                 spans[-1][1] = epoch
             else:
                 spans.append([epoch, epoch])
     return spans
+
+
+def _training(bound: BoundPlan, epoch: int) -> set[str]:
+    phase = bound.plan.phase(epoch)
+    head = {HEAD} if phase.head else set()
+    if bound.plan.parameters == "lora":
+        return head | ({ADAPTERS} if phase.stages else set())
+    return head | {bound.plan.stage_names[index] for index in bound.training_stages(epoch)}
 
 
 def write_certificate(folder: Path, body: Mapping[str, Any]) -> None:

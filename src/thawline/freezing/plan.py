@@ -36,7 +36,7 @@ class FreezePlan:
 
     Attributes:
         stage_names: Names of the backbone's stages, from the images up.
-        parameters: Which parameters of a training stage train: `all`, `norm` (affine), `bias`.
+        parameters: Which parameters of a training stage train: `all`, `norm` (affine), `bias`, or `lora` (adapters).
         batchnorm: Whether BatchNorm in training stages updates its statistics (`train`) or keeps them (`eval`).
     """
 

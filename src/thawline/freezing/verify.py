@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from thawline.errors import UserError
-from thawline.freezing.bound_plan import BoundPlan, bind
+from thawline.freezing.bound_plan import ADAPTERS, BoundPlan, bind
 from thawline.freezing.certificate import CERTIFICATE_FILE, certificate, epochs_trained, load_certificate
 from thawline.freezing.plan import HEAD
+from thawline.models.adapted_names import ADAPTER, plain_names
 from thawline.models.backbone import build_backbone
 from thawline.models.digests import Digests, checksum, combined, digests
 from thawline.models.load_checkpoint import load_checkpoint
@@ -18,7 +19,7 @@ from thawline.settings.strategy_settings import StrategySettings
 
 CHECKPOINTS = ("last.ckpt", "best.ckpt")
 _STACK = "beside."  # of a blend's stack in best.ckpt: a head, and a copy of the pretrained stages that never train
-_NOT_CHECKED = ("before", "frozen", "unchanged")  # values of the head, whose initial weights are not known here
+_NOT_CHECKED = ("before", "frozen", "unchanged")  # of the head and of adapters, whose first weights are not known here
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ def verify(folder: Path) -> list[StageCheck]:
     """Make the certificate anew from the pretrained model and the checkpoints; compare it with the one in `folder`.
 
     Every stage must have the same epochs, counts and checksums. Every tensor that the plan never trains must be bitwise
-    the pretrained one in last.ckpt and in best.ckpt. The head has no pretrained weights, so only its epochs and its
-    checksums in the two checkpoints are compared.
+    the pretrained one in last.ckpt and in best.ckpt. The head and adapters have no pretrained weights, so only their
+    epochs and their checksums in the two checkpoints are compared.
 
     Raises:
         UserError: A file is missing, incomplete or cannot be read, or the pretrained weights differ from the run's.
@@ -56,7 +57,9 @@ def verify(folder: Path) -> list[StageCheck]:
         raise UserError(f"{folder}: last.ckpt and best.ckpt hold different tensors")
     made = certificate(bound, before=before, after=last, tested=best, num_epochs=num_epochs)
     expected = {entry["name"]: entry for entry in made["stages"]}
-    expected[HEAD] = _head(bound, last, best, num_epochs) | {k: claimed.get(HEAD, {}).get(k) for k in _NOT_CHECKED}
+    for part, held in _new_parts(last).items():
+        unknown = {key: claimed.get(part, {}).get(key) for key in _NOT_CHECKED}
+        expected[part] = _new_part(bound, part, held, (last, best), num_epochs) | unknown
     moved = _moved(bound, before, after)
     for name, sentences in _moved_in_stack(bound, before, checkpoints["best.ckpt"]["state_dict"]).items():
         moved.setdefault(name, []).extend(sentences)
@@ -80,11 +83,20 @@ def _pretrained(body: dict[str, Any], folder: Path) -> BoundPlan:
     return bind(strategy, backbone, placeholder)
 
 
-def _head(bound: BoundPlan, last: Digests, best: Digests, num_epochs: int) -> dict[str, Any]:
-    held = [tensor for tensor in last if tensor.startswith(f"{HEAD}.")]
+def _new_parts(last: Digests) -> dict[str, list[str]]:
+    """The parts that are not of the pretrained model -> their tensors."""
+    adapters = [tensor for tensor in last if ADAPTER in tensor]
+    head = [tensor for tensor in last if tensor.startswith(f"{HEAD}.")]
+    return {**({ADAPTERS: adapters} if adapters else {}), HEAD: head}
+
+
+def _new_part(
+    bound: BoundPlan, part: str, held: list[str], checkpoints: tuple[Digests, Digests], num_epochs: int
+) -> dict[str, Any]:
+    last, best = checkpoints
     return {
-        "name": HEAD,
-        "epochs": epochs_trained(bound, HEAD, num_epochs),
+        "name": part,
+        "epochs": epochs_trained(bound, part, num_epochs),
         "tensors": len(held),
         "after": combined({tensor: last[tensor] for tensor in held}),
         "tested": combined({tensor: best[tensor] for tensor in held}),
@@ -102,7 +114,7 @@ def _moved(bound: BoundPlan, before: Digests, after: dict[str, Digests]) -> dict
 
 
 def _without_stack(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor for name, tensor in state.items() if not name.startswith(_STACK)}
+    return {name: tensor for name, tensor in plain_names(state).items() if not name.startswith(_STACK)}
 
 
 def _moved_in_stack(bound: BoundPlan, before: Digests, state: dict[str, torch.Tensor]) -> dict[str, list[str]]:

@@ -1,6 +1,5 @@
 """A timm model as an ordered list of stages; prefix / suffix at every cut."""
 
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,7 +10,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from thawline.errors import UserError
 from thawline.models.expected_input import expected_input
 from thawline.models.normalized_images import normalized
+from thawline.models.pooling import pool_map, pool_tokens
 from thawline.models.stages import Stage, split_into_stages
+from thawline.models.tokens import has_class_token, lie_in_order, num_prefix_tokens
 from thawline.models.weights import create_model, default_weights
 
 
@@ -162,7 +163,8 @@ class Backbone(nn.Module):
 
         Args:
             grid: Cells along each side, at most as many as positions. Tokens without a place in the image (class,
-                registers) count only if there is one cell. Features (B, C) are returned as they are.
+                registers) are left out. `CLASS_TOKEN` takes the class token instead, where `class_token_at` says that
+                there is one. Features (B, C) are returned as they are.
         """
         return self.pools(x, [grid])[grid]
 
@@ -171,51 +173,22 @@ class Backbone(nn.Module):
         if x.ndim == 2:  # (B, C): already pooled
             return dict.fromkeys(grids, x.float())
         if x.ndim == 3:  # (B, N, C): tokens
-            finer = [grid for grid in grids if grid > 1]
-            whole = {1: x.mean(1, dtype=torch.float32)} if 1 in grids else {}
-            return whole | (_pool_map(self._token_map(x), finer) if finer else {})
+            prefix, ordered = num_prefix_tokens(self.model, x.shape[1]), lie_in_order(self.model)
+            return pool_tokens(x, grids, num_prefix=prefix, ordered=ordered)
         channels_last = str(getattr(self.model, "output_fmt", "NCHW")).endswith("NHWC")
-        return _pool_map(x.permute(0, 3, 1, 2) if channels_last else x, grids)
+        return pool_map(x.permute(0, 3, 1, 2) if channels_last else x, grids)
 
     def pooled_width(self, cut: int, *, grid: int) -> int:
         """Width of the output of `pool` for the activations at `cut`."""
         return self.pool(torch.empty(1, *self.stages[cut - 1].out_shape, device="meta"), grid=grid).shape[1]
 
-    def _token_map(self, x: Tensor) -> Tensor:
-        """Tokens (B, N, C) -> (B, C, H, W), a square; (B, C, 1, N') if the number of image tokens is no square."""
-        placed = x[:, int(getattr(self.model, "num_prefix_tokens", 0)) :]
-        side = math.isqrt(placed.shape[1])
-        height = side if side * side == placed.shape[1] else 1
-        return placed.transpose(1, 2).reshape(x.shape[0], x.shape[2], height, -1)
+    def class_token_at(self, cut: int) -> bool:
+        """Whether the activations at `cut` hold a class token that depends on the image.
 
-
-def _pool_map(x: Tensor, grids: Sequence[int]) -> dict[int, Tensor]:
-    """(B, C, H, W) -> grid -> (B, C * cells), float32.
-
-    Where a 2 x 2 grid divides the map evenly, the average of all is that of its cells. For 32 bf16 maps of
-    32 x 112 x 112 in channels-last layout the cells take 7 ms on a CPU core, torch's mean of the whole maps 28.
-    """
-    even = x.shape[2] % 2 == 0 and x.shape[3] % 2 == 0
-    pooled = {grid: _pool_cells(x, grid) for grid in {2 if grid == 1 and even else grid for grid in grids}}
-    if 1 in grids and even:
-        pooled[1] = pooled[2].reshape(x.shape[0], -1, 4).mean(2)
-    return {grid: pooled[grid] for grid in grids}
-
-
-def _pool_cells(x: Tensor, grid: int) -> Tensor:
-    """(B, C, H, W) -> (B, C * cells), float32; cells as of `F.adaptive_avg_pool2d`, which overlap in odd sizes.
-
-    A mean over each cell needs no float32 copy of the activations. For 32 bf16 maps of 32 x 112 x 112 in channels-last
-    layout at grids 1 and 2, it takes 9 ms on a CPU core; converting and pooling takes 92.
-    """
-    rows, columns = (_spans(size, min(grid, size)) for size in x.shape[2:])
-    cells = [x[:, :, top:bottom, left:right] for top, bottom in rows for left, right in columns]
-    return torch.stack([cell.mean((2, 3), dtype=torch.float32) for cell in cells], 2).flatten(1)
-
-
-def _spans(size: int, number: int) -> list[tuple[int, int]]:
-    """(first, one past the last) of `number` parts that cover `size` positions."""
-    return [(index * size // number, -(-(index + 1) * size // number)) for index in range(number)]
+        Behind the first stage it does not yet: it is a learned vector, the same for every image.
+        """
+        shape = self.stages[cut - 1].out_shape
+        return cut > 1 and len(shape) == 2 and has_class_token(self.model, shape[0])
 
 
 def build_backbone(name: str, *, weights: str, image_size: int | None = None) -> Backbone:

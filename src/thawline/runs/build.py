@@ -6,7 +6,7 @@ import lightning as L
 import torch
 from torch import nn
 
-from thawline.features.readout import Readout, make_readout
+from thawline.features.readout import Readout, make_readout, with_class_token
 from thawline.features.stack import probe_taps
 from thawline.freezing.bound_plan import BoundPlan
 from thawline.freezing.plan import FreezePlan, make_plan
@@ -15,6 +15,7 @@ from thawline.machine.compute import Compute
 from thawline.machine.decisions import compiles_training, memory_format
 from thawline.machine.memory import keep_freed_memory
 from thawline.machine.processes import this_process
+from thawline.models.adapters import add_adapters
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse_where_faster
@@ -50,6 +51,8 @@ def build(settings: Settings, compute: Compute, *, step: int) -> Parts:
     plan = make_plan(settings.strategy, stage_names=names, model_name=backbone.name)
     epochs = settings.optim.epochs or settings.trainer.max_epochs
     reached = plan.until(epochs) if epochs > 0 else plan
+    if settings.strategy.lora is not None:
+        add_adapters(backbone, reached.ever_training(), settings.strategy.lora)
     settings = settings.with_views(all_train=0 in reached.ever_training())
     data = _data(settings, compute, backbone)
     readout = make_readout(settings.strategy, backbone)
@@ -96,7 +99,8 @@ def _beside(
     if not share:
         return None
     pretrained = pretrained_copy(backbone, shared=model.bound.first_training)
-    readout = Readout.of(pretrained, stages=range(backbone.num_stages), grids=settings.strategy.feature_grids)
+    grids = with_class_token(pretrained, settings.strategy.feature_grids)
+    readout = Readout.of(pretrained, stages=range(backbone.num_stages), grids=grids)
     dtype = compute.precision.prefix
     fused = fuse_where_faster(pretrained, pretrained.num_stages, dtype=dtype, device=compute.device)
     head = StackedHead([readout.columns(taps) for taps in probe_taps(readout.taps)], data.num_classes)

@@ -11,6 +11,7 @@ from thawline.deploy.described import preprocessing_of, provenance_of
 from thawline.deploy.description import AS_TRAINED, EQUAL, Architecture, Calibration, Description, HeadPart, Unknown
 from thawline.deploy.portable import MODEL_FOLDER, write_model
 from thawline.features.unknown import KNOWN_AS_UNKNOWN
+from thawline.models.adapted_names import merged
 from thawline.models.stacked_head import StackedHead
 from thawline.report.record_sections import CalibrationSection
 from thawline.report.run_record import RunRecord
@@ -47,7 +48,9 @@ def deliver(
         _section(calibration, got), unknown_stage=stages[tap.cut - 1].name, unknown_auroc=known.auroc
     )
     description = replace(describe_model(parts, record, calibration), unknown=unknown)
-    write_model(folder / MODEL_FOLDER, description, {**tested, **known.tensors})
+    lora = parts.settings.strategy.lora
+    plain = tested if lora is None else merged(tested, scaling=lora.scaling)
+    write_model(folder / MODEL_FOLDER, description, {**plain, **known.tensors})
 
 
 def _section(calibration: Calibration, got: Achieved) -> CalibrationSection:

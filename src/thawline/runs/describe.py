@@ -3,7 +3,9 @@
 from thawline.features.readout import Readout
 from thawline.machine.cpu_quota import quota_cores
 from thawline.machine.processes import num_cores
+from thawline.models.adapted_names import without_adapters
 from thawline.models.digests import checksum
+from thawline.models.pooling import CLASS_TOKEN
 from thawline.report.record_sections import (
     DataSection,
     MachineSection,
@@ -43,7 +45,7 @@ def _model(parts: Parts) -> ModelSection:
     return ModelSection(
         name=backbone.name,
         weights=parts.settings.weights,
-        weights_sha256=checksum(backbone.model.state_dict()),
+        weights_sha256=checksum(without_adapters(backbone.model.state_dict())),
         head=type(parts.model.head).__name__.removesuffix("Head").lower(),
         num_stages=backbone.num_stages,
         image_size=backbone.input.size,
@@ -67,7 +69,8 @@ def _strategy(parts: Parts) -> StrategySection:
 
 def _grid(readout: Readout) -> int | list[int]:
     """As it is written in a config."""
-    return readout.grids[0] if len(readout.grids) == 1 else list(readout.grids)
+    grids = [grid for grid in readout.grids if grid != CLASS_TOKEN]
+    return grids[0] if len(grids) == 1 else grids
 
 
 def _machine(parts: Parts) -> MachineSection:

@@ -21,6 +21,7 @@ from thawline.freezing.certificate import certificate, write_certificate
 from thawline.machine.processes import is_main
 from thawline.machine.sigterm import Terminated
 from thawline.machine.utf8_path import utf8_path
+from thawline.models.adapted_names import plain_names
 from thawline.models.digests import digests
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.report.record_sections import ClassesSection, FreezeSection
@@ -155,12 +156,12 @@ def _prove(
     """Write the freeze certificate: checksums before, after and as tested."""
     if watch.guard is None:
         return
-    after = digests(load_checkpoint(watch.last.path)["state_dict"])
+    after = digests(plain_names(load_checkpoint(watch.last.path)["state_dict"]))
     proof = certificate(
         parts.bound.until(num_epochs),
         before=watch.guard.before,
         after=after,
-        tested=digests(tested),
+        tested=digests(plain_names(tested)),
         num_epochs=num_epochs,
     )
     about = {"run_id": record.run_id, "seed": record.seed, "model": vars(record.model)}

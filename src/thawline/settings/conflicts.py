@@ -2,6 +2,7 @@
 
 from thawline.errors import UserError
 from thawline.settings.imbalance_conflicts import refuse_beside_imbalance
+from thawline.settings.lora_conflicts import refuse_beside_adapters
 from thawline.settings.run_settings import Settings
 from thawline.settings.solver_conflicts import refuse_beside_solver
 
@@ -15,6 +16,7 @@ def refuse_conflicts(chosen: Settings) -> None:
     _refuse_pull_without_weights(chosen)
     _refuse_beside_feature_stages(chosen)
     _refuse_beside_a_stack(chosen)
+    refuse_beside_adapters(chosen)
     refuse_beside_solver(chosen)
     refuse_beside_imbalance(chosen)
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from thawline.errors import UserError
 from thawline.settings.checks import between, one_of
+from thawline.settings.lora_settings import LoraSettings
 
-PARAMETERS = ("all", "norm", "bias")
+PARAMETERS = ("all", "norm", "bias", "lora")
 BATCHNORM = ("train", "eval")
 
 
@@ -22,6 +23,7 @@ class StrategySettings:
     thaw_lr: float | None = None  # the head's rate from the thaw on
     phases: Any = None  # instead of all of these: [{from_epoch: 0, stages: [head]}, ...]
     parameters: str = "all"
+    lora: LoraSettings | None = None  # adapters, put into the training stages, which alone train there
     batchnorm: str = "train"
     feature_stages: Any = None  # stages whose pooled features the head reads, or `all`; None: what the last one gives
     feature_grid: Any = 2  # cells along each side of the image over which they are averaged; or a list of such numbers

@@ -12,7 +12,7 @@ from torch.utils.data import DistributedSampler
 
 from thawline.errors import UserError
 from thawline.freezing.bind_inside import in_python
-from thawline.freezing.bound_plan import BoundPlan, bind
+from thawline.freezing.bound_plan import BoundPlan, bind, refuse_without_adapters
 from thawline.models.backbone import Backbone
 from thawline.models.heads import LinearHead
 from thawline.settings.optim_settings import SOLVERS, OptimSettings
@@ -61,6 +61,7 @@ def new_plan(
         strategy = replace(strategy, unfreeze_depth=DEPTH if unfreeze_depth is None and not listed else unfreeze_depth)
         body = backbone if isinstance(backbone, Backbone) else Backbone(backbone, **of_model)
         bound = bind(strategy, body, head or LinearHead(body.num_features, num_classes))
+        refuse_without_adapters(bound)
     bound.apply(0)
     return bound
 

@@ -157,12 +157,7 @@ def read_rows(packed: Packed, rows: IntArray) -> tuple[Content, dict[int, str]]:
         What they show, and by position the reasons of those that do not decode.
     """
     number = len(rows)
-    content = Content(
-        np.zeros(number, dtype=f"S{2 * DIGEST_BYTES}"),
-        np.zeros((number, 2), dtype=np.int64),
-        np.zeros(number, dtype=np.bool_),
-        np.zeros((number, THUMB, THUMB, 3), dtype=np.uint8),
-    )
+    content = Content.empty(number)
     reasons: dict[int, str] = {}
 
     def read(start: int) -> None:
