@@ -58,20 +58,24 @@ class Index:
         return {split: indices for split, indices in by_split.items() if len(indices)}
 
 
-def scan(root: Path, *, class_level: int | None = None, leave_out: list[str] | None = None) -> Index:
+def scan(
+    root: Path, *, class_level: int | None = None, leave_out: list[str] | None = None, to_learn: bool = True
+) -> Index:
     """List the images below `root` by class and split, without opening them.
 
     Args:
         class_level, leave_out: See `find_layout` and `Walk`.
+        to_learn: Whether there must be two classes, each with images; an inspection takes what is there.
     Raises:
         UserError: the layout is not as `LAYOUT` says, a class folder holds no image, or there is only one class.
     """
     walk = Walk(leave_out)
     layout = find_layout(root, walk, class_level=class_level)
-    check_classes(f"data.root={root}", layout)
-    class_names = natural_order(next(iter(layout.values())))
-    rows = list(_rows(root, layout, class_names, walk))
-    paths, labels, parts = zip(*rows, strict=True)
+    if to_learn:
+        check_classes(f"data.root={root}", layout)
+    class_names = natural_order({name for classes in layout.values() for name in classes})
+    rows = list(_rows(root, layout, class_names, walk, to_learn=to_learn))
+    paths, labels, parts = zip(*rows, strict=True) if rows else ((), (), ())
     _tell_left_out(walk, root)
     return Index(
         class_names,
@@ -88,7 +92,7 @@ def _is_named_by_path(root: Path, split: Split | None, classes: Classes) -> bool
 
 
 def _rows(
-    root: Path, layout: Mapping[Split | None, Classes], class_names: list[str], walk: Walk
+    root: Path, layout: Mapping[Split | None, Classes], class_names: list[str], walk: Walk, *, to_learn: bool
 ) -> Iterator[tuple[str, int, int]]:
     """(path, label, position in `SPLITS`) of every image."""
     for split, classes in layout.items():
@@ -97,7 +101,7 @@ def _rows(
             images = sorted(
                 path.relative_to(root).as_posix() for folder in classes[name] for path in walk.images(folder)
             )
-            if not images:
+            if not images and to_learn:
                 folder = printable(classes[name][0].relative_to(root).as_posix())
                 raise UserError(
                     f"data.root={root}: class folder {folder!r} holds no image ({looked_for(walk.other_kinds)}); "
