@@ -15,6 +15,7 @@ PATH_KEYS = frozenset(
         "cache.dir",
         "data.root",
         "data.file",
+        "data.exclude",
         "data.group_by",
         "model.weights",
         "hydra.run.dir",
