@@ -1,6 +1,6 @@
 """How well an inspection recognises planted faults, on sources that come along; prints the table of docs/inspect.md.
 
-python scripts/evidence/inspect_planted.py            # about 5 minutes on 2 CPU cores
+python scripts/evidence/inspect_planted.py
 """
 
 import argparse
