@@ -1,11 +1,8 @@
 """One pass over a sample of the target images: pooled features at every stage, the stack of their probes, distance."""
 
-import logging
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,26 +11,22 @@ from torch.utils.data import DataLoader
 
 from thawline.advisor.profile import GRIDS, DepthProfile, depth_profile
 from thawline.advisor.source_distances import source_distances
-from thawline.advisor.step_cost import SMALLER, batches_of
+from thawline.advisor.step_cost import SMALLER
 from thawline.data.dataset import SplitDataset
 from thawline.data.sources.source import ImageSource, IntArray, Split
 from thawline.data.sources.subset import stratified_subset
 from thawline.data.splits import group_leaders
 from thawline.data.transforms import eval_transform
-from thawline.features.extract import choose_mode
 from thawline.features.feature_cache import FeatureCache
-from thawline.features.fill import Extraction, Wanted, ahead, fill
+from thawline.features.fill import ahead
 from thawline.features.left_out import Targets
+from thawline.features.pooled import pooled_features
 from thawline.features.readout import Readout, with_class_token
 from thawline.machine.compute import Compute
-from thawline.machine.decisions import compiles_pass, pass_batch
-from thawline.machine.device_memory import told_where_memory_ends
 from thawline.models.backbone import Backbone
-from thawline.models.fused import fuse_where_faster
 from thawline.training.refit import solve_both
 from thawline.training.stack_solver import StackRows
 
-_log = logging.getLogger(__name__)
 # Set by measuring: with 256 images the distance's spread over resamples is 0.01 to 0.05 wide (docs/distance.md).
 MAX_DISTANCE_IMAGES = 256
 _BATCH = 32
@@ -113,7 +106,9 @@ def look(
     ]
     readout = Readout.of(backbone, stages=range(backbone.num_stages), grids=with_class_token(backbone, GRIDS))
     start = time.perf_counter()
-    features = _features(splits, backbone, readout, compute, cache=cache, num_workers=num_workers)
+    features = pooled_features(
+        splits, backbone, readout, compute, cache=cache, num_workers=num_workers, smaller=SMALLER
+    )
     image_s = (time.perf_counter() - start) / sum(map(len, splits))
     start = time.perf_counter()
     stack, expected, why = solve_both(*_rows(sample, features, readout))
@@ -139,36 +134,6 @@ def _rows(sample: Sample, features: Sequence[Tensor], readout: Readout) -> list[
         targets = Targets.of(labels, num_classes=len(source.class_names), groups=groups)
         rows.append(StackRows(readout, of_split, targets))
     return rows
-
-
-def _features(
-    splits: Sequence[SplitDataset],
-    backbone: Backbone,
-    readout: Readout,
-    compute: Compute,
-    *,
-    cache: FeatureCache,
-    num_workers: int,
-) -> list[Tensor]:
-    """Of every split, (N, D)."""
-    dtype, device = compute.precision.prefix, compute.device
-    fused = fuse_where_faster(backbone, backbone.num_stages, dtype=dtype, device=device)
-    compiled = compiles_pass("auto", device.type, num_images=sum(map(len, splits)))
-    together = pass_batch(device.type)
-    mode = choose_mode(dtype=dtype, fused=fused is not None, compiled=compiled, batch_size=_BATCH, together=together)
-    requests = [Wanted(images, 1, random_views=False) for images in splits]
-
-    def filled(store: FeatureCache) -> list[Tensor]:
-        with told_where_memory_ends(batches_of(backbone, mode.batch_size), device, next_step=SMALLER):
-            stores = fill(requests, backbone, list(readout.taps), Extraction(store, mode, device, fused, num_workers))
-        return [torch.cat([array.rows(range(len(array))) for array in arrays], 1) for arrays in stores]
-
-    try:
-        return filled(cache)
-    except OSError as error:
-        _log.warning("Cache: not used, %s.", error)
-    with tempfile.TemporaryDirectory() as folder:
-        return filled(FeatureCache(Path(folder), max_bytes=2**62))
 
 
 def _batches(images: SplitDataset, positions: IntArray) -> list[Tensor]:

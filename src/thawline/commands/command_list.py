@@ -9,6 +9,7 @@ from thawline.invocation import current
 COMMANDS = {  # the name of a file beside this one -> what it does
     "train": "one run, or with -m a sweep: the rest of this page",
     "advise": "measure and explain, train nothing large",
+    "inspect_images": "DIR: what is wrong with these images and labels",
     "compare": "PATH...: which runs are better, by how much, at what cost",
     "predict": "RUN IMAGES...: classes of images, as a table, CSV, JSON lines or Parquet",
     "evaluate": "RUN DIR: how good the model is on labelled images",

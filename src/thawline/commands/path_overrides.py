@@ -16,6 +16,7 @@ PATH_KEYS = frozenset(
         "data.root",
         "data.file",
         "data.shards",
+        "data.exclude",
         "data.group_by",
         "model.weights",
         "hydra.run.dir",

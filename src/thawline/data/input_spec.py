@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+LONGEST_KEPT = (
+    1.5  # longer : shorter side, above which the square in the centre lacks more than a third; as photographs
+)
+
 
 @dataclass(frozen=True)
 class InputSpec:

@@ -27,11 +27,24 @@ _NONE = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
 def near_groups(thumbs: NDArray[np.uint8]) -> IntArray:
     """A number for each image, the same for near copies, and for near copies of those: (N, h, w, 3) -> (N,), int64."""
+    return groups_of_pairs(*near_pairs(thumbs), num_images=len(thumbs))
+
+
+def near_pairs(thumbs: NDArray[np.uint8]) -> tuple[IntArray, IntArray]:
+    """Every pair of near copies, (P,) and (P,), int64 indices, the first below the second."""
     everything = np.arange(len(thumbs), dtype=np.int64)
-    pairs = [_NONE, *_near_pairs(_Prepared(thumbs), everything, everything)]
-    rows = np.concatenate([rows for rows, _ in pairs])
-    columns = np.concatenate([columns for _, columns in pairs])
-    graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(len(thumbs), len(thumbs)))
+    pairs = [_NONE]
+    if len(thumbs):
+        pairs += [
+            (rows[rows < others], others[rows < others])
+            for rows, others in _near_pairs(_Prepared(thumbs), everything, everything)
+        ]
+    return np.concatenate([rows for rows, _ in pairs]), np.concatenate([others for _, others in pairs])
+
+
+def groups_of_pairs(rows: IntArray, others: IntArray, *, num_images: int) -> IntArray:
+    """A number for each image, the same for images that pairs join, directly or over others: (N,), int64."""
+    graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, others)), shape=(num_images, num_images))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 

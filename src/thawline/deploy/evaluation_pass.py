@@ -1,9 +1,7 @@
 """A model's answers to image files, read beside the computing; files that cannot be read are set aside."""
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from torch import Tensor
 from thawline.data.decode import UnreadableImage
 from thawline.deploy.loaded import BATCH, Model
 from thawline.machine.processes import num_cores
+from thawline.progress_bar import progress
 
 _MOST_READERS = 8  # chosen: as when a folder is read for training
 _SHOWN_ABOVE = 100  # images; fewer are answered in a moment
@@ -75,17 +74,3 @@ def _read(model: Model, path: Path) -> Tensor | str:
         return model.prepare(path)
     except UnreadableImage as error:
         return str(error)
-
-
-@contextmanager
-def progress(total: int, what: str, *, above: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal if there are more than `above`; what it gives moves the bar on by a number."""
-    if total <= above or not sys.stderr.isatty():
-        yield lambda number: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda number: bar.advance(task, number)

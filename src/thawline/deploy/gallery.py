@@ -1,23 +1,18 @@
 """Images of an evaluation that a person should look at: the worst mistakes and the least certain answers."""
 
-import base64
 import contextlib
-import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from thawline.data.decode import UnreadableImage
 from thawline.deploy.evaluated import Evaluated
-from thawline.deploy.evaluation_pass import progress
 from thawline.deploy.heatmap import as_picture, heatmap, overlay
 from thawline.printable import printable
-
-_SHOWN_SIDE = 224  # pixels at most; chosen: about what a screen shows, and 24 images with heatmaps stay below 1 MB
-_QUALITY = 82  # of JPEG
+from thawline.progress_bar import progress
+from thawline.report.pictures import data_uri
 
 
 @dataclass(frozen=True)
@@ -85,12 +80,3 @@ def _pictures(evaluated: Evaluated, position: int, *, heat: bool) -> Pictures:
     image = evaluated.model.prepare(evaluated.paths[position])
     hot = overlay(image, heatmap(evaluated.model, image, int(evaluated.guesses[position]))) if heat else None
     return Pictures(data_uri(as_picture(image)), data_uri(hot) if hot else None)
-
-
-def data_uri(picture: Image.Image) -> str:
-    """A JPEG that a page holds."""
-    small = picture.copy()
-    small.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE))
-    file = io.BytesIO()
-    small.save(file, "JPEG", quality=_QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

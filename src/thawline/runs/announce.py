@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from thawline.advisor.guidelines import size_note
+from thawline.data.input_spec import LONGEST_KEPT
 from thawline.data.near_copies import near_copies_in
 from thawline.data.sources.source import ImageSource, IntArray, Split
 from thawline.errors import named
@@ -23,7 +24,6 @@ _log = logging.getLogger(__name__)
 # BatchNorm's statistics get noisy below this many images a process; Wu and He 2018, "Group Normalization", figure 1.
 _SMALL_FOR_BATCHNORM = 16
 _COMPARED = 2000  # images of val and test that are compared with all of train; chosen: seconds with 100,000
-_LONGEST = 1.5  # longer : shorter side, above which the square in the centre lacks more than a third; as photographs
 
 
 def announce(parts: Parts, record: RunRecord, context: RunContext, *, resuming: bool) -> None:
@@ -198,7 +198,7 @@ def crop_note(sizes: IntArray, source: ImageSource) -> str | None:
     Args:
         sizes: Width and height in pixels, (N, 2).
     """
-    elongated = np.flatnonzero(sizes.max(1) > _LONGEST * sizes.min(1))
+    elongated = np.flatnonzero(sizes.max(1) > LONGEST_KEPT * sizes.min(1))
     if not len(elongated):
         return None
     width, height = sizes[elongated[0]]

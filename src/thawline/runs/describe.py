@@ -1,5 +1,7 @@
 """What a run's record and its hyperparameters say of its parts."""
 
+from dataclasses import asdict
+
 from thawline.features.readout import Readout
 from thawline.machine.cpu_quota import quota_cores
 from thawline.machine.processes import num_cores
@@ -37,6 +39,7 @@ def _data(parts: Parts) -> DataSection:
         num_classes=parts.data.num_classes,
         fingerprint=source.fingerprint(),
         value_range=list(value_range) if (value_range := getattr(source, "value_range", None)) else None,
+        exclude=asdict(excluded) if (excluded := getattr(source, "excluded", None)) else None,
     )
 
 

@@ -20,6 +20,7 @@ from thawline.errors import UserError
 from thawline.printable import printable
 
 _KINDS_SHOWN = 3  # in a warning
+_NO_ROWS = (np.empty(0, dtype=np.str_), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 
 _log = logging.getLogger(__name__)
 
@@ -59,20 +60,24 @@ class Index:
         return {split: indices for split, indices in by_split.items() if len(indices)}
 
 
-def scan(root: Path, *, class_level: int | None = None, leave_out: list[str] | None = None) -> Index:
+def scan(
+    root: Path, *, class_level: int | None = None, leave_out: list[str] | None = None, to_learn: bool = True
+) -> Index:
     """List the images below `root` by class and split, without opening them.
 
     Args:
         class_level, leave_out: See `find_layout` and `Walk`.
+        to_learn: Whether there must be two classes, each with images; an inspection takes what is there.
     Raises:
         UserError: the layout is not as `LAYOUT` says, a class folder holds no image, or there is only one class.
     """
     walk = Walk(leave_out)
     layout = find_layout(root, walk, class_level=class_level)
-    check_classes(f"data.root={root}", layout)
-    class_names = natural_order(next(iter(layout.values())))
-    rows = zip(*_rows(root, layout, class_names, walk), strict=True)
-    paths, labels, parts = (np.concatenate(column) for column in rows)
+    if to_learn:
+        check_classes(f"data.root={root}", layout)
+    class_names = natural_order({name for classes in layout.values() for name in classes})
+    rows = [_NO_ROWS, *_rows(root, layout, class_names, walk, to_learn=to_learn)]
+    paths, labels, parts = (np.concatenate(column) for column in zip(*rows, strict=True))
     _tell_left_out(walk, root)
     return Index(
         class_names,
@@ -89,7 +94,7 @@ def _is_named_by_path(root: Path, split: Split | None, classes: Classes) -> bool
 
 
 def _rows(
-    root: Path, layout: Mapping[Split | None, Classes], class_names: list[str], walk: Walk
+    root: Path, layout: Mapping[Split | None, Classes], class_names: list[str], walk: Walk, *, to_learn: bool
 ) -> Iterator[tuple[NDArray[np.str_], IntArray, IntArray]]:
     """Path, label and position in `SPLITS` of the images of one class after another, (n,) each."""
     above = os.path.join(root, "")
@@ -101,13 +106,13 @@ def _rows(
                 for folder in classes[name]
                 for path in walk.image_paths(folder)
             )
-            if not images:
+            if not images and to_learn:
                 folder = printable(classes[name][0].relative_to(root).as_posix())
                 raise UserError(
                     f"data.root={root}: class folder {folder!r} holds no image ({looked_for(walk.other_kinds)}); "
                     "add images or remove the folder"
                 )
-            yield np.array(images), _repeated(class_names.index(name), images), _repeated(part, images)
+            yield np.array(images, dtype=np.str_), _repeated(class_names.index(name), images), _repeated(part, images)
 
 
 def _repeated(number: int, images: list[str]) -> IntArray:

@@ -14,6 +14,7 @@ from PIL import Image
 from thawline.data.decode import AS_THEY_ARE, decode
 from thawline.data.sources.content import Content
 from thawline.data.sources.copies import take_readable, warn_of_copies
+from thawline.data.sources.excluded import without_excluded
 from thawline.data.sources.fingerprint import fingerprint
 from thawline.data.sources.folder_content import read_all
 from thawline.data.sources.folder_index import Index
@@ -49,10 +50,12 @@ class ImageFiles:
             "near_copies". No group comes to lie in two splits.
         max_images, max_per_class: Take at most so many images, seeded by `subset_seed`, the classes in proportion.
         scan_dir: The cache that keeps what reading every image showed, or "auto"; None reads every image every time.
+        exclude: A table with the column `path`: these images are left out, before all else.
     Attributes:
         groups: Byte-identical images share a group; with `verify` false only images of one named group do.
         group_names: Name of each image's group, (N,), str; empty without one.
         unreadable: Files left out, as paths relative to `root`.
+        excluded: What `exclude` left out; None without it.
     Raises:
         UserError: An image does not decode, or a setting is wrong.
     """
@@ -73,6 +76,7 @@ class ImageFiles:
         max_per_class: int | None = None,
         subset_seed: int = 0,
         scan_dir: str | Path | None = None,
+        exclude: str | None = None,
     ) -> None:
         if on_unreadable not in ("error", "skip"):
             raise UserError(f"data.on_unreadable={on_unreadable!r}: allowed are error, skip")
@@ -81,6 +85,7 @@ class ImageFiles:
                 "data.on_unreadable=skip needs data.verify=true: only reading every image finds those to skip"
             )
         self.root, self.name, self._where = root, name, where
+        index, self.excluded = without_excluded(index, exclude, root=root, where=where)
         self._index = limited(index, max_images=max_images, max_per_class=max_per_class, seed=subset_seed)
         self.unreadable: list[str] = []
         self.pixels = checked_pixels(value_range, channels)

@@ -20,13 +20,14 @@ _SEPARATORS = "|;,"  # between several labels in one cell
 _FEW_VALUES = 20  # chosen: more distinct numbers than this, and than half of the rows, are measurements
 
 
-def index_of(rows: Sequence[Row], *, where: str, root: Path, missing_is_error: bool) -> Index:
+def index_of(rows: Sequence[Row], *, where: str, root: Path, missing_is_error: bool, to_learn: bool = True) -> Index:
     """The index of the table.
 
     Args:
         where: Begins every message: the setting and the file.
         root: Paths are relative to it.
         missing_is_error: Whether a row without a file is an error; else the file is left out as unreadable.
+        to_learn: Whether there must be two classes; an inspection takes what is there.
     Raises:
         UserError: A row cannot be used, or the labels are no classes.
     """
@@ -40,7 +41,8 @@ def index_of(rows: Sequence[Row], *, where: str, root: Path, missing_is_error: b
     numbers = {name: number for number, name in enumerate(names)}
     parts = _parts(rows, where)
     groups = [row.values.get("group") for row in rows]
-    _check(where, labels, parts)
+    if to_learn:
+        _check(where, labels, parts)
     return Index(
         names,
         np.array(paths, dtype=np.str_),

@@ -1,0 +1,126 @@
+"""What is wrong with a set of images and labels: files, copies, labels, outliers, shortcuts, classes."""
+
+import argparse
+import io
+import os
+import sys
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from thawline import __version__
+from thawline.atomic import write_atomically
+from thawline.commands.reader_gone import send_stdout_nowhere
+from thawline.commands.started import note_start
+from thawline.errors import BAD_INPUT, UserError
+from thawline.invocation import typed
+from thawline.printable import printable
+
+if TYPE_CHECKING:
+    from thawline.inspection.inspected import Inspected
+
+_HELP = """What is wrong with these images and labels, before anything is learned from them.
+
+    {inspect} DIR                # folders of images, in any layout that data.root accepts
+    {inspect} images.csv         # a table with the columns path and label, perhaps split and group
+    {inspect} DIR --no-model     # the files alone, in seconds: no labels, no outliers
+
+It writes inspection.html (look at this one), issues.csv and issues.json to outputs/inspections/NAME, NAME being that of
+the images, and changes nothing. Delete the rows of good images from issues.csv; a run with data.exclude=issues.csv then
+leaves out the images that are still listed. The exit code is 0 also where issues were seen, 2 for bad input.
+"""
+_EXIT_CTRL_C = 130  # as shells say it
+_GALLERY = 12  # images of each kind; chosen: two or three rows
+
+
+def main() -> int:
+    """Inspect; returns the exit code."""
+    note_start()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that it cannot show is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")
+    given = _arguments()
+    try:
+        _inspect(given)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except BrokenPipeError:  # the reader of the summary has read enough; the files are written
+        send_stdout_nowhere()
+    except OSError as error:
+        place = printable(error.filename or given.out or "")
+        print(f"error: {place}: {error.strerror}; to write elsewhere, give --out DIR", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return _EXIT_CTRL_C
+    return 0
+
+
+def _inspect(given: argparse.Namespace) -> None:
+    if given.gallery < 0:
+        raise UserError(f"--gallery {given.gallery}: allowed are whole numbers from 0")
+    if given.image_size is not None and given.image_size < 1:
+        raise UserError(f"--image-size {given.image_size}: allowed are whole numbers of pixels from 1")
+    from rich.console import Console
+
+    from thawline.inspection.inspected import inspected  # imports torch; --help does without
+    from thawline.inspection.inspection_files import default_place
+    from thawline.inspection.inspection_summary import summary
+    from thawline.inspection.judged_images import ModelChoice
+
+    folder = given.out or default_place(given.images)
+    _check_writable(folder)
+    model = None
+    if not given.no_model:
+        model = ModelChoice(given.model, given.weights, given.image_size, given.accelerator, given.precision)
+    one = inspected(given.images, model=model)
+    written = _write(one, folder, gallery=given.gallery)
+    Console(highlight=False).print(summary(one), soft_wrap=True)
+    for path in written:
+        print(f"wrote {printable(path)}", flush=True)
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse before the images are read what could not be written afterwards."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise UserError(f"{printable(there)}: is a file; name a folder with --out DIR")
+    if not os.access(there, os.W_OK):
+        raise UserError(f"{printable(there)}: may not be written to; name another folder with --out DIR")
+
+
+def _write(one: "Inspected", folder: Path, *, gallery: int) -> list[Path]:
+    from thawline.inspection import inspection_files as files
+    from thawline.inspection.inspection_page import galleries, inspection_page
+
+    folder.mkdir(parents=True, exist_ok=True)
+    made = f"thawline {__version__}, {date.today().isoformat()}"
+    contents: dict[str, str | bytes] = {
+        files.INSPECTION_PAGE: inspection_page(one, galleries(one, most=gallery), foot=made),
+        files.ISSUES_TABLE: files.issues_csv(one),
+        files.ISSUES_FILE: files.issues_json(one, made=made),
+    }
+    for name, content in contents.items():
+        write_atomically(folder / name, content)
+    return [folder / name for name in contents]
+
+
+def _arguments() -> argparse.Namespace:
+    inspect = typed("inspect_images")
+    parser = argparse.ArgumentParser(
+        prog=inspect, description=_HELP.format(inspect=inspect), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("images", type=Path, metavar="DIR", help="folder of images, or a table (csv, jsonl, parquet)")
+    parser.add_argument("--no-model", action="store_true", help="inspect the files alone, which takes seconds")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write; default outputs/inspections/NAME")
+    parser.add_argument(
+        "--gallery", type=int, default=_GALLERY, metavar="N", help="images of each kind shown; default %(default)s"
+    )
+    parser.add_argument(
+        "--model", default="tf_efficientnet_lite0", metavar="NAME", help="backbone that looks; default %(default)s"
+    )
+    parser.add_argument("--weights", metavar="W", help="embedded, hub, none or a file; default embedded, else hub")
+    parser.add_argument("--image-size", type=int, metavar="N", help="pixels a side; default the backbone's")
+    parser.add_argument("--accelerator", default="auto", help="auto, cpu, gpu, mps; default %(default)s")
+    parser.add_argument("--precision", default="auto", help="auto, 32-true or bf16-mixed; default %(default)s")
+    return parser.parse_args()

@@ -1,0 +1,1 @@
+"""What is wrong with a set of images and labels, before anything is learned from them."""

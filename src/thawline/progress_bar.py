@@ -1,0 +1,42 @@
+"""How far long work has come: a bar on a terminal, elsewhere a line every ten seconds."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_BETWEEN_S = 10.0  # seconds between lines
+
+
+@contextmanager
+def progress(total: int, what: str, *, above: int) -> Iterator[Callable[[int], None]]:
+    """Shown on stderr if there are more than `above`; what it gives moves on by a number.
+
+    Args:
+        what: What is counted, such as "images".
+    """
+    if total <= above:
+        yield lambda number: None
+        return
+    if not sys.stderr.isatty():
+        yield _lines(total, what)
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda number: bar.advance(task, number)
+
+
+def _lines(total: int, what: str) -> Callable[[int], None]:
+    done, said = 0, time.monotonic()
+
+    def advance(number: int) -> None:
+        nonlocal done, said
+        done += number
+        if time.monotonic() - said >= _BETWEEN_S:
+            said = time.monotonic()
+            print(f"{what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+
+    return advance

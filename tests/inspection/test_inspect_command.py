@@ -1,0 +1,101 @@
+"""python scripts/inspect_images.py: what it prints, writes and refuses."""
+
+import csv
+import json
+import os
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from thawline.inspection.inspected import Inspected
+from thawline.inspection.inspection_files import ISSUE_COLUMNS, default_place, issues_csv
+
+ROOT = Path(__file__).resolve().parents[2]
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+    """Arguments -> exit code, stdout, stderr; in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["inspect_images.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(ROOT / "scripts" / "inspect_images.py"), run_name="__main__")
+        captured = capsys.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def test_a_faulty_folder_in_terminal_table_and_page(command: Command, faulty: Path, tmp_path: Path) -> None:
+    before = sorted(faulty.rglob("*"))
+    code, out, err = command(faulty, "--no-model")
+    assert (code, err) == (0, "")
+    place = tmp_path / "outputs" / "inspections" / faulty.name
+    lines = out.splitlines()
+    assert lines[0] == f"66 images of 3 classes in {faulty}, splits train, test"
+    assert lines[1] == "files that cannot be read: 1"
+    assert lines[3].startswith("    -> repair or delete them")
+    rows = list(csv.DictReader((place / "issues.csv").open()))
+    assert tuple(rows[0]) == ISSUE_COLUMNS
+    assert rows[0]["path"] == "train/a/broken.png"
+    assert {row["path"] for row in rows if row["issue"] == "imbalance"} == {""}
+    body = json.loads((place / "issues.json").read_text())
+    assert body["images"] | {"where": ""} == {
+        "where": "", "number": 66, "readable": 65, "classes": {"a": 30, "b": 32, "c": 4},
+        "splits": {"train": 53, "test": 13}, "concerned": 11,
+    }  # fmt: skip
+    assert [row["issue"] for row in body["issues"]] == [row["issue"] for row in rows]
+    page = (place / "inspection.html").read_text()
+    assert page.count("data:image/jpeg;base64,") >= 12
+    assert "http" not in page
+    assert sorted(faulty.rglob("*")) == before
+
+
+def test_names_are_text_everywhere(command: Command, tmp_path: Path) -> None:
+    name = os.fsdecode(b"<b>[red]caf\xe9")
+    folder = tmp_path / "images" / name
+    folder.mkdir(parents=True)
+    for copy in ("1,\n.png", "2.png"):
+        Image.linear_gradient("L").save(folder / copy)
+    code, out, _ = command(tmp_path / "images", "--no-model", "--out", tmp_path / "out")
+    assert code == 0
+    assert r"<b>[red]caf\xe9/2.png" in out
+    assert "<b>[red]" not in (tmp_path / "out" / "inspection.html").read_text()
+    with (tmp_path / "out" / "issues.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[-1]["path"] == f"{name}/2.png"
+
+
+def test_bad_input_is_one_line_and_exit_code_2(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    for arguments, says in (
+        ((tmp_path / "none",), "no such folder or file"),
+        ((tmp_path / "empty",), "holds no image"),
+        ((tmp_path / "file",), "allowed are files of the kinds"),
+        ((tmp_path / "empty", "--out", tmp_path / "file"), "is a file; name a folder with --out DIR"),
+        ((tmp_path / "empty", "--gallery", -1), "--gallery -1: allowed are"),
+    ):
+        code, _, err = command(*arguments)
+        assert code == 2
+        (line,) = err.strip().splitlines()
+        assert line.startswith("error: ")
+        assert says in line
+
+
+def test_another_folder_of_the_same_name_gets_a_number(command: Command, files_only: Inspected, tmp_path: Path) -> None:
+    first, second = tmp_path / "x" / "images", tmp_path / "y" / "images"
+    for folder in (first, second):
+        (folder / "a").mkdir(parents=True)
+        Image.linear_gradient("L").save(folder / "a" / "0.png")
+    command(first, "--no-model")
+    assert default_place(first) == Path("outputs/inspections/images")
+    assert default_place(second) == Path("outputs/inspections/images-2")
+    assert issues_csv(files_only).splitlines()[0] == b"path,issue,score,class,detail,suggestion"
