@@ -101,6 +101,7 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Inspected]:
     return root, inspected(root, model=choice)
 
 
+@pytest.mark.slow
 def test_the_image_in_the_wrong_folder_is_named(colours: tuple[Path, Inspected]) -> None:
     _, one = colours
     (wrong,) = (issue for issue in one.issues if issue.kind == "label")
