@@ -3,13 +3,16 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from thawline.runs.imbalance_note import sizes_note
+from thawline.runs.context import RunContext
+from thawline.runs.imbalance_note import imbalance_note, sizes_note
 
 Run = Callable[..., Any]
 TINY = ("model.name=test_resnet", "model.weights=none", "model.image_size=32", "data.batch_size=4")
@@ -23,6 +26,21 @@ def test_three_times_the_images_are_worth_a_line_with_the_command() -> None:
         "thawline imbalance=weights"
     )
     assert sizes_note([29, 10], ["cats", "dogs"], "") is None
+
+
+def test_the_line_repeats_the_command_and_is_spared_where_it_was_answered(tmp_path: Path) -> None:
+    source = SimpleNamespace(labels=np.array([0] * 9 + [1] * 3), class_names=("cats", "dogs"))
+    data = SimpleNamespace(source=source, splits={"train": np.arange(12)})
+    parts: Any = SimpleNamespace(data=data, settings=SimpleNamespace(imbalance="none"))
+
+    def note(*overrides: str) -> str | None:
+        return imbalance_note(parts, RunContext(tmp_path, overrides, {}, multirun=False))
+
+    assert str(note("data.root='my cats'")).endswith("thawline 'data.root='\"'\"'my cats'\"'\"'' imbalance=weights")
+    assert note("imbalance=none") is None
+    assert note("resume=outputs/run") is None
+    parts.settings.imbalance = "focal"
+    assert note() is None
 
 
 @pytest.fixture

@@ -61,7 +61,8 @@ def test_a_run_leaves_record_config_log_checkpoints_and_one_event_file(
     assert record["params"] == {"trainable": 2562, "total": LITE0_PARAMS + 2562}
     assert record["freeze"].pop("guard_s") > 0
     assert record["freeze"] == {"verified": True, "checks": 3, "frozen_stages": 9}
-    assert set(record["metrics"]) == {"val/accuracy", "test/accuracy", "test/balanced_accuracy", "test/loss"}
+    scores = {f"{split}/{name}" for split in ("val", "test") for name in ("accuracy", "balanced_accuracy", "macro_f1")}
+    assert set(record["metrics"]) == {*scores, "test/loss"}
     cost = record["cost"]
     assert cost.pop("price") is None
     assert (cost.pop("energy_j") or 1) > 0  # where the hardware tells

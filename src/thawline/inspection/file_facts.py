@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from thawline.data.decode import AS_THEY_ARE, Pixels, UnreadableImage, read_bytes, read_samples, turned
+from thawline.data.sources.content import THUMB
 from thawline.data.sources.fingerprint import DIGEST_BYTES
-from thawline.data.sources.folder_content import THUMB
 from thawline.data.sources.set_pixels import decided_range
 from thawline.data.value_range import WideImage, range_of, to_8_bit
 from thawline.data.wide_files import is_dicom, is_tiff, is_wide_png
@@ -125,7 +125,7 @@ def _read(path: Path, pixels: Pixels) -> tuple[tuple[Any, ...], NDArray[np.uint8
     """The row of `FACTS` and the thumb, or why there are none."""
     try:
         data = read_bytes(path)
-        samples, orientation = read_samples(data, name=printable(path), pixels=pixels)
+        samples, orientation, _ = read_samples(data, name=printable(path), pixels=pixels)
     except UnreadableImage as error:
         return str(error).removeprefix(f"unreadable image {printable(path)}: ")
     if isinstance(samples, WideImage):

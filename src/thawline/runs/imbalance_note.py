@@ -12,8 +12,9 @@ from thawline.settings.imbalance_setting import NONE, SUGGESTED_FROM, WEIGHTS
 
 
 def imbalance_note(parts: Parts, context: RunContext) -> str | None:
-    """A note on a run whose classes differ in size and that does nothing about it; None on any other."""
-    if parts.settings.imbalance != NONE or any(text.startswith("imbalance=") for text in context.overrides):
+    """A note on a new run whose classes differ in size, and whose command says nothing of it; None on any other."""
+    settled = any(text.startswith(("imbalance=", "resume=")) for text in context.overrides)
+    if settled or parts.settings.imbalance != NONE:
         return None
     source = parts.data.source
     counts = np.bincount(source.labels[parts.data.splits["train"]], minlength=len(source.class_names))
