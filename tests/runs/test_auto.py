@@ -16,7 +16,7 @@ from thawline.advisor import choices
 from thawline.freezing.verify import verify
 from thawline.machine.sigterm import Terminated
 from thawline.models.load_checkpoint import load_checkpoint
-from thawline.runs import auto
+from thawline.runs import rung as one_rung
 from thawline.runs.one_run import run_once
 from thawline.training.blend_gain import blend_expected
 
@@ -144,7 +144,7 @@ def test_a_run_that_was_killed_goes_on_with_what_is_missing(
     run_cli: Run, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("thawline.runs.auto._advised", lambda state: _raise(Killed()))
+        patch.setattr("thawline.runs.auto._advised", lambda *_: _raise(Killed()))
         with pytest.raises(Killed):
             run_cli(*AUTO, "data=folder", f"data.root={image_folder}")
     folder, record = the_run(tmp_path / "out")
@@ -168,7 +168,7 @@ def fail_in_the_blend(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> 
             raise error
         run_once(config, context, *rest, **more)
 
-    monkeypatch.setattr(auto, "run_once", run)
+    monkeypatch.setattr(one_rung, "run_once", run)
 
 
 def _raise(error: BaseException) -> None:

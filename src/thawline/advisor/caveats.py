@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from thawline.advisor.image_sizes import ENLARGED, short_side, smaller_size
 from thawline.data.sources.source import ImageSource, IntArray
 from thawline.errors import UserError
 from thawline.models.backbone import Backbone
@@ -10,8 +11,6 @@ from thawline.models.backbone import Backbone
 # at most 0.1 wide on every data source but one; with 8 it is up to 0.2 wide.
 TRUSTED_FROM = 32
 FEW_PER_CLASS = 10  # chosen: from ten images, an accuracy near 0.5 is known to 31 points (95 %)
-_ENLARGED = 2.0  # chosen: images enlarged by this factor or more get a caveat
-_NUM_OPENED = 32  # images that are opened for their size
 
 
 def check_sample(labels: IntArray, *, name: str) -> None:
@@ -42,12 +41,13 @@ def caveats(source: ImageSource, sample: IntArray, backbone: Backbone) -> list[s
     if counts.min() < FEW_PER_CLASS:
         name = source.class_names[int(counts.argmin())]
         notes.append(f"Class {name!r} has {counts.min()} of the images looked at: the accuracies here are rough.")
-    opened = sample[:: max(1, len(sample) // _NUM_OPENED)][:_NUM_OPENED]
-    side, needed = np.median([min(source.load(int(index)).size) for index in opened]), backbone.input.size
-    if side * _ENLARGED <= needed:
+    side, needed = short_side(source, sample), backbone.input.size
+    if side * ENLARGED <= needed:
+        smaller = smaller_size(side, needed)
+        way_out = f" scenario=auto tries {smaller} too, which is faster and may do as well." if smaller else ""
         notes.append(
             f"The images are small: half of them have a side of {side:.0f} pixels or less, and are enlarged to "
-            f"{needed}. A smaller model.image_size trains faster and may do as well."
+            f"{needed}.{way_out}"
         )
     if backbone.num_stages == 1:
         notes.append(f"{backbone.name} cannot be cut: it trains as a whole, or only the head does.")

@@ -101,10 +101,10 @@ def _measured(
     cost = StepCost(math.nan, saved[0] // len(few), trained)
     timed = x if cost.memory_bytes(len(x)) <= max_bytes else few
     step(timed)  # not timed, because the first step of a size takes longer
-    return replace(cost, image_s=_shortest(lambda: step(timed)) / len(timed))
+    return replace(cost, image_s=shortest(lambda: step(timed)) / len(timed))
 
 
-def _shortest(step: Callable[[], None]) -> float:
+def shortest(step: Callable[[], None]) -> float:
     """Seconds of the fastest of a few steps; the others may be slowed down by other work."""
     seconds: list[float] = []
     while len(seconds) < _MAX_TIMED and sum(seconds) < _TIMED_S:

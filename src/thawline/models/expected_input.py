@@ -1,9 +1,10 @@
 """Size and statistics of the images that a model expects, read from the model."""
 
 from timm.data.config import resolve_model_data_config
+from timm.models import get_pretrained_cfg
 from torch import nn
 
-from thawline.data.input_spec import InputSpec
+from thawline.data.input_spec import IMAGENET, InputSpec
 
 
 def expected_input(model: nn.Module, image_size: int | None = None) -> InputSpec:
@@ -20,6 +21,12 @@ def expected_input(model: nn.Module, image_size: int | None = None) -> InputSpec
         interpolation=str(config["interpolation"]),
         crop_pct=float(config["crop_pct"]),
     )
+
+
+def usual_size(name: str) -> int:
+    """Side in pixels of the images that the timm model of this name was made for."""
+    config = get_pretrained_cfg(name, allow_unregistered=True)
+    return IMAGENET.size if config is None else int(config.input_size[-1])
 
 
 def input_channels(model: nn.Module) -> int:

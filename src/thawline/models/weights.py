@@ -56,15 +56,20 @@ def default_weights(name: str) -> str:
     return "embedded" if name in EMBEDDED else "hub"
 
 
-def _check_name(name: str) -> None:
+def hint_at_name(name: str) -> str | None:
+    """What to say of a name that timm does not know; None if it knows it."""
     known = timm.list_models()
     if "." in name:  # a tag names one of several sets of weights
         known += timm.list_pretrained()
     if name in known:
-        return
+        return None
     near = difflib.get_close_matches(name, known, n=3)
-    hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() lists them all"
-    raise UserError(f"model.name={name}: timm has no such model; {hint}")
+    return f"did you mean {', '.join(near)}?" if near else "timm.list_models() lists them all"
+
+
+def _check_name(name: str) -> None:
+    if (hint := hint_at_name(name)) is not None:
+        raise UserError(f"model.name={name}: timm has no such model; {hint}")
 
 
 def _timm_model(name: str, image_size: int | None, *, pretrained: bool = False) -> nn.Module:

@@ -160,10 +160,34 @@ class RungEntry:
 
 
 @dataclass
+class CandidateEntry:
+    """A backbone at an image size that scenario=auto compared, or why it did not.
+
+    Attributes:
+        name: As it was given.
+        expected: Accuracy of its stacked probe; None where there is none.
+        log_loss: Of the images that were left out.
+        latency_ms, size_mb: Milliseconds for one image here, megabytes of the weights.
+        kept: Whether it is the one that was taken.
+        note: What is to be said of it.
+    """
+
+    name: str
+    image_size: int
+    expected: Expected | None = None
+    log_loss: float | None = None
+    latency_ms: float | None = None
+    size_mb: float | None = None
+    kept: bool = False
+    note: str = ""
+
+
+@dataclass
 class AdviceSection:
     """The advice of scenario=auto, and what it tried.
 
     Attributes:
+        optimism: By how much the accuracy of the candidate that was taken is too high, because it was taken.
         overrides: The command line's.
         ended: Why nothing further was tried.
     """
@@ -176,14 +200,22 @@ class AdviceSection:
     reasons: list[str] = field(default_factory=list)
     overrides: list[str] = field(default_factory=list)
     rungs: list[RungEntry] = field(default_factory=list)
+    candidates: list[CandidateEntry] = field(default_factory=list)
+    optimism: float = 0.0
     ended: str = ""
 
     def __post_init__(self) -> None:
+        self.candidates = [_candidate(entry) if isinstance(entry, dict) else entry for entry in self.candidates]
         self.rungs = [_rung(entry) if isinstance(entry, dict) else entry for entry in self.rungs]
 
 
 def _rung(body: dict[str, Any]) -> RungEntry:
     return RungEntry(**{**body, "expected": section_from(Expected, body["expected"])})
+
+
+def _candidate(body: dict[str, Any]) -> CandidateEntry:
+    expected = body.get("expected")
+    return CandidateEntry(**{**body, "expected": expected and section_from(Expected, expected)})
 
 
 SECTIONS: dict[str, type[Any]] = {

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
-import torch
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
@@ -27,15 +26,16 @@ from thawline.machine.device_memory import allowed_bytes, free_bytes, held_bytes
 from thawline.machine.memory import keep_freed_memory
 from thawline.machine.tf32 import tf32_restored
 from thawline.machine.utf8_path import utf8_path
-from thawline.models.backbone import Backbone, build_backbone
+from thawline.models.backbone import Backbone
 from thawline.report.advice_json import ADVICE_FILE, FIGURE_NAME, advice_body
 from thawline.report.advice_panel import advice_panel, commands, next_steps
 from thawline.report.profile_chart import profile_chart
 from thawline.report.profile_events import add_profile
 from thawline.report.profile_figure import profile_figure, save_figure
+from thawline.runs.candidates import refuse_comparison
 from thawline.runs.context import RunContext
-from thawline.runs.make import make
 from thawline.runs.quiet import quiet
+from thawline.runs.shared import Shared
 from thawline.settings.advise_settings import BudgetSettings
 from thawline.settings.run_settings import LookSettings
 from thawline.training.datamodule import ImageDataModule
@@ -62,6 +62,7 @@ class Advice:
 def advise(settings: LookSettings, context: RunContext) -> Advice:
     """Measure, print, and write advice.json and the figure into the context's folder."""
     start, folder = time.perf_counter(), context.folder
+    refuse_comparison(settings.model)
     with quiet(), tf32_restored():
         advice = measured_advice(settings, context)
     with SummaryWriter(str(utf8_path(folder))) as writer:
@@ -82,19 +83,22 @@ def shown_advice(advice: Advice, console: Console) -> None:
     console.print(advice_panel(advice.recommendation, advice.reasons, budget=advice.budget))
 
 
-def measured_advice(settings: LookSettings, context: RunContext) -> Advice:
-    """Look, measure what a run would cost here, recommend; advice.json and the figure are written."""
+def measured_advice(settings: LookSettings, context: RunContext, *, shared: Shared | None = None) -> Advice:
+    """Look, measure what a run would cost here, recommend; advice.json and the figure are written.
+
+    Args:
+        shared: With the images and backbones of the runs before.
+    """
     compute = choose_compute(accelerator=settings.trainer.accelerator, precision=settings.trainer.precision)
     compute.set_up()
     if compute.on_cpu:
         keep_freed_memory()
-    torch.manual_seed(settings.seed)
-    model = settings.model
-    backbone = build_backbone(model.name, weights=model.weights, image_size=model.image_size)
+    shared = shared or Shared(keeps=False)
+    backbone = shared.backbone(settings.model, weights=settings.model.weights, seed=settings.seed)
     backbone.to(memory_format=memory_format(compute.device.type))
     backbone.input = replace(backbone.input, fit=settings.loader.fit)
     data = ImageDataModule(
-        make(settings.source, "data.source"),
+        shared.source(settings.source),
         spec=backbone.input, loader=settings.loader, seed=settings.seed, kind=compute.device.type,
     )  # fmt: skip
     before = held_bytes(compute.device)

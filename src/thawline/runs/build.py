@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import lightning as L
 import torch
 from torch import nn
 
@@ -16,12 +15,13 @@ from thawline.machine.decisions import compiles_training, memory_format
 from thawline.machine.memory import keep_freed_memory
 from thawline.machine.processes import this_process
 from thawline.models.adapters import add_adapters
-from thawline.models.backbone import Backbone, build_backbone
+from thawline.models.backbone import Backbone
 from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse_where_faster
 from thawline.models.stacked_head import StackedHead
 from thawline.runs.make import make
 from thawline.runs.parts import Parts
+from thawline.runs.shared import Shared
 from thawline.settings.conflicts import refuse_conflicts
 from thawline.settings.imbalance_setting import NONE, SAMPLER
 from thawline.settings.run_settings import Settings
@@ -33,19 +33,20 @@ from thawline.training.datamodule import ImageDataModule
 from thawline.training.steps import Steps, plan_steps
 
 
-def build(settings: Settings, compute: Compute, *, step: int) -> Parts:
+def build(settings: Settings, compute: Compute, *, step: int, shared: Shared | None = None) -> Parts:
     """Load model and data.
 
     Args:
         step: Optimizer step at which the training begins; above 0 in a resumed run.
+        shared: Of the runs that share images and backbones.
     Raises:
         UserError: Settings that do not go with each other, with the data or with the backbone.
     """
     refuse_conflicts(settings)
     if compute.on_cpu:
         keep_freed_memory()
-    L.seed_everything(settings.seed, workers=True, verbose=False)
-    backbone = build_backbone(settings.model.name, weights=settings.weights, image_size=settings.model.image_size)
+    shared = shared or Shared(keeps=False)
+    backbone = shared.backbone(settings.model, weights=settings.weights, seed=settings.seed)
     backbone.to(memory_format=memory_format(compute.device.type))
     names = [stage.name for stage in backbone.stages]
     plan = make_plan(settings.strategy, stage_names=names, model_name=backbone.name)
@@ -54,7 +55,7 @@ def build(settings: Settings, compute: Compute, *, step: int) -> Parts:
     if settings.strategy.lora is not None:
         add_adapters(backbone, reached.ever_training(), settings.strategy.lora)
     settings = settings.with_views(all_train=0 in reached.ever_training())
-    data = _data(settings, compute, backbone)
+    data = _data(settings, compute, backbone, shared)
     readout = make_readout(settings.strategy, backbone)
     head = _head(settings, backbone, readout, num_classes=data.num_classes)
     steps = plan_steps(data.num_train_batches, replace(settings.trainer, max_epochs=epochs))
@@ -67,9 +68,9 @@ def build(settings: Settings, compute: Compute, *, step: int) -> Parts:
     return Parts(settings, compute, data, model, plan, rows, epoch, steps, _beside(settings, compute, model, data))
 
 
-def _data(settings: Settings, compute: Compute, backbone: Backbone) -> ImageDataModule:
+def _data(settings: Settings, compute: Compute, backbone: Backbone, shared: Shared) -> ImageDataModule:
     return ImageDataModule(
-        make(settings.source, "data.source"),
+        shared.source(settings.source),
         spec=backbone.input,
         loader=settings.loader,
         seed=settings.seed,

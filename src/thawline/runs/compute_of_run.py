@@ -1,9 +1,12 @@
 """The device and precision of a run; a resumed one keeps the precision that it began with."""
 
+import torch
+
 from thawline.errors import UserError
 from thawline.machine.compute import Compute, choose_compute
 from thawline.machine.decisions import precision_note
 from thawline.machine.precision import precision_name
+from thawline.machine.thread_trial import candidates
 from thawline.report.record_sections import MachineSection
 from thawline.runs.resume import Boundary
 from thawline.settings.run_settings import Settings
@@ -28,6 +31,15 @@ def compute_of(settings: Settings, boundary: Boundary | None) -> Compute:
             f"run keeps its precision. {error}. Resume it on such a device, or start a new run"
         ) from error
     return Compute(compute.described, compute.precision.without_scaler()) if settings.optim.solves else compute
+
+
+def ready_compute(settings: Settings, boundary: Boundary | None) -> Compute:
+    """`compute_of`, set up, with the threads that a run begins with."""
+    compute = compute_of(settings, boundary)
+    compute.set_up()
+    if compute.on_cpu and settings.trainer.num_processes == 1:
+        torch.set_num_threads(candidates(settings.threads)[0])
+    return compute
 
 
 def compute_notes(compute: Compute, boundary: Boundary | None) -> list[str]:

@@ -147,6 +147,8 @@ def _leave(parts: Parts, watch: Watchers, record: RunRecord, tested: Tested, *, 
     """The portable model and the freeze certificate."""
     weights = load_checkpoint(watch.best.best)["state_dict"]
     deliver(parts, record, weights, judged=tested.judged, test=watch.mistakes.answers, folder=folder)
+    if tested.left_out is not None:
+        tested.left_out.save(folder)
     _prove(parts, watch, record, weights, folder=folder, num_epochs=num_epochs)
 
 

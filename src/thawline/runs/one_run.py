@@ -1,8 +1,7 @@
 """One run from settings to record."""
 
 import logging
-
-import torch
+from pathlib import Path
 
 from thawline.atomic import write_atomically
 from thawline.callbacks.cost import CostCallback
@@ -10,14 +9,13 @@ from thawline.data.split_table import SPLITS_FILE, split_table
 from thawline.machine.device_memory import told_where_memory_ends
 from thawline.machine.energy import EnergyMeter, counters_of
 from thawline.machine.processes import is_main
-from thawline.machine.thread_trial import candidates
 from thawline.report.record_sections import StrategySection
 from thawline.report.run_record import RunRecord
 from thawline.runs.announce import announce
 from thawline.runs.build import build
 from thawline.runs.caching import store_frozen_stages
 from thawline.runs.composed import RunConfig
-from thawline.runs.compute_of_run import compute_notes, compute_of
+from thawline.runs.compute_of_run import compute_notes, ready_compute
 from thawline.runs.context import RunContext
 from thawline.runs.describe import describe
 from thawline.runs.fit import fit_and_test
@@ -25,6 +23,7 @@ from thawline.runs.meeting import meeting
 from thawline.runs.parts import Parts
 from thawline.runs.ranks import refuse_other_processes
 from thawline.runs.resume import CONFIG_NAME, Boundary
+from thawline.runs.shared import Shared
 from thawline.runs.tracked import RunLogs
 from thawline.runs.watchers import Said
 
@@ -36,6 +35,10 @@ _NOT_COMPARED = (
     "advise.max_images",
     "budget.minutes",
     "budget.memory_gb",
+    "budget.latency_ms",
+    "budget.size_mb",
+    "model.candidates",
+    "model.candidate_sizes",
     "cost.per_hour",
     "threads",
     "logger",
@@ -44,7 +47,14 @@ _NOT_COMPARED = (
 
 
 def run_once(
-    config: RunConfig, context: RunContext, record: RunRecord, logs: RunLogs, *, start: float, boundary: Boundary | None
+    config: RunConfig,
+    context: RunContext,
+    record: RunRecord,
+    logs: RunLogs,
+    *,
+    start: float,
+    boundary: Boundary | None,
+    shared: Shared | None = None,
 ) -> None:
     """Build, store what frozen stages compute, train, test; `record` learns what happens.
 
@@ -52,6 +62,7 @@ def run_once(
         start: When the run began, by `time.perf_counter`.
         boundary: Where a resumed run goes on.
         logs: Opened when the training begins.
+        shared: With the images and backbones of the runs before.
     """
     settings, folder = config.settings, context.folder
     record.settings = {key: value for key, value in config.leaves.items() if key not in _NOT_COMPARED}
@@ -59,20 +70,10 @@ def run_once(
     if boundary is None and is_main():
         write_atomically(folder / CONFIG_NAME, config.text)
     refuse_other_processes(settings.trainer, context)
-    compute = compute_of(settings, boundary)
-    compute.set_up()
-    if compute.on_cpu and settings.trainer.num_processes == 1:
-        torch.set_num_threads(candidates(settings.threads)[0])
+    compute = ready_compute(settings, boundary)
     cost = CostCallback(start=start, energy=EnergyMeter(counters_of(compute.device)))
-    parts = build(settings, compute, step=boundary.step if boundary else 0)
-    describe(record, parts)
-    for note in compute_notes(compute, boundary):
-        _log.warning("Note: %s.", note)
-    if boundary is not None:
-        boundary.refuse_others(record)
-    if is_main():
-        record.save(folder)
-        write_atomically(folder / SPLITS_FILE, split_table(parts.data.source, parts.data.splits))
+    parts = build(settings, compute, step=boundary.step if boundary else 0, shared=shared)
+    _describe_parts(record, parts, folder, boundary)
     announce(parts, record, context, resuming=boundary is not None)
     said = Said(folder, config.text, held=_held(record, parts), epoch_lines=not context.rung)
     what = f"{parts.bound.backbone.name} at {record.model.image_size} pixels, data.batch_size={parts.data.batch_size},"
@@ -83,6 +84,17 @@ def run_once(
         if (together := meeting()) is not None:
             together.wait_for_all()
         fit_and_test(parts, record, said, cost=cost, boundary=boundary, logs=logs)
+
+
+def _describe_parts(record: RunRecord, parts: Parts, folder: Path, boundary: Boundary | None) -> None:
+    describe(record, parts)
+    for note in compute_notes(parts.compute, boundary):
+        _log.warning("Note: %s.", note)
+    if boundary is not None:
+        boundary.refuse_others(record)
+    if is_main():
+        record.save(folder)
+        write_atomically(folder / SPLITS_FILE, split_table(parts.data.source, parts.data.splits))
 
 
 def _held(record: RunRecord, parts: Parts) -> dict[str, str]:

@@ -18,7 +18,8 @@ from thawline.machine.thread_trial import threads_restored
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.report.run_record import RunRecord
 from thawline.report.summary import next_steps, summary_panel
-from thawline.runs.auto import SCENARIO, climb
+from thawline.runs.auto import climb
+from thawline.runs.candidates import refuse_comparison
 from thawline.runs.composed import Composed
 from thawline.runs.context import RunContext
 from thawline.runs.lock import owned
@@ -26,6 +27,7 @@ from thawline.runs.meeting import leaving_told
 from thawline.runs.one_run import run_once
 from thawline.runs.quiet import quiet
 from thawline.runs.resume import CHECKPOINT, Boundary, resumed, told_how_to_go_on
+from thawline.runs.rung import SCENARIO
 from thawline.runs.tracked import recorded_and_tracked
 from thawline.runs.whose_fault import users_code_named
 
@@ -54,6 +56,7 @@ def train(composed: Composed, context: RunContext) -> RunRecord:
             ended = climb(composed, context, record, start=start)
         else:
             config = composed.read()
+            refuse_comparison(config.settings.model)
             with users_code_named(config.leaves):
                 run_once(config, context, record, logs, start=start, boundary=boundary)
     if is_main():

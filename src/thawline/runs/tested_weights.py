@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
+import numpy as np
+import torch
 from torch import Tensor
 
 from thawline.callbacks.best_and_last import BestCheckpoint, Scores
 from thawline.callbacks.checkpoint_files import save_whole
 from thawline.deploy.calibration import Judged
 from thawline.features.judged import Expected
+from thawline.features.left_out_answers import LeftOutAnswers
 from thawline.machine.processes import is_main
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.models.stacked_head import StackedHead
@@ -36,6 +39,7 @@ class Tested:
         share: Of the tuned weights in a mixture with the pretrained ones; None where nothing was mixed.
         expected: Accuracy to expect on new images; None where it is not known.
         judged: Answers to images that the weights have not seen; None where those are the validation images.
+        left_out: Of a stack, the same image by image.
     """
 
     scores: Scores
@@ -44,6 +48,7 @@ class Tested:
     share: float | None = None
     expected: Expected | None = None
     judged: Judged | None = None
+    left_out: LeftOutAnswers | None = None
 
 
 def choose(trainer: L.Trainer, parts: Parts, watch: Watchers, *, pretrained: dict[str, Tensor]) -> Tested:
@@ -93,7 +98,17 @@ def _refitted(parts: Parts, best: BestCheckpoint, scores: Scores, *, left_out: f
     load_stack(head, stack)
     _replace_weights(best, body | {"state_dict": parts.model.state_dict()}, scores)
     judged = Judged(stack.probabilities.clamp(min=_LEAST).log(), stack.labels, by=expected.by)
-    return Tested(scores, RULE_REFIT, why, expected=expected, judged=judged)
+    answers = _image_by_image(parts, judged)
+    return Tested(scores, RULE_REFIT, why, expected=expected, judged=judged, left_out=answers)
+
+
+def _image_by_image(parts: Parts, judged: Judged) -> LeftOutAnswers:
+    """Those of training and validation images, or of the latter alone."""
+    splits = parts.data.splits
+    images = splits["val"] if judged.by == "validation" else np.concatenate([splits["train"], splits["val"]])
+    groups = torch.from_numpy(parts.data.source.groups[images])
+    indices = torch.from_numpy(images)
+    return LeftOutAnswers.of(judged.log_probabilities, judged.labels, images=indices, groups=groups)
 
 
 def _replace_weights(best: BestCheckpoint, body: dict[str, Any], scores: Scores) -> None:

@@ -11,15 +11,19 @@ class BudgetSettings:
 
     Attributes:
         minutes: Of the whole run on this machine.
+        latency_ms: Milliseconds for one image on this machine; auto leaves out what takes longer.
+        size_mb: Of the weights of backbones; auto leaves out what is larger.
         min_gain: Points of accuracy; auto tries nothing that is expected to gain less.
     """
 
     minutes: float | None = 2.0
     memory_gb: float | None = None
+    latency_ms: float | None = None
+    size_mb: float | None = None
     min_gain: float = 0.3
 
     def __post_init__(self) -> None:
-        for key in ("minutes", "memory_gb"):
+        for key in ("minutes", "memory_gb", "latency_ms", "size_mb"):
             value = getattr(self, key)
             if value is not None and not value > 0:
                 raise UserError(f"budget.{key}={value}: a number above 0, or null for no bound")
