@@ -104,7 +104,7 @@ def test_the_script_beside_it_needs_no_thawline_and_gives_the_same_labels(onnx: 
     paths = [str(path) for path in sorted((colour_folder / "test").glob("*/*.png"))]
     text = (onnx.folder / "predict_onnx.py").read_text()
     imported = {line.split()[1].partition(".")[0] for line in text.splitlines() if line.startswith(("import", "from"))}
-    assert imported == {"json", "sys", "pathlib", "numpy", "onnxruntime", "PIL"}
+    assert imported == {"argparse", "json", "sys", "pathlib", "numpy", "onnxruntime", "PIL"}
     command = [sys.executable, str(onnx.folder / "predict_onnx.py"), *paths]
     rows = [
         line.split("\t")

@@ -39,7 +39,7 @@ def boundary(device: Device, precision: str, prefix: str) -> Boundary:
 
 @pytest.fixture
 def on(monkeypatch: pytest.MonkeyPatch) -> Callable[[Device], None]:
-    return lambda device: monkeypatch.setattr(compute_module, "this_device", lambda accelerator: device)
+    return lambda device: monkeypatch.setattr(compute_module, "this_device", lambda accelerator, **_: device)
 
 
 def test_a_fresh_run_takes_what_is_fast(on: Callable[[Device], None]) -> None:

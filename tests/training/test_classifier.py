@@ -230,5 +230,5 @@ def test_the_confusion_is_computed_while_the_test_runs(
 def test_no_metric_makes_an_accelerator_wait_to_check_labels(tiny_backbone: Backbone) -> None:
     model = TransferClassifier(tiny_backbone, num_classes=4)
     checked = [m for m in model.modules() if isinstance(m, Metric) and hasattr(m, "validate_args")]
-    assert len(checked) == 5
+    assert len(checked) == 8
     assert not any(metric.validate_args for metric in checked)  # torch.unique would, in every step

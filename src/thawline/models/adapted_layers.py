@@ -8,7 +8,7 @@ from torch import nn
 
 from thawline.errors import UserError
 from thawline.models.backbone import Backbone
-from thawline.settings.lora_settings import AUTO
+from thawline.settings.lora_settings import AUTO_MODULES
 
 # How timm names the linear layers of attention: one for queries, keys and values together, or several; and the output.
 _ATTENTION = ("qkv", "q", "k", "v", "kv", "q_proj", "k_proj", "v_proj", "proj")
@@ -40,7 +40,7 @@ def adapted_layers(backbone: Backbone, stages: Iterable[int], modules: Any) -> l
             f"strategy=lora: {backbone.name} has no linear layers in the stages that train, and adapters go beside "
             f"those; {_ELSEWHERE}"
         )
-    return _by_default(layers, backbone.name) if modules == AUTO else _named(layers, modules, backbone.name)
+    return _by_default(layers, backbone.name) if modules == AUTO_MODULES else _named(layers, modules, backbone.name)
 
 
 def _by_default(layers: Sequence[str], model: str) -> list[str]:

@@ -184,13 +184,7 @@ class CandidateEntry:
 
 @dataclass
 class AdviceSection:
-    """The advice of scenario=auto, and what it tried.
-
-    Attributes:
-        optimism: By how much the accuracy of the candidate that was taken is too high, because it was taken.
-        overrides: The command line's.
-        ended: Why nothing further was tried.
-    """
+    """The advice of scenario=auto, and what it tried; `overrides` are the command line's."""
 
     cell: str = ""
     recommendation: dict[str, Any] = field(default_factory=dict)
@@ -201,8 +195,8 @@ class AdviceSection:
     overrides: list[str] = field(default_factory=list)
     rungs: list[RungEntry] = field(default_factory=list)
     candidates: list[CandidateEntry] = field(default_factory=list)
-    optimism: float = 0.0
-    ended: str = ""
+    optimism: float = 0.0  # by how much the candidate that was taken looks too accurate, because it was taken
+    ended: str = ""  # why nothing further was tried
 
     def __post_init__(self) -> None:
         self.candidates = [_candidate(entry) if isinstance(entry, dict) else entry for entry in self.candidates]

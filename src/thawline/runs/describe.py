@@ -104,7 +104,7 @@ def hyperparameters(record: RunRecord, parts: Parts) -> dict[str, str | float | 
         "head": record.model.head,
         "optim": optim.name,
         "imbalance": parts.settings.imbalance,
-        "select": parts.settings.selected,
+        "selected": parts.settings.selected,
         "penalty": float(record.strategy.penalty or 0.0),
         "lr": float(optim.lr),
         "backbone_lr": float(optim.resolved_backbone_lr),

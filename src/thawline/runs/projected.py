@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from thawline.callbacks.head_inputs import HeadInputs
-from thawline.data.decode import to_rgb
 from thawline.runs.parts import Parts
 from thawline.settings.projector_setting import THUMB_SIDE
 
@@ -36,13 +35,13 @@ def log_projector(writer: SummaryWriter, parts: Parts, inputs: HeadInputs, answe
     rows, places = inputs.kept
     if not len(rows):
         return
-    source, test = parts.data.source, parts.data.splits["test"]
+    names, test = parts.data.source.class_names, parts.data.dataset("test", again=True)
     shutil.rmtree(Path(writer.log_dir) / PROJECTOR_FOLDER, ignore_errors=True)
     writer.add_embedding(
         principal(rows),
-        metadata=described(answers[0][places], answers[1][places], source.class_names),
+        metadata=described(answers[0][places], answers[1][places], names),
         metadata_header=["true", "predicted", "right", "probability"],
-        label_img=torch.stack([_thumbnail(source.load(int(test[place]))) for place in places]),
+        label_img=torch.stack([_thumbnail(test[0, int(place)][0]) for place in places]),
         global_step=PROJECTOR_FOLDER,  # the name of the folder
         tag=_TAG,
     )
@@ -66,7 +65,6 @@ def described(log_probabilities: Tensor, labels: Tensor, names: Sequence[str]) -
     return [[plain[truth], plain[guess], "yes" if truth == guess else "no", f"{of:.3f}"] for truth, guess, of in rows]
 
 
-def _thumbnail(image: Image.Image) -> Tensor:
-    """(3, S, S), float32, 0 to 1."""
-    small = np.asarray(ImageOps.fit(to_rgb(image), (THUMB_SIDE, THUMB_SIDE)), dtype=np.float32)
-    return torch.from_numpy(small / 255).permute(2, 0, 1)
+def _thumbnail(view: Tensor) -> Tensor:
+    """What the model was shown, (3, S, S), uint8, as (3, T, T), float32, 0 to 1."""
+    return F.adaptive_avg_pool2d(view.float() / 255, (THUMB_SIDE, THUMB_SIDE))

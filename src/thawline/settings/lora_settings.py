@@ -6,7 +6,7 @@ from typing import Any
 from thawline.errors import UserError
 from thawline.settings.checks import between
 
-AUTO = "auto"
+AUTO_MODULES = "auto"
 
 
 @dataclass
@@ -19,14 +19,16 @@ class LoraSettings:
     rank: int = 8
     alpha: float = 16.0
     dropout: float = 0.0  # probability of dropping a value that goes into A
-    modules: Any = AUTO  # names of linear layers, or endings of names; auto: see models/adapted_layers.py
+    modules: Any = AUTO_MODULES  # names of linear layers, or endings of names; auto: see models/adapted_layers.py
 
     def __post_init__(self) -> None:
         between("strategy.lora.rank", self.rank, 1, 4096)
         between("strategy.lora.alpha", self.alpha, 0.001, 65536.0)
         between("strategy.lora.dropout", self.dropout, 0.0, 0.9)
         listed = isinstance(self.modules, list | tuple) and self.modules
-        if self.modules != AUTO and not (listed and all(isinstance(name, str) and name for name in self.modules)):
+        if self.modules != AUTO_MODULES and not (
+            listed and all(isinstance(name, str) and name for name in self.modules)
+        ):
             raise UserError(
                 f"strategy.lora.modules={self.modules}: write auto, or a list of names of layers such as [qkv,proj]"
             )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from thawline.data.decode import AS_THEY_ARE, Pixels
 from thawline.data.sources.content import Content
-from thawline.data.sources.read_files import STATE, UNKNOWN, Told, read_rows, states_of
+from thawline.data.sources.read_files import NO_STATE, STATE, Told, read_rows, states_of
 from thawline.data.sources.reading_progress import progress
 from thawline.data.sources.scan_store import Rows, ScanStore, keys_of
 from thawline.data.sources.source import IntArray
@@ -47,7 +47,7 @@ def read_all(
 
 
 def _nothing(keys: NDArray[np.uint64], num_images: int) -> Rows:
-    return Rows(keys, np.full((num_images, STATE), UNKNOWN, dtype=np.int64), Content.empty(num_images))
+    return Rows(keys, np.full((num_images, STATE), NO_STATE, dtype=np.int64), Content.empty(num_images))
 
 
 def _looked_up_or_read(root: Path, paths: NDArray[np.str_], pixels: Pixels, store: ScanStore) -> tuple[Rows, Told]:

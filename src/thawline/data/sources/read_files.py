@@ -20,7 +20,7 @@ from thawline.printable import printable
 # A large JPEG is decoded at a reduced scale, and any large image is reduced by a quick method first, to no less than
 # this many times `THUMB`. Chosen: docs/images.md has the time and the difference of the thumbs.
 _THUMB_GAP = 8
-UNKNOWN = -1  # as a state: of a file that is not there, or may change without a new time
+NO_STATE = -1  # as a state: of a file that is not there, or may change without a new time
 _RECENT_S = 2.0  # FAT and exFAT note times in steps of two seconds: a second change within them would not be seen
 STATE = 3  # numbers: size in bytes, time of the last change of the content, and of the entry, both in ns
 
@@ -40,7 +40,7 @@ class Told:
 
 def states_of(root: str, paths: NDArray[np.str_]) -> IntArray:
     """Size and times of each file, (N, 3), int64; -1 for those that are not there."""
-    states = np.full((len(paths), STATE), UNKNOWN, dtype=np.int64)
+    states = np.full((len(paths), STATE), NO_STATE, dtype=np.int64)
     for row, path in enumerate(paths):
         try:
             states[row] = _state(os.stat(os.path.join(root, path)))
@@ -60,13 +60,13 @@ def read_rows(
             data, before, after = _read_bytes(path)
             _fill(content, row, data, path, pixels)
         except UnreadableImage as error:
-            states[row] = UNKNOWN
+            states[row] = NO_STATE
             told.reasons[int(row)] = str(error)
             continue
         if before != after or before[0] != len(data):
             told.changed.append(int(row))
         lasting = before == after and abs(time.time_ns() - before[1]) > _RECENT_S * 1e9
-        states[row] = before if lasting else UNKNOWN
+        states[row] = before if lasting else NO_STATE
     return told
 
 
