@@ -99,7 +99,8 @@ def node_shapes(
             recorder.run(torch.zeros(_PROBE_BATCH, *input_size, device=weight.device, dtype=weight.dtype))
     except TypeError as error:  # a traced graph cannot run a forward that changes a list in place
         raise UserError(
-            f"the backbone {type(model).__name__} cannot be cut into stages; choose another model.name"
+            f"the backbone {type(model).__name__} cannot be cut into stages (its forward changes a list in place); "
+            "choose another model.name"
         ) from error
     except (RuntimeError, AssertionError, ValueError) as error:
         raise UserError(

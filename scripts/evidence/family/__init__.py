@@ -1,0 +1,1 @@
+"""What `families.py` does with one model."""
