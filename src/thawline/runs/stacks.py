@@ -16,8 +16,8 @@ from thawline.runs.candidates import STACK, Candidate
 from thawline.runs.compute_of_run import ready_compute
 from thawline.runs.rung import Climb, Rung, completed, keep, lowered, note_rung, run_rung
 
-# Of a further candidate over the first, in accuracy; chosen. EfficientNet-Lite1 gained 0.001, 0.016 and 0.075 over Lite0
-# in stacks at 112 pixels, on three tasks; what another image size gains was not measured.
+# Of a further candidate over the first, in accuracy; chosen. EfficientNet-Lite1 gained 0.001, 0.016 and 0.075 over
+# Lite0 in stacks at 112 pixels, on three tasks; what another image size gains was not measured.
 _USUAL_GAIN = 0.01
 _LEAST_PASS = 0.1  # of the time foretold; a pass that took less was read from the cache
 _log = logging.getLogger(__name__)
