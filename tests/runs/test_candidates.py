@@ -25,6 +25,7 @@ Run = Callable[..., Any]
 TINY = ("scenario=auto", "model.weights=none", "data.num_workers=0", "data.batch_size=8", "trainer.accelerator=cpu")
 
 
+@pytest.mark.slow
 def test_each_is_solved_one_is_taken_and_one_that_cannot_be_loaded_is_a_line(
     run_cli: Run, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,11 +65,7 @@ def test_each_is_solved_one_is_taken_and_one_that_cannot_be_loaded_is_a_line(
     ("arguments", "says"),
     [
         (("model.candidates=[test_resnet,resnet81]",), "model.candidates: resnet81 is no model; allowed are "),
-        (("model.candidates=[test_resnet,test_resnet]",), "name one model at least, and each once"),
         (("model.candidates=[resnet18]", "model.name=resnet34"), "put the model into the list"),
-        (("model.candidate_sizes=[5]",), "allowed are auto, null, or a list of different pixels, each 8 to 4096"),
-        (("model.candidate_sizes=[64]", "model.image_size=64"), "has no effect beside model.candidate_sizes=[64]"),
-        (("budget.latency_ms=0",), "budget.latency_ms=0.0: a number above 0, or null for no bound"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(
@@ -78,6 +75,26 @@ def test_what_cannot_be_compared_is_one_line(
     assert result.code == 2
     (line,) = result.err.strip().splitlines()
     assert says in line
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"candidates": ["a", "a"]}, r"model.candidates=\[a,a\]: name one model at least, and each once"),
+        ({"candidates": []}, r"model.candidates=\[\]: name one model at least"),
+        ({"candidate_sizes": [5]}, r"model.candidate_sizes=\[5\]: allowed are auto, null, or a list of .* 8 to 4096"),
+        ({"candidate_sizes": "small"}, "model.candidate_sizes=small: allowed are auto, null"),
+        ({"candidate_sizes": [64], "image_size": 64}, r"has no effect beside model.candidate_sizes=\[64\]"),
+    ],
+)
+def test_wrong_settings_are_told(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        ModelSettings("a", "none", {}, **settings)
+
+
+def test_bounds_are_above_zero() -> None:
+    with pytest.raises(UserError, match=r"budget.latency_ms=0: a number above 0, or null for no bound"):
+        BudgetSettings(latency_ms=0)
 
 
 def test_only_auto_compares() -> None:
