@@ -71,8 +71,9 @@ def test_a_run_reads_every_image_once_where_it_may_keep_it(
         return load(source, index)
 
     monkeypatch.setattr(FolderSource, "load", counted)
-    monkeypatch.setattr(MistakesCallback, "worst", lambda self: [])  # their picture loads them anew
-    run = run_cli("data=folder", f"data.root={image_folder}", *TINY, f"data.keep_decoded={keep_decoded}", *arguments)
+    monkeypatch.setattr(MistakesCallback, "worst", lambda self: [])  # their picture loads them anew, and so does
+    keep = (f"data.keep_decoded={keep_decoded}", "projector=0")  # the projector
+    run = run_cli("data=folder", f"data.root={image_folder}", *TINY, *keep, *arguments)
     assert run.code == 0, run.err
     assert max(loads.values()) == most
 
