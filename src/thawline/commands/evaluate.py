@@ -2,7 +2,6 @@
 
 import argparse
 import io
-import os
 import sys
 from datetime import date
 from pathlib import Path
@@ -14,6 +13,7 @@ from thawline.commands.model_options import add_model_options
 from thawline.commands.plain_end import exit_code
 from thawline.commands.reader_gone import send_stdout_nowhere
 from thawline.commands.started import note_start
+from thawline.commands.writable import check_writable
 from thawline.errors import UserError
 from thawline.invocation import typed
 from thawline.printable import printable
@@ -65,7 +65,7 @@ def _evaluate(given: argparse.Namespace) -> None:
     model = load(given.run, **options)
     source = labelled_images(given.images, class_names=model.class_names, split=given.split)
     folder = given.out or default_folder(given.run, source.where, source.split)
-    _check_writable(folder)
+    check_writable(folder)
     other_model = None if given.against is None else load(given.against, **options)
     evaluated = evaluate(model, source, folder=given.run, batch=given.batch_size)
     other = None
@@ -82,15 +82,6 @@ def _check(given: argparse.Namespace) -> None:
         raise UserError(f"--gallery {given.gallery}: allowed are whole numbers from 0")
     if not given.heatmap_seconds >= 0:
         raise UserError(f"--heatmap-seconds {given.heatmap_seconds}: allowed are numbers from 0")
-
-
-def _check_writable(folder: Path) -> None:
-    """Refuse before the images are answered what could not be written afterwards."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise UserError(f"{printable(there)}: is a file; name a folder with --out DIR")
-    if not os.access(there, os.W_OK):
-        raise UserError(f"{printable(there)}: may not be written to; name another folder with --out DIR")
 
 
 def _write(evaluated: "Evaluated", other: "Against | None", given: argparse.Namespace, folder: Path) -> None:

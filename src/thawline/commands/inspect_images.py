@@ -2,7 +2,6 @@
 
 import argparse
 import io
-import os
 import sys
 from datetime import date
 from pathlib import Path
@@ -12,6 +11,7 @@ from thawline import __version__
 from thawline.atomic import write_atomically
 from thawline.commands.reader_gone import send_stdout_nowhere
 from thawline.commands.started import note_start
+from thawline.commands.writable import check_writable
 from thawline.errors import BAD_INPUT, UserError
 from thawline.invocation import typed
 from thawline.printable import printable
@@ -69,7 +69,7 @@ def _inspect(given: argparse.Namespace) -> None:
     from thawline.inspection.judged_images import ModelChoice
 
     folder = given.out or default_place(given.images)
-    _check_writable(folder)
+    check_writable(folder)
     model = None
     if not given.no_model:
         model = ModelChoice(given.model, given.weights, given.image_size, given.accelerator, given.precision)
@@ -78,15 +78,6 @@ def _inspect(given: argparse.Namespace) -> None:
     Console(highlight=False).print(summary(one), soft_wrap=True)
     for path in written:
         print(f"wrote {printable(path)}", flush=True)
-
-
-def _check_writable(folder: Path) -> None:
-    """Refuse before the images are read what could not be written afterwards."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise UserError(f"{printable(there)}: is a file; name a folder with --out DIR")
-    if not os.access(there, os.W_OK):
-        raise UserError(f"{printable(there)}: may not be written to; name another folder with --out DIR")
 
 
 def _write(one: "Inspected", folder: Path, *, gallery: int) -> list[Path]:

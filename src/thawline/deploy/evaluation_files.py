@@ -15,6 +15,7 @@ from thawline.deploy.evaluation import Scores, confused_pairs
 from thawline.deploy.gallery import Shown
 from thawline.deploy.loaded import Model
 from thawline.printable import printable
+from thawline.report.place_of_report import place_of_report
 
 EVALUATIONS_FOLDER = "evaluations"  # in that of a run, or of a model
 EVALUATION_FILE = "evaluation.json"
@@ -31,20 +32,8 @@ def default_folder(model_place: Path, images: Path, split: str | None) -> Path:
     place = images.resolve()
     name = place.name if images.is_dir() else place.stem
     name = name if split is None or split == name else f"{name}-{split}"
-    number, folder = 1, run_of(model_place) / EVALUATIONS_FOLDER / (name or "images")
-    first = folder
-    while _images_of(folder) not in (None, printable(place)):
-        number += 1
-        folder = first.with_name(f"{first.name}-{number}")
-    return folder
-
-
-def _images_of(folder: Path) -> str | None:
-    """Where the images of an earlier evaluation in `folder` lay; None if there was none that can be read."""
-    try:
-        return str(json.loads((folder / EVALUATION_FILE).read_text(encoding="utf-8"))["data"]["where"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    first = run_of(model_place) / EVALUATIONS_FOLDER / (name or "images")
+    return place_of_report(first, place, file=EVALUATION_FILE, section="data")
 
 
 def evaluation_json(

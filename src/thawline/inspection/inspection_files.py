@@ -13,6 +13,7 @@ from thawline.inspection.inspected import Inspected
 from thawline.inspection.issue import Issue, as_row
 from thawline.inspection.listing import class_counts
 from thawline.printable import printable
+from thawline.report.place_of_report import place_of_report
 
 INSPECTIONS_FOLDER = Path("outputs", "inspections")
 ISSUES_TABLE = "issues.csv"
@@ -29,19 +30,7 @@ def default_place(images: Path) -> Path:
     """
     place = images.expanduser().resolve()
     first = INSPECTIONS_FOLDER / ((place.name if images.is_dir() else place.stem) or "images")
-    number, folder = 1, first
-    while _images_of(folder) not in (None, printable(place)):
-        number += 1
-        folder = first.with_name(f"{first.name}-{number}")
-    return folder
-
-
-def _images_of(folder: Path) -> str | None:
-    """Where the images of an earlier inspection in `folder` lay; None if there was none that can be read."""
-    try:
-        return str(json.loads((folder / ISSUES_FILE).read_text(encoding="utf-8"))["images"]["where"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return place_of_report(first, place, file=ISSUES_FILE, section="images")
 
 
 def issues_csv(one: Inspected) -> bytes:
