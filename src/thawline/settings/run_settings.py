@@ -12,7 +12,7 @@ from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.regularize_settings import RegularizeSettings
 from thawline.settings.strategy_settings import StrategySettings
 from thawline.settings.sweep_settings import SweepSettings
-from thawline.settings.trainer_settings import TrainerSettings
+from thawline.settings.trainer_settings import HALVE, TrainerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,15 @@ class Settings(LookSettings):
             return self
         enabled = all_train or self.cache.views != "auto"
         return replace(self, loader=replace(self.loader, augment=replace(augment, enabled=enabled)))
+
+    @property
+    def halves_steps(self) -> bool:
+        """Whether a step that the memory does not hold is halved.
+
+        A solver takes one step over all images. Several processes wait for each other in the backward pass, which
+        they must begin equally often.
+        """
+        return self.trainer.on_oom == HALVE and not self.optim.solves and self.trainer.num_processes == 1
 
     @property
     def weights(self) -> str:
