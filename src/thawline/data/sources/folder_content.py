@@ -17,6 +17,7 @@ from thawline.data.decode import AS_THEY_ARE, Pixels, UnreadableImage, read_byte
 from thawline.data.sources.fingerprint import DIGEST_BYTES
 from thawline.data.sources.source import IntArray
 from thawline.data.value_range import WideImage, range_of, to_8_bit
+from thawline.machine.heartbeat import beat
 from thawline.printable import printable
 
 _MAX_THREADS = 8  # chosen: decoding is bound by the processor, reading from a network drive is not
@@ -61,6 +62,7 @@ def read_all(root: Path, paths: NDArray[np.str_], *, pixels: Pixels = AS_THEY_AR
         for result in pool.map(lambda name: _read(root / name, pixels), names):
             results.append(result)
             advance()
+            beat()
     reasons = {name: str(r) for name, r in zip(names, results, strict=True) if isinstance(r, UnreadableImage)}
     files = [_NOTHING if isinstance(result, UnreadableImage) else result for result in results]
     content = Content(
