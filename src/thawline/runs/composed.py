@@ -9,13 +9,14 @@ from typing import Any, cast
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
-from thawline.errors import UserError
+from thawline.errors import UserError, strange_values_told
 from thawline.runs.config import look_settings, seed_setting, settings_of, sweep_settings
 from thawline.runs.literal import literal
+from thawline.runs.saved_config import read_yaml_text
 from thawline.settings.run_settings import LookSettings, Settings
 
 # Say where things lie and how a run came about, not what it does.
-WHERE_KEYS = ("resume", "output_dir", "cache.dir", "cache.max_gb", "sweep.resume", "sweep.depths")
+WHERE_KEYS = ("resume", "output_dir", "cache.dir", "cache.max_gb", "sweep.resume", "sweep.timeout", "sweep.depths")
 
 
 @dataclass(frozen=True)
@@ -42,19 +43,24 @@ class Composed:
     @classmethod
     def saved(cls, path: Path) -> "Composed":
         """That of an earlier run, from its config.yaml."""
-        cfg = OmegaConf.load(path)
-        assert isinstance(cfg, DictConfig)
-        if "advise" in cfg:
-            cfg.advise.pop("pilot_seconds", None)  # of before pilots were left out
-        if "tested_weights" not in cfg:  # of before there was a choice
-            cfg.tested_weights = "val_accuracy"
-            if OmegaConf.is_dict(cfg.data.get("augment")):
-                cfg.data.augment.enabled = True
-        cfg.setdefault("threads", "auto")  # of before there was a choice
-        if OmegaConf.is_dict(cfg.get("trainer")):
-            cfg.trainer.setdefault("gradient_clip_val", None)
-            cfg.trainer.setdefault("num_nodes", 1)
-        return cls(cfg)
+        text = read_yaml_text(path)
+        with strange_values_told(path):
+            cfg = OmegaConf.create(text)
+            assert isinstance(cfg, DictConfig), "no mapping of sections"
+            if "advise" in cfg:
+                cfg.advise.pop("pilot_seconds", None)  # of before pilots were left out
+            if "tested_weights" not in cfg:  # of before there was a choice
+                cfg.tested_weights = "val_accuracy"
+                if OmegaConf.is_dict(cfg.data.get("augment")):
+                    cfg.data.augment.enabled = True
+            cfg.setdefault("threads", "auto")  # of before there was a choice
+            if OmegaConf.is_dict(cfg.get("trainer")):
+                cfg.trainer.setdefault("gradient_clip_val", None)
+                cfg.trainer.setdefault("num_nodes", 1)
+                cfg.trainer.setdefault("on_oom", "stop")
+            saved = cls(cfg)
+            saved.read()
+        return saved
 
     @property
     def seed(self) -> int:

@@ -5,6 +5,8 @@ from typing import Any
 
 from thawline.settings.checks import between
 
+IMAGE_SIZES = (8, 4096)  # pixels of a side, from and to
+
 
 @dataclass
 class ModelSettings:
@@ -16,4 +18,4 @@ class ModelSettings:
     image_size: int | None = None
 
     def __post_init__(self) -> None:
-        between("model.image_size", 32 if self.image_size is None else self.image_size, 8, 4096)
+        between("model.image_size", 32 if self.image_size is None else self.image_size, *IMAGE_SIZES)
