@@ -114,12 +114,13 @@ def test_a_model_that_describes_what_cannot_be_is_refused(
         load(folder, accelerator="cpu")
 
 
-def test_a_store_that_claims_more_than_it_has_is_removed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shards", [[{"rows": 2**40, "bytes": 10, "crc32": 0}], []], ids=["many rows", "no rows"])
+def test_a_store_that_claims_more_than_it_has_is_removed(shards: list[dict[str, int]], tmp_path: Path) -> None:
     about = {"a": 1}
     store = tmp_path / cache_key(about)
     store.mkdir()
-    shard = {"rows": 2**40, "bytes": 10, "crc32": 0}
-    (store / "meta.json").write_text(json.dumps({"about": about, "row": [3], "dtype": "float32", "shards": [shard]}))
+    meta = {"about": about, "row": [2**62 if not shards else 3], "dtype": "float32", "shards": shards}
+    (store / "meta.json").write_text(json.dumps(meta))
     (store / "00000.safetensors").write_bytes(b"0123456789")
     assert FeatureCache(tmp_path, max_bytes=10**9).get(about) is None
     assert not store.exists()

@@ -173,7 +173,8 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     problem = next((wrong for value, kind in zip(values, kinds, strict=True) if (wrong := misfit(value, kind))), None)
     if problem:
         raise CorruptStore(f"{folder / META_FILE}: {problem}")
-    if body["dtype"] not in _TYPES or len(body["row"]) > _MOST_AXES or any(count < 0 for count in counts):
+    strange = not body["shards"] or len(body["row"]) > _MOST_AXES or any(count < 0 for count in counts)
+    if body["dtype"] not in _TYPES or strange:
         raise CorruptStore(f"{folder / META_FILE}: a value that no store has")
     return body
 
