@@ -1,6 +1,8 @@
 """Errors that the command line tells in one line."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 BAD_INPUT = 2  # exit code
 TOLD = "thawline_told"  # attribute of an error whose line was printed
@@ -21,6 +23,22 @@ class UserError(ValueError):
 
 class ErrorInUsersCode(UserError):
     """A callback, head, data source or another part that the user names by `_target_` raised; that is its cause."""
+
+
+@contextlib.contextmanager
+def strange_values_told(path: Path) -> Iterator[None]:
+    """Make any error of the block one line: it builds what a file describes, and a stranger may describe anything.
+
+    Raises:
+        UserError: The block raised, for example because a number in the file is no index.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip() or "no message").splitlines()[0]
+        raise UserError(f"{path}: cannot be made into what it describes ({type(error).__name__}: {reason})") from error
 
 
 class JobsFailed(RuntimeError):

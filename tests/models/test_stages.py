@@ -100,7 +100,9 @@ def test_a_model_with_data_dependent_control_flow_is_refused_in_one_line() -> No
 
 
 def test_a_model_that_changes_a_list_in_place_is_refused() -> None:
-    with pytest.raises(UserError, match=r"HighResolutionNet cannot be cut into stages \(its forward changes a list in place\); choose"):
+    with pytest.raises(
+        UserError, match=r"HighResolutionNet cannot be cut into stages \(its forward changes a list in place\); choose"
+    ):
         build_backbone("hrnet_w18_small", weights="none", image_size=64)
 
 

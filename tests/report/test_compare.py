@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 from pathlib import Path
 
 import pytest
@@ -77,7 +76,9 @@ def test_what_cannot_be_compared_is_left_out_with_its_reason(tmp_path: Path) -> 
     write_run(tmp_path / "broken", depth=0, seed=2, accuracy=0.5, status="failed", error="ValueError: no")
     write_run(tmp_path / "other", depth=0, seed=3, accuracy=0.5, metrics={"val/accuracy": 0.4})
     write_run(tmp_path / "text", depth=0, seed=4, accuracy=0.5, metrics={"test/accuracy": "high"})
-    write_run(tmp_path / "diverged", depth=0, seed=5, accuracy=0.5, metrics={"test/accuracy": math.nan})
+    write_run(
+        tmp_path / "diverged", depth=0, seed=5, accuracy=0.5, metrics={"test/accuracy": None}
+    )  # as NaN is written
     write_run(tmp_path / "costless", depth=0, seed=6, accuracy=0.5, cost=None)
     for name, content in (("half", '{"schema": 1, "run'), ("future", '{"schema": 99}'), ("list", "[1]")):
         (tmp_path / name).mkdir()
@@ -89,7 +90,8 @@ def test_what_cannot_be_compared_is_left_out_with_its_reason(tmp_path: Path) -> 
     assert reasons["going_on"] == "still running, or killed"
     assert reasons["broken"] == "failed (ValueError: no)"
     assert reasons["other"] == "has no test/accuracy"
-    assert reasons["text"] == reasons["diverged"] == "test/accuracy is no finite number"
+    assert reasons["text"] == "not a run record (metrics['test/accuracy'] is 'high', not float)"
+    assert reasons["diverged"] == "test/accuracy is no finite number"
     assert reasons["costless"] == "not a run record (cost: a section is no mapping)"
     assert reasons["half"].startswith("not a readable run record")
     assert reasons["future"] == reasons["list"] == "not a run record of schema 1"

@@ -22,7 +22,7 @@ def test_status_and_accuracy_are_shown_beside_long_names_and_lines(tmp_path: Pat
     going_on = tmp_path / f"1_{name}"
     going_on.mkdir()
     (going_on / OUTPUT).write_text("epoch 1/2  train/loss 1.2314  val/loss 0.8647  val/accuracy 0.7000  (14 s)\n")
-    jobs = [Job(0, [], done, status=Status.COMPLETED, seconds=41.0), Job(1, [], going_on)]
+    jobs = [Job(0, [], done, status=Status.COMPLETED, seconds=41.0, scores=(0.75, 0.75)), Job(1, [], going_on)]
     jobs[1].begin()
     title, _, first, second = shown(jobs)
     assert title.strip() == "Sweep: 1 of 2 jobs ended"

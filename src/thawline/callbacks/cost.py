@@ -47,6 +47,7 @@ class CostCallback(L.Callback):
         self._energy = energy or EnergyMeter([])
         self._energy_before: float | None = None  # joules before the run was resumed
         self._counted: list[str] = []  # names of the parameters that trained in the last counted step
+        self._counted_limit: int | None = None
         self._step_flops = 0
         self._forward_flops = 0
         self._batch_start = 0.0
@@ -70,12 +71,19 @@ class CostCallback(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if batch_idx == 0:
+        if batch_idx == 0 or self._limit(pl_module) != self._counted_limit:
             training = [name for name, p in pl_module.named_parameters() if p.requires_grad]
-            self._counting, self._counted = training != self._counted, training
+            self._counting = training != self._counted or self._limit(pl_module) != self._counted_limit
+            self._counted, self._counted_limit = training, self._limit(pl_module)
         if self._counting:
             self._flops = self._counters.enter_context(FlopCounterMode(display=False, custom_mapping=flop_formulas()))
             self._saved = self._counters.enter_context(count_saved_bytes(pl_module.parameters()))
+
+    @staticmethod
+    def _limit(pl_module: L.LightningModule) -> int | None:
+        """Images of a step's part; a step in which the memory ended was computed more than once, and counts so."""
+        parts = getattr(pl_module, "in_parts", None)
+        return None if parts is None else parts.limit
 
     def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
         if self._counting:

@@ -10,6 +10,7 @@ import lightning as L
 from lightning.pytorch.callbacks import RichProgressBar, TQDMProgressBar
 from lightning.pytorch.trainer.states import TrainerFn
 
+from thawline.machine.heartbeat import beat
 from thawline.training.steps import Steps
 
 _log = logging.getLogger(__name__)
@@ -55,6 +56,19 @@ class EpochLines(L.Callback):
         return f"epoch {trainer.current_epoch + 1}/{self.steps.epochs}"
 
 
+class SignsOfLife(L.Callback):
+    """Tells the sweep that started this run, if one did, that batches go on."""
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        beat()
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        beat()
+
+    def on_test_batch_end(self, *_: Any) -> None:
+        beat()
+
+
 class EpochBar(RichProgressBar):
     """Lightning's bar, counting epochs from 1 as the lines do."""
 
@@ -90,4 +104,4 @@ def in_notebook() -> bool:
 def progress_callbacks(steps: Steps, *, lines: bool = True) -> list[L.Callback]:
     """The log lines, and a progress bar on a terminal or in a notebook."""
     bar: list[L.Callback] = [NotebookBar()] if in_notebook() else [EpochBar()] if _has_cursor() else []
-    return [*([EpochLines(steps)] if lines else []), *bar]
+    return [SignsOfLife(), *([EpochLines(steps)] if lines else []), *bar]

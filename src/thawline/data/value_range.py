@@ -13,6 +13,7 @@ from PIL import Image
 
 _PERCENTILES = (0.1, 99.9)  # chosen: beyond them lie hot pixels and burnt-in marks
 _VALUES_OF_AN_IMAGE = 4096  # that are looked at; chosen: the 0.1 % percentile has four of them
+_PIXELS_AT_ONCE = 2**18  # that are floats at a time; chosen: they stay in a processor's cache
 _TOPS = (1, 255, 1023, 4095, 16383, 65535)  # largest values of the usual ranges that begin at 0
 
 
@@ -69,14 +70,25 @@ def _some_values(values: NDArray[np.generic]) -> NDArray[np.float64]:
 
 def to_8_bit(image: WideImage, value_range: ValueRange) -> Image.Image:
     """Mode RGB, uint8; transparent parts lie over white, values that are no numbers are `low`."""
+    height, width = image.values.shape[:2]
+    pixels = np.empty((height, width, 3), dtype=np.uint8)
+    rows = max(1, _PIXELS_AT_ONCE // max(1, width))
+    for start in range(0, height, rows):
+        block = slice(start, start + rows)
+        alpha = None if image.alpha is None else image.alpha[block, :, None]
+        pixels[block] = _levels(image.values[block], alpha, value_range, inverted=image.inverted)
+    return Image.fromarray(pixels)
+
+
+def _levels(
+    values: NDArray[np.generic], alpha: NDArray[np.float32] | None, value_range: ValueRange, *, inverted: bool
+) -> NDArray[np.float64]:
+    """(H, W) -> (H, W, 1), (H, W, 3) -> the same: whole numbers from 0 to 255; `alpha` is (H, W, 1)."""
     low, high = value_range
-    values = np.nan_to_num(image.values.astype(np.float64), nan=low, posinf=high, neginf=low)
-    levels = np.clip(np.rint((values - low) * 255.0 / (high - low)), 0, 255)
-    if image.inverted:
+    finite = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
+    levels: NDArray[np.float64] = np.clip(np.rint((finite - low) * 255.0 / (high - low)), 0, 255)
+    if inverted:
         levels = 255 - levels
     if levels.ndim == 2:
-        levels = np.repeat(levels[..., None], 3, axis=-1)  # (H, W, 3)
-    if image.alpha is not None:
-        alpha = image.alpha[..., None]
-        levels = np.rint(levels * alpha + 255.0 * (1 - alpha))
-    return Image.fromarray(levels.astype(np.uint8))
+        levels = levels[..., None]
+    return levels if alpha is None else np.rint(levels * alpha + 255.0 * (1 - alpha))

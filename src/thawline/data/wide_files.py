@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ _PNG_DEPTH, _PNG_COLOUR = 24, 25  # places in the file of bit depth and colour t
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 _DICOM_PREAMBLE = 128  # bytes before "DICM"
 _RGB = 3  # channels
+_MOST_VALUES = 4 * 89_478_485  # chosen: four times the pixels of which Pillow warns, as 119 megapixels of RGB have
 # TIFF tags: BitsPerSample, PhotometricInterpretation, SamplesPerPixel, ExtraSamples, SampleFormat.
 _BITS, _PHOTOMETRIC, _SAMPLES, _EXTRA, _FORMAT = 258, 262, 277, 338, 339
 _WHITE_IS_ZERO, _SIGNED = 0, 2
@@ -68,6 +70,7 @@ def read_tiff(data: bytes, *, channels: Sequence[int] | None) -> tuple[WideImage
     tifffile = _package("tifffile", "tiff")
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages[0]
+        _refuse_bomb(math.prod(page.shape))
         samples = page.asarray()
         if page.axes.startswith("S") and samples.ndim == 3:
             samples = np.moveaxis(samples, 0, -1)  # (C, H, W) -> (H, W, C)
@@ -85,8 +88,10 @@ def read_dicom(data: bytes) -> WideImage:
     """The first frame of a DICOM file, in the units that its slope and intercept give (Hounsfield, for CT)."""
     pydicom = _package("pydicom", "dicom")
     file = pydicom.dcmread(io.BytesIO(data))
+    frames = int(file.get("NumberOfFrames", 1) or 1)
+    _refuse_bomb(int(file.Rows) * int(file.Columns) * int(file.get("SamplesPerPixel", 1)) * frames)
     samples: NDArray[Any] = file.pixel_array
-    if int(file.get("NumberOfFrames", 1) or 1) > 1:
+    if frames > 1:
         samples = samples[0]
     values = samples
     if "RescaleSlope" in file or "RescaleIntercept" in file:
@@ -96,6 +101,12 @@ def read_dicom(data: bytes) -> WideImage:
     if values.ndim == 3 and photometric.startswith("YBR"):
         values = importlib.import_module("pydicom.pixels").convert_color_space(samples, photometric, "RGB")
     return WideImage(values, window=_window(file), inverted=photometric == "MONOCHROME1")
+
+
+def _refuse_bomb(num_values: int) -> None:
+    """Before the memory is taken: a file of a few bytes may claim any size. Pillow refuses by itself."""
+    if num_values > _MOST_VALUES:
+        raise UserError(f"it claims {num_values:,} values; more than {_MOST_VALUES:,} are taken for an attack")
 
 
 def _window(file: Any) -> ValueRange | None:

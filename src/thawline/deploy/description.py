@@ -10,10 +10,18 @@ from thawline.data.input_spec import InputSpec
 from thawline.data.value_range import ValueRange
 from thawline.deploy.calibration_error import Compared
 from thawline.errors import UserError
+from thawline.settings.model_settings import IMAGE_SIZES
+from thawline.strict_json import misfit, read_json
 
 MODEL_SCHEMA = 1
 DESCRIPTION_FILE = "model.json"
 _T = TypeVar("_T")
+_SMALLEST, _LARGEST = IMAGE_SIZES
+_FINEST = 64  # cells along a side; chosen: no backbone's first stage has a finer grid that is worth reading
+_LEAST_CROP = 0.1  # chosen: timm's least is 0.75
+_RGB = 3
+_FITS = ("crop", "pad", "squash")
+_INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 
 
 @dataclass(frozen=True)
@@ -170,7 +178,7 @@ def read_description(folder: Path) -> Description:
     """
     path = folder / DESCRIPTION_FILE
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        body = read_json(path)
     except OSError as error:
         raise UserError(
             f"{path}: {error.strerror or error}; a model folder holds it beside model.safetensors"
@@ -187,9 +195,38 @@ def read_description(folder: Path) -> Description:
             f"{path}: schema {schema} is newer than {MODEL_SCHEMA}, which this version reads; update thawline"
         )
     try:
-        return _made(Description, body)
+        made = _made(Description, body)
     except (TypeError, ValueError, KeyError) as error:
         raise UserError(f"{path}: not a complete description of a model ({error})") from error
+    if problem := misfit(made, Description) or contradiction(made):
+        raise UserError(f"{path}: not the description of a model ({problem})")
+    return made
+
+
+def contradiction(description: Description) -> str | None:
+    """What no model can have, though each value has its type; None where all can be."""
+    built, seen, calibrated = description.architecture, description.preprocessing, description.calibration
+    num_classes = len(description.class_names)
+    thresholds = calibrated.class_thresholds
+    can_be = {
+        "class_names": num_classes > 0,
+        "architecture.image_size": _SMALLEST <= built.image_size <= _LARGEST,
+        "architecture.first_training": built.first_training >= 0,
+        "architecture.feature_grids": all(1 <= grid <= _FINEST for grid in built.feature_grids),
+        "architecture.stack_share": 0 <= built.stack_share <= 1,
+        "preprocessing.size": _SMALLEST <= seen.size <= _LARGEST,
+        "preprocessing.fit": seen.fit in _FITS,
+        "preprocessing.interpolation": seen.interpolation in _INTERPOLATIONS,
+        "preprocessing.crop_pct": _LEAST_CROP <= seen.crop_pct <= 1 / _LEAST_CROP,
+        "preprocessing.mean": len(seen.mean) == _RGB,
+        "preprocessing.std": len(seen.std) == _RGB and min(seen.std) > 0,
+        "preprocessing.value_range": seen.value_range is None or len(seen.value_range) == 2,
+        "preprocessing.channels": seen.channels is None
+        or (len(seen.channels) in (1, _RGB) and min(seen.channels) >= 0),
+        "calibration.temperature": calibrated.temperature > 0,
+        "calibration.class_thresholds": thresholds is None or len(thresholds) == num_classes,
+    }
+    return next((f"{name} has a value that no model can have" for name, good in can_be.items() if not good), None)
 
 
 def _present(hint: Any) -> Any:

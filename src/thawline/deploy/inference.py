@@ -56,7 +56,9 @@ class InferenceModel(Answering):
         self.backbone = _backbone(built)
         self.first_training = built.first_training
         self.readout = _readout(self.backbone, built) if built.feature_stages and not built.stack_share else None
-        self.head = _head(built, self.backbone, self.readout, num_classes=len(description.class_names), trust=trust)
+        most = sum(tensor.numel() for tensor in tensors.values())
+        num_classes = len(description.class_names)
+        self.head = _head(built, self.backbone, self.readout, num_classes=num_classes, most=most, trust=trust)
         self.beside = _beside(self.backbone, built, len(description.class_names), precision)
         self.register_buffer("temperature", torch.tensor(float(description.calibration.temperature)), persistent=False)
         self.tap = None if description.unknown is None else Tap(description.unknown.cut, description.unknown.grid)
@@ -143,15 +145,21 @@ def _readout(backbone: Backbone, built: Architecture) -> Readout:
 
 
 def _head(
-    built: Architecture, backbone: Backbone, readout: Readout | None, *, num_classes: int, trust: bool
+    built: Architecture, backbone: Backbone, readout: Readout | None, *, num_classes: int, most: int, trust: bool
 ) -> nn.Module:
+    """The head; `most` numbers are in the weights' file, and a head of more is not begun to be made."""
     if built.head.target is None:
         assert readout is not None, "a stack reads several stages"
         return StackedHead([readout.columns(taps) for taps in probe_taps(readout.taps)], num_classes)
     num_features = readout.num_features if readout else backbone.num_features
-    head: nn.Module = _head_class(built.head, trust=trust)(
-        num_features=num_features, num_classes=num_classes, **built.head.arguments
-    )
+    kind = _head_class(built.head, trust=trust)
+    arguments = {"num_features": num_features, "num_classes": num_classes, **built.head.arguments}
+    if not trust:
+        with torch.device("meta"):  # takes no memory
+            numbers = sum(p.numel() for p in kind(**arguments).parameters())
+        if numbers > most:
+            raise UserError(f"the head would hold {numbers:,} numbers, the weights' file holds {most:,}")
+    head: nn.Module = kind(**arguments)
     return head
 
 

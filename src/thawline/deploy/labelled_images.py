@@ -179,6 +179,6 @@ def _place(file: Path, text: str) -> Path:
     for name in (text, text.replace("\\", "/")):  # a table from Windows
         for folder in (file.parent, Path()):
             path = Path(os.path.normpath(folder / name))
-            if path.is_file():
+            if os.path.isfile(path):  # a name that is too long is no file, and no error
                 return path
     return Path(os.path.normpath(file.parent / text))

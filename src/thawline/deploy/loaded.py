@@ -19,7 +19,7 @@ from thawline.deploy.image_list import listed
 from thawline.deploy.inference import InferenceModel, precision_of
 from thawline.deploy.likeliest import likeliest
 from thawline.deploy.portable import MODEL_FOLDER, read_model
-from thawline.errors import UserError
+from thawline.errors import UserError, strange_values_told
 from thawline.machine.compute import choose_compute
 from thawline.machine.precision import Precision
 
@@ -154,10 +154,13 @@ def load(folder: str | Path, *, trust: bool = False, accelerator: str = "auto", 
     Raises:
         UserError: There is no model, a file of it is missing or damaged, or it needs code that is not trusted.
     """
-    description, tensors = read_model(model_folder(Path(folder)))
+    place = model_folder(Path(folder))
+    description, tensors = read_model(place)
     wanted = choose_compute(accelerator=accelerator, precision=precision or "auto", key="accelerator")
-    numbers = _as_in_the_test(description, wanted.precision) if precision is None else wanted.precision
-    return Model(description, InferenceModel(description, tensors, precision=numbers, trust=trust), wanted.device)
+    with strange_values_told(place / DESCRIPTION_FILE):
+        numbers = _as_in_the_test(description, wanted.precision) if precision is None else wanted.precision
+        net = InferenceModel(description, tensors, precision=numbers, trust=trust)
+    return Model(description, net, wanted.device)
 
 
 def model_folder(folder: Path) -> Path:

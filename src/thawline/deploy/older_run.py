@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from thawline.deploy.described import preprocessing_of, provenance_of
 from thawline.deploy.description import Architecture, Calibration, Description, HeadPart
-from thawline.errors import UserError
+from thawline.errors import UserError, strange_values_told
 from thawline.features.readout import with_class_token
 from thawline.freezing.bound_plan import BoundPlan
 from thawline.freezing.plan import HEAD, FreezePlan, Phase
@@ -17,6 +17,8 @@ from thawline.models.adapted_names import ADAPTER, merged
 from thawline.models.backbone import Backbone
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.report.run_record import RECORD_FILE, RunRecord, load_record
+from thawline.settings.checks import between
+from thawline.settings.model_settings import IMAGE_SIZES
 
 _CHECKPOINT = Path("checkpoints") / "best.ckpt"  # the weights that were tested
 _HEAD_KEY = "model.head."  # of the record's settings
@@ -38,18 +40,28 @@ def read_older_run(run: Path) -> tuple[Description, dict[str, Tensor]]:
     if not record.classes.names or not record.settings:
         raise UserError(f"{run / RECORD_FILE}: does not say the classes and settings of the run; run again")
     trained = load_checkpoint(run / _CHECKPOINT)["state_dict"]
-    tensors = _merged(trained, record.settings)
-    backbone = Backbone(record.model.name, weights="none", image_size=record.model.image_size or None)
+    with strange_values_told(run / RECORD_FILE):
+        return _described(record, trained), _merged(trained, record.settings)
+
+
+def _described(record: RunRecord, trained: dict[str, Tensor]) -> Description:
+    backbone = Backbone(record.model.name, weights="none", image_size=_image_size(record))
     spec = replace(backbone.input, fit=str(record.settings.get("data.fit", "crop")))
     channels = record.settings.get("data.channels")
-    description = Description(
+    return Description(
         class_names=list(record.classes.names),
         architecture=_architecture(record, backbone, trained),
         preprocessing=preprocessing_of(spec, value_range=record.data.value_range, channels=channels),
         calibration=Calibration(),
         provenance=provenance_of(record, backbone),
     )
-    return description, tensors
+
+
+def _image_size(record: RunRecord) -> int | None:
+    """Checked as a setting is: of some models the memory grows with it."""
+    if record.model.image_size:
+        between("model.image_size", record.model.image_size, *IMAGE_SIZES)
+    return record.model.image_size or None
 
 
 def _merged(tensors: dict[str, Tensor], settings: Mapping[str, Any]) -> dict[str, Tensor]:

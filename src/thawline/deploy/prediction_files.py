@@ -22,6 +22,7 @@ from thawline.deploy.prediction_rows import Row, Value
 from thawline.errors import UserError
 from thawline.machine.file_lock import locked
 from thawline.printable import printable
+from thawline.strict_json import misfit, read_json
 
 _UNFINISHED = ".unfinished"
 _SAFE_EVERY_S = 1.0  # chosen: what a kill costs at most; making rows safe takes some milliseconds
@@ -184,7 +185,10 @@ class PredictionFile:
 
 def _read_written(about: Path) -> Written | None:
     try:
-        read = json.loads(about.read_text(encoding="utf-8"))
-        return Written(**read)
+        read = Written(**read_json(about))
     except (OSError, ValueError, TypeError):  # missing, or not one of ours
         return None
+    if misfit(read, Written) is not None:
+        return None
+    counts = (read.done, read.bytes, read.unreadable, read.left_out, *read.counts.values())
+    return read if min(counts) >= 0 else None

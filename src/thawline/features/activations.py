@@ -17,6 +17,11 @@ class Activations(NamedTuple):
     cut: int
 
 
+def part_of(batch: Tensor | Activations, part: slice) -> Tensor | Activations:
+    """Some images of a batch, or what is stored of them."""
+    return Activations(batch.rows[part], batch.cut) if isinstance(batch, Activations) else batch[part]
+
+
 def at_cut(rows: Tensor, cut: int) -> Tensor | Activations:
     """The rows with their cut; at cut 0 they are images and stay a plain tensor."""
     return Activations(rows, cut) if cut else rows

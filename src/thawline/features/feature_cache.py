@@ -14,6 +14,7 @@ from typing import Any
 from thawline.features.feature_store import ArraySpec, CorruptStore, StoredArray, StoreWriter
 from thawline.machine.file_lock import one_at_a_time
 from thawline.settings.cache_settings import LOCK, META_FILE, CacheSettings
+from thawline.strict_json import read_json
 
 # Raise it whenever the order of rows, the arithmetic or the format changes.
 CODE_VERSION = 4
@@ -122,7 +123,7 @@ class FeatureCache:
 def _entry(folder: Path) -> Entry:
     about: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        about = json.loads((folder / META_FILE).read_text(encoding="utf-8"))["about"]
+        about = read_json(folder / META_FILE)["about"]
     size, used = 0, 0.0
     with contextlib.suppress(OSError):  # another process may be removing it
         used = folder.stat().st_mtime if folder.suffix == _PART else 0.0

@@ -5,6 +5,7 @@ Any safetensors reader can read a shard; its only tensor is `rows`.
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import time
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from thawline.errors import UserError
 from thawline.settings.cache_settings import META_FILE
+from thawline.strict_json import misfit, read_json
 
 SHARD_BYTES = 256 * 1024**2  # chosen: writing or checking a shard takes well under a second
 # As a store's meta.json names them. NumPy has no bfloat16, so it reads the same bytes as int16.
@@ -30,6 +32,7 @@ _TYPES: dict[str, tuple[torch.dtype, type[np.generic]]] = {
     "bfloat16": (torch.bfloat16, np.int16),
     "float16": (torch.float16, np.float16),
 }
+_MOST_AXES = 8  # of a row; chosen: activations have three
 _ROWS = "rows"  # name of the tensor in a shard
 
 
@@ -42,7 +45,7 @@ class ArraySpec:
 
     @property
     def row_bytes(self) -> int:
-        return int(np.prod(self.row)) * self.torch_type.itemsize
+        return math.prod(self.row) * self.torch_type.itemsize
 
     @property
     def torch_type(self) -> torch.dtype:
@@ -161,10 +164,18 @@ class CorruptStore(Exception):
 
 def _read_meta(folder: Path) -> dict[str, Any]:
     try:
-        body: dict[str, Any] = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
-        body["row"], body["dtype"], body["about"], body["shards"]
+        body: dict[str, Any] = read_json(folder / META_FILE)
+        values = [body["row"], body["dtype"], body["about"], body["shards"]]
+        counts = [*body["row"], *(shard[key] for shard in body["shards"] for key in ("rows", "bytes", "crc32"))]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptStore(f"{folder / META_FILE}: {error}") from error
+    kinds = (list[int], str, dict[str, Any], list[dict[str, int]])
+    problem = next((wrong for value, kind in zip(values, kinds, strict=True) if (wrong := misfit(value, kind))), None)
+    if problem:
+        raise CorruptStore(f"{folder / META_FILE}: {problem}")
+    strange = not body["shards"] or len(body["row"]) > _MOST_AXES or any(count < 0 for count in counts)
+    if body["dtype"] not in _TYPES or strange:
+        raise CorruptStore(f"{folder / META_FILE}: a value that no store has")
     return body
 
 
@@ -172,6 +183,8 @@ def _open_shard(path: Path, shard: Mapping[str, int], spec: ArraySpec) -> np.nda
     if not path.is_file() or path.stat().st_size != shard["bytes"]:
         raise CorruptStore(f"{path}: missing or cut short")
     start = shard["bytes"] - shard["rows"] * spec.row_bytes  # a header, then the tensor up to the end of the file
+    if start < 0 or not shard["rows"]:
+        raise CorruptStore(f"{path}: has not {shard['rows']} rows")
     mapped = np.memmap(path, dtype=spec.numpy_type, mode="r", offset=start, shape=(shard["rows"], *spec.row))
     if zlib.crc32(mapped.data) != shard["crc32"]:
         raise CorruptStore(f"{path}: its checksum is another")

@@ -21,6 +21,7 @@ from thawline.features.feature_store import ArraySpec, StoredArray, StoreWriter
 from thawline.features.halving import Halving
 from thawline.features.in_flight import in_flight
 from thawline.machine.decisions import pins_memory
+from thawline.machine.heartbeat import beat
 from thawline.machine.tf32 import rounding_now
 from thawline.models.backbone import Backbone
 from thawline.models.digests import checksum
@@ -130,6 +131,7 @@ def _pass(split: Wanted, runner: PrefixRunner, keys: Sequence[dict[str, Any]], h
                 writers = how.cache.writers(keys, [_spec(rows) for rows in outputs], num_rows=split.num_rows)
             for writer, rows in zip(writers, outputs, strict=True):
                 writer.append(rows)
+            beat()
         for writer in writers:
             writer.close()
     except BaseException:

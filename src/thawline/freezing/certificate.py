@@ -11,6 +11,7 @@ from thawline.freezing.bound_plan import ADAPTERS, BoundPlan
 from thawline.freezing.plan import HEAD
 from thawline.invocation import typed
 from thawline.models.digests import Digests, combined
+from thawline.strict_json import read_json
 
 CERTIFICATE_SCHEMA = 1
 CERTIFICATE_FILE = "freeze.json"
@@ -92,7 +93,7 @@ def load_certificate(folder: Path) -> dict[str, Any]:
         reason = "only a completed run with strategy.guard=true has one" if folder.is_dir() else "no such folder"
         raise UserError(f"{folder}: holds no freeze certificate ({CERTIFICATE_FILE}): {reason}")
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        body = read_json(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: no freeze certificate can be read ({error})") from error
     if not isinstance(body, dict) or body.get("schema") != CERTIFICATE_SCHEMA:

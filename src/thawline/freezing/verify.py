@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from thawline.errors import UserError
+from thawline.errors import UserError, strange_values_told
 from thawline.freezing.bound_plan import ADAPTERS, BoundPlan, bind
 from thawline.freezing.certificate import CERTIFICATE_FILE, certificate, epochs_trained, load_certificate
 from thawline.freezing.plan import HEAD
@@ -15,6 +15,8 @@ from thawline.models.adapted_names import ADAPTER, plain_names
 from thawline.models.backbone import build_backbone
 from thawline.models.digests import Digests, checksum, combined, digests
 from thawline.models.load_checkpoint import load_checkpoint
+from thawline.settings.checks import between
+from thawline.settings.model_settings import IMAGE_SIZES
 from thawline.settings.strategy_settings import StrategySettings
 
 CHECKPOINTS = ("last.ckpt", "best.ckpt")
@@ -45,10 +47,8 @@ def verify(folder: Path) -> list[StageCheck]:
     """
     body = load_certificate(folder)
     checkpoints = {name: load_checkpoint(folder / "checkpoints" / name) for name in CHECKPOINTS}
-    try:
-        bound, claimed = _pretrained(body, folder), {entry["name"]: entry for entry in body["stages"]}
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{folder / CERTIFICATE_FILE}: an incomplete certificate ({error})") from error
+    with strange_values_told(folder / CERTIFICATE_FILE):
+        bound, claimed = _described(body, folder)
     num_epochs = int(checkpoints["last.ckpt"]["epoch"])
     before = digests(bound.tensors())
     after = {name: digests(_without_stack(body["state_dict"])) for name, body in checkpoints.items()}
@@ -67,9 +67,19 @@ def verify(folder: Path) -> list[StageCheck]:
     return [_check(name, expected.get(name), claimed.get(name), moved.get(name, [])) for name in names]
 
 
+def _described(body: dict[str, Any], folder: Path) -> tuple[BoundPlan, dict[str, dict[str, Any]]]:
+    """The pretrained model with its plan, and what the certificate says of each stage."""
+    try:
+        return _pretrained(body, folder), {str(entry["name"]): dict(entry) for entry in body["stages"]}
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{folder / CERTIFICATE_FILE}: an incomplete certificate ({error})") from error
+
+
 def _pretrained(body: dict[str, Any], folder: Path) -> BoundPlan:
     model, plan = body["model"], body["plan"]
     torch.manual_seed(body["seed"])  # repeats random initial weights
+    if model["image_size"] is not None:  # of some models the memory grows with it
+        between("model.image_size", model["image_size"], *IMAGE_SIZES)
     backbone = build_backbone(model["name"], weights=model["weights"], image_size=model["image_size"])
     if checksum(backbone.model.state_dict()) != model["weights_sha256"]:
         raise UserError(

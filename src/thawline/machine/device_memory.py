@@ -39,6 +39,11 @@ def allowed_bytes(memory_gb: float | None, *, held: int, free: float) -> float:
     return free if memory_gb is None else min(free, 1e9 * memory_gb - held)
 
 
+def is_lack_of_memory(error: RuntimeError) -> bool:
+    """Whether a device, or the host, had too little memory; `torch.OutOfMemoryError` is CUDA's alone."""
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _WORDS)
+
+
 @contextlib.contextmanager
 def told_where_memory_ends(what: str, device: torch.device, *, next_step: str) -> Iterator[None]:
     """Make an error for lack of memory one line.
@@ -51,7 +56,7 @@ def told_where_memory_ends(what: str, device: torch.device, *, next_step: str) -
     try:
         yield
     except RuntimeError as error:  # torch.OutOfMemoryError is one
-        if isinstance(error, UserError) or not any(words in str(error) for words in _WORDS):
+        if not is_lack_of_memory(error):
             raise
         where = "this machine's memory" if device.type == "cpu" else "the GPU's memory"
         raise UserError(f"{what} does not fit in {where}; {next_step}") from error

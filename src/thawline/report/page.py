@@ -185,6 +185,6 @@ def _advice(record: RunRecord) -> dict[str, Any]:
     recommended = record.advice.recommendation
     return {
         "name": record.run_id,
-        "choice": f"{recommended['strategy']}, unfreeze_depth {recommended['unfreeze_depth']}",
+        "choice": f"{recommended.get('strategy')}, unfreeze_depth {recommended.get('unfreeze_depth')}",
         "reasons": record.advice.reasons,
     }

@@ -146,6 +146,7 @@ class MachineSection:
     tf32: bool | None = field(default=None, metadata=_OPTIONAL)  # of CUDA: whether fp32 products are TF32
     quota: float | None = field(default=None, metadata=_OPTIONAL)  # cores that the CPU quota of a container pays for
     threads: int | None = field(default=None, metadata=_OPTIONAL)  # of the training, at its end
+    step_images: int | None = field(default=None, metadata=_OPTIONAL)  # that fit together, where a batch did not
     thread_choices: list[list[int]] = field(default_factory=list)  # [epoch from 0, threads] for everything measured
 
 

@@ -29,11 +29,13 @@ from thawline.report.record_sections import (
     section_body,
     section_from,
 )
+from thawline.strict_json import misfit, read_json
 
 RECORD_SCHEMA = 1
 STATUSES = ("running", "completed", "failed", "interrupted")
 RECORD_FILE = "run.json"
 RUNGS = "rungs"  # folder in that of a run of scenario=auto, with a folder of every run that it tried
+_SHOWN = 40  # characters of a wrong value in a message
 _SOMETIMES = ("advice", "expected", "calibration")  # sections that some runs never fill
 
 
@@ -127,7 +129,7 @@ def load_record(path: Path) -> RunRecord:
         UserError: The file is missing, not JSON, of another schema, or lacks a section.
     """
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        body = read_json(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable run record ({error})") from error
     if not isinstance(body, dict) or body.pop("schema", None) != RECORD_SCHEMA:
@@ -138,7 +140,21 @@ def load_record(path: Path) -> RunRecord:
         raise UserError(f"{path}: not a run record ({', '.join(wrong)}: a section is no mapping)")
     try:
         record = RunRecord(**{key: value for key, value in body.items() if key in known})
-    except TypeError as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path}: incomplete run record ({error})") from error
     record.metrics = {key: math.nan if value is None else value for key, value in record.metrics.items()}
+    if problem := misfit(record, RunRecord) or _contradiction(record):
+        raise UserError(f"{path}: not a run record ({problem})")
     return record
+
+
+def _contradiction(record: RunRecord) -> str | None:
+    """What cannot be, though each value has its type; None where all can."""
+    if record.status not in STATUSES:
+        return f"status is {record.status[:_SHOWN]!r}, not one of {', '.join(STATUSES)}"
+    rows, num_classes = record.classes.confusion or [], len(record.classes.names)
+    if record.classes.confusion is not None and [len(row) for row in rows] != [num_classes] * num_classes:
+        return f"classes.confusion has not {num_classes} rows of {num_classes} numbers"
+    if any(len(pair) != 2 for pairs in record.curves.values() for pair in pairs):
+        return "curves holds what is no pair of a step and a value"
+    return None

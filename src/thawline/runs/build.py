@@ -30,6 +30,7 @@ from thawline.training.beside import StackBeside, pretrained_copy
 from thawline.training.class_loss import ClassLoss
 from thawline.training.classifier import TransferClassifier
 from thawline.training.datamodule import ImageDataModule
+from thawline.training.in_parts import StepInParts, batchnorm_caveat
 from thawline.training.steps import Steps, plan_steps
 
 
@@ -124,7 +125,7 @@ def _model(
 ) -> TransferClassifier:
     backbone, dtype = bound.backbone, compute.precision.prefix
     fused = fuse_where_faster(backbone, bound.first_training, dtype=dtype, device=compute.device)
-    return TransferClassifier(
+    model = TransferClassifier(
         bound,
         num_classes=data.num_classes,
         optim=settings.optim,
@@ -135,6 +136,10 @@ def _model(
         loss=_loss(settings, data),
         compiled=compiles_training(settings.compile, compute.described, num_images=steps.total * data.batch_size),
     )
+    if settings.halves_steps:
+        parameters = list(bound.ever_trainable().values())
+        model.in_parts = StepInParts(parameters, caveat=lambda: batchnorm_caveat(model))
+    return model
 
 
 def _loss(settings: Settings, data: ImageDataModule) -> nn.Module | None:

@@ -9,9 +9,10 @@ from typing import Any, cast
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
-from thawline.errors import UserError
+from thawline.errors import UserError, strange_values_told
 from thawline.runs.config import look_settings, seed_setting, settings_of, sweep_settings
 from thawline.runs.literal import literal
+from thawline.runs.saved_config import read_yaml_text
 from thawline.settings.run_settings import LookSettings, Settings
 
 # Say where things lie and how a run came about, not what it does.
@@ -22,6 +23,7 @@ WHERE_KEYS = (
     "cache.max_gb",
     "data.source.scan_dir",
     "sweep.resume",
+    "sweep.timeout",
     "sweep.depths",
 )
 
@@ -50,23 +52,14 @@ class Composed:
     @classmethod
     def saved(cls, path: Path) -> "Composed":
         """That of an earlier run, from its config.yaml."""
-        cfg = OmegaConf.load(path)
-        assert isinstance(cfg, DictConfig)
-        if "advise" in cfg:
-            cfg.advise.pop("pilot_seconds", None)  # of before pilots were left out
-        if "tested_weights" not in cfg:  # of before there was a choice
-            cfg.tested_weights = "val_accuracy"
-            if OmegaConf.is_dict(cfg.data.get("augment")):
-                cfg.data.augment.enabled = True
-        cfg.setdefault("threads", "auto")  # of before there was a choice
-        cfg.setdefault("logger", "tensorboard")
-        cfg.setdefault("select", "auto")
-        balanced = cfg.optim.pop("balanced", False) if OmegaConf.is_dict(cfg.get("optim")) else False
-        cfg.setdefault("imbalance", "weights" if balanced else "none")
-        if OmegaConf.is_dict(cfg.get("trainer")):
-            cfg.trainer.setdefault("gradient_clip_val", None)
-            cfg.trainer.setdefault("num_nodes", 1)
-        return cls(cfg)
+        text = read_yaml_text(path)
+        with strange_values_told(path):
+            cfg = OmegaConf.create(text)
+            assert isinstance(cfg, DictConfig), "no mapping of sections"
+            _fill_in_what_is_newer(cfg)
+            saved = cls(cfg)
+            saved.read()
+        return saved
 
     @property
     def seed(self) -> int:
@@ -155,6 +148,25 @@ def flat(cfg: DictConfig) -> dict[str, Any]:
 
     visit(OmegaConf.to_container(cfg), "")
     return {key: value for key, value in leaves.items() if key not in WHERE_KEYS}
+
+
+def _fill_in_what_is_newer(cfg: DictConfig) -> None:
+    """Settings that came after a run, as they were before there was a choice."""
+    if "advise" in cfg:
+        cfg.advise.pop("pilot_seconds", None)  # of before pilots were left out
+    if "tested_weights" not in cfg:
+        cfg.tested_weights = "val_accuracy"
+        if OmegaConf.is_dict(cfg.data.get("augment")):
+            cfg.data.augment.enabled = True
+    cfg.setdefault("threads", "auto")
+    cfg.setdefault("logger", "tensorboard")
+    cfg.setdefault("select", "auto")
+    balanced = cfg.optim.pop("balanced", False) if OmegaConf.is_dict(cfg.get("optim")) else False
+    cfg.setdefault("imbalance", "weights" if balanced else "none")
+    if OmegaConf.is_dict(cfg.get("trainer")):
+        cfg.trainer.setdefault("gradient_clip_val", None)
+        cfg.trainer.setdefault("num_nodes", 1)
+        cfg.trainer.setdefault("on_oom", "stop")
 
 
 def _is_given(override: str, given: Iterable[str]) -> bool:

@@ -103,7 +103,7 @@ def trainer_settings(cfg: DictConfig) -> TrainerSettings:
             raise UserError(f"trainer.{key}={cfg.trainer[key]}: {_REFUSED_TRAINER_KEYS[key]}; remove it")
     known = {key: cfg.trainer[key] for key in TrainerSettings.__dataclass_fields__ if key in cfg.trainer}
     settings = _typed(TrainerSettings, OmegaConf.create(known), "trainer")
-    settings.arguments = _plain(cfg.trainer)
+    settings.arguments = {key: value for key, value in _plain(cfg.trainer).items() if key != "on_oom"}
     return settings
 
 

@@ -139,6 +139,8 @@ def _freeze_section(parts: Parts, watch: Watchers, num_epochs: int) -> FreezeSec
 def _note_end(record: RunRecord, parts: Parts, watch: Watchers, *, num_epochs: int) -> None:
     """What the record says also of a run that failed."""
     record.freeze = _freeze_section(parts, watch, num_epochs)
+    if parts.model.in_parts is not None:
+        record.machine.step_images = parts.model.in_parts.limit
     if watch.threads is not None:
         record.machine.threads, record.machine.thread_choices = watch.threads.number, watch.threads.changes
 

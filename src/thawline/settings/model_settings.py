@@ -6,7 +6,7 @@ from typing import Any
 from thawline.errors import UserError
 from thawline.settings.checks import between
 
-_SMALLEST, _LARGEST = 8, 4096  # pixels
+IMAGE_SIZES = (8, 4096)  # pixels of a side, from and to
 
 
 @dataclass
@@ -27,7 +27,7 @@ class ModelSettings:
     candidate_sizes: Any = "auto"
 
     def __post_init__(self) -> None:
-        between("model.image_size", 32 if self.image_size is None else self.image_size, _SMALLEST, _LARGEST)
+        between("model.image_size", 32 if self.image_size is None else self.image_size, *IMAGE_SIZES)
         names = self.candidates
         if names is not None and (not names or len(set(names)) < len(names)):
             raise UserError(
@@ -37,7 +37,7 @@ class ModelSettings:
         if sizes not in ("auto", None) and not _are_sizes(sizes):
             raise UserError(
                 f"model.candidate_sizes={sizes}: allowed are auto, null, or a list of different pixels, "
-                f"each {_SMALLEST} to {_LARGEST}, such as [96,224]"
+                f"each {IMAGE_SIZES[0]} to {IMAGE_SIZES[1]}, such as [96,224]"
             )
         if self.image_size is not None and isinstance(sizes, list):
             raise UserError(
@@ -54,4 +54,5 @@ class ModelSettings:
 
 def _are_sizes(sizes: Any) -> bool:
     whole = isinstance(sizes, list) and all(isinstance(size, int) and not isinstance(size, bool) for size in sizes)
-    return whole and bool(sizes) and len(set(sizes)) == len(sizes) and _SMALLEST <= min(sizes) <= max(sizes) <= _LARGEST
+    smallest, largest = IMAGE_SIZES
+    return whole and bool(sizes) and len(set(sizes)) == len(sizes) and smallest <= min(sizes) <= max(sizes) <= largest

@@ -14,7 +14,7 @@ from thawline.settings.regularize_settings import RegularizeSettings
 from thawline.settings.select_setting import resolve_select
 from thawline.settings.strategy_settings import StrategySettings
 from thawline.settings.sweep_settings import SweepSettings
-from thawline.settings.trainer_settings import TrainerSettings
+from thawline.settings.trainer_settings import HALVE, TrainerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +85,15 @@ class Settings(LookSettings):
     def selected(self) -> str:
         """`select`, resolved: the score by which weights are best."""
         return resolve_select(self.select, tested_weights=self.tested_weights, imbalance=self.imbalance)
+
+    @property
+    def halves_steps(self) -> bool:
+        """Whether a step that the memory does not hold is halved.
+
+        A solver takes one step over all images. Several processes wait for each other in the backward pass, which
+        they must begin equally often.
+        """
+        return self.trainer.on_oom == HALVE and not self.optim.solves and self.trainer.num_processes == 1
 
     @property
     def weights(self) -> str:

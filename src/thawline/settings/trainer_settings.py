@@ -8,6 +8,8 @@ from thawline.settings.checks import amount_or_share, between, one_of
 
 TRAINER_STRATEGIES = ("auto", "ddp")
 ACCELERATORS = ("auto", "cpu", "gpu", "mps")
+HALVE = "halve"
+ON_OOM = (HALVE, "stop")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
@@ -16,7 +18,7 @@ class TrainerSettings:
     """The arguments of `lightning.Trainer` that Thawline reads.
 
     Attributes:
-        arguments: The whole node with its `_target_`: those above, and others that pass through unread.
+        arguments: The whole node with its `_target_`: those above but `on_oom`, and others that pass through unread.
     """
 
     accelerator: str = "auto"
@@ -30,6 +32,7 @@ class TrainerSettings:
     log_every_n_steps: int = 5
     accumulate_grad_batches: int = 1
     gradient_clip_val: float | None = None  # largest norm of a step's gradient; None clips none
+    on_oom: str = HALVE  # where the memory does not hold a step: halve it, or stop
     limit_train_batches: int | float = 1.0
     limit_val_batches: int | float = 1.0
     limit_test_batches: int | float = 1.0
@@ -43,6 +46,7 @@ class TrainerSettings:
             why = "it shards frozen and training parameters alike; " if sharding else ""
             raise UserError(f"trainer.strategy={self.strategy}: {why}allowed are {', '.join(TRAINER_STRATEGIES)}")
         one_of("trainer.accelerator", self.accelerator, ACCELERATORS)
+        one_of("trainer.on_oom", self.on_oom, ON_OOM)
         one_of("trainer.precision", self.precision, PRECISIONS)
         if self.max_steps != -1:
             between("trainer.max_steps", self.max_steps, 1, 1_000_000_000)

@@ -9,11 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thawline.errors import UserError
+from thawline.machine.oom_kills import oom_kills
 from thawline.report.run_record import RECORD_FILE, RunRecord, load_record
 from thawline.runs.resume import CHECKPOINT
 
 OUTPUT = "output.log"  # the job's output, in its folder
 _INTERRUPTED_CODES = (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)  # exit codes
+
+_NO_MEMORY = (
+    "while the kernel ended a process for lack of memory; try a smaller data.batch_size, data.num_workers or "
+    "hydra.launcher.n_jobs"
+)
 
 
 class Status(enum.Enum):
@@ -36,6 +42,8 @@ class Job:
         error: The reason of a failure, one line.
         already: Whether an earlier call of the sweep completed it.
         record_before: Its run.json when it began.
+        killed_before: How many processes the kernel had ended for lack of memory when it began.
+        scores: Accuracy on validation and test images, once it is completed.
     """
 
     number: int
@@ -49,6 +57,8 @@ class Job:
     started: float = 0.0
     seconds: float = 0.0
     record_before: bytes = b""
+    killed_before: int = 0
+    scores: tuple[float | None, float | None] = (None, None)
 
     @property
     def record(self) -> RunRecord | None:
@@ -66,30 +76,42 @@ class Job:
 
     def begin(self) -> None:
         self.status, self.started, self.record_before = Status.RUNNING, time.monotonic(), self._record_bytes()
+        self.killed_before = oom_kills()
 
-    def end(self, code: int) -> None:
-        """Set the status from the exit code and run.json; correct a record that contradicts it."""
+    def end(self, code: int, *, why: str | None = None) -> None:
+        """Set the status from the exit code and run.json; correct a record that contradicts it.
+
+        Args:
+            why: The reason for which the sweep ended it.
+        """
         self.seconds = time.monotonic() - self.started
         record = self.record
         if code == 0 and record is not None and record.status == "completed":
-            self.status = Status.COMPLETED
+            self._complete(record)
             return
-        self.status = Status.INTERRUPTED if code in _INTERRUPTED_CODES else Status.FAILED
+        self.status = Status.INTERRUPTED if code in _INTERRUPTED_CODES and not why else Status.FAILED
         if record is None:
             record = RunRecord(run_id=self.folder.name, scenario=self.scenario, seed=self.seed)
         of_before = bool(self.record_before) and self._record_bytes() == self.record_before  # it did not get far enough
-        if self.status is Status.FAILED and (record.error is None or of_before):
-            record.error = _cause(code, self.folder / OUTPUT)
+        if why:
+            record.error = why
+        elif self.status is Status.FAILED and (record.error is None or of_before):
+            record.error = _cause(code, self.folder / OUTPUT, killed=oom_kills() > self.killed_before)
         self.error = record.error
-        if record.status in ("running", "completed") or of_before:
+        if record.status in ("running", "completed") or of_before or why:
             record.status = self.status.value
             record.save(self.folder)
+
+    def _complete(self, record: RunRecord) -> None:
+        self.status = Status.COMPLETED
+        self.scores = record.metrics.get("val/accuracy"), record.metrics.get("test/accuracy")
 
     def find_earlier(self) -> None:
         """Take over the result of an earlier call; remove the folder of a run that cannot go on."""
         record = self.record
         if record is not None and record.status == "completed":
-            self.status, self.already = Status.COMPLETED, True
+            self.already = True
+            self._complete(record)
         elif self.folder.is_dir() and not self.can_go_on:
             shutil.rmtree(self.folder)
 
@@ -121,8 +143,10 @@ def quoted(value: str) -> str:
     return f'"{escaped}"'
 
 
-def _cause(code: int, output: Path) -> str:
+def _cause(code: int, output: Path, *, killed: bool) -> str:
     """The signal that killed a job, or its exit code and last line, for a job whose record has no error."""
+    if code == -signal.SIGKILL and killed:
+        return f"killed by SIGKILL, {_NO_MEMORY}"
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
     lines = output.read_text(encoding="utf-8", errors="replace").strip().splitlines() if output.is_file() else []

@@ -4,7 +4,7 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
@@ -15,6 +15,7 @@ from rich.console import Console
 
 from thawline.errors import TOLD, JobsFailed, UserError
 from thawline.invocation import current, typed
+from thawline.machine.file_lock import locked
 from thawline.machine.sigterm import ended_by_sigterm
 from thawline.runs.config import sweep_settings
 from thawline.runs.ranks import refuse_sweep_of_many
@@ -23,6 +24,7 @@ from thawline.sweep.job_processes import Running
 from thawline.sweep.manifest import MANIFEST_FILE, find_same, identity, known_folders, write_manifest
 from thawline.sweep.sweep_table import SweepTable
 
+_SWEEP_LOCK = ".sweep.lock"
 _OBJECTIVE = "val/accuracy"  # the result of a job for a sweeper that searches
 
 
@@ -41,28 +43,46 @@ def launch(
     if not isinstance(n_jobs, int) or n_jobs < 1:
         raise UserError(f"hydra.launcher.n_jobs={n_jobs}: allowed are whole numbers from 1")
     refuse_sweep_of_many()
-    resuming = sweep_settings(config).resume
+    settings = sweep_settings(config)
     if config.resume is not None:
         raise UserError(f"resume={config.resume}: goes on with one run; leave out -m")
     setup_globals()
     console = Console()
-    sweep = _folder(config, console, resuming=resuming)
+    sweep = _folder(config, console, resuming=settings.resume)
     configs = [_composed(config, list(own), number, config_loader) for number, own in enumerate(job_overrides, first)]
-    jobs = _jobs(sweep, job_overrides, configs, first=first)
-    sweep.mkdir(parents=True, exist_ok=True)
-    write_manifest(sweep, list(config.hydra.overrides.task), jobs)
-    depths = sorted({str(cfg.strategy.unfreeze_depth) for cfg in configs})
-    depths = depths if len(depths) > 1 else []
+    depths = _depths(configs, job_overrides)
 
     def command_of(job: Job) -> list[str]:
         return command(job, start=current().start, output_dir=str(config.output_dir), depths=depths)
 
-    _run(jobs, Running(command_of, n_jobs), console)
+    sweep.mkdir(parents=True, exist_ok=True)
+    with locked(sweep / _SWEEP_LOCK, busy=lambda: _refuse_second(sweep)):
+        jobs = _jobs(sweep, job_overrides, configs, first=first)
+        write_manifest(sweep, list(config.hydra.overrides.task), jobs)
+        _run(jobs, Running(command_of, n_jobs, timeout_s=settings.timeout_s), console)
     if len(jobs) > 1:  # a search that proposes one job after the other would say it each time
         console.print(
             f"sweep    {sweep}\ncompare  {typed('compare')} {sweep}", highlight=False, markup=False, soft_wrap=True
         )
     return _returned(jobs, configs)
+
+
+def _depths(configs: Sequence[DictConfig], job_overrides: Sequence[Sequence[str]]) -> list[str]:
+    """The depths of all jobs, checked, where there are several."""
+    depths = sorted({str(cfg.strategy.unfreeze_depth) for cfg in configs})
+    if len(depths) == 1:
+        return []
+    if any(depth.isdecimal() and int(depth) > 0 for depth in depths):
+        from thawline.sweep.depth_check import refuse_impossible_depths  # imports torch
+
+        refuse_impossible_depths(configs, job_overrides)
+    return depths
+
+
+def _refuse_second(sweep: Path) -> NoReturn:
+    raise UserError(
+        f"hydra.sweep.dir={sweep}: another sweep is working in this folder; wait, end it, or name another folder"
+    )
 
 
 def _jobs(

@@ -13,6 +13,8 @@ from thawline.sweep.job import OUTPUT, Job, Status
 _STYLES = {Status.RUNNING: "bold", Status.COMPLETED: "green", Status.FAILED: "red", Status.INTERRUPTED: "yellow"}
 _TAIL_BYTES = 2000  # the end of a job's output that is searched for its last line
 _PER_SECOND = 2
+_LINES_BESIDE = 3  # of the terminal: title, heading, and the cursor's
+_NEXT = 2  # jobs that wait and are shown all the same
 _NAME_WIDTH = 30  # characters; a longer name is cut, so that 80 columns have room for the last line
 
 
@@ -38,7 +40,7 @@ class SweepTable:
     def show(self) -> None:
         """Show the present state of the jobs."""
         if self._live:
-            self._live.update(jobs_table(self.jobs))
+            self._live.update(jobs_table(self.jobs, most=max(1, self.console.height - _LINES_BESIDE)))
             return
         for job in self.jobs:
             if job.status is not Status.WAITING and self._printed.get(job.number) is not job.status:
@@ -46,8 +48,8 @@ class SweepTable:
                 self.console.print(_line(job), highlight=False, markup=False, soft_wrap=True)
 
 
-def jobs_table(jobs: Sequence[Job]) -> Table:
-    """One row per job."""
+def jobs_table(jobs: Sequence[Job], *, most: int | None = None) -> Table:
+    """One row per job; of more than `most` jobs those that run, then the last that ended, then the next."""
     ended = sum(job.status not in (Status.WAITING, Status.RUNNING) for job in jobs)
     title = f"Sweep: {ended} of {len(jobs)} jobs ended"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, expand=True)
@@ -55,11 +57,22 @@ def jobs_table(jobs: Sequence[Job]) -> Table:
     for name in ("status", "time", "val", "test"):
         table.add_column(name, justify="left" if name == "status" else "right", no_wrap=True)
     table.add_column("", no_wrap=True, ratio=1)  # takes the remaining width
-    for job in jobs:
+    for job in jobs if most is None else in_view(jobs, most):
         line = job.error or (_last_line(job) if job.status is Status.RUNNING else "")
         cells = (job.folder.name, _status(job), _seconds(job), *_accuracies(job), line)
         table.add_row(*map(Text, cells), style=_STYLES.get(job.status, "dim"))
     return table
+
+
+def in_view(jobs: Sequence[Job], most: int) -> list[Job]:
+    """At most `most` jobs in their order, the ones that somebody who looks now wants to see."""
+    running = [job for job in jobs if job.status is Status.RUNNING]
+    ended = [job for job in jobs if job.status not in (Status.RUNNING, Status.WAITING)]
+    waiting = [job for job in jobs if job.status is Status.WAITING]
+    room = max(0, most - len(running))
+    after = waiting[: max(room - len(ended), min(_NEXT, room))]
+    before = ended[len(ended) - max(0, min(len(ended), room - len(after))) :]
+    return sorted([*before, *running[:most], *after], key=lambda job: job.number)
 
 
 def _line(job: Job) -> str:
@@ -82,11 +95,8 @@ def _seconds(job: Job) -> str:
 
 
 def _accuracies(job: Job) -> tuple[str, str]:
-    record = job.record if job.status is Status.COMPLETED else None
-    if record is None:
-        return "", ""
-    val, test = (record.metrics.get(f"{split}/accuracy") for split in ("val", "test"))
-    return tuple("" if value is None else f"{value:.3f}" for value in (val, test))  # type: ignore[return-value]
+    val, test = ("" if value is None else f"{value:.3f}" for value in job.scores)
+    return val, test
 
 
 def _last_line(job: Job) -> str:

@@ -12,7 +12,7 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from thawline.data.mixing import make_mixer
-from thawline.features.activations import Activations
+from thawline.features.activations import Activations, part_of
 from thawline.features.readout import Readout
 from thawline.features.stored_dataset import StoredRows
 from thawline.freezing.bound_plan import BoundPlan
@@ -25,6 +25,7 @@ from thawline.training.answering import Answering
 from thawline.training.applied_plan import AppliedPlan
 from thawline.training.classifier_defaults import new_plan, resolved_optim, steps_of
 from thawline.training.head_solver import HeadSolver
+from thawline.training.in_parts import Forward, Outcome, StepInParts, scaled_as_the_trainer
 from thawline.training.l2_sp import StartingPoint
 from thawline.training.make_solver import Aim, make_solver
 from thawline.training.metrics import accuracy, scores
@@ -32,6 +33,7 @@ from thawline.training.param_groups import NO_DECAY, build_param_groups
 from thawline.training.rates_over_steps import GroupRates
 from thawline.training.steps import Steps
 
+_LIMIT = "step_images"  # key of a checkpoint: images that a training step computes together
 Batch = tuple[Tensor | Activations, Tensor]  # uint8 images (B, 3, S, S) or what is stored of them; classes (B,)
 
 
@@ -65,6 +67,7 @@ class TransferClassifier(Answering, L.LightningModule):
     Attributes:
         test_confusion: Test images by true and predicted class, (K, K), int64, over all processes; after the test.
         beside: A stack with which the answers to images are averaged; set after the fit.
+        in_parts: Halves a step that the memory does not hold; None, as it is made, ends in an error there.
         applied: What applies the plan in every fit; None where a callback does, with a `BoundPlan`.
     Raises:
         UserError: An argument is wrong, or a batch is no images.
@@ -99,6 +102,7 @@ class TransferClassifier(Answering, L.LightningModule):
         self.prefix = prefix or FrozenPrefix(self.backbone)
         self.readout = readout
         self.beside = None
+        self.in_parts: StepInParts | None = None
         self._solved_rows: StoredRows | None = None
         self._compiled = Compiled(self.backbone.suffix) if compiled else None
         trained = {name: p for name, p in bound.ever_trainable().items() if name.startswith("backbone.")}
@@ -125,22 +129,43 @@ class TransferClassifier(Answering, L.LightningModule):
         return self._compiled if self._compiled and torch.is_grad_enabled() else self.backbone.suffix
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        images, labels = batch
-        targets = labels
-        if self.mixer is None:
-            logits = self(images)
+        forward, labels = self._forward_of(batch), batch[1]
+        if self.in_parts is None:
+            outcome = forward(slice(0, len(labels)))
         else:
+            outcome = self.in_parts.step(forward, len(labels), scale=self._scaled)
+        self.train_accuracy(outcome.logits, labels)
+        # Of this process: to average it would make the processes wait for each other in every step.
+        self.log("train/loss", outcome.cross_entropy, prog_bar=True, on_step=True, on_epoch=False)
+        self.log("train/accuracy", self.train_accuracy, on_step=False, on_epoch=True)
+        return outcome.loss
+
+    def _forward_of(self, batch: Batch) -> Forward:
+        """What computes a part of the batch; images are mixed over the whole of it."""
+        images, labels = batch
+        mixed, targets = None, labels
+        if self.mixer is not None:
             assert isinstance(images, Tensor), "what is stored cannot be mixed as images are"
             mixed, targets = self.mixer(self.backbone.normalize(images), labels)
-            logits = self.logits(mixed, start=0)
-        loss: Tensor = self.loss(logits.float(), targets)
-        self.train_accuracy(logits, labels)
-        # Of this process: to average it would make the processes wait for each other in every step.
-        self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=False)
-        self.log("train/accuracy", self.train_accuracy, on_step=False, on_epoch=True)
-        if self.starting_point is not None:
-            loss = loss + self.regularize.l2_sp * self.starting_point.penalty()
-        return loss
+
+        def forward(part: slice) -> Outcome:
+            logits = self(part_of(images, part)) if mixed is None else self.logits(mixed[part], start=0)
+            loss = cross_entropy = self.loss(logits.float(), targets[part])
+            if self.starting_point is not None:
+                loss = loss + self.regularize.l2_sp * self.starting_point.penalty()
+            return Outcome(logits, cross_entropy, loss)
+
+        return forward
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        if self.in_parts is None:
+            super().backward(loss, *args, **kwargs)
+        else:
+            self.in_parts.backward(loss)
+
+    def _scaled(self, loss: Tensor) -> Tensor:
+        """As Lightning scales a loss before its backward pass."""
+        return scaled_as_the_trainer(loss, self.trainer)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate(batch, "val/loss", self.val_loss, self.val_metrics)
@@ -166,6 +191,14 @@ class TransferClassifier(Answering, L.LightningModule):
         self.log(loss_key, mean_loss)
         self.log_dict(metrics)
         return logits
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.in_parts is not None and self.in_parts.limit is not None:
+            checkpoint[_LIMIT] = self.in_parts.limit
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.in_parts is not None:
+            self.in_parts.limit = checkpoint.get(_LIMIT)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer over the groups of `build_param_groups`, made once: stages that thaw later are in it."""

@@ -13,6 +13,7 @@ from thawline.data.sources.read_files import NO_STATE, STATE, Told, read_rows, s
 from thawline.data.sources.reading_progress import progress
 from thawline.data.sources.scan_store import Rows, ScanStore, keys_of
 from thawline.data.sources.source import IntArray
+from thawline.machine.heartbeat import beat
 from thawline.machine.processes import num_cores
 from thawline.printable import printable
 
@@ -96,6 +97,7 @@ def _read_files(
                 told.reasons.update(of_block.reasons)
                 told.changed.extend(of_block.changed)
                 advance(number)
+                beat()
         except BaseException:  # Ctrl-C, too, must not wait for all that is still to be read
             pool.shutdown(wait=True, cancel_futures=True)
             raise

@@ -103,14 +103,14 @@ def _path(row: Row, where: str, root: Path, *, missing_is_error: bool) -> str:
     if text is None:
         raise UserError(f"{where}, line {row.line}: has no path; give one, or remove the row")
     full = Path(os.path.normpath(root / str(text)))
-    if not full.exists() and "\\" in str(text):  # a table from Windows
+    if not os.path.exists(full) and "\\" in str(text):  # a table from Windows
         full = Path(os.path.normpath(root / str(text).replace("\\", "/")))
     if root not in full.parents:
         raise UserError(
             f"{where}, line {row.line}: {printable(text)} lies outside {printable(root)}; "
             "give data.root=DIR, a folder that holds all the images"
         )
-    if missing_is_error and not full.is_file():
+    if missing_is_error and not os.path.isfile(full):
         raise UserError(
             f"{where}, line {row.line}: there is no file {printable(full)}; "
             "correct the path, or leave such rows out with data.on_unreadable=skip"

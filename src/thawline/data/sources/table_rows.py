@@ -2,7 +2,6 @@
 
 import csv
 import importlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from thawline.errors import UserError, named
 from thawline.printable import printable
+from thawline.strict_json import parse_json
 
 COLUMNS = ("path", "label", "split", "group")
 _NEEDED = ("path", "label")
@@ -73,7 +73,7 @@ def _json_lines(file: Path, columns: Mapping[str, str]) -> Iterator[Row]:
     with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                body = json.loads(line)
+                body = parse_json(line)
                 if not isinstance(body, dict):
                     raise UserError(f"data.file={printable(file)}, line {number}: write one JSON object a line")
                 _check_columns(file, list(body), columns, line=number)
