@@ -2,6 +2,7 @@
 
     python scripts/evidence/regret.py                       # what is missing, then docs/regret.md; hours on 2 CPU cores
     python scripts/evidence/regret.py --tasks digits_100 --backbones tf_efficientnet_lite0
+    python scripts/evidence/regret.py --answers             # stack and blend alone, beside the sweeps of 2026-11-24
     python scripts/evidence/regret.py --render              # the page alone, from what is there
 
 Results lie in docs/regret/, one file per task and backbone, written after every fit; a run that was stopped goes on
@@ -12,11 +13,13 @@ import argparse
 import platform
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+from judge.answers_page import all_answers, answers_page, earlier_sweeps
 from judge.expectations import usual_gain
-from judge.measurement import Entries, TaskMaker, measure
+from judge.measurement import Entries, TaskMaker, measure, measure_answers
 from judge.regret_results import Sweep, load_sweep
 from judge.regret_table import gains, page
 from judge.tasks import BACKBONES, TASKS
@@ -26,6 +29,7 @@ from thawline.machine.processes import num_cores
 from thawline.runs.quiet import quiet
 
 ROOT = Path(__file__).resolve().parents[2]
+EARLIER = ROOT / "docs" / "regret_earlier_sweeps.json"
 
 
 def main() -> None:
@@ -35,9 +39,13 @@ def main() -> None:
     parser.add_argument("--backbones", nargs="+", choices=BACKBONES, default=list(BACKBONES), metavar="BACKBONE")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "regret", help="results; the page lies beside")
     parser.add_argument("--render", action="store_true", help="measure nothing; write the page from what is complete")
+    parser.add_argument("--answers", action="store_true", help="stack and blend alone: docs/regret_of_answers.md")
     given = parser.parse_args()
     if not given.render:
-        measure_all(given.tasks, given.backbones, given.out)
+        measure_all(given.tasks, given.backbones, given.out, measure_answers if given.answers else measure)
+    if given.answers:
+        write_answers(given.out)
+        return
     sweeps = load_sweeps(given.out)
     if not sweeps or (len(sweeps) < len(TASKS) * len(BACKBONES) and not given.render):
         print(f"{len(sweeps)} of {len(TASKS) * len(BACKBONES)} sweeps are complete; --render writes the page from them")
@@ -47,14 +55,23 @@ def main() -> None:
     print(f"{path}\n\n{gains(sweeps)}\n\n{constants(sweeps)}")
 
 
-def measure_all(tasks: list[str], backbones: list[str], folder: Path) -> None:
+def write_answers(folder: Path) -> None:
+    """docs/regret_of_answers.md, from what there is."""
+    answers, path = all_answers(folder), folder.with_name("regret_of_answers.md")
+    write_atomically(path, answers_page(answers, earlier_sweeps(EARLIER), machine()))
+    print(f"{path}: {len(answers)} of {len(TASKS) * len(BACKBONES)} tasks and backbones")
+
+
+def measure_all(
+    tasks: list[str], backbones: list[str], folder: Path, what: Callable[[Entries, TaskMaker], object]
+) -> None:
     keep_freed_memory()
     folder.mkdir(parents=True, exist_ok=True)
     for backbone in backbones:
         for name in tasks:
             start = time.perf_counter()
             with quiet():
-                measure(Entries(folder / f"{name}_{backbone}.json"), TaskMaker(TASKS[name], backbone))
+                what(Entries(folder / f"{name}_{backbone}.json"), TaskMaker(TASKS[name], backbone))
             print(f"{name} {backbone}: {time.perf_counter() - start:.0f} s", flush=True)
 
 

@@ -12,9 +12,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from judge.answers_page import all_answers, answers_page
 from judge.expectations import Gain, coverage, expected_of, usual_gain
 from judge.fastai_style import fastai_style
-from judge.measurement import Entries, Entry, measure
+from judge.measurement import Entries, Entry, measure, measure_answers
 from judge.option_fits import Fit
 from judge.policies import (
     ALWAYS_EVERYTHING,
@@ -127,6 +128,21 @@ def test_regret_and_time_by_hand(tmp_path: Path) -> None:
     assert sweep.seconds == 170.0
     assert judged[FIRST].share == pytest.approx(10 / 170)
     assert set(judged) == set(POLICIES)
+
+
+def test_answers_alone_are_compared_with_an_earlier_sweep_by_hand(tmp_path: Path) -> None:
+    """Answers test at 0.70 plus their gain, and a point more a seed; the earlier best at 0.76."""
+    earlier = {}
+    for task, stack, blend in (("solar_cells_200", 0.08, 0.09), ("textile", 0.04, 0.07), ("digits_100", 0.04, 0.06)):
+        make = MadeUp({"stack": stack, "blend": blend})
+        measure_answers(Entries(tmp_path / f"{task}_{BACKBONE}.json"), make)
+        assert {name for name, _, _ in make.made} == {"stack", "blend"}
+        earlier[f"{task}_{BACKBONE}"] = {"partial_fine_tune_1": [0.75, 0.76, 0.77], "multi_layer_probe": [0.7] * 3}
+    text = answers_page(all_answers(tmp_path), earlier, "a machine")
+    rows = {row.split("|")[1].strip(): row.split("|")[2:] for row in text.splitlines() if row.startswith("|")}
+    assert rows["first answer"][0].strip() == "-0.33 (+1.00)"  # -3, 1 and 1
+    assert rows["auto keeps"][0].strip() == "-2.33 (-1.00)"  # the blend, which promises more: -4, -2, -1
+    assert rows["textile"][2:7] == [" +1.0 ", " -2.0 ", " -2.0 ", " +6.0 ", " +3.0 "]
 
 
 def test_the_matrix_takes_the_head_alone_where_images_are_similar(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from judge.measurement import Entry
-from judge.regret_results import Sweep
+from judge.regret_results import Answers
 from thawline.features.judged import Expected
 from thawline.training.blend_gain import blend_expected
 
@@ -21,13 +21,13 @@ class Gain:
     spread: float
 
 
-def usual_gain(sweeps: Sequence[Sweep], *, without: str | None = None) -> Gain | None:
+def usual_gain(sweeps: Sequence[Answers], *, without: str | None = None) -> Gain | None:
     """Over the sweeps, those of a kind left out; None if fewer than two are left."""
     gains = [sweep.gain for sweep in sweeps if sweep.kind != without]
     return Gain(statistics.mean(gains), statistics.stdev(gains)) if len(gains) > 1 else None
 
 
-def expected_of(sweep: Sweep, usual: Gain | None) -> tuple[list[Expected], list[Expected]]:
+def expected_of(sweep: Answers, usual: Gain | None) -> tuple[list[Expected], list[Expected]]:
     """Accuracies to expect of the stack and of the blend, per seed.
 
     Args:

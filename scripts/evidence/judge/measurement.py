@@ -50,15 +50,22 @@ class Maker(Protocol):
     def fit(self, option: Option, seed: int, rate: float | None) -> Entry: ...
 
 
+def measure_answers(entries: Entries, make: Maker) -> list[float]:
+    """Make what is missing of the product's answers; the rates that the advice names, per seed."""
+    named = []
+    for seed in range(NUM_SEEDS):
+        entries.get(entry_name(STACK, seed), partial(make.stack, seed))
+        named.append(float(entries.get(entry_name(BLEND, seed), partial(make.blend, seed))["rate"]))
+    return named
+
+
 def measure(entries: Entries, make: Maker) -> None:
     """Make what is missing. On the first seed every rate is tried; the one that validates best serves all seeds.
 
     Besides, every option has a run at the rate that the advice names for the seed's images.
     """
-    named = []
+    named = measure_answers(entries, make)
     for seed in range(NUM_SEEDS):
-        entries.get(entry_name(STACK, seed), partial(make.stack, seed))
-        named.append(entries.get(entry_name(BLEND, seed), partial(make.blend, seed))["rate"])
         entries.get(entry_name(FASTAI, seed), partial(make.fastai, seed))
     for option in OPTIONS:
 

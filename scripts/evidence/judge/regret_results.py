@@ -14,8 +14,28 @@ _SEEDS = range(NUM_SEEDS)
 
 
 @dataclass(frozen=True)
-class Sweep:
-    """Results of one task and backbone; every list has an entry per seed.
+class Answers:
+    """What the product answers for one task and backbone; every list has an entry per seed."""
+
+    task: str
+    backbone: str
+    stack: list[Entry]
+    blend: list[Entry]
+
+    @property
+    def kind(self) -> str:
+        """Tasks of one kind are made of the same images: the first word of the name."""
+        return self.task.partition("_")[0]
+
+    @property
+    def gain(self) -> float:
+        """Test accuracy of the blend over the stack, mean over the seeds."""
+        return mean_of(self.blend, "test") - mean_of(self.stack, "test")
+
+
+@dataclass(frozen=True)
+class Sweep(Answers):
+    """The same, with the options.
 
     Attributes:
         tuned: Option -> runs at the rate that validated best on the first seed.
@@ -23,19 +43,10 @@ class Sweep:
         seconds: Of the sweep of one seed, the first: every option, at every rate.
     """
 
-    task: str
-    backbone: str
-    stack: list[Entry]
-    blend: list[Entry]
     fastai: list[Entry]
     tuned: dict[str, list[Entry]]
     named: dict[str, list[Entry]]
     seconds: float
-
-    @property
-    def kind(self) -> str:
-        """Tasks of one kind are made of the same images: the first word of the name."""
-        return self.task.partition("_")[0]
 
     @property
     def best(self) -> tuple[str, float]:
@@ -44,18 +55,27 @@ class Sweep:
         name = max(means, key=lambda n: means[n])
         return name, means[name]
 
-    @property
-    def gain(self) -> float:
-        """Test accuracy of the blend over the stack, mean over the seeds."""
-        return mean_of(self.blend, "test") - mean_of(self.stack, "test")
+
+def load_answers(path: Path) -> Answers | None:
+    """Stack and blend of a file; None if something is missing."""
+    made: dict[str, Entry] = json.loads(path.read_text(encoding="utf-8"))
+    task, _, backbone = path.stem.partition("_tf_")
+    try:
+        stack, blend = ([made[entry_name(what, seed)] for seed in _SEEDS] for what in (STACK, BLEND))
+    except KeyError:
+        return None
+    return Answers(task, f"tf_{backbone}", stack, blend)
 
 
 def load_sweep(path: Path) -> Sweep | None:
     """The results in a file; None if something is missing."""
     made: dict[str, Entry] = json.loads(path.read_text(encoding="utf-8"))
-    task, _, backbone = path.stem.partition("_tf_")
+    answers = load_answers(path)
+    if answers is None:
+        return None
+    blend = answers.blend
     try:
-        stack, blend, fastai = ([made[entry_name(what, seed)] for seed in _SEEDS] for what in (STACK, BLEND, FASTAI))
+        fastai = [made[entry_name(FASTAI, seed)] for seed in _SEEDS]
         tuned, named, seconds = {}, {}, 0.0
         for option in OPTIONS:
             best = best_rate(made, option)
@@ -65,7 +85,7 @@ def load_sweep(path: Path) -> Sweep | None:
             seconds += sum(made[entry_name(option.name, 0, rate)]["seconds"] for rate in option.rates)
     except KeyError:
         return None
-    return Sweep(task, f"tf_{backbone}", stack, blend, fastai, tuned, named, seconds)
+    return Sweep(answers.task, answers.backbone, answers.stack, blend, fastai, tuned, named, seconds)
 
 
 def mean_of(entries: Sequence[Entry], key: str) -> float:
