@@ -9,16 +9,20 @@ from thawline.report.record_sections import CandidateEntry
 
 
 def candidate_table(entries: Sequence[CandidateEntry]) -> Table:
-    """A row for each: what is to be expected of its stacked probe, what it costs, what became of it."""
+    """A row for each: what is to be expected of its stacked probe, what it costs, what became of it in a word."""
     table = Table(
-        title="Backbones and image sizes", title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0)
+        title="Backbones and image sizes: log loss, ms an image",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
     table.add_column("model", no_wrap=True)
-    for name in ("pixels", "expected accuracy", "log loss", "ms/image", "MB"):
+    for name in ("pixels", "expected accuracy", "loss", "ms", "MB"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", overflow="fold")
+    table.add_column("", no_wrap=True)
     for entry in entries:
-        note = Text("taken" if entry.kept else entry.note)
+        note = Text("taken" if entry.kept else entry.note.partition(":")[0])  # the whole of it is a line above
         table.add_row(Text(entry.name), *_cells(entry), note, style="bold" if entry.kept else "dim")
     return table
 
