@@ -74,6 +74,13 @@ def test_a_fit_counts_its_steps_by_hand(fit: Fit, tiny_backbone: Backbone) -> No
     assert callback.cost.images_per_s > 0
 
 
+def test_of_a_solver_no_operation_is_counted(fit: Fit) -> None:
+    callback = CostCallback(counts_steps=False)
+    fit(callback, unfreeze_depth=0)
+    assert (callback.cost.train_flops, callback.cost.saved_activation_bytes) == (0, 0)
+    assert callback.cost.images_per_s > 0
+
+
 def test_a_thaw_is_counted_with_its_own_steps(fit: Fit) -> None:
     flops = {}
     for depth, thaw in ((0, 0), (2, 0), (2, 1)):

@@ -64,6 +64,15 @@ def test_summary_says(says: str) -> None:
     assert says in text(panel)
 
 
+def test_a_solver_has_no_flops_and_no_rate() -> None:
+    solved = record()
+    solved.cost.train_flops = 0
+    said = text(summary_panel(solved))
+    assert "61 s in all, 59 s fit " in said
+    assert "peak 2.5 GB " in said
+    assert not [word for word in ("images/s", "TFLOP", "optimizer state") if word in said]
+
+
 def test_status_as_table_and_as_markdown() -> None:
     assert re.search(r"conv1 +9,536 +0 +frozen", text(status_table(ROWS)))
     lines = status_markdown(ROWS, counted_line(5130, 14_666)).splitlines()

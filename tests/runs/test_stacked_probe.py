@@ -35,6 +35,7 @@ def test_it_solves_tests_and_is_certified(completed: tuple[Any, Path, dict[str, 
     assert record["strategy"]["name"] == "stacked_probe"
     assert record["strategy"]["feature_grid"] == [1, 2]
     assert record["model"]["head"] == "stacked"
+    assert record["cost"]["train_flops"] == 0  # counting every operation would take longer than solving
     assert record["metrics"]["test/accuracy"] == 1.0  # two colours
     assert not [problem for check in verify(folder) for problem in check.problems]
     assert "Head: 15 ridge probes, averaged, solved for in one step" in result.out  # 7 stages, 6 of them twice, 2 sums

@@ -39,12 +39,17 @@ class CostCallback(L.Callback):
     Args:
         start: `time.perf_counter()` at the start of the run; None for now.
         energy: A meter that counts since the start.
+        counts_steps: Whether steps are counted. A solver's are not: it takes one over everything, in many small
+            operations, and to count each would take longer than to compute it.
     """
 
-    def __init__(self, *, start: float | None = None, energy: EnergyMeter | None = None) -> None:
+    def __init__(
+        self, *, start: float | None = None, energy: EnergyMeter | None = None, counts_steps: bool = True
+    ) -> None:
         self.cost = Cost()
         self._start = time.perf_counter() if start is None else start
         self._energy = energy or EnergyMeter([])
+        self._counts_steps = counts_steps
         self._energy_before: float | None = None  # joules before the run was resumed
         self._counted: list[str] = []  # names of the parameters that trained in the last counted step
         self._counted_limit: int | None = None
@@ -71,6 +76,8 @@ class CostCallback(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
+        if not self._counts_steps:
+            return
         if batch_idx == 0 or self._limit(pl_module) != self._counted_limit:
             training = [name for name, p in pl_module.named_parameters() if p.requires_grad]
             self._counting = training != self._counted or self._limit(pl_module) != self._counted_limit

@@ -16,7 +16,7 @@ class Cost:
     optimizer_state_bytes: int = 0
     saved_activation_bytes: int = 0  # kept for the backward pass of one training step
     peak_memory_bytes: int = 0  # of the device on a GPU, of the process on a CPU
-    train_flops: int = 0  # forward and backward of all training steps
+    train_flops: int = 0  # forward and backward of all training steps; 0 where a solver takes them
     forward_flops: float = 0.0  # of one training image, in the last phase of the freeze plan; stored stages cost none
     backward_flops: float = 0.0  # of the same image
     energy_j: float | None = None  # joules of the whole run; None if the hardware does not count them

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from thawline.freezing.status import counted_line
 from thawline.invocation import typed
+from thawline.machine.run_cost import Cost
 from thawline.report.run_record import RunRecord
 
 
@@ -32,8 +33,7 @@ def next_steps(folder: Path, log_root: Path, *, tensorboard: bool = True) -> str
 def _rows(record: RunRecord) -> list[tuple[str, str]]:
     data, model, cost, metrics = record.data, record.model, record.cost, record.metrics
     sizes = f"{data.num_train:,} train, {data.num_val:,} val, {data.num_test:,} test, {data.num_classes} classes"
-    peak, state = _bytes(cost.peak_memory_bytes), _bytes(cost.optimizer_state_bytes)
-    saved, penalty = _bytes(cost.saved_activation_bytes), record.strategy.penalty
+    penalty = record.strategy.penalty
     solved = [] if penalty is None else [("head", f"logistic regression, penalty {penalty:g} chosen on validation")]
     return [
         ("strategy", f"{record.strategy.name}, {_plan(record)}"),
@@ -46,7 +46,18 @@ def _rows(record: RunRecord) -> list[tuple[str, str]]:
         ("val", f"{_scores(record, 'val')} ({_tested(record)})"),
         *_expected(record),
         ("test", f"{_scores(record, 'test')}   loss {metrics['test/loss']:.4f}"),
-        ("time", f"{cost.wall_s:.0f} s in all, {cost.fit_s:.0f} s fit, {cost.images_per_s:.0f} images/s"),
+        *_costs(cost),
+    ]
+
+
+def _costs(cost: Cost) -> list[tuple[str, str]]:
+    """What was counted; of a solver's steps nothing is."""
+    seconds, peak = f"{cost.wall_s:.0f} s in all, {cost.fit_s:.0f} s fit", _bytes(cost.peak_memory_bytes)
+    if not cost.train_flops:
+        return [("time", seconds), ("memory", f"peak {peak}")]
+    state, saved = _bytes(cost.optimizer_state_bytes), _bytes(cost.saved_activation_bytes)
+    return [
+        ("time", f"{seconds}, {cost.images_per_s:.0f} images/s"),
         ("memory", f"peak {peak}, optimizer state {state}, saved activations {saved}"),
         ("compute", f"{cost.train_flops / 1e12:.3g} TFLOP of training"),
     ]
