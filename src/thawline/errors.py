@@ -25,6 +25,15 @@ class ErrorInUsersCode(UserError):
     """A callback, head, data source or another part that the user names by `_target_` raised; that is its cause."""
 
 
+def first_line(error: BaseException, *, nothing: str = "") -> str:
+    """Of its message; where it has none, `nothing`, or the name of its type.
+
+    >>> first_line(ValueError("no number\\nat all")), first_line(AssertionError())
+    ('no number', 'AssertionError')
+    """
+    return (str(error).strip().splitlines() or [nothing or type(error).__name__])[0]
+
+
 @contextlib.contextmanager
 def strange_values_told(path: Path) -> Iterator[None]:
     """Make any error of the block one line: it builds what a file describes, and a stranger may describe anything.
@@ -37,8 +46,8 @@ def strange_values_told(path: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        reason = (str(error).strip() or "no message").splitlines()[0]
-        raise UserError(f"{path}: cannot be made into what it describes ({type(error).__name__}: {reason})") from error
+        reason = f"{type(error).__name__}: {first_line(error, nothing='no message')}"
+        raise UserError(f"{path}: cannot be made into what it describes ({reason})") from error
 
 
 class JobsFailed(RuntimeError):

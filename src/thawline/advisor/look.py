@@ -57,7 +57,7 @@ class Look:
         images: A batch of the sample, uint8, (B, 3, S, S), on the device.
         image_s: Seconds per image from the source through the backbone; about 0 if the features came from the cache.
         solve_s: Seconds to solve for the stack.
-        shifted: Whether the validation images are unlike the training images, and why, in words.
+        why: How the stack was solved, in words.
     """
 
     sample: Sample

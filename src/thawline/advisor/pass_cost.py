@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from thawline.advisor.profile import GRIDS
 from thawline.advisor.step_cost import shortest
 from thawline.features.extract import PrefixRunner, choose_mode
 from thawline.features.readout import Readout
@@ -15,7 +16,6 @@ from thawline.models.backbone import Backbone
 from thawline.models.fused import fuse_where_faster
 
 _TOGETHER = 8  # images of the batch that is timed; chosen: larger ones take longer to time, and differ by a few percent
-_GRIDS = (1, 2)  # conf/strategy/stacked_probe.yaml
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def pass_cost(backbone: Backbone, compute: Compute) -> PassCost:
     device, dtype = compute.device, compute.precision.prefix
     backbone.to(device).eval()
     fused = fuse_where_faster(backbone, backbone.num_stages, dtype=dtype, device=device)
-    taps = Readout.of(backbone, stages=range(backbone.num_stages), grids=_GRIDS).taps
+    taps = Readout.of(backbone, stages=range(backbone.num_stages), grids=GRIDS).taps
     mode = choose_mode(dtype=dtype, fused=fused is not None, compiled=False, batch_size=_TOGETHER)
     image_s, latency_s = (
         _timed(PrefixRunner(backbone, taps, replace(mode, batch_size=number), fused=fused), backbone, number) / number

@@ -11,6 +11,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
 
+from thawline.errors import first_line
 from thawline.machine.processes import is_main
 
 PROJECT = "thawline"  # where the user's environment names no other
@@ -102,8 +103,8 @@ class Tracker(Logger):
 
 
 def warn_unreachable(tracker: str, error: Exception) -> None:
-    told = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    _log.warning("logger=%s: nothing more is logged there (%s). The run goes on.", tracker, told[:300])
+    told = first_line(error)[:300]
+    _log.warning("logger=%s: nothing more is logged there (%s). The run goes on.", tracker, told)
 
 
 class MlflowTracker(Tracker, MLFlowLogger):

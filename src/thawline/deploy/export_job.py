@@ -31,7 +31,6 @@ from thawline.deploy.loaded import Model, load, model_folder
 from thawline.deploy.portable import WEIGHTS_FILE
 
 Say = Callable[[str, str], None]  # (what a line is about, what it says)
-FORMATS = ("onnx", "openvino")
 _MB = 1e6  # bytes
 _MANY = 32  # images of the second measurement of latency
 _INT8 = " int8"  # beside "", the fp32 model
@@ -42,7 +41,7 @@ class Wanted:
     """What to export.
 
     Attributes:
-        format: One of `FORMATS`.
+        format: `onnx` or `openvino`.
         resize_inside: Whether the graph takes images of any size.
         trust: Whether code outside Thawline may make the head.
     """

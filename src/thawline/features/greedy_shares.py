@@ -9,8 +9,8 @@ from thawline.features.guess_scores import guess_scores
 from thawline.features.left_out import Targets
 
 _ROUNDS = 20  # chosen: shares in steps of a twentieth; Caruana et al. 2004 gain little after as many
-
 _ROUNDING = 1e-6  # nats; a later round that is better by less is not
+_LEAST = torch.finfo(torch.float32).tiny  # probability, of which there is a logarithm
 
 
 def greedy_shares(judged: Tensor, targets: Targets, *, by: str) -> Tensor:
@@ -27,8 +27,8 @@ def greedy_shares(judged: Tensor, targets: Targets, *, by: str) -> Tensor:
     num_parts = len(judged)
     counts, together = torch.zeros(num_parts, dtype=torch.float64), torch.zeros_like(judged[0])
     best, kept = (-1.0, -math.inf), counts
-    for _ in range(_ROUNDS):
-        scored = [_score(together + part, targets, by=by) for part in judged]
+    for number in range(1, _ROUNDS + 1):
+        scored = [worth((together + part) / number, targets, by=by) for part in judged]
         joins = max(range(num_parts), key=lambda index: scored[index])
         counts[joins] += 1
         together = together + judged[joins]
@@ -38,9 +38,11 @@ def greedy_shares(judged: Tensor, targets: Targets, *, by: str) -> Tensor:
     return (kept + 1.0 / num_parts) / (kept.sum() + 1.0)
 
 
-def _score(summed: Tensor, targets: Targets, *, by: str) -> tuple[float, float]:
-    """(score, minus log loss) of probabilities (N, K) up to a factor."""
-    right = (summed / summed.sum(1, keepdim=True)).gather(1, targets.labels[:, None])[:, 0].double()
-    loss = float(-(targets.weights * right.clamp_min(torch.finfo(torch.float64).tiny).log()).mean())
-    scores = guess_scores(summed.argmax(1), targets.labels, num_classes=targets.num_classes)
-    return getattr(scores, by), -loss
+def worth(probabilities: Tensor, targets: Targets, *, by: str | None) -> tuple[float, float]:
+    """How good probabilities (N, K) are: the score `by`, 0 where it is None; then minus their log loss."""
+    right = probabilities.gather(1, targets.labels[:, None])[:, 0].double()
+    loss = float(-(targets.weights * right.clamp_min(_LEAST).log()).mean())
+    if by is None:
+        return 0.0, -loss
+    scores = guess_scores(probabilities.argmax(1), targets.labels, num_classes=targets.num_classes)
+    return float(getattr(scores, by)), -loss

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from thawline.features.extract import Tap
-from thawline.features.greedy_shares import greedy_shares
-from thawline.features.guess_scores import guess_scores
+from thawline.features.greedy_shares import greedy_shares, worth
 from thawline.features.left_out import Targets
 from thawline.features.ridge_probe import PENALTIES, Linear, RidgeProbe, scaled_rows
 from thawline.features.shares import fit_shares
-from thawline.features.temperature import fit_temperature, log_loss
+from thawline.features.temperature import fit_temperature
 from thawline.models.pooling import CLASS_TOKEN
 from thawline.settings.select_setting import AUTO, VAL_LOSS
 
@@ -21,7 +20,6 @@ _START = 5.0  # of the search for the first temperature
 _FOLDS = 5  # of the rows, for an accuracy that no choice has seen
 _RISES = 2  # of the loss from one penalty to the next that end the search
 _WORST = (-math.inf, -math.inf)
-_LEAST = torch.finfo(torch.float32).tiny  # probability, of which there is a logarithm
 _ABSENT_LOGIT = -30.0  # of a class without rows; the others' are above -10
 
 
@@ -155,22 +153,22 @@ def _best_setting(
     The loss falls and then rises with the penalty, so that two rises in a row end the search by it. By another score
     every penalty is tried, and the loss breaks ties. The temperature, one number, is that of all rows.
     """
-    outside = [targets.some(rows) for rows in _outside(folds)]
+    by, outside = _score_of(select), [targets.some(rows) for rows in _outside(folds)]
     best, most, temperature, rises = None, _WORST, _START, 0
     most_outside, nested = [_WORST] * len(outside), torch.empty(0)
     for penalty, scores in zip(PENALTIES, by_penalty, strict=False):
         temperature, loss = fit_temperature(scores, targets.labels, targets.weights, start=temperature)
         probabilities = (temperature * scores).softmax(1).float()
-        worths = [_worth(probabilities[r], t, select) for r, t in zip(_outside(folds), outside, strict=True)]
-        better = torch.tensor([worth > least for worth, least in zip(worths, most_outside, strict=True)])
+        worths = [worth(probabilities[r], t, by=by) for r, t in zip(_outside(folds), outside, strict=True)]
+        better = torch.tensor([one > least for one, least in zip(worths, most_outside, strict=True)])
         nested = probabilities if best is None else torch.where(better[folds, None], probabilities, nested)
         most_outside = [max(pair) for pair in zip(worths, most_outside, strict=True)]
-        worth = (_worth(probabilities, targets, select)[0], -loss)
-        if worth > most or best is None:
-            best, most, rises = (Setting(penalty, temperature), probabilities), worth, 0
+        whole = (worth(probabilities, targets, by=by)[0], -loss)
+        if whole > most or best is None:
+            best, most, rises = (Setting(penalty, temperature), probabilities), whole, 0
         else:
             rises += 1
-        if rises == _RISES and _by_loss(select):
+        if rises == _RISES and by is None:
             break
     assert best is not None
     return *best, nested
@@ -178,28 +176,15 @@ def _best_setting(
 
 def _shares(judged: Tensor, judging: Targets, *, select: str) -> Tensor:
     """(M,), float64."""
-    if not _by_loss(select):
-        return greedy_shares(judged, judging, by=_name(select))
+    if (by := _score_of(select)) is not None:
+        return greedy_shares(judged, judging, by=by)
     right = torch.stack([p.gather(1, judging.labels[:, None])[:, 0] for p in judged]).double()
     return fit_shares(right, judging.weights)
 
 
-def _by_loss(select: str) -> bool:
-    return select in (AUTO, VAL_LOSS)
-
-
-def _name(select: str) -> str:
-    """`val/macro_f1` -> `macro_f1`, a field of `GuessScores`."""
-    return select.partition("/")[2]
-
-
-def _worth(probabilities: Tensor, targets: Targets, select: str) -> tuple[float, float]:
-    """The score that selects, 0 where the log loss does; then minus that loss."""
-    loss = float(log_loss(probabilities.clamp_min(_LEAST).log(), targets.labels, targets.weights))
-    if _by_loss(select):
-        return 0.0, -loss
-    scores = guess_scores(probabilities.argmax(1), targets.labels, num_classes=targets.num_classes)
-    return float(getattr(scores, _name(select))), -loss
+def _score_of(select: str) -> str | None:
+    """`val/macro_f1` -> `macro_f1`, a field of `GuessScores`; None where the log loss selects."""
+    return None if select in (AUTO, VAL_LOSS) else select.partition("/")[2]
 
 
 def _outside(folds: Tensor) -> list[Tensor]:

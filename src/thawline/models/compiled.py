@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from thawline.errors import first_line
+
 _log = logging.getLogger(__name__)
 
 
@@ -25,7 +27,7 @@ class Compiled:
             try:
                 return self._compiled(*args)
             except Exception as error:  # compiler back ends raise errors of any type
-                _log.warning("Compiling failed (%s); going on without.", str(error).strip().splitlines()[0])
+                _log.warning("Compiling failed (%s); going on without.", first_line(error))
                 self._compiled = None
         return self._run(*args)
 

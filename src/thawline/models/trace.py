@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from thawline.errors import UserError
+from thawline.errors import UserError, first_line
 
 CONTAINERS = (nn.Sequential, nn.ModuleList)  # traced down to their children; other direct children stay whole
 _PROBE_BATCH = 2  # images in the shape probe; with 2 the batch axis differs from an axis of size 1
@@ -37,9 +37,8 @@ def trace(model: nn.Module) -> fx.Graph:
     try:
         graph = _StageTracer().trace(model)
     except Exception as error:  # fx raises errors of many types
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"the backbone {type(model).__name__} cannot be cut into stages ({reason}); "
+            f"the backbone {type(model).__name__} cannot be cut into stages ({first_line(error)}); "
             "choose another model.name, for instance resnet18, convnext_tiny or vit_small_patch16_224"
         ) from error
     finally:
@@ -105,6 +104,6 @@ def node_shapes(
     except (RuntimeError, AssertionError, ValueError) as error:
         raise UserError(
             f"model.image_size={input_size[-1]}: {type(model).__name__} cannot take images of this size "
-            f"({str(error).splitlines()[0]}); leave it null for the model's own size"
+            f"({first_line(error)}); leave it null for the model's own size"
         ) from error
     return recorder.shapes

@@ -16,7 +16,7 @@ from huggingface_hub import constants
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from thawline.errors import UserError, named
+from thawline.errors import UserError, first_line, named
 
 # Model name -> (package on the registry, class in it whose get_model_file_path() names the file).
 EMBEDDED = {
@@ -129,7 +129,7 @@ def _from_hub(name: str, image_size: int | None) -> nn.Module:
         with _hub_cache_only(not reachable or constants.HF_HUB_OFFLINE):
             return _timm_model(name, image_size, pretrained=True)
     except Exception as error:  # the hub's client raises errors of many types
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         if not reachable:
             reason = "the hub cannot be reached, and the weights are not in its cache"
         raise UserError(

@@ -185,13 +185,10 @@ class CandidateEntry:
 
 @dataclass
 class AdviceSection:
-    """The advice of scenario=auto, and what it tried; `overrides` are the command line's."""
+    """What scenario=auto tried, and of its advice what a report shows; `overrides` are the command line's."""
 
     cell: str = ""
     recommendation: dict[str, Any] = field(default_factory=dict)
-    predicted: dict[str, Any] = field(default_factory=dict)
-    sure: bool = False
-    commands: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     overrides: list[str] = field(default_factory=list)
     rungs: list[RungEntry] = field(default_factory=list)

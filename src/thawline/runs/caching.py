@@ -16,6 +16,7 @@ from thawline.features.fill import Extraction, Wanted, fill
 from thawline.features.stored_dataset import StoredSplits
 from thawline.machine.decisions import compiles_pass, pass_batch
 from thawline.machine.thread_trial import threads_restored
+from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse
 from thawline.report.record_sections import CacheSection
 from thawline.runs.parts import Parts
@@ -23,7 +24,7 @@ from thawline.runs.pass_threads import set_pass_threads
 from thawline.settings.solver_conflicts import needs_stored
 
 _log = logging.getLogger(__name__)
-_SPLITS: tuple[Split, Split] = ("train", "val")
+STORED: tuple[Split, Split] = ("train", "val")  # splits
 
 
 def store_frozen_stages(parts: Parts) -> tuple[StoredSplits | None, CacheSection]:
@@ -87,7 +88,7 @@ def _store(parts: Parts, need: Need, views: int) -> StoredSplits:
     ]
     num_rows = sum(split.num_rows for split in wanted)
     run_taps = _run_taps(parts)
-    how = _extraction(parts, num_rows)
+    how = extraction(parts, parts.model.prefix, num_rows)
     room = how.cache.max_bytes / num_rows
     taps = run_taps if parts.model.readout else _with_swept(parts, run_taps[0], room=room)
     if parts.beside is not None and not need.random_views:  # one pass serves the stack too
@@ -102,18 +103,18 @@ def _store(parts: Parts, need: Need, views: int) -> StoredSplits:
     finally:
         backbone.train(training)
     of_run = [[per_tap[taps.index(tap)] for tap in run_taps] for per_tap in arrays]
-    return StoredSplits(need.cut, dict(zip(_SPLITS, of_run, strict=True)))
+    return StoredSplits(need.cut, dict(zip(STORED, of_run, strict=True)))
 
 
-def _extraction(parts: Parts, num_rows: int) -> Extraction:
-    data, prefix = parts.data, parts.model.prefix
+def extraction(parts: Parts, prefix: FrozenPrefix, num_rows: int) -> Extraction:
+    """How `prefix` makes so many rows."""
+    data, compute = parts.data, parts.compute
     batch_size = min(data.batch_size, data.loader.batch_size)  # all images come as one batch to the solver
-    compiled = compiles_pass(parts.settings.compile, parts.compute.device.type, num_images=num_rows)
+    compiled = compiles_pass(parts.settings.compile, compute.device.type, num_images=num_rows)
     fused = prefix.fused is not None
-    together = pass_batch(parts.compute.device.type)
+    together = pass_batch(compute.device.type)
     mode = choose_mode(dtype=prefix.dtype, fused=fused, compiled=compiled, batch_size=batch_size, together=together)
-    cache = FeatureCache.of(parts.settings.cache)
-    return Extraction(cache, mode, parts.compute.device, prefix.fused, data.num_workers)
+    return Extraction(FeatureCache.of(parts.settings.cache), mode, compute.device, prefix.fused, data.num_workers)
 
 
 def _reachable(parts: Parts, taps: list[Tap], how: Extraction) -> tuple[list[Tap], Extraction]:

@@ -10,7 +10,7 @@ from thawline.data.splits import splits_of
 from thawline.errors import UserError
 from thawline.models.expected_input import usual_size
 from thawline.models.weights import default_weights, hint_at_name
-from thawline.runs.composed import Composed, RunConfig
+from thawline.runs.composed import Composed, RunConfig, key_of
 from thawline.runs.shared import Shared
 from thawline.settings.model_settings import ModelSettings
 
@@ -61,15 +61,15 @@ def candidates_of(composed: Composed, overrides: Sequence[str], shared: Shared) 
         UserError: A name is neither timm's nor that of a file in conf/model, or a setting is wrong.
     """
     model = composed.read().settings.model
-    kept = [override for override in overrides if _key(override) not in _COMPARED]
+    kept = [override for override in overrides if key_of(override) not in _COMPARED]
     if model.candidates is None:
         return _at_sizes(composed, model.name, kept, model.candidate_sizes, shared)
     for override in kept:
-        if _key(override) in _NAMING:
+        if key_of(override) in _NAMING:
             raise UserError(f"{override}: beside {model.compares} it has no effect; put the model into the list")
     listed: list[Candidate] = []
     for name in model.candidates:
-        given = [*kept, *_naming(name, weights_given=any(_key(o) == "model.weights" for o in kept))]
+        given = [*kept, *_naming(name, weights_given=any(key_of(o) == "model.weights" for o in kept))]
         listed += _at_sizes(composed, name, given, model.candidate_sizes, shared)
     return listed
 
@@ -106,7 +106,3 @@ def _at_size(composed: Composed, name: str, given: list[str], size: int, usual: 
 def _short_side(config: RunConfig, shared: Shared) -> float:
     source = shared.source(config.settings.source)
     return short_side(source, splits_of(source, config.settings.loader)["train"])
-
-
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0]

@@ -169,8 +169,12 @@ def _fill_in_what_is_newer(cfg: DictConfig) -> None:
         cfg.trainer.setdefault("on_oom", "stop")
 
 
+def key_of(override: str) -> str:
+    """Of an override as it is typed: `+data.root=DIR` -> `data.root`."""
+    return override.lstrip("+~").partition("=")[0]
+
+
 def _is_given(override: str, given: Iterable[str]) -> bool:
     """Whether the command line sets the same key, or a part of it."""
-    key = override.partition("=")[0]
-    theirs = [other.lstrip("+~").partition("=")[0] for other in given]
-    return any(other == key or other.startswith(f"{key}.") for other in theirs)
+    key = key_of(override)
+    return any(other == key or other.startswith(f"{key}.") for other in map(key_of, given))

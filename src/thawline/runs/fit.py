@@ -16,7 +16,7 @@ from torch import Tensor
 from thawline.callbacks.checkpoint_files import CheckpointFiles
 from thawline.callbacks.cost import CostCallback
 from thawline.callbacks.lost_process import losses_told
-from thawline.errors import UserError
+from thawline.errors import UserError, first_line
 from thawline.freezing.certificate import certificate, write_certificate
 from thawline.machine.processes import is_main
 from thawline.machine.sigterm import Terminated
@@ -86,7 +86,7 @@ def _errors_of_lightning() -> Iterator[None]:
     except Terminated:
         raise
     except MisconfigurationException as error:  # a limit that leaves no batch, for one
-        raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error
+        raise UserError(f"trainer: {first_line(error)}") from error
     except SystemExit as stop:  # how Lightning ends after Ctrl-C
         raise KeyboardInterrupt from stop
 

@@ -6,7 +6,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from thawline.errors import UserError
+from thawline.errors import UserError, first_line
 from thawline.runs.literal import literal
 
 # What a wrong config node makes the target raise: no such name, a wrong argument, a value it does not take.
@@ -22,6 +22,6 @@ def make(node: Any, key: str, **extra: Any) -> Any:
         if isinstance(cause, UserError):
             raise cause from error
         if cause is None or isinstance(cause, _NODE_ERRORS):
-            told = str(cause or error).strip() or type(cause or error).__name__
-            raise UserError(f"{key}: {node.get('_target_')} cannot be made ({told.splitlines()[0]})") from error
+            told = first_line(cause or error)
+            raise UserError(f"{key}: {node.get('_target_')} cannot be made ({told})") from error
         raise cause from error

@@ -19,7 +19,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 
-from thawline.errors import UserError
+from thawline.errors import UserError, first_line
 from thawline.machine.processes import Place, this_process
 
 _WAIT_S = 60.0  # for the first word of another process; chosen: importing torch takes seconds, from a slow disk 30
@@ -155,5 +155,5 @@ def leaving_told() -> Iterator[None]:
         yield
     except BaseException as error:
         if (together := meeting()) is not None:
-            together.leave(str(error).splitlines()[0] if str(error) else type(error).__name__)
+            together.leave(first_line(error))
         raise

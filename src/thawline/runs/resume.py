@@ -12,7 +12,7 @@ from thawline.invocation import typed
 from thawline.machine.processes import is_main, this_process
 from thawline.report.record_sections import is_empty
 from thawline.report.run_record import RECORD_FILE, RunRecord, load_record
-from thawline.runs.composed import WHERE_KEYS, Composed
+from thawline.runs.composed import WHERE_KEYS, Composed, key_of
 from thawline.runs.context import RunContext
 
 CONFIG_NAME = "config.yaml"
@@ -114,7 +114,7 @@ def resumed(composed: Composed, context: RunContext) -> tuple[Composed, RunRecor
         UserError: The run lies elsewhere, or was made with another config.
     """
     folder = context.folder
-    typed = [text.lstrip("+").split("=")[0] for text in context.overrides]
+    typed = [key_of(text) for text in context.overrides]
     values = {key for key in typed if "." in key or key == "seed"} - set(WHERE_KEYS)
     groups = set(typed) - values - set(WHERE_KEYS)
     if not groups and Path(composed.output_dir).resolve() not in folder.resolve().parents:

@@ -1,11 +1,14 @@
 """One rung of scenario=auto: a run in a folder of its own, and what it took against what was foretold."""
 
+import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from thawline.callbacks.guard import FreezeBreach
+from thawline.errors import first_line
 from thawline.features.judged import Expected
 from thawline.report.record_sections import RungEntry
 from thawline.report.run_record import RECORD_FILE, RUNGS, RunRecord, load_record
@@ -58,13 +61,43 @@ class Climb:
         foretold, taken = (sum(seconds) for seconds in zip((1e-9, 0.0), *self.seconds_of, strict=True))
         return float(max(1.0, taken / foretold))
 
-    def over_time(self, seconds: float, name: str) -> str | None:
-        """Why a rung that would take so long is not begun; None where it may be."""
-        seconds *= self.slower
-        if seconds <= self.left:
-            return None
-        left = f"{max(self.left, 0):.0f} s are left"
-        return f"budget.minutes={self.budget.minutes:g}: {name} would take {seconds:.0f} s, {left}"
+    def refused(self, what: str, *, seconds: float, gain: float, memory_bytes: int = 0) -> str | None:
+        """Why a rung is not begun; None where it may be, and a line says what it costs and what it may gain.
+
+        Args:
+            seconds: As foretold.
+            gain: In accuracy, that it usually has.
+        """
+        budget, seconds, points = self.budget, self.slower * seconds, 100 * gain
+        if seconds > self.left:
+            left = f"{max(self.left, 0):.0f} s are left"
+            return f"budget.minutes={budget.minutes:g}: {what} would take {seconds:.0f} s, {left}"
+        if budget.memory_gb is not None and memory_bytes > 1e9 * budget.memory_gb:
+            return f"budget.memory_gb={budget.memory_gb:g}: {what} would need {memory_bytes / 1e9:.1f} GB"
+        if points < budget.min_gain:
+            return f"budget.min_gain={budget.min_gain:g}: {what} is expected to gain {points:.1f} points"
+        _log.info("Next: %s, about %.0f s, expected to gain %.1f points.", what, seconds, points)
+        return None
+
+    def beyond(self, what: str, *, latency_s: float, num_bytes: int) -> str | None:
+        """The bound that a model exceeds which takes so long for an image, and has so many bytes of weights."""
+        budget = self.budget
+        if budget.latency_ms is not None and 1e3 * latency_s > budget.latency_ms:
+            return f"budget.latency_ms={budget.latency_ms:g}: {what} takes {1e3 * latency_s:.1f} ms"
+        if budget.size_mb is not None and num_bytes > 1e6 * budget.size_mb:
+            return f"budget.size_mb={budget.size_mb:g}: {what} has {num_bytes / 1e6:.1f} MB"
+        return None
+
+
+@contextlib.contextmanager
+def noted(note: Callable[[str], None]) -> Iterator[None]:
+    """Whatever goes wrong in the block is noted, in one line; only a breach of the freeze plan is a defect."""
+    try:
+        yield
+    except FreezeBreach:
+        raise
+    except Exception as error:
+        note(first_line(error))
 
 
 @dataclass(frozen=True)

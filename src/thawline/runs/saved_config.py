@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from thawline.errors import UserError
+from thawline.errors import UserError, first_line
 
 _MAX_BYTES = 128 * 1024  # chosen: a run's has 5 KB, and YAML is read slowly
 _MAX_DEPTH = 64  # of mappings and lists in each other; chosen: a run's has 5
@@ -24,8 +24,7 @@ def read_yaml_text(path: Path) -> str:
         text = content.decode()
         _refuse_bombs(text)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"{path}: not a readable config ({reason[0]})") from error
+        raise UserError(f"{path}: not a readable config ({first_line(error)})") from error
     return text
 
 

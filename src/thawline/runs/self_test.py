@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from thawline.atomic import write_atomically
 from thawline.callbacks.checkpoint_files import save_whole
+from thawline.errors import first_line
 from thawline.freezing.bound_plan import BoundPlan
 from thawline.freezing.plan import make_plan
 from thawline.machine.thread_trial import ThreadTrial, threads_restored, usable_threads
@@ -37,7 +38,7 @@ def self_test(device: torch.device) -> Iterator[tuple[str, bool, str]]:
         try:
             yield name, True, check()
         except Exception as error:  # whatever fails here is the finding
-            yield name, False, f"{type(error).__name__}: {(str(error).strip() or '-').splitlines()[0]}"
+            yield name, False, f"{type(error).__name__}: {first_line(error, nothing='-')}"
 
 
 @torch.no_grad()

@@ -31,6 +31,11 @@ class BudgetSettings:
         if not 0 <= self.min_gain <= 100:
             raise UserError(f"budget.min_gain={self.min_gain}: allowed are 0 to 100, in points of accuracy")
 
+    @property
+    def bounds_models(self) -> bool:
+        """Whether some models are too slow or too large."""
+        return self.latency_ms is not None or self.size_mb is not None
+
     def __str__(self) -> str:
         """The bounds that are given, as they are typed."""
         bounds = {"budget.minutes": self.minutes, "budget.memory_gb": self.memory_gb}

@@ -10,7 +10,7 @@ from PIL import Image
 from thawline.data.sources.class_checks import Classes, check_classes
 from thawline.data.sources.packed_images import PackedImages, RowIndex
 from thawline.data.sources.source import SPLITS, Split
-from thawline.errors import UserError
+from thawline.errors import UserError, first_line
 from thawline.printable import printable
 
 
@@ -74,8 +74,7 @@ def _parts(path: Path, where: str) -> dict[Split, tuple[NDArray[np.uint8], NDArr
     except UserError:
         raise
     except Exception as error:  # NumPy, zip and zlib each have kinds of their own
-        line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{where}: is no .npz file, or is cut off ({line}); download it again") from error
+        raise UserError(f"{where}: is no .npz file, or is cut off ({first_line(error)}); download it again") from error
 
 
 def _checked(images: NDArray[Any], labels: NDArray[Any], where: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

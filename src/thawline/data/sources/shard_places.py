@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from thawline.data.decode import UnreadableImage
-from thawline.errors import UserError
+from thawline.errors import UserError, first_line
 from thawline.printable import printable
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")  # WebDataset's: shard-{000..015}.tar
@@ -81,7 +81,7 @@ def _matching(pattern: str) -> dict[str, tuple[int, str]]:
     except UserError:
         raise
     except Exception as error:  # each of fsspec's file systems raises errors of its own
-        raise UserError(f"data.shards={pattern}: cannot be reached ({_line(error)}); try again later") from error
+        raise UserError(f"data.shards={pattern}: cannot be reached ({first_line(error)}); try again later") from error
 
 
 def _system(url: str) -> tuple[Any, str]:
@@ -91,9 +91,11 @@ def _system(url: str) -> tuple[Any, str]:
     try:
         system, path = fsspec.core.url_to_fs(os.path.expanduser(url))
     except ImportError as error:
-        raise UserError(f"data.shards={url}: takes a package ({_line(error)}); install it with pip") from error
+        raise UserError(f"data.shards={url}: takes a package ({first_line(error)}); install it with pip") from error
     except ValueError as error:
-        raise UserError(f"data.shards={url}: {_line(error)}; give a path, or an address that fsspec knows") from error
+        raise UserError(
+            f"data.shards={url}: {first_line(error)}; give a path, or an address that fsspec knows"
+        ) from error
     return system, str(path)
 
 
@@ -134,8 +136,4 @@ def patiently(act: Callable[[], _T], place: Place) -> _T:
             last = error
             if number < _TRIES - 1:
                 time.sleep(_WAIT * 2**number)
-    raise UnreadableImage(f"{printable(place.url)}: cannot be read after {_TRIES} tries ({_line(last)})") from last
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    raise UnreadableImage(f"{printable(place.url)}: cannot be read after {_TRIES} tries ({first_line(last)})") from last
