@@ -21,6 +21,7 @@ from thawline.data.sources.fingerprint import DIGEST_BYTES, fingerprint
 from thawline.data.sources.folder_index import Index
 from thawline.data.sources.grouping import grouped
 from thawline.data.sources.limited import limited
+from thawline.data.sources.scanned import Scanned
 from thawline.data.sources.set_pixels import warn_of_extremes
 from thawline.data.sources.shard_index import load_arrays, save_arrays
 from thawline.data.sources.source import IntArray, Split
@@ -96,13 +97,20 @@ class PackedImages:
         assert isinstance(less, RowIndex)
         self._index = less
         content = self._read(folder, skip=on_unreadable == "skip") if verify else None
-        self._digests = None if content is None else content.digests
+        self._content, self._folder = content, folder
         self.sizes: IntArray | None = None if content is None else content.sizes
         self.thumbs: NDArray[np.uint8] | None = None if content is None else content.thumbs
         self.class_names: Sequence[str] = self._index.class_names
         self.labels: IntArray = self._index.labels
         self.splits: Mapping[Split, IntArray] = self._index.splits()
         self.groups, self.group_names = grouped(self._index, content, group_by)
+
+    @property
+    def scanned(self) -> Scanned | None:
+        """What reading every image showed; None where they were not read."""
+        if self._content is None:
+            return None
+        return Scanned(self._index, self._content, num_bytes=None, listed=None, folder=self._folder)
 
     def load(self, index: int) -> Image.Image:
         """Return image `index`, mode RGB, in its own size."""
@@ -115,7 +123,7 @@ class PackedImages:
     def fingerprint(self) -> str:
         """A digest of all names, classes and splits, and of contents; of the state of the shards if unverified."""
         parts = np.zeros(0) if self._index.parts is None else self._index.parts
-        content = self._packed.state if self._digests is None else self._digests
+        content = self._packed.state if self._content is None else self._content.digests
         return fingerprint("packed", self._index.paths, "\n".join(self.class_names), self.labels, parts, content)
 
     def _read(self, folder: Path | None, *, skip: bool) -> Content:
