@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from thawline.data.decode import AS_THEY_ARE, Pixels, UnreadableImage, read_bytes, read_samples, turned
+from thawline.data.decode import AS_THEY_ARE, Pixels, UnreadableImage, read_bytes, read_samples, refuse_no_file, turned
 from thawline.data.sources.content import THUMB
 from thawline.data.sources.fingerprint import DIGEST_BYTES
 from thawline.data.sources.set_pixels import decided_range
@@ -111,6 +111,7 @@ def _pixels(listing: Listing, paths: Sequence[Path]) -> Pixels:
 
 def _may_be_wide(path: Path) -> bool:
     try:
+        refuse_no_file(path)
         with path.open("rb") as file:
             start = file.read(_SEEN_SIDE)
         if is_dicom(start) or is_tiff(start) or is_wide_png(start):
