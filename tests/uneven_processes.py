@@ -70,7 +70,9 @@ def run(*, world_size: int, rank: int) -> dict[str, Any]:
 
 def tested(runs: L.Trainer, model: TransferClassifier, data: ImageDataModule) -> dict[str, Any]:
     (scores,) = runs.test(model, datamodule=data, verbose=False)
-    return {"tested": {key: float(value) for key, value in scores.items()}, "confusion": model.test_confusion.clone()}
+    confusion = model.test_counts.confusion
+    assert confusion is not None
+    return {"tested": {key: float(value) for key, value in scores.items()}, "confusion": confusion.clone()}
 
 
 if __name__ == "__main__":

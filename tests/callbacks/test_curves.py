@@ -81,9 +81,9 @@ def test_the_confusion_is_that_of_the_test(fit: Fit) -> None:
     callback = MistakesCallback()
     fitted = fit(callback, epochs=3)
     fitted.trainer.test(fitted.model, datamodule=fitted.data, verbose=False)
-    counts = fitted.model.confusion.compute()
+    counts = fitted.model.test_counting.compute()
     test = fitted.data.splits["test"]
     assert counts.sum(1).tolist() == torch.bincount(torch.from_numpy(fitted.data.source.labels[test])).tolist()
     assert counts.sum() - counts.diagonal().sum() == len(callback.worst(1000))
     fitted.trainer.test(fitted.model, datamodule=fitted.data, verbose=False)
-    assert torch.equal(fitted.model.confusion.compute(), counts)  # each test counts for itself
+    assert torch.equal(fitted.model.test_counting.compute(), counts)  # each test counts for itself

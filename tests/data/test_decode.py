@@ -186,7 +186,7 @@ def test_messages_name_the_file_and_the_reason(tmp_path) -> None:
     assert messages[empty] == f"unreadable image {empty}: the file is empty"
     assert messages[html] == f"unreadable image {html}: cannot identify image file"
     assert messages[tmp_path / "absent.jpg"] == f"unreadable image {tmp_path}/absent.jpg: No such file or directory"
-    assert messages[tmp_path] == f"unreadable image {tmp_path}: Is a directory"
+    assert messages[tmp_path] == f"unreadable image {tmp_path}: is no file but a folder, a pipe or a device"
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about the damage

@@ -12,6 +12,7 @@ import torch
 
 from thawline.callbacks.stop_diverged import loss_problem
 from thawline.runs.learned_nothing import doubts
+from thawline.training.metrics import ClassCounts
 
 Run = Callable[..., Any]
 TINY = ("model.name=test_resnet", "model.weights=none", "model.image_size=32", "data.num_workers=0")
@@ -79,16 +80,20 @@ def test_a_gradient_is_clipped(run_cli: Run, tmp_path: Path, image_folder: Path)
     assert torch.stack([tensor.norm() for tensor in head]).norm().item() == pytest.approx(0.001, rel=1e-3)
 
 
+def said(confusion: torch.Tensor, names: list[str]) -> str | None:
+    return doubts(ClassCounts.of(confusion), names)
+
+
 def test_a_constant_answer_and_one_at_chance_are_told() -> None:
     names = ["a", "b", "c"]
     constant = torch.tensor([[5, 0, 0], [90, 0, 0], [5, 0, 0]])  # 5 % right; b alone would be 90 %
-    assert doubts(constant, names) == "all 100 test images were taken for a: the model tells nothing apart"
+    assert said(constant, names) == "all 100 test images were taken for a: the model tells nothing apart"
     guessed = torch.tensor([[4, 3, 3], [3, 4, 3], [3, 3, 4]])  # recall 0.4 each; the error of guessing is 0.086
-    assert str(doubts(guessed, names)).startswith("a balanced accuracy of 0.40 on 30 test images cannot be told from")
-    assert doubts(torch.tensor([[6, 2, 2], [2, 6, 2], [2, 2, 6]]), names) is None
-    assert doubts(torch.tensor([[95, 0], [5, 0]]), ["a", "b"]) is not None  # 95 % right, and nothing learned
-    assert doubts(torch.tensor([[2, 0], [0, 2]]), ["a", "b"]) is None  # all right
-    assert doubts(torch.tensor([[3, 0], [0, 0]]), ["a", "b"]) is None  # one class in the test: nothing to tell apart
+    assert str(said(guessed, names)).startswith("a balanced accuracy of 0.40 on 30 test images cannot be told from")
+    assert said(torch.tensor([[6, 2, 2], [2, 6, 2], [2, 2, 6]]), names) is None
+    assert said(torch.tensor([[95, 0], [5, 0]]), ["a", "b"]) is not None  # 95 % right, and nothing learned
+    assert said(torch.tensor([[2, 0], [0, 2]]), ["a", "b"]) is None  # all right
+    assert said(torch.tensor([[3, 0], [0, 0]]), ["a", "b"]) is None  # one class in the test: nothing to tell apart
 
 
 def test_a_run_says_that_it_learned_nothing(run_cli: Run, image_folder: Path) -> None:

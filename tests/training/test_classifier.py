@@ -215,16 +215,16 @@ def test_the_confusion_is_computed_while_the_test_runs(
     """Afterwards Lightning has moved the module off the device over which several processes gather the counts."""
     model = TransferClassifier(tiny_backbone, num_classes=4, unfreeze_depth=0)
     loader = DataLoader([(torch.zeros(3, 32, 32, dtype=torch.uint8), i % 4) for i in range(8)], batch_size=3)
-    testing, compute = list[bool](), model.confusion.compute
+    testing, compute = list[bool](), model.test_counting.compute
 
     def spying() -> torch.Tensor:
         testing.append(model.trainer.testing)
         return compute()
 
-    monkeypatch.setattr(model.confusion, "compute", spying)
+    monkeypatch.setattr(model.test_counting, "compute", spying)
     L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False).test(model, loader, verbose=False)
     assert testing == [True]
-    assert model.test_confusion.sum(1).tolist() == [2, 2, 2, 2]
+    assert model.test_counts.true.tolist() == [2, 2, 2, 2]
 
 
 def test_no_metric_makes_an_accelerator_wait_to_check_labels(tiny_backbone: Backbone) -> None:

@@ -1,6 +1,8 @@
 """One image loader for every mode, depth and orientation."""
 
 import io
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -89,11 +91,18 @@ def decode(path: str | Path, *, pixels: Pixels = AS_THEY_ARE) -> Image.Image:
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """The file's content; raises `UnreadableImage` if it is missing, a folder, or not permitted."""
+    """The file's content; raises `UnreadableImage` if it is missing, no file, or not permitted."""
     try:
+        refuse_no_file(path)
         return Path(path).read_bytes()
     except OSError as error:
         raise UnreadableImage(f"unreadable image {printable(path)}: {error.strerror or error}") from error
+
+
+def refuse_no_file(path: str | Path) -> None:
+    """Raise `UnreadableImage` for a folder, a pipe or a device: opening a pipe would wait for ever."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise UnreadableImage(f"unreadable image {printable(path)}: is no file but a folder, a pipe or a device")
 
 
 def decode_bytes(data: bytes, *, name: str = "in memory", pixels: Pixels = AS_THEY_ARE) -> Image.Image:

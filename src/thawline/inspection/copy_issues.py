@@ -32,11 +32,15 @@ class Copies:
     families: IntArray
 
 
-def copies_among(listing: Listing, facts: Facts) -> Copies:
-    """Exact copies by their bytes, near copies by their thumbs; blank images are no near copies of each other."""
+def copies_among(listing: Listing, facts: Facts, *, near_ones: bool = True) -> Copies:
+    """Exact copies by their bytes, near copies by their thumbs; blank images are no near copies of each other.
+
+    Args:
+        near_ones: Whether near copies are looked for, which compares every image with every other.
+    """
     digests = group(facts.rows["digest"]) if len(facts.images) else np.zeros(0, dtype=np.int64)
     first, second = _exact_pairs(listing, facts, digests)
-    near, like = near_pairs(facts.thumbs)
+    near, like = near_pairs(facts.thumbs if near_ones else facts.thumbs[:0])
     keep = (digests[near] != digests[like]) & ~blank_places(facts)[near]
     near, like = near[keep], like[keep]
     rows, others = np.concatenate([first, near]), np.concatenate([second, like])
@@ -53,9 +57,10 @@ def _exact_pairs(listing: Listing, facts: Facts, digests: IntArray) -> tuple[Int
     """Of each digest, the first image of every class and split with all the others: few pairs, and none is missed."""
     labels, parts = _labels(listing, facts), _parts(listing, facts)
     counts = np.bincount(digests) if len(digests) else np.zeros(0, dtype=np.int64)
+    order, ends = np.argsort(digests, kind="stable"), np.cumsum(counts)
     pairs = set[tuple[int, int]]()
     for number in np.flatnonzero(counts > 1):
-        members = np.flatnonzero(digests == number)
+        members = order[ends[number] - counts[number] : ends[number]]
         firsts = members[np.unique(np.stack([labels[members], parts[members]]), axis=1, return_index=True)[1]]
         pairs |= {(min(a, b), max(a, b)) for a in firsts.tolist() for b in members.tolist() if a != b}
     array = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from thawline.data.decode import AS_THEY_ARE, Pixels, UnreadableImage, read_bytes, read_samples, turned
+from thawline.data.decode import AS_THEY_ARE, Pixels, UnreadableImage, read_bytes, read_samples, refuse_no_file, turned
 from thawline.data.sources.content import THUMB
 from thawline.data.sources.fingerprint import DIGEST_BYTES
 from thawline.data.sources.set_pixels import decided_range
@@ -30,7 +30,7 @@ _BORDER = 0.03  # of the shorter side; chosen: a scanner's frame is seen, the su
 _MAX_THREADS = 8  # chosen: as when a folder is read for training
 _SHOWN_ABOVE = 200  # images; fewer are read within a second or two
 _TRIED = 64  # images whose headers say whether values are wider than 8 bits
-_DARK, _BRIGHT = 95, 5  # percentiles of the grey levels: nearly all of a dark image is dark
+DARK, BRIGHT = 95, 5  # percentiles of the grey levels: nearly all of a dark image is dark
 _FLAT = 4.0  # variance of grey levels below which sharpness says nothing
 _NARROW_MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "La", "CMYK", "YCbCr", "LAB", "HSV"))
 
@@ -111,6 +111,7 @@ def _pixels(listing: Listing, paths: Sequence[Path]) -> Pixels:
 
 def _may_be_wide(path: Path) -> bool:
     try:
+        refuse_no_file(path)
         with path.open("rb") as file:
             start = file.read(_SEEN_SIDE)
         if is_dicom(start) or is_tiff(start) or is_wide_png(start):
@@ -154,8 +155,8 @@ def _looks(image: Image.Image) -> tuple[Any, ...]:
     return (
         grey.mean(),
         grey.std(),
-        np.percentile(grey, _DARK),
-        np.percentile(grey, _BRIGHT),
+        np.percentile(grey, DARK),
+        np.percentile(grey, BRIGHT),
         sharpness(grey),
         border_colour(np.asarray(small)),
     )

@@ -16,7 +16,8 @@ from thawline.inspection.robust import FAR, modified_z, score_of_z
 from thawline.printable import printable
 
 _BLACK, _WHITE = 8, 247  # of 255; chosen: an image all below, or all above, shows nothing to the eye
-_ONE_COLOUR = 1.0  # standard deviation of the levels, of 255
+_FLAT = 1.0  # standard deviation of the levels, of 255, below which an image has one colour
+ONE_COLOUR = "one colour"
 _DARK, _BRIGHT = 50, 205  # of 255; chosen: 95 % of a dark image's pixels are below, of a bright one's above
 _FEW = 0.05  # share of the images up to which something is odd; what more have is how these images are
 _BLURRED = 0.25  # of the median sharpness; chosen: half the resolution gives about a quarter
@@ -51,13 +52,13 @@ def _unreadable(listing: Listing, facts: Facts) -> Iterator[Issue]:
 def blank_places(facts: Facts) -> NDArray[np.bool_]:
     """Which of the readable images show nothing, (M,)."""
     low, high = facts.thumbs.min(axis=(1, 2, 3)), facts.thumbs.max(axis=(1, 2, 3))
-    return np.asarray((high <= _BLACK) | (low >= _WHITE) | (facts.rows["contrast"] < _ONE_COLOUR))
+    return np.asarray((high <= _BLACK) | (low >= _WHITE) | (facts.rows["contrast"] < _FLAT))
 
 
 def _blank(listing: Listing, facts: Facts) -> Iterator[Issue]:
     for place in np.flatnonzero(blank_places(facts)):
         brightness = facts.rows["brightness"][place]
-        what = "nearly black" if brightness <= _BLACK else "nearly white" if brightness >= _WHITE else "one colour"
+        what = "nearly black" if brightness <= _BLACK else "nearly white" if brightness >= _WHITE else ONE_COLOUR
         yield _issue(listing, facts.images[place], "blank", 1.0, f"{what} everywhere", "leave it out")
 
 
@@ -98,8 +99,9 @@ def _odd_files(listing: Listing, facts: Facts) -> Iterator[Issue]:
         if mode != usual and counts[mode] <= _FEW * len(modes):
             detail = f"mode {mode or 'unknown to Pillow'}, where most have {usual or 'one unknown to Pillow'}"
             yield _issue(listing, image, "odd_file", 1 - counts[mode] / len(modes), detail, "check where it comes from")
-        named_as, is_a = _format_of_name(str(listing.index.paths[image])), str(facts.rows["format"][place])
-        if named_as and is_a and named_as != _SAME_FORMAT.get(is_a, is_a):
+        is_a = str(facts.rows["format"][place])
+        named_as = _format_of_name(str(listing.index.paths[image])) if is_a else ""
+        if named_as and named_as != _SAME_FORMAT.get(is_a, is_a):
             yield _issue(listing, image, "odd_file", 0.5, f"named as {named_as}, is a {is_a}", "rename it")
         if frames > 1 and is_a not in ("MPO", "ICO"):
             detail = f"{frames} frames or pages, of which the first is taken"

@@ -24,7 +24,7 @@ _TREES = 30  # chosen: with more the accuracy of a few properties does not chang
 _LEAST_IN_LEAF = 3  # images; chosen: a leaf of one image learns noise
 _ENOUGH = 10  # distinct images of a class; chosen: two in each fold
 _MOST_CLASSES = 100  # the largest; chosen: bounds the time
-_MOST_IMAGES = 5_000  # drawn by class; chosen: bounds the time, and the interval is narrow
+MOST_PROBED = 5_000  # images, drawn by class; chosen: bounds the time, and the interval is narrow
 # Of the way from chance to certainty that the interval's lower end must have gone. Chosen: brightness tells any two
 # classes of photographs apart a little.
 _STRIKING = 0.25
@@ -60,58 +60,71 @@ class Shortcut:
         )
 
 
-def shortcuts(listing: Listing, facts: Facts, families: IntArray) -> list[Shortcut]:
-    """The probe on all properties; where that is striking, also on each kind. Empty where classes are too small."""
-    places = _judged(listing, facts, families)
+def shortcuts(listing: Listing, facts: Facts, families: IntArray, *, most: int = MOST_PROBED) -> list[Shortcut]:
+    """The probe on all properties; where that is striking, also on each kind. Empty where classes are too small.
+
+    Args:
+        most: Images that are probed, at most.
+    """
+    places = _judged(listing, facts, families, most=most)
     labels = np.unique(listing.index.labels[facts.images[places]], return_inverse=True)[1]
     if not len(places) or labels.max() < 1:
         return []
-    kinds = {name: values[places] for name, values in properties(listing, facts).items()}
-    groups = families[places]
-    every = probed(_ALL, np.concatenate(list(kinds.values()), axis=1), labels, groups)
+    kinds = properties(listing, facts, places)
+    folds = _folds(labels, families[places])
+    every = _probed(_ALL, np.concatenate(list(kinds.values()), axis=1), labels, folds)
     if not every.is_striking:
         return [every]
-    return [every, *(probed(name, values, labels, groups) for name, values in kinds.items() if np.ptp(values) > 0)]
+    return [every, *(_probed(name, values, labels, folds) for name, values in kinds.items() if np.ptp(values) > 0)]
 
 
-def _judged(listing: Listing, facts: Facts, families: IntArray) -> IntArray:
+def _judged(listing: Listing, facts: Facts, families: IntArray, *, most: int) -> IntArray:
     """Places of the images of classes with enough distinct ones; a sample where there are very many."""
     labels = listing.index.labels[facts.images]
     pairs = np.unique(np.stack([labels, families]), axis=1)
     distinct = np.bincount(pairs[0], minlength=len(listing.index.class_names))
     largest = np.argsort(-distinct, kind="stable")[:_MOST_CLASSES]
     places = np.flatnonzero(np.isin(labels, largest[distinct[largest] >= _ENOUGH]))
-    if len(places) > _MOST_IMAGES:
+    if len(places) > most:
         classes = np.unique(labels[places], return_inverse=True)[1].astype(np.int64)
-        places = places[stratified_subset(classes, _MOST_IMAGES, seed=0)]
+        places = places[stratified_subset(classes, most, seed=0)]
+        places = places[np.bincount(labels[places])[labels[places]] >= _FOLDS]
     return places.astype(np.int64)
 
 
-def properties(listing: Listing, facts: Facts) -> dict[str, NDArray[np.float64]]:
-    """Kind -> its numbers for every readable image, (M, d)."""
-    rows = facts.rows
+def properties(listing: Listing, facts: Facts, places: IntArray) -> dict[str, NDArray[np.float64]]:
+    """Kind -> its numbers for these of the readable images, (n, d)."""
+    rows = facts.rows[places]
     width, height = rows["width"].astype(np.float64), rows["height"].astype(np.float64)
-    names = [PurePosixPath(str(path)).suffix.lower() for path in listing.index.paths[facts.images]]
+    names = [PurePosixPath(str(path)).suffix.lower() for path in listing.index.paths[facts.images[places]]]
     kinds = [f"{name} {kind} {mode}" for name, kind, mode in zip(names, rows["format"], rows["mode"], strict=True)]
     distinct = sorted(set(kinds))
     onehot = np.array([[kind == other for other in distinct] for kind in kinds], dtype=np.float64)
-    return {
+    every = {
         "size and shape": np.stack([np.log(width), np.log(height), np.log(width / height)], axis=1),
         "kind of file": onehot.reshape(len(rows), -1),
-        "bytes a pixel": np.log(rows["bytes"] / (width * height))[:, None],
+        "bytes a pixel": np.log(np.maximum(rows["bytes"], 1) / (width * height))[:, None],
         "brightness and contrast": np.stack([rows["brightness"], rows["contrast"]], axis=1),
         "colour of the border": np.asarray(rows["border"]),
     }
+    return every if (rows["bytes"] > 0).all() else {k: v for k, v in every.items() if k != "bytes a pixel"}
 
 
-def probed(name: str, values: NDArray[np.float64], labels: IntArray, groups: IntArray) -> Shortcut:
+def _folds(labels: IntArray, groups: IntArray) -> list[tuple[IntArray, IntArray]]:
+    """Images to fit on, and to judge, of each fold; no group lies in both."""
+    from sklearn.model_selection import StratifiedGroupKFold  # slow to load
+
+    return list(StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0).split(labels, labels, groups))
+
+
+def _probed(
+    name: str, values: NDArray[np.float64], labels: IntArray, folds: list[tuple[IntArray, IntArray]]
+) -> Shortcut:
     """Cross-validated balanced accuracy of a forest on `values` (M, d)."""
     from sklearn.ensemble import ExtraTreesClassifier  # slow to load
-    from sklearn.model_selection import StratifiedGroupKFold
 
     guesses = np.full(len(labels), -1)
-    folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
-    for train, test in folds.split(values, labels, groups):
+    for train, test in folds:
         forest = ExtraTreesClassifier(
             _TREES, min_samples_leaf=_LEAST_IN_LEAF, class_weight="balanced", random_state=0
         ).fit(values[train], labels[train])

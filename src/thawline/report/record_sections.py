@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from thawline.features.judged import Expected
 from thawline.machine.run_cost import Cost
+from thawline.report.inspection_section import InspectionSection
 
 _T = TypeVar("_T")
 _OPTIONAL = {"optional": True}  # the key is left out where the value is None
@@ -212,6 +213,7 @@ def _candidate(body: dict[str, Any]) -> CandidateEntry:
 
 SECTIONS: dict[str, type[Any]] = {
     "data": DataSection,
+    "inspection": InspectionSection,
     "model": ModelSection,
     "strategy": StrategySection,
     "params": ParamsSection,

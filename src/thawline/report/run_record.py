@@ -13,6 +13,7 @@ from thawline.atomic import CannotWrite, write_atomically
 from thawline.errors import ErrorInUsersCode, UserError
 from thawline.features.judged import Expected
 from thawline.machine.run_cost import Cost
+from thawline.report.inspection_section import InspectionSection
 from thawline.report.record_sections import (
     SECTIONS,
     AdviceSection,
@@ -36,7 +37,7 @@ STATUSES = ("running", "completed", "failed", "interrupted")
 RECORD_FILE = "run.json"
 RUNGS = "rungs"  # folder in that of a run of scenario=auto, with a folder of every run that it tried
 _SHOWN = 40  # characters of a wrong value in a message
-_SOMETIMES = ("advice", "expected", "calibration")  # sections that some runs never fill
+_SOMETIMES = ("advice", "expected", "calibration", "inspection")  # sections that some runs never fill
 
 
 @dataclass
@@ -49,6 +50,7 @@ class RunRecord:
     status: str = "running"
     error: str | None = None
     data: DataSection = field(default_factory=DataSection)
+    inspection: InspectionSection = field(default_factory=InspectionSection)
     model: ModelSection = field(default_factory=ModelSection)
     strategy: StrategySection = field(default_factory=StrategySection)
     params: ParamsSection = field(default_factory=ParamsSection)

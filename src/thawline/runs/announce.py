@@ -18,6 +18,7 @@ from thawline.models.stacked_head import StackedHead
 from thawline.report.run_record import RunRecord
 from thawline.runs.context import RunContext
 from thawline.runs.imbalance_note import imbalance_note
+from thawline.runs.inspection_note import inspection_notes
 from thawline.runs.parts import Parts
 
 _log = logging.getLogger(__name__)
@@ -33,7 +34,8 @@ def announce(parts: Parts, record: RunRecord, context: RunContext, *, resuming: 
     _announce_data(parts, record, context, resuming=resuming)
     if not context.rung:
         _announce_solver(parts)
-    for note in _notes(parts, record, context):
+    seen = [] if resuming else inspection_notes(parts.data.source, record.inspection)
+    for note in [*seen, *_notes(parts, record, context)]:
         _log.warning("Note: %s.", note)
     if context.rung:
         return

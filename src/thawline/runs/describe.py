@@ -16,12 +16,14 @@ from thawline.report.record_sections import (
     StrategySection,
 )
 from thawline.report.run_record import RunRecord
+from thawline.runs.inspection_note import inspection_of
 from thawline.runs.parts import Parts
 
 
 def describe(record: RunRecord, parts: Parts) -> None:
     """Fill the sections that are known before training."""
     record.data = _data(parts)
+    record.inspection = inspection_of(parts.data.source, state=record.data.fingerprint)
     record.model = _model(parts)
     record.strategy = _strategy(parts)
     ever = sum(p.numel() for p in parts.bound.ever_trainable().values())

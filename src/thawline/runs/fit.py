@@ -37,7 +37,6 @@ from thawline.runs.tracked import RunLogs
 from thawline.runs.watchers import Said, Watchers, all_callbacks, make_watchers
 
 _log = logging.getLogger(__name__)
-_MAX_CONFUSION = 200  # chosen: classes up to which run.json holds the matrix; then it has 40,000 numbers
 
 
 def fit_and_test(
@@ -118,15 +117,15 @@ def _chosen(
 def _test(trainer: L.Trainer, parts: Parts, weights: dict[str, Tensor]) -> dict[str, float]:
     parts.model.load_state_dict(weights)
     (tested,) = trainer.test(parts.model, datamodule=parts.data, verbose=False)
-    if told := doubts(parts.model.test_confusion, parts.data.source.class_names):
+    if told := doubts(parts.model.test_counts, parts.data.source.class_names):
         _log.warning("Note: %s.", told)
     return {key: float(value) for key, value in tested.items()}
 
 
 def _classes(parts: Parts) -> ClassesSection:
     """Names, and the confusion matrix of the test; of very many classes only the names."""
-    names, counts = list(parts.data.source.class_names), parts.model.test_confusion
-    return ClassesSection(names, counts.tolist() if len(names) <= _MAX_CONFUSION else None)
+    confusion = parts.model.test_counts.confusion
+    return ClassesSection(list(parts.data.source.class_names), None if confusion is None else confusion.tolist())
 
 
 def _freeze_section(parts: Parts, watch: Watchers, num_epochs: int) -> FreezeSection:

@@ -4,30 +4,30 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+
+from thawline.training.metrics import ClassCounts
 
 _SIGMAS = 2.0  # chosen: guessing gets beyond two standard errors in one test of forty
 
 
-def doubts(confusion: Tensor, names: Sequence[str]) -> str | None:
+def doubts(counts: ClassCounts, names: Sequence[str]) -> str | None:
     """One sentence about a test whose predictions are worth no more than guesses; None about any other.
 
     The balanced accuracy is compared, because with classes of unequal size a constant answer has a high accuracy.
 
     Args:
-        confusion: Test images by true and predicted class, (K, K).
+        counts: Test images of each class.
         names: Of the classes, K.
     """
-    counts = confusion.double()
-    of_class = counts.sum(1)
+    of_class = counts.true.double()
     present = of_class > 0
     num_images, num_present = int(of_class.sum()), int(present.sum())
-    predicted = counts.sum(0).nonzero().flatten().tolist()
+    predicted = counts.predicted.nonzero().flatten().tolist()
     if num_present < 2:
         return None
     if len(predicted) == 1:
         return f"all {num_images:,} test images were taken for {names[predicted[0]]}: the model tells nothing apart"
-    recall = (counts.diagonal()[present] / of_class[present]).mean().item()
+    recall = (counts.right[present] / of_class[present]).mean().item()
     guess = 1.0 / len(names)
     # Of a mean of recalls, each that of guessing: the sum of p (1 - p) / n over the classes, divided by their number
     # squared; the root of it.

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import MulticlassConfusionMatrix
 
 from thawline.data.mixing import make_mixer
 from thawline.features.activations import Activations, part_of
@@ -28,7 +27,7 @@ from thawline.training.head_solver import HeadSolver
 from thawline.training.in_parts import Forward, Outcome, StepInParts, scaled_as_the_trainer
 from thawline.training.l2_sp import StartingPoint
 from thawline.training.make_solver import Aim, make_solver
-from thawline.training.metrics import accuracy, scores
+from thawline.training.metrics import accuracy, counted, counting, scores
 from thawline.training.param_groups import NO_DECAY, build_param_groups
 from thawline.training.rates_over_steps import GroupRates
 from thawline.training.steps import Steps
@@ -65,7 +64,7 @@ class TransferClassifier(Answering, L.LightningModule):
             For classes that differ in size, `ClassLoss`. Validation and test give the cross-entropy.
 
     Attributes:
-        test_confusion: Test images by true and predicted class, (K, K), int64, over all processes; after the test.
+        test_counts: Test images of each class, over all processes; after the test.
         beside: A stack with which the answers to images are averaged; set after the fit.
         in_parts: Halves a step that the memory does not hold; None, as it is made, ends in an error there.
         applied: What applies the plan in every fit; None where a callback does, with a `BoundPlan`.
@@ -118,7 +117,7 @@ class TransferClassifier(Answering, L.LightningModule):
         self.train_accuracy = accuracy(num_classes)
         self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
         self.val_metrics, self.test_metrics = scores("val", num_classes), scores("test", num_classes)
-        self.confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)  # rows are the true classes
+        self.test_counting = counting(num_classes)
 
     @property
     def first_training(self) -> int:  # type: ignore[override]
@@ -171,17 +170,17 @@ class TransferClassifier(Answering, L.LightningModule):
         self._evaluate(batch, "val/loss", self.val_loss, self.val_metrics)
 
     def on_test_start(self) -> None:
-        self.confusion.reset()
+        self.test_counting.reset()
 
     def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the logits, (B, K), for callbacks."""
         logits = self._evaluate(batch, "test/loss", self.test_loss, self.test_metrics)
-        self.confusion.update(logits, batch[1])
+        self.test_counting.update(logits, batch[1])
         return logits
 
     def on_test_epoch_end(self) -> None:
         """Here all processes still share the device and the group that the counts are gathered over."""
-        self.test_confusion = self.confusion.compute().cpu()
+        self.test_counts = counted(self.test_counting)
 
     def _evaluate(self, batch: Batch, loss_key: str, mean_loss: MeanMetric, metrics: MetricCollection) -> Tensor:
         images, labels = batch

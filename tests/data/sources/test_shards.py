@@ -1,48 +1,22 @@
 """Shards give the images, classes and splits that were put into them; what is wrong with one is one line."""
 
-import io
 import json
 import pickle
-import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import numpy as np
 import pytest
-from PIL import Image
+from shard_files import check, encoded, shard, tar_of
 
 from thawline.data.decode import decode_bytes
 from thawline.data.sources import shard_index as module
-from thawline.data.sources import shard_places
+from thawline.data.sources import shard_reading
 from thawline.data.sources.shards import ShardSource
 from thawline.errors import UserError
-
-
-def encoded(number: int, *, kind: str = "PNG") -> bytes:
-    noise = np.random.default_rng(number).integers(0, 256, (8, 10, 3), dtype=np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(noise).save(file, kind)
-    return file.getvalue()
-
-
-def tar_of(members: list[tuple[str, bytes]]) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as tar:
-        for name, content in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return file.getvalue()
-
-
-def shard(first: int, count: int, **more: Any) -> bytes:
-    """Images `first`, `first` + 1, ..., odd ones dogs, even ones cats."""
-    members = []
-    for number in range(first, first + count):
-        members += [(f"a/{number:04}.png", encoded(number, **more))]
-        members += [(f"a/{number:04}.cls", b"dog\n" if number % 2 else b"cat\n")]
-    return tar_of(members)
 
 
 @pytest.fixture
@@ -51,14 +25,6 @@ def folder(tmp_path: Path) -> Path:
     for number in range(2):
         (tmp_path / "shards" / f"{number:03}.tar").write_bytes(shard(6 * number, 6))
     return tmp_path / "shards"
-
-
-def check(source: ShardSource, count: int) -> None:
-    """Every image is there once, in order, with its own pixels and label."""
-    assert list(source.class_names) == ["cat", "dog"]
-    assert source.labels.tolist() == [number % 2 for number in range(count)]
-    for number in range(count):
-        assert source.load(number).tobytes() == decode_bytes(encoded(number)).tobytes()
 
 
 def test_tar_shards_are_read_at_any_place(folder: Path) -> None:
@@ -190,7 +156,7 @@ def test_a_wrong_place_is_one_line(shards: str | None, line: str) -> None:
 
 
 def test_a_bucket_is_tried_three_times(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard_places, "_WAIT", 0.0)
+    monkeypatch.setattr(shard_reading, "_WAIT_S", 0.0)
     source, system = ShardSource(shards=f"{folder}/*.tar"), fsspec.filesystem("file")
     tries: list[int] = []
 
@@ -202,3 +168,18 @@ def test_a_bucket_is_tried_three_times(folder: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(UserError, match=r"000\.tar: cannot be read after 3 tries \(the bucket does not answer\)"):
         source.load(0)
     assert len(tries) == 3
+
+
+def test_what_two_processes_need_one_of_them_makes(tmp_path: Path) -> None:
+    made: list[int] = []
+
+    def make() -> tuple[dict[str, Any], bool]:
+        made.append(1)
+        time.sleep(0.2)
+        return {"a": np.arange(3)}, True
+
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: module.stored_or_made(tmp_path / "new" / "x.npz", ("a",), make), range(2)))
+    assert [one["a"].tolist() for one in both] == [[0, 1, 2]] * 2
+    assert len(made) == 1
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["x.npz"]

@@ -45,9 +45,8 @@ class FolderSource(ImageFiles):
             class_level=None if class_level == "auto" else class_level,
             leave_out=None if leave_out == "auto" else list(leave_out),
         )
-        super().__init__(
-            folder, index, name=printable(folder.resolve().name or root), where=f"data.root={folder}", **settings
-        )
+        name = printable(folder.resolve().name or root)
+        super().__init__(folder, index, name=name, where=f"data.root={folder}", listed=folder, **settings)
 
 
 def checked_root(root: str | Path | None) -> Path:

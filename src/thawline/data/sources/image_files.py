@@ -20,7 +20,9 @@ from thawline.data.sources.folder_content import read_all
 from thawline.data.sources.folder_index import Index
 from thawline.data.sources.grouping import grouped
 from thawline.data.sources.limited import limited
+from thawline.data.sources.read_files import states_of
 from thawline.data.sources.scan_store import ScanStore
+from thawline.data.sources.scanned import Scanned
 from thawline.data.sources.set_pixels import checked_pixels, decided_range, warn_of_extremes
 from thawline.data.sources.source import IntArray, Split
 from thawline.data.value_range import ValueRange
@@ -51,6 +53,7 @@ class ImageFiles:
         max_images, max_per_class: Take at most so many images, seeded by `subset_seed`, the classes in proportion.
         scan_dir: The cache that keeps what reading every image showed, or "auto"; None reads every image every time.
         exclude: A table with the column `path`: these images are left out, before all else.
+        listed: The folder or table that lists the same images to an inspection.
     Attributes:
         groups: Byte-identical images share a group; with `verify` false only images of one named group do.
         group_names: Name of each image's group, (N,), str; empty without one.
@@ -77,6 +80,7 @@ class ImageFiles:
         subset_seed: int = 0,
         scan_dir: str | Path | None = None,
         exclude: str | None = None,
+        listed: Path | None = None,
     ) -> None:
         if on_unreadable not in ("error", "skip"):
             raise UserError(f"data.on_unreadable={on_unreadable!r}: allowed are error, skip")
@@ -90,6 +94,7 @@ class ImageFiles:
         self.unreadable: list[str] = []
         self.pixels = checked_pixels(value_range, channels)
         store = None if scan_dir is None else ScanStore(Path(resolved_dir(str(scan_dir))), root, self.pixels)
+        self._listed, self._store_folder = listed, None if store is None else store.folder
         self._content = self._read_files(store, skip=on_unreadable == "skip") if verify else None
         self.pixels = replace(self.pixels, value_range=self._decided_range())
         self.class_names: Sequence[str] = self._index.class_names
@@ -134,6 +139,14 @@ class ImageFiles:
     def thumbs(self) -> NDArray[np.uint8] | None:
         """Every image squeezed to few pixels, (N, 16, 16, 3), uint8; None where they were not read."""
         return None if self._content is None else self._content.thumbs
+
+    @property
+    def scanned(self) -> Scanned | None:
+        """What reading every image showed; None where they were not read."""
+        if self._content is None:
+            return None
+        num_bytes = states_of(str(self.root), self._index.paths)[:, 0]
+        return Scanned(self._index, self._content, num_bytes, self._listed, self._store_folder)
 
     def _decided_range(self) -> ValueRange | None:
         paths, looked = self._index.paths, np.arange(len(self._index.paths))

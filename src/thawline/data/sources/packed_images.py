@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,12 @@ from thawline.data.sources.fingerprint import DIGEST_BYTES, fingerprint
 from thawline.data.sources.folder_index import Index
 from thawline.data.sources.grouping import grouped
 from thawline.data.sources.limited import limited
+from thawline.data.sources.scanned import Scanned
 from thawline.data.sources.set_pixels import warn_of_extremes
-from thawline.data.sources.shard_index import load_arrays, save_arrays
+from thawline.data.sources.shard_index import stored_or_made
 from thawline.data.sources.source import IntArray, Split
 from thawline.errors import UserError
+from thawline.machine.heartbeat import beat
 from thawline.printable import printable
 
 _AT_ONCE = 256  # images that a thread reads before it reports; chosen
@@ -96,13 +98,20 @@ class PackedImages:
         assert isinstance(less, RowIndex)
         self._index = less
         content = self._read(folder, skip=on_unreadable == "skip") if verify else None
-        self._digests = None if content is None else content.digests
+        self._content, self._folder = content, folder
         self.sizes: IntArray | None = None if content is None else content.sizes
         self.thumbs: NDArray[np.uint8] | None = None if content is None else content.thumbs
         self.class_names: Sequence[str] = self._index.class_names
         self.labels: IntArray = self._index.labels
         self.splits: Mapping[Split, IntArray] = self._index.splits()
         self.groups, self.group_names = grouped(self._index, content, group_by)
+
+    @property
+    def scanned(self) -> Scanned | None:
+        """What reading every image showed; None where they were not read."""
+        if self._content is None:
+            return None
+        return Scanned(self._index, self._content, num_bytes=None, listed=None, folder=self._folder)
 
     def load(self, index: int) -> Image.Image:
         """Return image `index`, mode RGB, in its own size."""
@@ -115,18 +124,20 @@ class PackedImages:
     def fingerprint(self) -> str:
         """A digest of all names, classes and splits, and of contents; of the state of the shards if unverified."""
         parts = np.zeros(0) if self._index.parts is None else self._index.parts
-        content = self._packed.state if self._digests is None else self._digests
+        content = self._packed.state if self._content is None else self._content.digests
         return fingerprint("packed", self._index.paths, "\n".join(self.class_names), self.labels, parts, content)
 
     def _read(self, folder: Path | None, *, skip: bool) -> Content:
         rows = self._index.rows
         path = None if folder is None else folder / f"content-{fingerprint(self._packed.state, rows)}.npz"
-        stored = None if path is None else load_arrays(path)
-        if stored is not None and set(stored) != set(Content.__dataclass_fields__):  # of another version
-            stored = None
-        content, reasons = read_rows(self._packed, rows) if stored is None else (Content(**stored), {})
-        if path is not None and stored is None and not reasons:
-            save_arrays(path, vars(content))
+        reasons: dict[int, str] = {}
+
+        def made() -> tuple[dict[str, NDArray[Any]], bool]:
+            content, unreadable = read_rows(self._packed, rows)
+            reasons.update(unreadable)
+            return content.columns(), not unreadable
+
+        content = Content(**stored_or_made(path, tuple(Content.__dataclass_fields__), made))
         self._report(reasons, skip=skip)
         readable = np.flatnonzero(content.digests != b"")
         kept = take_readable(self._where, self._index, readable)
@@ -169,10 +180,15 @@ def read_rows(packed: Packed, rows: IntArray) -> tuple[Content, dict[int, str]]:
 
     due = time.monotonic() + _LINE_EVERY
     with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
-        for done, _ in enumerate(pool.map(read, range(0, number, _AT_ONCE)), start=1):
-            if time.monotonic() > due:
-                _log.info("%s of %s images are read", f"{min(done * _AT_ONCE, number):,}", f"{number:,}")
-                due = time.monotonic() + _LINE_EVERY
+        try:
+            for done, _ in enumerate(pool.map(read, range(0, number, _AT_ONCE)), start=1):
+                beat()
+                if time.monotonic() > due:
+                    _log.info("%s of %s images are read", f"{min(done * _AT_ONCE, number):,}", f"{number:,}")
+                    due = time.monotonic() + _LINE_EVERY
+        except BaseException:  # Ctrl-C, too, must not wait for all that is still to be read
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
     return content, dict(sorted(reasons.items()))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thawline.data.decode import UnreadableImage
-from thawline.data.sources.shard_places import Place, opened, patiently
+from thawline.data.sources.shard_reading import Place, opened
 from thawline.data.sources.shard_rows import Rows, label_text
 from thawline.errors import UserError
 from thawline.printable import printable
@@ -96,12 +96,12 @@ class ParquetImages:
 
     def _group(self, place: Place, row: int) -> tuple[Any, int]:
         if place.url not in self._starts:
-            self._starts[place.url] = patiently(lambda: _starts(place), place)
+            self._starts[place.url] = _starts(place)
         starts = self._starts[place.url]
         number = int(np.searchsorted(starts, row, side="right")) - 1
         key = (place.url, number)
         if key not in self._groups:
-            self._groups[key] = patiently(lambda: _read_group(place, number, self._column), place)
+            self._groups[key] = _read_group(place, number, self._column)
             while len(self._groups) > _GROUPS_KEPT:
                 self._groups.popitem(last=False)
         self._groups.move_to_end(key)

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import stat
 import time
 from dataclasses import dataclass, field
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from thawline.data.decode import ON_ITS_SIDE, Pixels, UnreadableImage, read_samples, turned
+from thawline.data.decode import ON_ITS_SIDE, Pixels, UnreadableImage, read_samples, refuse_no_file, turned
 from thawline.data.sources.content import THUMB, Content
 from thawline.data.sources.fingerprint import DIGEST_BYTES
 from thawline.data.sources.source import IntArray
@@ -73,8 +72,7 @@ def read_rows(
 def _read_bytes(path: str) -> tuple[bytes, tuple[int, ...], tuple[int, ...]]:
     """The content, and the file's state before and after reading it."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
-            raise UnreadableImage(f"unreadable image {printable(path)}: is no file but a folder, a pipe or a device")
+        refuse_no_file(path)
         with open(path, "rb", buffering=0) as file:
             before = _state(os.fstat(file.fileno()))
             return file.read(), before, _state(os.fstat(file.fileno()))

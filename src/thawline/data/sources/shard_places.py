@@ -1,38 +1,17 @@
-"""Where shards lie: patterns and addresses to files, and reading a part of one; local paths or anything of fsspec's."""
+"""Where shards lie: patterns and addresses to files; local paths or anything of fsspec's."""
 
 import itertools
 import os
 import re
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from thawline.data.decode import UnreadableImage
-from thawline.errors import UserError, first_line
-from thawline.printable import printable
+from thawline.data.sources.fingerprint import fingerprint
+from thawline.data.sources.shard_reading import Place, file_system, patiently, shown
+from thawline.errors import UserError
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")  # WebDataset's: shard-{000..015}.tar
-_TRIES = 3  # of reading from a bucket; chosen
-_WAIT = 0.5  # seconds before the second try, doubled for the next; chosen
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Place:
-    """One shard.
-
-    Attributes:
-        url: As fsspec takes it.
-        name: Its path below the folder that holds all shards.
-        size: In bytes.
-        state: Changes when the shard does.
-    """
-
-    url: str
-    name: str
-    size: int
-    state: str
+_MARKS = ("ETag", "Content-MD5", "Digest", "Last-Modified")  # that a web server gives with a file
 
 
 def places(shards: str | Sequence[str] | None) -> list[Place]:
@@ -66,37 +45,30 @@ def _expanded(pattern: str) -> Iterator[str]:
 
 def _matching(pattern: str) -> dict[str, tuple[int, str]]:
     """URL -> size and state."""
-    system, path = _system(pattern)
-    try:
-        is_pattern = any(sign in path for sign in "*?[") and not system.exists(path)
+    system, path = file_system(os.path.expanduser(pattern))
+    signs = "*[" if path.startswith(("http://", "https://")) else "*?["  # there, ? begins a query
+    name, looked = f"data.shards={shown(pattern)}", shown(path)
+
+    def listed() -> dict[str, tuple[int, str]]:
+        is_pattern = any(sign in path for sign in signs) and not system.exists(path)
         paths = sorted(system.glob(path)) if is_pattern else [path]
         infos = {one: system.info(one) for one in paths}
-        files = {one: info for one, info in infos.items() if info["type"] == "file"}
-        if not files:
-            looked = printable(path)
-            raise UserError(f"data.shards={pattern}: no file matches (looked for {looked}); give 'DIR/*.tar'")
-        return {system.unstrip_protocol(one): (int(info["size"] or 0), system.ukey(one)) for one, info in files.items()}
-    except FileNotFoundError as error:
-        raise UserError(f"data.shards={pattern}: no such file (looked for {printable(path)})") from error
-    except UserError:
-        raise
-    except Exception as error:  # each of fsspec's file systems raises errors of its own
-        raise UserError(f"data.shards={pattern}: cannot be reached ({first_line(error)}); try again later") from error
+        return {
+            system.unstrip_protocol(one): (int(info["size"] or 0), _state(system, one, info))
+            for one, info in infos.items()
+            if info["type"] == "file"
+        }
+
+    files = patiently(listed, name, gone=f"no such file (looked for {looked})")
+    if not files:
+        raise UserError(f"{name}: no file matches (looked for {looked}); give 'DIR/*.tar'")
+    return files
 
 
-def _system(url: str) -> tuple[Any, str]:
-    """fsspec's file system and the path in it; made anew in every process, because connections cannot be shared."""
-    import fsspec
-
-    try:
-        system, path = fsspec.core.url_to_fs(os.path.expanduser(url))
-    except ImportError as error:
-        raise UserError(f"data.shards={url}: takes a package ({first_line(error)}); install it with pip") from error
-    except ValueError as error:
-        raise UserError(
-            f"data.shards={url}: {first_line(error)}; give a path, or an address that fsspec knows"
-        ) from error
-    return system, str(path)
+def _state(system: Any, path: str, info: Mapping[str, Any]) -> str:
+    """What a web server says of the state; fsspec takes the files of one to stay as they are."""
+    marks = [f"{key}: {info[key]}" for key in _MARKS if key in info]
+    return fingerprint(*marks) if marks else str(system.ukey(path))
 
 
 def _common_folder(urls: Sequence[str]) -> str:
@@ -104,36 +76,3 @@ def _common_folder(urls: Sequence[str]) -> str:
     folders = [url.split("/")[:-1] for url in urls]
     same = list(itertools.takewhile(lambda names: len(set(names)) == 1, zip(*folders, strict=False)))
     return "".join(f"{names[0]}/" for names in same)
-
-
-def opened(place: Place) -> Any:
-    """The shard as an open file."""
-    system, path = _system(place.url)
-    return patiently(lambda: system.open(path, "rb"), place)
-
-
-def part(place: Place, start: int, size: int) -> bytes:
-    """`size` bytes from `start` on.
-
-    Raises:
-        UnreadableImage: Not readable after three tries, or the shard ends before.
-    """
-    system, path = _system(place.url)
-    data = patiently(lambda: bytes(system.cat_file(path, start=start, end=start + size)), place)
-    if len(data) != size:
-        raise UnreadableImage(f"unreadable image in {printable(place.name)}: the shard ends before it does")
-    return data
-
-
-def patiently(act: Callable[[], _T], place: Place) -> _T:
-    """Try three times."""
-    for number in range(_TRIES):
-        try:
-            return act()
-        except FileNotFoundError as error:
-            raise UnreadableImage(f"{printable(place.url)}: the shard is gone") from error
-        except Exception as error:  # each of fsspec's file systems raises errors of its own
-            last = error
-            if number < _TRIES - 1:
-                time.sleep(_WAIT * 2**number)
-    raise UnreadableImage(f"{printable(place.url)}: cannot be read after {_TRIES} tries ({first_line(last)})") from last

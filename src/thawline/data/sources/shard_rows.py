@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thawline.data.sources.shard_places import Place
+from thawline.data.sources.shard_reading import Place
 from thawline.errors import UserError
 from thawline.printable import printable
 

@@ -17,7 +17,8 @@ from thawline.data.sources.packed_images import PackedImages, RowIndex
 from thawline.data.sources.parquet_shards import ParquetImages
 from thawline.data.sources.set_pixels import checked_pixels
 from thawline.data.sources.shard_index import SHARDS_FOLDER, ShardIndex, index_key, shard_index
-from thawline.data.sources.shard_places import Place, part, places
+from thawline.data.sources.shard_places import places
+from thawline.data.sources.shard_reading import Place, part, shown
 from thawline.data.sources.source import SPLITS, IntArray, Split
 from thawline.data.sources.split_names import split_of_name
 from thawline.errors import UserError
@@ -61,7 +62,7 @@ class ShardSource(PackedImages):
         folder = None if index_dir is None else Path(resolved_dir(index_dir)) / SHARDS_FOLDER
         rows = shard_index(there, folder, image=names["image"], label=names["label"])
         pixels = checked_pixels(value_range, channels)
-        where = f"data.shards={shards if isinstance(shards, str) else there[0].url}"
+        where = f"data.shards={shown(shards if isinstance(shards, str) else there[0].url)}"
         state = fingerprint(index_key(there, image=names["image"], label=names["label"]), str(pixels))
         self.pixels = pixels
         super().__init__(

@@ -47,7 +47,9 @@ class TableSource(ImageFiles):
             root=folder,
             missing_is_error=settings.get("on_unreadable", "error") == "error",
         )
-        super().__init__(folder, index, name=printable(path.stem), where=where, **settings)
+        as_it_is = folder == path.parent and all(column == name for column, name in names.items())
+        listed = path if as_it_is else None  # an inspection reads tables with the usual columns, beside their images
+        super().__init__(folder, index, name=printable(path.stem), where=where, listed=listed, **settings)
 
 
 def _checked_file(file: str | Path | None) -> Path:

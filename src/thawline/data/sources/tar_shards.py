@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from thawline.data.sources.folder_walk import EXTENSIONS
-from thawline.data.sources.shard_places import Place, opened
+from thawline.data.sources.shard_reading import Place, opened
 from thawline.data.sources.shard_rows import Rows, label_text
 from thawline.errors import UserError
 from thawline.printable import printable
