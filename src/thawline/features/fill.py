@@ -125,13 +125,11 @@ def _pass(split: Wanted, runner: PrefixRunner, keys: Sequence[dict[str, Any]], h
     writers: list[StoreWriter] = []
     start = time.perf_counter()
     try:
-        run = Halving(runner, what=f"Caching frozen stages of {runner.backbone.name}", on_limit=runner.use_batches_of)
-        for outputs in in_flight(_batches(split, runner.mode.batch_size, how), run, how.device):
+        for outputs in outputs_in_order(split, runner, how):
             if not writers:
                 writers = how.cache.writers(keys, [_spec(rows) for rows in outputs], num_rows=split.num_rows)
             for writer, rows in zip(writers, outputs, strict=True):
                 writer.append(rows)
-            beat()
         for writer in writers:
             writer.close()
     except BaseException:
@@ -139,6 +137,14 @@ def _pass(split: Wanted, runner: PrefixRunner, keys: Sequence[dict[str, Any]], h
             writer.abandon()
         raise
     _log.info("Cached %s images in %.0f s.", f"{split.num_rows:,}", time.perf_counter() - start)
+
+
+def outputs_in_order(split: Wanted, runner: PrefixRunner, how: Extraction) -> Iterator[list[Tensor]]:
+    """What `runner` gives of one batch after the other, on the CPU, in the order of `split.keys()`."""
+    run = Halving(runner, what=f"Caching frozen stages of {runner.backbone.name}", on_limit=runner.use_batches_of)
+    for outputs in in_flight(_batches(split, runner.mode.batch_size, how), run, how.device):
+        yield outputs
+        beat()
 
 
 def _batches(split: Wanted, batch_size: int, how: Extraction) -> Iterator[Tensor]:
