@@ -1,14 +1,18 @@
 """A stack from sums: near the one of the rows, and its sums add up."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from thawline.errors import UserError
 from thawline.features.extract import Tap
-from thawline.features.fold_sums import RowFacts
+from thawline.features.fold_sums import RowFacts, summed_over_processes
 from thawline.features.left_out import Targets
 from thawline.features.readout import Readout
 from thawline.features.stack import FOLDS, solve_stack
@@ -88,3 +92,33 @@ def test_a_feature_that_is_not_finite_is_one_line() -> None:
     broken[30, 8] = torch.nan
     with pytest.raises(UserError, match="features at cut 2 are not all finite"):
         summed(broken, labels, kept=slice(0, 20), like=replace(train))
+
+
+def _sum_a_half(rank: int, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    features, labels = rows(100, seed=0)
+    whole = summed(features, labels, kept=slice(0, 30))
+    targets = Targets.of(labels, num_classes=CLASSES)
+    facts, mine = RowFacts(labels, targets.folds(FOLDS), targets.weights), slice(rank, None, 2)
+    half = SumsOfRows(READOUT, whole.reads, num_classes=CLASSES)
+    half.add(features[mine], facts.some(mine))
+    summed_over_processes(half.sums)
+    stack = replace(whole, sums=half.sums).solved()
+    torch.save([*half.sums, *stack.scaled()], f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_solve_what_one_does(tmp_path: Path) -> None:
+    both = [subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)]) for rank in range(2)]
+    assert [process.wait(timeout=300) for process in both] == [0, 0]
+    features, labels = rows(100, seed=0)
+    whole = summed(features, labels, kept=slice(0, 30))
+    for rank in range(2):
+        parts = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        expected = [*whole.sums, *whole.solved().scaled()]
+        torch.testing.assert_close(parts, expected, atol=1e-6, rtol=1e-6)
+
+
+if __name__ == "__main__":
+    _sum_a_half(int(sys.argv[1]), sys.argv[2])

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from thawline.data.dataset import Key, SplitDataset
 from thawline.features.extract import Mode, PrefixRunner, Tap
@@ -50,8 +50,21 @@ class Wanted:
     def num_rows(self) -> int:
         return self.num_views * len(self.dataset)
 
-    def keys(self) -> list[Key]:
-        return [(view, index) for view in range(self.num_views) for index in range(len(self.dataset))]
+    def keys(self) -> Sampler[Key]:
+        return _InOrder(self.num_views, len(self.dataset))
+
+
+class _InOrder(Sampler[Key]):
+    """(view, index) of every image, one view after the other; a list of ten million takes a gigabyte."""
+
+    def __init__(self, num_views: int, num_images: int) -> None:
+        self.num_views, self.num_images = num_views, num_images
+
+    def __iter__(self) -> Iterator[Key]:
+        return ((view, index) for view in range(self.num_views) for index in range(self.num_images))
+
+    def __len__(self) -> int:
+        return self.num_views * self.num_images
 
 
 def about(split: Wanted, backbone: Backbone, *, tap: Tap, mode: Mode, device: torch.device) -> dict[str, Any]:

@@ -70,8 +70,11 @@ def add_rows(sums: Tensor, rows: Tensor, facts: RowFacts) -> None:
         sums[fold].addmm_(left.T, of_fold)
 
 
-def summed_over_processes(sums: list[Tensor]) -> None:
-    """Make the sums of all processes of each, in place; nothing where there is one process."""
+def summed_over_processes(sums: Sequence[Tensor]) -> None:
+    """Add up, in place, the sums of processes that have a share of the rows each; nothing where there is one process.
+
+    All processes hold the same sums afterwards, so that each solves for the same probes.
+    """
     if dist.is_available() and dist.is_initialized():
         for of_probe in sums:
             dist.all_reduce(of_probe)
