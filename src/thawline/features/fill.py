@@ -166,7 +166,7 @@ def _batches(split: Wanted, batch_size: int, how: Extraction) -> Iterator[Tensor
     loader = DataLoader(split.dataset, batch_size=batch_size, sampler=keys, num_workers=num_workers, pin_memory=pinned)
     console = Console()
     with Progress(transient=True, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("Caching frozen stages", total=len(keys))
+        task = progress.add_task("Caching frozen stages", total=split.num_rows)
         for images, _ in loader if num_workers else ahead(loader):
             yield images
             progress.advance(task, len(images))

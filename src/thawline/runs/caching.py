@@ -50,7 +50,7 @@ def store_frozen_stages(parts: Parts) -> tuple[StoredSplits | None, CacheSection
     start = time.perf_counter()
     _log.info("Cache: %s", _sentence(parts, need, decision))
     try:
-        stored = _store(parts, need, decision.views, sums=few is not None)
+        stored = _store(parts, need, decision.views, few=few)
     except OSError as error:
         if need.required:
             raise UserError(
@@ -89,7 +89,7 @@ def _why_sums(need: Need, few: Need) -> str:
     return f"sums are kept of all {every:,} images, and the features of {kept:,}"
 
 
-def _store(parts: Parts, need: Need, views: int, *, sums: bool) -> StoredSplits:
+def _store(parts: Parts, need: Need, views: int, *, few: Need | None) -> StoredSplits:
     backbone, data = parts.bound.backbone, parts.data
     wanted = [
         Wanted(data.dataset("train", again=views > 1), views, random_views=need.random_views),
@@ -108,8 +108,8 @@ def _store(parts: Parts, need: Need, views: int, *, sums: bool) -> StoredSplits:
     try:
         with threads_restored():  # the training measures for itself
             set_pass_threads(backbone, wanted, taps, how, parts.settings.threads)
-            if sums:
-                return sum_stages(parts, dict(zip(_SPLITS, wanted, strict=True)), how, cut=need.cut)
+            if few is not None:
+                return sum_stages(parts, dict(zip(_SPLITS, wanted, strict=True)), how, few)
             arrays = fill(wanted, backbone, taps, how)
     finally:
         backbone.train(training)

@@ -17,16 +17,17 @@ from thawline.features.feature_store import StoredArray
 from thawline.features.fill import Extraction, Wanted, fill, outputs_in_order
 from thawline.features.fold_sums import RowFacts
 from thawline.features.left_out import Targets
+from thawline.features.ridge_probe import NUM_LANDMARKS
 from thawline.features.stack import FOLDS
 from thawline.features.stored_dataset import StoredDataset, StoredSplits
 from thawline.runs.parts import Parts
 from thawline.settings.cache_settings import CacheSettings
 from thawline.training.stack_sums import KeptRows, StackSums, SumsOfRows, coordinates_of
 
-# Bytes of stored features above which sums are kept. The rows themselves take six times as much while they are solved
-# for: measured, 5,000 rows of 5,360 channels, 107 MB, take 0.6 GB. So 4 GB, half of a small machine's memory: 31,000
-# images at the stages of EfficientNet-Lite0.
-MOST_STORED = 4_000_000_000 // 6
+# Bytes of stored features above which sums are kept. Solving for a stack of all rows takes 6.5 times as much: measured,
+# 5,000 rows of 5,360 channels, 107 MB, took 0.70 GB. So 4 GB, half the memory of a small machine: 28,000 images at the
+# stages of EfficientNet-Lite0. It does not depend on the machine, so that neither do the results.
+MOST_STORED = 600_000_000
 # Training images whose features are kept: the standard error of an accuracy on so many is below 0.8 points. Of the
 # validation images a quarter as many.
 KEPT = 4096
@@ -41,7 +42,8 @@ def of_the_kept(need: Need, settings: CacheSettings) -> Need | None:
     num_bytes = need.row_bytes * (views * need.num_train + need.num_val)
     if num_bytes <= min(MOST_STORED, settings.max_gb * 1e9):
         return None
-    return replace(need, num_train=_most("train", need.num_train), num_val=_most("val", need.num_val))
+    most = min(KEPT, max(MOST_STORED // need.row_bytes, NUM_LANDMARKS))
+    return replace(need, num_train=min(need.num_train, most), num_val=min(need.num_val, most // 4))
 
 
 @dataclass(frozen=True)
@@ -60,36 +62,34 @@ class _Known:
     kept: IntArray
 
 
-def sum_stages(parts: Parts, wanted: Mapping[Split, Wanted], how: Extraction, *, cut: int) -> StoredSplits:
+def sum_stages(parts: Parts, wanted: Mapping[Split, Wanted], how: Extraction, few: Need) -> StoredSplits:
     """Fill `parts.sums`; what is stored of the training images is of those that are kept.
 
+    Args:
+        few: What is stored, from `of_the_kept`.
     Raises:
         OSError: The cache cannot be written, or is too small.
         UserError: A feature is not finite.
     """
     readout, start = parts.model.readout, time.perf_counter()
     assert readout is not None
-    known = _known(parts)
+    known = _known(parts, few)
     some = [_some(wanted[split], known[split].kept) for split in _SPLITS]
     arrays = fill(some, parts.bound.backbone, list(readout.taps), how)
-    kept = {split: _kept(parts, known[split], of, cut=cut) for split, of in zip(_SPLITS, arrays, strict=True)}
+    kept = {split: _kept(parts, known[split], of, cut=few.cut) for split, of in zip(_SPLITS, arrays, strict=True)}
     reads = coordinates_of(readout, kept["train"])
     runner = PrefixRunner(parts.bound.backbone, readout.taps, how.mode, fused=how.fused)
     for split in _SPLITS:
         sums = SumsOfRows(readout, reads, num_classes=parts.data.num_classes)
         _add_all(sums, wanted[split], known[split], kept[split], runner=runner, how=how)
         groups = len(torch.unique(known[split].groups))
-        parts.sums[split] = StackSums(readout, reads, sums.sums, kept[split], groups, parts.aim.select)
+        parts.sums[split] = StackSums(readout, reads, (sums.sums,), kept[split], groups, parts.aim.select)
     number = sum(split.num_rows for split in wanted.values())
     _log.info("Summed %s images in %.0f s.", f"{number:,}", time.perf_counter() - start)
-    return StoredSplits(cut, {"train": arrays[0]}, {"train": known["train"].kept})
+    return StoredSplits(few.cut, {"train": arrays[0]}, {"train": known["train"].kept})
 
 
-def _most(split: Split, num_images: int) -> int:
-    return min(num_images, KEPT if split == "train" else KEPT // 4)
-
-
-def _known(parts: Parts) -> dict[Split, _Known]:
+def _known(parts: Parts, few: Need) -> dict[Split, _Known]:
     """Folds and weights are those of both splits together, so that their sums add up."""
     data = parts.data
     of = {split: data.splits[split] for split in _SPLITS}
@@ -99,8 +99,9 @@ def _known(parts: Parts) -> dict[Split, _Known]:
     facts = RowFacts(labels, targets.folds(FOLDS), targets.weights)
     train = len(of["train"])
     known = {}
-    for split, rows in zip(_SPLITS, (slice(0, train), slice(train, None)), strict=True):
-        kept = stratified_subset(labels[rows].numpy(), _most(split, len(of[split])), seed=_SEED)
+    rows_of = (slice(0, train), slice(train, None))
+    for split, rows, number in zip(_SPLITS, rows_of, (few.num_train, few.num_val), strict=True):
+        kept = stratified_subset(labels[rows].numpy(), number, seed=_SEED)
         known[split] = _Known(of[split], facts.some(rows), groups[rows], kept)
     return known
 

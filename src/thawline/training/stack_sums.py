@@ -48,7 +48,8 @@ class StackSums:
 
     Attributes:
         reads: Of every probe.
-        sums: Of every probe's coordinates, (F, R + 1, R + 1 + K) each, of all rows.
+        sums: For one part of the rows after the other, of every probe's coordinates, (F, R + 1, R + 1 + K) each; they
+            are added when a probe is solved for, as all of them at once take much memory.
         kept: Some of the rows.
         num_groups: Number of distinct images.
         select: By which score probes are best; see `stack_of`.
@@ -56,7 +57,7 @@ class StackSums:
 
     readout: Readout
     reads: tuple[Coordinates, ...]
-    sums: tuple[Tensor, ...]
+    sums: tuple[tuple[Tensor, ...], ...]
     kept: KeptRows
     num_groups: int
     select: str = AUTO
@@ -70,7 +71,7 @@ class StackSums:
         """These and others, as rows of one split."""
         return replace(
             self,
-            sums=tuple(a + b for a, b in zip(self.sums, others.sums, strict=True)),
+            sums=(*self.sums, *others.sums),
             kept=self.kept.with_others(others.kept),
             num_groups=self.num_groups + others.num_groups,
         )
@@ -88,8 +89,8 @@ class StackSums:
 
     def _probes(self) -> Iterator[SumsProbe]:
         kept = self.readout.split(self.kept.features)
-        for reads, sums in zip(self.reads, self.sums, strict=True):
-            yield SumsProbe(reads, sums, kept=kept, folds=self.kept.folds)
+        for reads, *parts in zip(self.reads, *self.sums, strict=True):
+            yield SumsProbe(reads, sum(parts[1:], start=parts[0]), kept=kept, folds=self.kept.folds)
 
 
 def coordinates_of(readout: Readout, kept: KeptRows) -> tuple[Coordinates, ...]:
