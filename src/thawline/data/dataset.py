@@ -105,6 +105,13 @@ class SplitDataset(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.indices)
 
+    def some(self, positions: IntArray) -> "SplitDataset":
+        """The images at some positions of the split."""
+        return SplitDataset(
+            self.source, self.indices[positions], transform=self.transform, seed=self.seed,
+            random_views=self.random_views, keep=self.keep,
+        )  # fmt: skip
+
     def fingerprint(self) -> str:
         """A digest of the source's images and of the split's indices, in their order."""
         rows = hashlib.blake2b(np.ascontiguousarray(self.indices, dtype=np.int64).tobytes(), digest_size=16)

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from thawline.data.dataset import Key, SplitDataset
 from thawline.features.extract import Mode, PrefixRunner, Tap
@@ -50,8 +50,21 @@ class Wanted:
     def num_rows(self) -> int:
         return self.num_views * len(self.dataset)
 
-    def keys(self) -> list[Key]:
-        return [(view, index) for view in range(self.num_views) for index in range(len(self.dataset))]
+    def keys(self) -> Sampler[Key]:
+        return _InOrder(self.num_views, len(self.dataset))
+
+
+class _InOrder(Sampler[Key]):
+    """(view, index) of every image, one view after the other; a list of ten million takes a gigabyte."""
+
+    def __init__(self, num_views: int, num_images: int) -> None:
+        self.num_views, self.num_images = num_views, num_images
+
+    def __iter__(self) -> Iterator[Key]:
+        return ((view, index) for view in range(self.num_views) for index in range(self.num_images))
+
+    def __len__(self) -> int:
+        return self.num_views * self.num_images
 
 
 def about(split: Wanted, backbone: Backbone, *, tap: Tap, mode: Mode, device: torch.device) -> dict[str, Any]:
@@ -125,13 +138,11 @@ def _pass(split: Wanted, runner: PrefixRunner, keys: Sequence[dict[str, Any]], h
     writers: list[StoreWriter] = []
     start = time.perf_counter()
     try:
-        run = Halving(runner, what=f"Caching frozen stages of {runner.backbone.name}", on_limit=runner.use_batches_of)
-        for outputs in in_flight(_batches(split, runner.mode.batch_size, how), run, how.device):
+        for outputs in outputs_in_order(split, runner, how):
             if not writers:
                 writers = how.cache.writers(keys, [_spec(rows) for rows in outputs], num_rows=split.num_rows)
             for writer, rows in zip(writers, outputs, strict=True):
                 writer.append(rows)
-            beat()
         for writer in writers:
             writer.close()
     except BaseException:
@@ -141,13 +152,21 @@ def _pass(split: Wanted, runner: PrefixRunner, keys: Sequence[dict[str, Any]], h
     _log.info("Cached %s images in %.0f s.", f"{split.num_rows:,}", time.perf_counter() - start)
 
 
+def outputs_in_order(split: Wanted, runner: PrefixRunner, how: Extraction) -> Iterator[list[Tensor]]:
+    """What `runner` gives of one batch after the other, on the CPU, in the order of `split.keys()`."""
+    run = Halving(runner, what=f"Caching frozen stages of {runner.backbone.name}", on_limit=runner.use_batches_of)
+    for outputs in in_flight(_batches(split, runner.mode.batch_size, how), run, how.device):
+        yield outputs
+        beat()
+
+
 def _batches(split: Wanted, batch_size: int, how: Extraction) -> Iterator[Tensor]:
     keys, num_workers = split.keys(), how.num_workers
     pinned = pins_memory(how.device.type)
     loader = DataLoader(split.dataset, batch_size=batch_size, sampler=keys, num_workers=num_workers, pin_memory=pinned)
     console = Console()
     with Progress(transient=True, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("Caching frozen stages", total=len(keys))
+        task = progress.add_task("Caching frozen stages", total=split.num_rows)
         for images, _ in loader if num_workers else ahead(loader):
             yield images
             progress.advance(task, len(images))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -55,10 +56,9 @@ def scaled_rows(features: Mapping[Tap, Tensor], targets: Targets) -> dict[Tap, S
     Raises:
         UserError: A feature is not finite.
     """
+    refuse_not_finite(features)
     scaled = {}
     for tap, of_tap in features.items():
-        if not torch.isfinite(of_tap).all():
-            raise UserError(f"the features at cut {tap.cut} are not all finite; try trainer.precision=32-true")
         rows = standardize(of_tap)
         root = of_tap.shape[1] ** 0.5
         factor = 1.0 / (rows.std * root)
@@ -66,6 +66,33 @@ def scaled_rows(features: Mapping[Tap, Tensor], targets: Targets) -> dict[Tap, S
         offset = rows.mean * factor + targets.weights @ values / len(targets)
         scaled[tap] = ScaledRows(centre(values, targets), factor, offset)
     return scaled
+
+
+def refuse_not_finite(features: Mapping[Tap, Tensor]) -> None:
+    """Refuse what nothing can be solved from.
+
+    Raises:
+        UserError: A feature is not finite.
+    """
+    for tap, of_tap in features.items():
+        if not torch.isfinite(of_tap).all():
+            raise UserError(f"the features at cut {tap.cut} are not all finite; try trainer.precision=32-true")
+
+
+class Probe(Protocol):
+    """The fits of one probe at every penalty: `RidgeProbe`, `SumsProbe`.
+
+    Attributes:
+        class_shares: Of the rows that it is fitted on, (K,).
+    """
+
+    class_shares: Tensor
+
+    def left_out_scores(self) -> Iterator[Tensor]:
+        """For every one of `PENALTIES`: scores of rows by fits on others, (N, K), float64."""
+
+    def linear(self, penalty: float) -> Linear:
+        """The fit on all rows."""
 
 
 class RidgeProbe:
@@ -77,6 +104,7 @@ class RidgeProbe:
 
     def __init__(self, rows: Mapping[Tap, ScaledRows], targets: Targets) -> None:
         self.rows, self.targets = rows, targets
+        self.class_shares = targets.mean
         self._parts: Sequence[Tensor] = [of_tap.values for of_tap in rows.values()]
         self._bases: list[Tensor] | None = None
         if len(targets) > MAX_EXACT and sum(part.shape[1] for part in self._parts) > NUM_LANDMARKS:

@@ -1,7 +1,7 @@
 """A stack of ridge probes, averaged: one of every stage and grid, and one of all stages at each grid; solved for."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,14 +10,14 @@ from torch import Tensor
 from thawline.features.extract import Tap
 from thawline.features.greedy_shares import greedy_shares, worth
 from thawline.features.left_out import Targets
-from thawline.features.ridge_probe import PENALTIES, Linear, RidgeProbe, scaled_rows
+from thawline.features.ridge_probe import PENALTIES, Linear, Probe, RidgeProbe, scaled_rows
 from thawline.features.shares import fit_shares
 from thawline.features.temperature import fit_temperature
 from thawline.models.pooling import CLASS_TOKEN
 from thawline.settings.select_setting import AUTO, VAL_LOSS
 
 _START = 5.0  # of the search for the first temperature
-_FOLDS = 5  # of the rows, for an accuracy that no choice has seen
+FOLDS = 5  # of the rows, for an accuracy that no choice has seen
 _RISES = 2  # of the loss from one penalty to the next that end the search
 _WORST = (-math.inf, -math.inf)
 _ABSENT_LOGIT = -30.0  # of a class without rows; the others' are above -10
@@ -103,27 +103,39 @@ def solve_stack(
 ) -> Stack:
     """Fit every probe on all rows. What is free is set by the scores of every row by the fits on the others.
 
-    Temperatures have the lowest log loss, in which classes weigh alike if `targets.balanced`.
-
     Args:
         features: Tap -> pooled features, (N, D), any float type; by cut, then by grid.
         others: Rows that set what is free instead, where the N rows do not represent new ones.
-        select: By which score penalties and shares are set, one of `SELECT`; `auto` is the same log loss.
+        select: See `stack_of`.
     Raises:
         UserError: A feature is not finite.
     """
-    rows = scaled_rows(features, targets)
-    judging = targets if others is None else others[1]
-    folds = judging.folds(_FOLDS)
+    probes = _ridge_probes(features, targets)
+    if others is None:
+        return stack_of(probes, targets, select=select)
+    return stack_of(probes, others[1], rows=others[0], select=select)
+
+
+def stack_of(
+    probes: Iterable[Probe], judging: Targets, *, rows: Mapping[Tap, Tensor] | None = None, select: str = AUTO
+) -> Stack:
+    """Set what is free in probes, each fitted on the same rows.
+
+    Temperatures have the lowest log loss, in which classes weigh alike if `judging.balanced`.
+
+    Args:
+        judging: Of the rows that the probes score when these are left out; or of `rows`, which then set what is free.
+        select: By which score penalties and shares are set, one of `SELECT`; `auto` is the same log loss.
+    """
+    folds = judging.folds(FOLDS)
     settings, linears, judged, nested = [], [], [], []
-    for taps in probe_taps(list(features)):
-        probe = RidgeProbe({tap: rows[tap] for tap in taps}, targets)
-        scores = probe.left_out_scores() if others is None else (probe.linear(p)(others[0]) for p in PENALTIES)
+    for probe in probes:
+        scores = probe.left_out_scores() if rows is None else (probe.linear(penalty)(rows) for penalty in PENALTIES)
         setting, probabilities, of_folds = _best_setting(scores, judging, folds, select=select)
         settings.append(setting)
         judged.append(probabilities)
         nested.append(of_folds)
-        linears.append(_without_absent(probe.linear(setting.penalty), targets, setting))
+        linears.append(_linear(probe, setting))
     together = torch.stack(judged)
     shares = _shares(together, judging, select=select)
     settings = [replace(setting, share=share) for setting, share in zip(settings, shares.tolist(), strict=True)]
@@ -137,12 +149,20 @@ def refit_stack(stack: Stack, features: Mapping[Tap, Tensor], targets: Targets) 
     Raises:
         UserError: A feature is not finite.
     """
-    rows = scaled_rows(features, targets)
-    linears = []
-    for taps, setting in zip(probe_taps(list(features)), stack.settings, strict=True):
-        probe = RidgeProbe({tap: rows[tap] for tap in taps}, targets)
-        linears.append(_without_absent(probe.linear(setting.penalty), targets, setting))
+    return refitted(stack, _ridge_probes(features, targets))
+
+
+def refitted(stack: Stack, probes: Iterable[Probe]) -> Stack:
+    """The same settings, and what they were judged by, for other fits of the same probes."""
+    linears = [_linear(probe, setting) for probe, setting in zip(probes, stack.settings, strict=True)]
     return replace(stack, linears=linears)
+
+
+def _ridge_probes(features: Mapping[Tap, Tensor], targets: Targets) -> Iterator[Probe]:
+    """One after the other, as each takes much memory."""
+    rows = scaled_rows(features, targets)
+    for taps in probe_taps(list(features)):
+        yield RidgeProbe({tap: rows[tap] for tap in taps}, targets)
 
 
 def _best_setting(
@@ -202,7 +222,7 @@ def _average_of_folds(nested: Tensor, judged: Tensor, targets: Targets, folds: T
     return average
 
 
-def _without_absent(linear: Linear, targets: Targets, setting: Setting) -> Linear:
-    """A class without rows gets no share of the probability."""
-    bias = torch.where(targets.mean == 0, _ABSENT_LOGIT / setting.temperature, linear.bias)
-    return replace(linear, bias=bias)
+def _linear(probe: Probe, setting: Setting) -> Linear:
+    """Fitted; a class without rows gets no share of the probability."""
+    linear = probe.linear(setting.penalty)
+    return replace(linear, bias=torch.where(probe.class_shares == 0, _ABSENT_LOGIT / setting.temperature, linear.bias))

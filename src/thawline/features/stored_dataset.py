@@ -1,7 +1,7 @@
 """Batches of stored activations, in the order of the images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, Dataset
 
 from thawline.data.dataset import EpochSampler, Key
-from thawline.data.sources.source import Split
+from thawline.data.sources.source import IntArray, Split
 from thawline.features.activations import Activations, at_cut
 from thawline.features.feature_store import StoredArray
 
@@ -21,10 +21,12 @@ class StoredSplits:
     Attributes:
         cut: Number of stages whose output is stored.
         arrays: For each split the arrays of its `StoredDataset`.
+        positions: In a split of which some images alone are stored, theirs.
     """
 
     cut: int
     arrays: Mapping[Split, Sequence[StoredArray]]
+    positions: Mapping[Split, IntArray] = field(default_factory=dict)
 
     @property
     def num_bytes(self) -> int:

@@ -18,9 +18,11 @@ from thawline.machine.decisions import compiles_pass, pass_batch
 from thawline.machine.thread_trial import threads_restored
 from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse
+from thawline.models.stacked_head import StackedHead
 from thawline.report.record_sections import CacheSection
 from thawline.runs.parts import Parts
 from thawline.runs.pass_threads import set_pass_threads
+from thawline.runs.sums_pass import of_the_kept, sum_stages
 from thawline.settings.solver_conflicts import needs_stored
 
 _log = logging.getLogger(__name__)
@@ -36,17 +38,20 @@ def store_frozen_stages(parts: Parts) -> tuple[StoredSplits | None, CacheSection
         UserError: The run cannot do without the cache, and it cannot be.
     """
     need = _need(parts)
-    decision = decide(need, parts.settings.cache)
+    few = of_the_kept(need, parts.settings.cache) if isinstance(parts.model.head, StackedHead) else None
+    decision = decide(few or need, parts.settings.cache)
     if need.required and not decision.caching:
         line = needs_stored(parts.settings.optim)
         raise UserError(f"{line} {decision.reason}; raise cache.max_gb, or use optim=adamw")
     if not decision.caching:
         _log.info("Cache: not used, %s.", decision.reason)
         return None, CacheSection(False, decision.reason)
+    if few is not None:
+        decision = replace(decision, reason=_why_sums(need, few))
     start = time.perf_counter()
     _log.info("Cache: %s", _sentence(parts, need, decision))
     try:
-        stored = _store(parts, need, decision.views)
+        stored = _store(parts, need, decision.views, few=few)
     except OSError as error:
         if need.required:
             raise UserError(
@@ -80,7 +85,12 @@ def _sentence(parts: Parts, need: Need, decision: Decision) -> str:
     return f"{where} computed once{views}, {decision.num_bytes / 1e6:,.0f} MB; {decision.reason}."
 
 
-def _store(parts: Parts, need: Need, views: int) -> StoredSplits:
+def _why_sums(need: Need, few: Need) -> str:
+    every, kept = need.num_train + need.num_val, few.num_train + few.num_val
+    return f"sums are kept of all {every:,} images, and the features of {kept:,}"
+
+
+def _store(parts: Parts, need: Need, views: int, *, few: Need | None) -> StoredSplits:
     backbone, data = parts.bound.backbone, parts.data
     wanted = [
         Wanted(data.dataset("train", again=views > 1), views, random_views=need.random_views),
@@ -99,6 +109,8 @@ def _store(parts: Parts, need: Need, views: int) -> StoredSplits:
     try:
         with threads_restored():  # the training measures for itself
             set_pass_threads(backbone, wanted, taps, how, parts.settings.threads)
+            if few is not None:
+                return sum_stages(parts, dict(zip(_SPLITS, wanted, strict=True)), how, few)
             arrays = fill(wanted, backbone, taps, how)
     finally:
         backbone.train(training)

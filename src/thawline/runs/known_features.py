@@ -62,9 +62,15 @@ def _judged(head: nn.Module, features: Tensor, labels: Tensor) -> Judged:
 
 @torch.no_grad()
 def _read(parts: Parts, split: Split) -> tuple[Tensor, Tensor]:
-    """What a head of several stages reads of the plain images of a split, (N, D), and their classes."""
+    """What a head of several stages reads, (N, D), of the plain images of a split, and their classes.
+
+    Where sums stand for the images, of those whose features are kept.
+    """
     model, device = parts.model, parts.compute.device
     assert model.readout is not None
+    if parts.sums:
+        kept = parts.sums[split].kept
+        return kept.features, kept.targets.labels
     if parts.data.stored(split) is not None:
         stored = parts.data.stored_rows(split)
         return stored.rows, stored.labels

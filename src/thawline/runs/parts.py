@@ -1,6 +1,9 @@
 """What a run is made of: built once, then handed on as one object."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
 
 from thawline.data.sources.source import Split
 from thawline.features.stored_dataset import StoredSplits
@@ -15,6 +18,7 @@ from thawline.training.classifier import TransferClassifier
 from thawline.training.datamodule import ImageDataModule
 from thawline.training.make_solver import Aim, stack_rows
 from thawline.training.stack_solver import StackRows
+from thawline.training.stack_sums import StackSums
 from thawline.training.steps import Steps
 
 
@@ -27,6 +31,7 @@ class Parts:
         rows: Status of the model before training, a row per stage.
         epoch: The first that is trained: 0, or where a resumed run goes on.
         beside: The stack that the trained model is averaged with.
+        sums: For a stacked head, of splits of too many images for `StackRows`.
     """
 
     settings: Settings
@@ -38,6 +43,7 @@ class Parts:
     epoch: int
     steps: Steps
     beside: StackBeside | None = None
+    sums: dict[Split, StackSums] = field(default_factory=dict)
 
     @property
     def bound(self) -> BoundPlan:
@@ -76,8 +82,10 @@ class Parts:
         """Of what is solved for."""
         return Aim(equal_classes(self.settings.imbalance), self.settings.select)
 
-    def stack_rows(self, split: Split) -> StackRows:
+    def stack_rows(self, split: Split) -> StackRows | StackSums:
         """What is stored of a split, for a stacked head."""
+        if self.sums:
+            return self.sums[split]
         assert self.model.readout is not None
         return stack_rows(
             self.data.stored_rows(split),
@@ -86,8 +94,12 @@ class Parts:
             readout=self.model.readout,
         )
 
+    def left_out_images(self, split: Split) -> Tensor:
+        """Indices of the images of a split that a stacked head is judged by when they are left out."""
+        return self.sums[split].kept.images if self.sums else torch.from_numpy(self.data.splits[split])
+
     def read_from(self, stored: StoredSplits) -> None:
         """From now on the frozen stages are not computed: what they gave is read."""
         self.data.read_from(stored)
         if self.settings.optim.solves:
-            self.model.solve_on(self.data.stored_rows("train"), self.aim)
+            self.model.solve_on(self.sums.get("train") or self.data.stored_rows("train"), self.aim)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -104,11 +103,10 @@ def _refitted(parts: Parts, best: BestCheckpoint, scores: Scores, *, left_out: f
 
 def _image_by_image(parts: Parts, judged: Judged) -> LeftOutAnswers:
     """Those of training and validation images, or of the latter alone."""
-    splits = parts.data.splits
-    images = splits["val"] if judged.by == "validation" else np.concatenate([splits["train"], splits["val"]])
-    groups = torch.from_numpy(parts.data.source.groups[images])
-    indices = torch.from_numpy(images)
-    return LeftOutAnswers.of(judged.log_probabilities, judged.labels, images=indices, groups=groups)
+    of_train = [] if judged.by == "validation" else [parts.left_out_images("train")]
+    images = torch.cat([*of_train, parts.left_out_images("val")])
+    groups = torch.from_numpy(parts.data.source.groups)[images]
+    return LeftOutAnswers.of(judged.log_probabilities, judged.labels, images=images, groups=groups)
 
 
 def _replace_weights(best: BestCheckpoint, body: dict[str, Any], scores: Scores) -> None:

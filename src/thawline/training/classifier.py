@@ -30,6 +30,7 @@ from thawline.training.make_solver import Aim, make_solver
 from thawline.training.metrics import accuracy, counted, counting, scores
 from thawline.training.param_groups import NO_DECAY, build_param_groups
 from thawline.training.rates_over_steps import GroupRates
+from thawline.training.stack_sums import StackSums
 from thawline.training.steps import Steps
 
 _LIMIT = "step_images"  # key of a checkpoint: images that a training step computes together
@@ -102,7 +103,7 @@ class TransferClassifier(Answering, L.LightningModule):
         self.readout = readout
         self.beside = None
         self.in_parts: StepInParts | None = None
-        self._solved_rows: StoredRows | None = None
+        self._solved_rows: StoredRows | StackSums | None = None
         self._compiled = Compiled(self.backbone.suffix) if compiled else None
         trained = {name: p for name, p in bound.ever_trainable().items() if name.startswith("backbone.")}
         self.starting_point = StartingPoint(trained) if self.regularize.l2_sp else None
@@ -215,7 +216,7 @@ class TransferClassifier(Answering, L.LightningModule):
             optimizer = torch.optim.SGD(groups, momentum=self.optim.momentum)
         return cast(OptimizerLRScheduler, self.rates.scheduled(optimizer))
 
-    def solve_on(self, rows: StoredRows, aim: Aim) -> None:
+    def solve_on(self, rows: StoredRows | StackSums, aim: Aim) -> None:
         """With `optim=lbfgs` or `ridge`: the training rows that the head is solved for on."""
         self._solved_rows, self._aim = rows, aim
 

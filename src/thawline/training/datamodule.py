@@ -14,7 +14,7 @@ from thawline.data.dataset import EpochSampler, SplitDataset
 from thawline.data.input_spec import InputSpec
 from thawline.data.keep import KeptImages, kept_images
 from thawline.data.sources.folder import FolderSource
-from thawline.data.sources.source import ImageSource, Split
+from thawline.data.sources.source import ImageSource, IntArray, Split
 from thawline.data.splits import splits_of
 from thawline.data.transforms import eval_transform, train_transform
 from thawline.errors import UserError
@@ -75,6 +75,7 @@ class ImageDataModule(L.LightningDataModule):
         self._one_batch, self._balanced = one_batch, balanced
         self._finds_processes = False
         self._stored: dict[Split, StoredDataset] = {}
+        self._some: dict[Split, IntArray] = {}
         self.spec = spec = replace(spec, fit=loader.fit)
         self._eval = eval_transform(spec)
         self._train = train_transform(spec, loader.augment)
@@ -204,15 +205,20 @@ class ImageDataModule(L.LightningDataModule):
 
     def read_images(self) -> None:
         """From now on, batches hold images again."""
-        self._stored = {}
+        self._stored, self._some = {}, {}
 
     def read_from(self, stored: StoredSplits) -> None:
         """From now on, batches of these splits hold `Activations` in place of images."""
         self._keep = None  # training and validation use no image again; the memory is free
+        self._some = dict(stored.positions)
         self._stored = {
-            split: StoredDataset(of_split, torch.from_numpy(self.source.labels[self.splits[split]]), cut=stored.cut)
+            split: StoredDataset(of_split, torch.from_numpy(self.source.labels[self._images(split)]), cut=stored.cut)
             for split, of_split in stored.arrays.items()
         }
+
+    def _images(self, split: Split) -> IntArray:
+        """Of a split, those of which batches are made: all, or the few that are stored."""
+        return self.splits[split][self._some.get(split, slice(None))]
 
     def stored(self, split: Split) -> StoredDataset | None:
         """What batches of a split hold in place of images; None where they hold images."""
@@ -220,29 +226,25 @@ class ImageDataModule(L.LightningDataModule):
 
     def stored_rows(self, split: Split) -> StoredRows:
         """All that is stored of a split."""
-        groups = torch.from_numpy(self.source.groups[self.splits[split]])
+        groups = torch.from_numpy(self.source.groups[self._images(split)])
         return self._stored[split].everything(groups)
 
     def _loader(self, split: Split) -> Loader:
         training, again = split == "train", split != "test"
         dataset = self.dataset(split, again=again)
         batch_size = self.batch_size if training else self.eval_batch_size
+        labels = self.source.labels[self._images(split)]
         sampler = EpochSampler(
-            len(dataset), shuffle=training, seed=self.seed, rank=self.rank, world_size=self.world_size, even=training,
-            balance=self.source.labels[self.splits[split]] if training and self._balanced else None,
+            len(labels), shuffle=training, seed=self.seed, rank=self.rank, world_size=self.world_size, even=training,
+            balance=labels if training and self._balanced else None,
         )  # fmt: skip
         if training and self.trainer is not None:
             sampler.set_epoch(self.trainer.current_epoch)  # workers of a resumed run fetch before Lightning says it
         if split in self._stored:
-            batches = EpochBatches(sampler, batch_size=batch_size, drop_last=training)
+            batches = EpochBatches(sampler, batch_size=min(batch_size, len(sampler)), drop_last=training)
             return DataLoader(self._stored[split], batch_size=None, sampler=batches, pin_memory=pins_memory(self._kind))
         return DataLoader(
-            dataset,
-            batch_size=batch_size,
-            sampler=sampler,
-            num_workers=self.num_workers,
-            pin_memory=pins_memory(self._kind),
-            drop_last=training,
-            persistent_workers=self.num_workers > 0 and again,
+            dataset, batch_size=batch_size, sampler=sampler, drop_last=training, pin_memory=pins_memory(self._kind),
+            num_workers=self.num_workers, persistent_workers=self.num_workers > 0 and again,
             prefetch_factor=PREFETCH if self.num_workers else None,
-        )
+        )  # fmt: skip

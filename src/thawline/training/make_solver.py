@@ -13,6 +13,7 @@ from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.select_setting import AUTO
 from thawline.training.head_solver import HeadSolver
 from thawline.training.stack_solver import StackRows, StackSolver
+from thawline.training.stack_sums import StackSums
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,14 @@ class Aim:
 
 
 def make_solver(
-    head: nn.Module, rows: StoredRows, *, optim: OptimSettings, readout: Readout | None, aim: Aim
+    head: nn.Module, rows: StoredRows | StackSums, *, optim: OptimSettings, readout: Readout | None, aim: Aim
 ) -> HeadSolver | StackSolver:
     """Args:
     rows: Of the training images.
     """
+    if isinstance(rows, StackSums):
+        assert isinstance(head, StackedHead), type(head)
+        return StackSolver(head, rows)
     if isinstance(head, StackedHead):
         assert readout is not None, "a stacked head reads several stages"
         return StackSolver(head, stack_rows(rows, num_classes=head.biases.shape[1], aim=aim, readout=readout))

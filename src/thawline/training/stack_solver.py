@@ -11,6 +11,7 @@ from thawline.features.readout import Readout
 from thawline.features.stack import Stack, refit_stack, solve_stack
 from thawline.models.stacked_head import StackedHead
 from thawline.settings.select_setting import AUTO
+from thawline.training.stack_sums import StackSums
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class StackRows:
     def num_groups(self) -> int:
         """Number of distinct images."""
         return len(torch.unique(self.targets.groups))
+
+    @property
+    def num_left_out(self) -> int:
+        """Number of distinct images that are scored by fits without them: all."""
+        return self.num_groups
 
     def accuracy_of(self, stack: Stack) -> float:
         """Of a stack of other rows on these."""
@@ -67,7 +73,7 @@ class StackSolver(torch.optim.Optimizer):
         rows: Those of the training split.
     """
 
-    def __init__(self, head: StackedHead, rows: StackRows) -> None:
+    def __init__(self, head: StackedHead, rows: StackRows | StackSums) -> None:
         super().__init__([{"params": list(head.parameters()), "name": "head", "left_out_accuracy": None}], {})
         self.head = head
         self.rows = rows
