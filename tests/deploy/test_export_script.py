@@ -34,8 +34,9 @@ def of_script(seen: Preprocessing, *, resize_inside: bool = False) -> Prepare:
     return lambda path: np.asarray(names["prepare"](names["read"](path)))
 
 
-def seen(fit: str = "crop", value_range: list[float] | None = None) -> Preprocessing:
-    return Preprocessing(32, fit, "bicubic", 0.875, [0.485, 0.456, 0.406], [0.2, 0.2, 0.2], value_range)
+def seen(fit: str = "crop", value_range: list[float] | None = None, decoded_side: int | None = None) -> Preprocessing:
+    mean, std = [0.485, 0.456, 0.406], [0.2, 0.2, 0.2]
+    return Preprocessing(32, fit, "bicubic", 0.875, mean, std, value_range, decoded_side=decoded_side)
 
 
 @pytest.fixture
@@ -67,6 +68,18 @@ def test_where_the_graph_resizes_the_pixels_are_those_of_the_file(files: list[st
     prepare = of_script(seen(), resize_inside=True)
     for path in files:
         assert np.array_equal(prepare(path), np.asarray(decode(path))), path
+
+
+@pytest.mark.parametrize("resize_inside", [False, True])
+def test_a_large_jpeg_is_decoded_at_the_models_scale(tmp_path: Path, resize_inside: bool) -> None:
+    about, path, exif = seen(decoded_side=72), str(tmp_path / "large.jpg"), Image.Exif()
+    exif[274] = 6
+    levels = np.random.default_rng(0).integers(0, 256, (302, 401, 3), dtype=np.uint8)
+    Image.fromarray(levels).save(path, exif=exif)
+    image = decode(path, pixels=about.pixels)
+    assert image.size == (76, 101)  # a quarter, turned
+    wanted = np.asarray(image) if resize_inside else eval_transform(about.spec)(image).permute(1, 2, 0).numpy()
+    assert np.array_equal(of_script(about, resize_inside=resize_inside)(path), wanted)
 
 
 STUB = """import json

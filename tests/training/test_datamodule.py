@@ -5,7 +5,10 @@ import multiprocessing
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +18,7 @@ from thawline.data import keep
 from thawline.data.input_spec import InputSpec
 from thawline.data.sources.source import ImageSource
 from thawline.features.stored_dataset import StoredSplits
+from thawline.settings.cache_settings import CacheSettings
 from thawline.settings.data_settings import AugmentSettings, LoaderSettings
 from thawline.training.datamodule import ImageDataModule
 
@@ -119,18 +123,24 @@ def test_keeping_changes_no_batch_in_any_process(colours: ImageSource, augment: 
         assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="counts in memory that only a forked process shares")
-def test_workers_keep_images_from_one_epoch_to_the_next(colours: ImageSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = module(colours, keep_decoded="auto", num_workers=1, augment=AugmentSettings(), batch_size=28)
+def counted_everywhere(source: ImageSource, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Counts, from now on, the images that forked processes load."""
     loads = multiprocessing.Value("i", 0)
-    load = colours.load
+    load = source.load
 
     def counted(index: int) -> Image.Image:
         with loads.get_lock():
             loads.value += 1
         return load(index)
 
-    monkeypatch.setattr(colours, "load", counted)
+    monkeypatch.setattr(source, "load", counted)
+    return loads
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts in memory that only a forked process shares")
+def test_workers_keep_images_from_one_epoch_to_the_next(colours: ImageSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = module(colours, keep_decoded="auto", num_workers=1, augment=AugmentSettings(), batch_size=28)
+    loads = counted_everywhere(colours, monkeypatch)
     loader = data.train_dataloader()
     for _ in range(3):
         list(loader)
@@ -175,3 +185,72 @@ def test_workers_leave_the_cores_to_a_model_on_the_cpu(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10**12))
     settings = LoaderSettings(batch_size=8)
     assert ImageDataModule(colours, spec=SPEC, loader=settings, seed=0, kind=kind).num_workers == workers
+
+
+FIXED, RANDOM = AugmentSettings(), AugmentSettings(hflip=True)
+
+
+def spilling(source: ImageSource, folder: Path, *, max_gb: float = 1.0, **loader: object) -> ImageDataModule:
+    settings = LoaderSettings(**{"num_workers": 0, "batch_size": 28, **loader})  # type: ignore[arg-type]
+    cache = CacheSettings(dir=str(folder / "cache"), max_gb=max_gb)
+    return ImageDataModule(source, spec=SPEC, loader=settings, seed=0, cache=cache)
+
+
+@pytest.mark.parametrize("augment", [RANDOM, FIXED], ids=["random", "fixed"])
+def test_what_memory_has_no_room_for_is_read_from_a_file_that_nobody_sees(
+    colours: ImageSource, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, augment: AugmentSettings
+) -> None:
+    monkeypatch.setattr(keep, "available_memory", lambda: 4 * 5 * 3 * 16 * 16)  # five transformed images of 40
+    expected = [images for images, _ in three_epochs(module(colours, augment=augment, batch_size=28))]
+    data = spilling(colours, tmp_path, augment=augment)
+    counts = load_counts(colours, monkeypatch)
+    found = [images for images, _ in three_epochs(data)]
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert set(counts.values()) == {1}
+    assert len(counts) == 28 + 6
+    assert list((tmp_path / "cache").iterdir()) == []  # what a killed run leaves
+
+
+def three_epochs(data: ImageDataModule) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    for epoch in range(3):
+        for loader in (data.train_dataloader(), data.val_dataloader()):
+            loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+            yield from loader
+
+
+def test_the_file_has_a_limit_and_memory_takes_a_few_more(
+    colours: ImageSource, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    each = 3 * 16 * 16
+    monkeypatch.setattr(keep, "available_memory", lambda: 4 * 5 * each)
+    data = spilling(colours, tmp_path, augment=FIXED, max_gb=7.5 * each / 1e9)
+    counts = load_counts(colours, monkeypatch)
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            list(data.train_dataloader())
+    assert sorted(counts.values()) == [1] * (7 + 5) + [2] * (28 - 12)
+    assert "the first 5 are kept in memory (0 MB) and 7 in a temporary file (0 MB)" in caplog.text
+
+
+def test_without_a_place_for_the_file_the_others_are_decoded_again(
+    colours: ImageSource, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(keep, "available_memory", lambda: 0)
+    (tmp_path / "cache").write_text("a file where the folder would be")
+    data = spilling(colours, tmp_path, augment=FIXED)
+    counts = load_counts(colours, monkeypatch)
+    for _ in range(2):
+        list(data.train_dataloader())
+    assert set(counts.values()) == {2}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts in memory that only a forked process shares")
+def test_workers_share_one_file(colours: ImageSource, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(keep, "available_memory", lambda: 0)
+    data = spilling(colours, tmp_path, augment=FIXED, num_workers=2, batch_size=4)
+    loads = counted_everywhere(colours, monkeypatch)
+    loader = data.train_dataloader()
+    for epoch in range(3):
+        loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        list(loader)
+    assert loads.value == 28  # an image comes to another worker in another epoch

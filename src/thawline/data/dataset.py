@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Sampler
 from thawline.data.balanced_order import balanced_order
 from thawline.data.keep import KeptImages
 from thawline.data.mixed_seed import mixed_seed
-from thawline.data.sources.source import ImageSource, IntArray
+from thawline.data.sources.source import ImageSource, IntArray, reduced
 from thawline.data.transforms import Transform
 
 Key = tuple[int, int]  # (epoch, index into the split)
@@ -81,6 +81,7 @@ class SplitDataset(Dataset[tuple[Tensor, int]]):
     """(epoch, i) -> (uint8 image (3, S, S), class index) for the i-th image of a split.
 
     Args:
+        transform: Its attribute `shorter`, if it has one, says how large JPEGs are decoded.
         random_views: Whether `transform` is random. If not, every epoch shows the same view.
         keep: Holds images after their first use: decoded ones for random views, transformed ones for fixed views.
     """
@@ -95,7 +96,7 @@ class SplitDataset(Dataset[tuple[Tensor, int]]):
         random_views: bool = True,
         keep: KeptImages | None = None,
     ) -> None:
-        self.source = source
+        self.source = reduced(source, getattr(transform, "shorter", None))
         self.indices = indices
         self.transform = transform
         self.seed = seed

@@ -3,7 +3,7 @@
 import io
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,11 +50,21 @@ class Pixels:
         value_range: Which values become black and white, where samples are wider than 8 bits.
         channels: Which of more than three channels are taken, one or three, counted from 0 (TIFF).
         only_8_bit: Whether wider samples are refused: the images that were looked at had 8 bits, so there is no range.
+        shorter: A JPEG is decoded at 1/2, 1/4 or 1/8 of its size, as long as its shorter side keeps so many pixels.
+            libjpeg then computes fewer pixels, each close to the mean of those it stands for; all the data are read.
+            None decodes in full. It follows from the model (`transforms.decoded_side`), not from the images, so it is
+            no part of how a data set is named.
     """
 
     value_range: ValueRange | None = None
     channels: tuple[int, ...] | None = None
     only_8_bit: bool = False
+    shorter: int | None = field(default=None, repr=False)
+
+    @property
+    def of_images(self) -> "Pixels":
+        """What follows from the images alone."""
+        return replace(self, shorter=None)
 
 
 AS_THEY_ARE = Pixels()
@@ -118,19 +128,16 @@ def decode_bytes(data: bytes, *, name: str = "in memory", pixels: Pixels = AS_TH
     return turned(image, orientation)
 
 
-def read_samples(data: bytes, *, name: str, pixels: Pixels = AS_THEY_ARE, shorter: int | None = None) -> Samples:
+def read_samples(data: bytes, *, name: str, pixels: Pixels = AS_THEY_ARE) -> Samples:
     """The image as its file has it.
 
-    Args:
-        shorter: A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as its shorter side keeps so many pixels.
-            libjpeg then computes fewer pixels, each close to the mean of those it stands for; all the data are read.
     Raises:
         UnreadableImage: See `decode`.
     """
     if not data:
         raise UnreadableImage(f"unreadable image {name}: the file is empty")
     try:
-        image, orientation, size = _read(data, pixels, shorter)
+        image, orientation, size = _read(data, pixels)
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders let any kind escape: OSError, ValueError, struct.error, zlib.error
@@ -141,7 +148,7 @@ def read_samples(data: bytes, *, name: str, pixels: Pixels = AS_THEY_ARE, shorte
     return Samples(image, orientation, size)
 
 
-def _read(data: bytes, pixels: Pixels, shorter: int | None) -> Samples:
+def _read(data: bytes, pixels: Pixels) -> Samples:
     if is_dicom(data):
         return _wide(read_dicom(data))
     prepare_pillow(data)
@@ -154,7 +161,7 @@ def _read(data: bytes, pixels: Pixels, shorter: int | None) -> Samples:
     with image:
         if is_tiff(data) and not (pillow_keeps_all(image) and pixels.channels is None):
             return _wide(*read_tiff(data, channels=pixels.channels))
-        in_file = image.size
+        in_file, shorter = image.size, pixels.shorter
         reduced = shorter is not None and image.format in _JPEG and image.draft(None, (shorter, shorter)) is not None
         image.load()
         # After loading: some formats turn the image then, or store its tag at the end.

@@ -17,6 +17,8 @@ class InputSpec:
         interpolation: `bilinear`, `bicubic` or `nearest`.
         crop_pct: Share of the resized image's side that the centre crop keeps.
         fit: How an image that is not square becomes one: `crop` its centre, `pad` it, or `squash` it.
+        decoded_side: How many pixels the shorter side of a large JPEG keeps at least: "auto", see
+            `transforms.decoded_side`; "full" for all; or a number.
     """
 
     size: int
@@ -25,6 +27,7 @@ class InputSpec:
     interpolation: str
     crop_pct: float
     fit: str = "crop"
+    decoded_side: int | str = "auto"
 
 
 # What most of timm's weights expect; its IMAGENET_DEFAULT_MEAN and _STD.

@@ -1,5 +1,6 @@
 """Train and eval transforms for the input that the backbone's weights expect: PIL image -> uint8 tensor (3, S, S)."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from thawline.data.input_spec import InputSpec
+from thawline.errors import UserError
 from thawline.settings.data_settings import AugmentSettings
 
 Transform = Callable[[Image.Image], Tensor]
@@ -18,18 +20,66 @@ _FILTERS = {
 }
 _ELONGATED = 4  # longer : shorter side; chosen: up to here the resized image is small, and stays exactly as before
 _ASPECT_RATIO = (3 / 4, 4 / 3)  # of random crops; torchvision's and timm's default
+# A large JPEG is decoded at a reduced scale, to no less than this many times the side that it is resized to: then the
+# resize, which looks at all of its pixels, still does most of the smoothing. docs/images.md has the difference.
+_DECODED_PER_RESIZED = 2
+NO_VIEWS = AugmentSettings(enabled=False)
 
 
-def eval_transform(spec: InputSpec) -> Transform:
+@dataclass(frozen=True)
+class Prepare:
+    """PIL image -> uint8 (3, S, S).
+
+    Attributes:
+        shorter: How many pixels the shorter side of a large JPEG keeps when it is decoded; None for all.
+    """
+
+    steps: Transform
+    shorter: int | None
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        return self.steps(image)
+
+
+def decoded_side(spec: InputSpec, augment: AugmentSettings = NO_VIEWS) -> int | None:
+    """How many pixels the shorter side of a large JPEG keeps when it is decoded; None for all.
+
+    Twice the side that it is resized to, or more where random crops are smaller: the smallest crop, of the least area
+    and the most elongated shape, still has as many pixels along its shorter side as the model sees. No view is enlarged
+    that is not enlarged from the whole file. With the default `min_scale` of 0.6 the crops ask for less, so that
+    training with and without random views, test and prediction decode alike.
+
+    Raises:
+        UserError: `data.decoded_side` is below the side that images are resized to.
+    """
+    resized = int(spec.size / spec.crop_pct) if spec.fit == "crop" else spec.size
+    if spec.decoded_side == "full":
+        return None
+    if isinstance(spec.decoded_side, int):
+        if spec.decoded_side < resized:
+            raise UserError(
+                f"data.decoded_side={spec.decoded_side}: images are resized to {resized} pixels; "
+                f"give {resized} or more, auto, or full"
+            )
+        return spec.decoded_side
+    side = _DECODED_PER_RESIZED * resized
+    if augment.is_random and augment.min_scale < 1.0 and spec.fit == "crop":
+        side = max(side, math.ceil(spec.size / math.sqrt(augment.min_scale * _ASPECT_RATIO[0])))
+    return side
+
+
+def eval_transform(spec: InputSpec, *, beside: AugmentSettings = NO_VIEWS) -> Prepare:
     """Resize the shorter side to size / crop_pct, then crop the centre, as the weights were evaluated.
 
     With `spec.fit` "pad" or "squash" the whole image is shown instead.
+
+    Args:
+        beside: The random views of the training images, which are decoded at the same scale.
     """
-    transform: Transform = v2.Compose([*_resize_and_crop(spec), v2.PILToTensor()])
-    return transform
+    return Prepare(v2.Compose([*_resize_and_crop(spec), v2.PILToTensor()]), decoded_side(spec, beside))
 
 
-def train_transform(spec: InputSpec, augment: AugmentSettings) -> Transform:
+def train_transform(spec: InputSpec, augment: AugmentSettings) -> Prepare:
     """The random views that `augment` describes; the eval transform if nothing in it is random."""
     if not augment.is_random:
         return eval_transform(spec)
@@ -47,8 +97,7 @@ def train_transform(spec: InputSpec, augment: AugmentSettings) -> Transform:
         steps.append(v2.ColorJitter(brightness=augment.color, contrast=augment.color, saturation=augment.color))
     if augment.rand_ops:  # Cubuk et al. 2020, "RandAugment"
         steps.append(v2.RandAugment(num_ops=augment.rand_ops, magnitude=augment.rand_magnitude))
-    transform: Transform = v2.Compose([*steps, v2.PILToTensor()])
-    return transform
+    return Prepare(v2.Compose([*steps, v2.PILToTensor()]), decoded_side(spec, augment))
 
 
 def _resize_and_crop(spec: InputSpec) -> list[Callable[[Image.Image], Image.Image]]:

@@ -11,9 +11,13 @@ _UNKNOWN = "not stated by the weights' source"
 
 
 def preprocessing_of(
-    spec: InputSpec, *, value_range: Iterable[float] | None, channels: Iterable[int] | None
+    spec: InputSpec,
+    *,
+    value_range: Iterable[float] | None,
+    channels: Iterable[int] | None,
+    decoded_side: int | None,
 ) -> Preprocessing:
-    """`value_range`, `channels`: see `data.decode.Pixels`."""
+    """`value_range`, `channels`, `decoded_side`, which is `shorter`: see `data.decode.Pixels`."""
     return Preprocessing(
         size=spec.size,
         fit=spec.fit,
@@ -23,6 +27,7 @@ def preprocessing_of(
         std=list(spec.std),
         value_range=list(value_range) if value_range else None,
         channels=list(channels) if channels else None,
+        decoded_side=decoded_side,
     )
 
 

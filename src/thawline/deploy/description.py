@@ -60,7 +60,7 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From a file to the model's input. `value_range` and `channels`: see `data.decode.Pixels`."""
+    """From a file to the model's input. `value_range`, `channels`, `decoded_side` (`shorter`): `data.decode.Pixels`."""
 
     size: int
     fit: str
@@ -70,6 +70,7 @@ class Preprocessing:
     std: list[float]
     value_range: list[float] | None = None
     channels: list[int] | None = None
+    decoded_side: int | None = None  # models of earlier versions have none: they see whole files
 
     @property
     def spec(self) -> InputSpec:
@@ -79,7 +80,7 @@ class Preprocessing:
     @property
     def pixels(self) -> Pixels:
         span = None if self.value_range is None else ValueRange(*self.value_range)
-        return Pixels(span, None if self.channels is None else tuple(self.channels))
+        return Pixels(span, None if self.channels is None else tuple(self.channels), shorter=self.decoded_side)
 
 
 AS_TRAINED, EQUAL = "training", "equal"  # values of `Calibration.prior`
@@ -184,9 +185,8 @@ def read_description(folder: Path) -> Description:
             f"{path}: {error.strerror or error}; a model folder holds it beside model.safetensors"
         ) from error
     except ValueError as error:
-        raise UserError(
-            f"{path}: not JSON ({error}); make the folder again with `export.py RUN --format model`"
-        ) from error
+        again = "make the folder again with `export.py RUN --format model`"
+        raise UserError(f"{path}: not JSON ({error}); {again}") from error
     schema = body.pop("schema", None) if isinstance(body, dict) else None
     if not isinstance(schema, int):
         raise UserError(f"{path}: not the description of a model (no schema)")
@@ -223,6 +223,7 @@ def contradiction(description: Description) -> str | None:
         "preprocessing.value_range": seen.value_range is None or len(seen.value_range) == 2,
         "preprocessing.channels": seen.channels is None
         or (len(seen.channels) in (1, _RGB) and min(seen.channels) >= 0),
+        "preprocessing.decoded_side": seen.decoded_side is None or seen.decoded_side >= 1,
         "calibration.temperature": calibrated.temperature > 0,
         "calibration.class_thresholds": thresholds is None or len(thresholds) == num_classes,
     }

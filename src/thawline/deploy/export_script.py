@@ -23,7 +23,8 @@ names, seen = json.loads(about["class_names"]), json.loads(about["preprocessing"
 
 
 def read(path):
-    image = ImageOps.exif_transpose(Image.open(path))
+    image = Image.open(path)
+{draft}    image = ImageOps.exif_transpose(image)
 {wide}    if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -44,6 +45,10 @@ for path in paths:
     print(f"{{path}}\\t{{names[probabilities.argmax()]}}\\t{{probabilities.max():.4f}}")
 sys.exit(failed)
 '''
+# As `data.decode` does.
+_DRAFT = """    if image.format in ("JPEG", "MPO"):  # decoded at a reduced scale, its shorter side no less than this
+        image.draft(None, (seen["decoded_side"], seen["decoded_side"]))
+"""
 _WIDE = """    if image.mode.startswith(("I", "F")):  # wider than 8 bits
         low, high = seen["value_range"]
         levels = np.rint((np.asarray(image).astype(float) - low) * 255 / (high - low))
@@ -76,4 +81,5 @@ _FITS = {"crop": _CROP, "pad": _PAD, "squash": _SQUASH}
 def script(seen: Preprocessing, *, resize_inside: bool) -> str:
     """Python that prepares an image as Thawline does; it reads the files that Pillow reads."""
     prepare = _ANY_SIZE if resize_inside else _START + _FITS[seen.fit]
-    return _SCRIPT.format(wide=_WIDE if seen.value_range else "", prepare=prepare)
+    draft, wide = _DRAFT if seen.decoded_side else "", _WIDE if seen.value_range else ""
+    return _SCRIPT.format(draft=draft, wide=wide, prepare=prepare)

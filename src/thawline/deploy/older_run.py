@@ -51,7 +51,9 @@ def _described(record: RunRecord, trained: dict[str, Tensor]) -> Description:
     return Description(
         class_names=list(record.classes.names),
         architecture=_architecture(record, backbone, trained),
-        preprocessing=preprocessing_of(spec, value_range=record.data.value_range, channels=channels),
+        preprocessing=preprocessing_of(
+            spec, value_range=record.data.value_range, channels=channels, decoded_side=record.data.decoded_side
+        ),
         calibration=Calibration(),
         provenance=provenance_of(record, backbone),
     )

@@ -13,6 +13,8 @@ from thawline.data.sources.source import IntArray, Split
 from thawline.features.activations import Activations, at_cut
 from thawline.features.feature_store import StoredArray
 
+STORED: tuple[Split, Split] = ("train", "val")  # splits that are
+
 
 @dataclass(frozen=True)
 class StoredSplits:

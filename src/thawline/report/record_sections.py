@@ -22,6 +22,7 @@ class DataSection:
     num_classes: int = 0
     fingerprint: str = ""
     value_range: list[float] | None = field(default=None, metadata=_OPTIONAL)  # that became black and white
+    decoded_side: int | None = field(default=None, metadata=_OPTIONAL)  # pixels that large JPEGs keep; None: all
     exclude: dict[str, Any] | None = field(default=None, metadata=_OPTIONAL)  # file, its sha256, images left out
 
 

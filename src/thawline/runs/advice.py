@@ -96,7 +96,7 @@ def measured_advice(settings: LookSettings, context: RunContext, *, shared: Shar
     shared = shared or Shared(keeps=False)
     backbone = shared.backbone(settings.model, weights=settings.model.weights, seed=settings.seed)
     backbone.to(memory_format=memory_format(compute.device.type))
-    backbone.input = replace(backbone.input, fit=settings.loader.fit)
+    backbone.input = replace(backbone.input, fit=settings.loader.fit, decoded_side=settings.loader.decoded_side)
     data = ImageDataModule(
         shared.source(settings.source),
         spec=backbone.input, loader=settings.loader, seed=settings.seed, kind=compute.device.type,

@@ -81,6 +81,7 @@ def _data(settings: Settings, compute: Compute, backbone: Backbone, shared: Shar
         here=settings.trainer.devices,
         one_batch=settings.optim.solves,
         balanced=settings.imbalance == SAMPLER,
+        cache=settings.cache,
     )
 
 

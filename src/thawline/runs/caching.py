@@ -7,13 +7,12 @@ from dataclasses import replace
 
 import torch
 
-from thawline.data.sources.source import Split
 from thawline.errors import UserError
 from thawline.features.decide import Decision, Need, decide
 from thawline.features.extract import Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache
 from thawline.features.fill import Extraction, Wanted, fill
-from thawline.features.stored_dataset import StoredSplits
+from thawline.features.stored_dataset import STORED, StoredSplits
 from thawline.machine.decisions import compiles_pass, pass_batch
 from thawline.machine.thread_trial import threads_restored
 from thawline.models.frozen_prefix import FrozenPrefix
@@ -26,7 +25,6 @@ from thawline.runs.sums_pass import of_the_kept, sum_stages
 from thawline.settings.solver_conflicts import needs_stored
 
 _log = logging.getLogger(__name__)
-STORED: tuple[Split, Split] = ("train", "val")  # splits
 
 
 def store_frozen_stages(parts: Parts) -> tuple[StoredSplits | None, CacheSection]:
@@ -110,7 +108,7 @@ def _store(parts: Parts, need: Need, views: int, *, few: Need | None) -> StoredS
         with threads_restored():  # the training measures for itself
             set_pass_threads(backbone, wanted, taps, how, parts.settings.threads)
             if few is not None:
-                return sum_stages(parts, dict(zip(_SPLITS, wanted, strict=True)), how, few)
+                return sum_stages(parts, dict(zip(STORED, wanted, strict=True)), how, few)
             arrays = fill(wanted, backbone, taps, how)
     finally:
         backbone.train(training)

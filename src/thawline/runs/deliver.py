@@ -72,7 +72,9 @@ def describe_model(parts: Parts, record: RunRecord, calibration: Calibration) ->
     return Description(
         class_names=list(source.class_names),
         architecture=_architecture(parts),
-        preprocessing=preprocessing_of(spec, value_range=pixels.value_range, channels=pixels.channels),
+        preprocessing=preprocessing_of(
+            spec, value_range=pixels.value_range, channels=pixels.channels, decoded_side=parts.data.decoded_side
+        ),
         calibration=calibration,
         provenance=provenance_of(record, parts.model.backbone),
     )

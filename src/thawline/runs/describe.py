@@ -41,6 +41,7 @@ def _data(parts: Parts) -> DataSection:
         num_classes=parts.data.num_classes,
         fingerprint=source.fingerprint(),
         value_range=list(value_range) if (value_range := getattr(source, "value_range", None)) else None,
+        decoded_side=parts.data.decoded_side,
         exclude=asdict(excluded) if (excluded := getattr(source, "excluded", None)) else None,
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from thawline.data.sources.source import ImageSource, Split
+from thawline.data.sources.source import ImageSource, Split, reduced
 from thawline.data.splits import splits_of
 from thawline.deploy.export_images import Images
 from thawline.errors import UserError
@@ -39,7 +39,8 @@ class RunImages:
         foreign = [target for target in _targets(settings.source) if not target.startswith(_OWN)]
         if foreign and not trust:
             raise UserError(f"the images come from {foreign[0]}, code outside Thawline; add --trust if you know it")
-        self.source: ImageSource = make(settings.source, "data.source")
+        source: ImageSource = make(settings.source, "data.source")
+        self.source = reduced(source, record.data.decoded_side)
         if self.source.fingerprint() != record.data.fingerprint:
             raise UserError(f"the images of {record.data.name} have changed since the run")
         self.splits = splits_of(self.source, settings.loader)

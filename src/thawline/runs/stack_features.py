@@ -4,8 +4,8 @@ import torch
 
 from thawline.errors import UserError
 from thawline.features.fill import Wanted, fill
-from thawline.features.stored_dataset import StoredDataset
-from thawline.runs.caching import STORED, extraction
+from thawline.features.stored_dataset import STORED, StoredDataset
+from thawline.runs.caching import extraction
 from thawline.runs.parts import Parts
 from thawline.training.make_solver import stack_rows
 from thawline.training.stack_solver import StackRows

@@ -19,7 +19,7 @@ from thawline.features.fold_sums import RowFacts
 from thawline.features.left_out import Targets
 from thawline.features.ridge_probe import NUM_LANDMARKS
 from thawline.features.stack import FOLDS
-from thawline.features.stored_dataset import StoredDataset, StoredSplits
+from thawline.features.stored_dataset import STORED, StoredDataset, StoredSplits
 from thawline.runs.parts import Parts
 from thawline.settings.cache_settings import CacheSettings
 from thawline.training.stack_sums import KeptRows, StackSums, SumsOfRows, coordinates_of
@@ -32,7 +32,6 @@ MOST_STORED = 600_000_000
 # validation images a quarter as many.
 KEPT = 4096
 _SEED = 0  # of which images they are; the same for every candidate of scenario=auto, which are compared on them
-_SPLITS: tuple[Split, Split] = ("train", "val")
 _log = logging.getLogger(__name__)
 
 
@@ -74,12 +73,12 @@ def sum_stages(parts: Parts, wanted: Mapping[Split, Wanted], how: Extraction, fe
     readout, start = parts.model.readout, time.perf_counter()
     assert readout is not None
     known = _known(parts, few)
-    some = [_some(wanted[split], known[split].kept) for split in _SPLITS]
+    some = [_some(wanted[split], known[split].kept) for split in STORED]
     arrays = fill(some, parts.bound.backbone, list(readout.taps), how)
-    kept = {split: _kept(parts, known[split], of, cut=few.cut) for split, of in zip(_SPLITS, arrays, strict=True)}
+    kept = {split: _kept(parts, known[split], of, cut=few.cut) for split, of in zip(STORED, arrays, strict=True)}
     reads = coordinates_of(readout, kept["train"])
     runner = PrefixRunner(parts.bound.backbone, readout.taps, how.mode, fused=how.fused)
-    for split in _SPLITS:
+    for split in STORED:
         sums = SumsOfRows(readout, reads, num_classes=parts.data.num_classes)
         _add_all(sums, wanted[split], known[split], kept[split], runner=runner, how=how)
         groups = len(torch.unique(known[split].groups))
@@ -92,7 +91,7 @@ def sum_stages(parts: Parts, wanted: Mapping[Split, Wanted], how: Extraction, fe
 def _known(parts: Parts, few: Need) -> dict[Split, _Known]:
     """Folds and weights are those of both splits together, so that their sums add up."""
     data = parts.data
-    of = {split: data.splits[split] for split in _SPLITS}
+    of = {split: data.splits[split] for split in STORED}
     both = np.concatenate(list(of.values()))
     labels, groups = (torch.from_numpy(of_all[both]) for of_all in (data.source.labels, data.source.groups))
     targets = Targets.of(labels, num_classes=data.num_classes, groups=groups, balanced=parts.aim.balanced)
@@ -100,7 +99,7 @@ def _known(parts: Parts, few: Need) -> dict[Split, _Known]:
     train = len(of["train"])
     known = {}
     rows_of = (slice(0, train), slice(train, None))
-    for split, rows, number in zip(_SPLITS, rows_of, (few.num_train, few.num_val), strict=True):
+    for split, rows, number in zip(STORED, rows_of, (few.num_train, few.num_val), strict=True):
         kept = stratified_subset(labels[rows].numpy(), number, seed=_SEED)
         known[split] = _Known(of[split], facts.some(rows), groups[rows], kept)
     return known

@@ -48,7 +48,8 @@ class LoaderSettings:
     test_fraction: float = 0.15
     split_seed: int = 0
     fit: str = "crop"  # of an image that is not square: crop its centre, pad it, or squash it
-    keep_decoded: Any = "auto"  # true, false, or auto: as many images as fit in a quarter of the available memory
+    decoded_side: Any = "auto"  # pixels that the shorter side of a large JPEG keeps; full; auto: twice the resized
+    keep_decoded: Any = "auto"  # true, false, or auto: a quarter of the free memory, else a temporary file
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
     def __post_init__(self) -> None:
@@ -58,6 +59,10 @@ class LoaderSettings:
         between("data.test_fraction", self.test_fraction, 0.01, 0.9)
         between("data.split_seed", self.split_seed, 0, 2**32 - 1)
         one_of("data.fit", self.fit, ("crop", "pad", "squash"))
+        if self.decoded_side not in ("auto", "full"):
+            if type(self.decoded_side) is not int:
+                raise UserError(f"data.decoded_side={self.decoded_side}: allowed are auto, full, or a number of pixels")
+            between("data.decoded_side", self.decoded_side, 1, 65535)
         if self.keep_decoded not in (True, False, "auto"):
             raise UserError(f"data.keep_decoded={self.keep_decoded}: allowed are auto, true, false")
         if self.val_fraction + self.test_fraction > 0.95:

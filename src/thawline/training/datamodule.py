@@ -14,7 +14,7 @@ from thawline.data.dataset import EpochSampler, SplitDataset
 from thawline.data.input_spec import InputSpec
 from thawline.data.keep import KeptImages, kept_images
 from thawline.data.sources.folder import FolderSource
-from thawline.data.sources.source import ImageSource, IntArray, Split
+from thawline.data.sources.source import ImageSource, IntArray, Split, decodes_reduced
 from thawline.data.splits import splits_of
 from thawline.data.transforms import eval_transform, train_transform
 from thawline.errors import UserError
@@ -23,6 +23,7 @@ from thawline.machine.decisions import pins_memory
 from thawline.machine.device import this_device
 from thawline.machine.processes import jobs_at_once, this_process
 from thawline.models.backbone import Backbone
+from thawline.settings.cache_settings import CacheSettings
 from thawline.settings.data_settings import AugmentSettings, LoaderSettings
 from thawline.training.folder_defaults import loader_for, spec_for
 from thawline.training.workers import EVAL_BATCH_FACTOR, PREFETCH, choose_num_workers
@@ -54,6 +55,7 @@ class ImageDataModule(L.LightningDataModule):
         here: int | None = None,
         one_batch: bool = False,
         balanced: bool = False,
+        cache: CacheSettings | None = None,
     ) -> None:
         """
         Args:
@@ -64,21 +66,21 @@ class ImageDataModule(L.LightningDataModule):
             here: Processes of the run on this machine, which share its cores and memory; None for all of them.
             one_batch: Whether all training images come at once; they are stored features then.
             balanced: Whether training images come so that every class is equally frequent.
+            cache: Where decoded images go that memory has no room for; None decodes them at every use.
         Raises:
             UserError: A split has fewer images than there are processes.
         """
         super().__init__()
-        self.source = source
-        self.loader = loader
-        self.seed = seed
+        self.source, self.loader, self.seed = source, loader, seed
         self.splits = splits_of(source, loader)
-        self._one_batch, self._balanced = one_batch, balanced
+        self._one_batch, self._balanced, self._cache = one_batch, balanced, cache
         self._finds_processes = False
         self._stored: dict[Split, StoredDataset] = {}
         self._some: dict[Split, IntArray] = {}
-        self.spec = spec = replace(spec, fit=loader.fit)
-        self._eval = eval_transform(spec)
+        self.spec = spec = replace(spec, fit=loader.fit, decoded_side=loader.decoded_side)
+        self._eval = eval_transform(spec, beside=loader.augment)
         self._train = train_transform(spec, loader.augment)
+        self.decoded_side = self._eval.shorter if decodes_reduced(source) else None  # see `Pixels.shorter`
         self._share_out(rank, world_size, kind, here or world_size)
 
     @classmethod
@@ -105,7 +107,7 @@ class ImageDataModule(L.LightningDataModule):
             seed: Fixes the order and the random views of the training images.
             on_unreadable: What to do about a file that does not decode: stop, or leave it out with a warning.
             loader: Other settings of `LoaderSettings`: `num_workers`, `val_fraction`, `test_fraction`, `split_seed`,
-                `keep_decoded`.
+                `decoded_side`, `keep_decoded`.
         Raises:
             UserError: The folder is not as described, an image does not decode, or a setting is wrong.
         """
@@ -161,8 +163,10 @@ class ImageDataModule(L.LightningDataModule):
         sharing = here * jobs_at_once()
         self.num_workers = choose_num_workers(loader, self.spec, kind=kind, sharing=sharing)
         # Training and validation share what one process keeps, but each has workers of its own.
-        processes = sharing * (2 * self.num_workers or 1)
-        self._keep: KeptImages | None = kept_images(loader.keep_decoded, processes=processes)
+        processes, number = sharing * (2 * self.num_workers or 1), len(self.source.labels)
+        self._keep: KeptImages | None = kept_images(
+            loader.keep_decoded, processes=processes, cache=self._cache, sharing=sharing, num_images=number
+        )
 
     @property
     def num_classes(self) -> int:
@@ -190,13 +194,9 @@ class ImageDataModule(L.LightningDataModule):
         """
         training = split == "train"
         return SplitDataset(
-            self.source,
-            self.splits[split],
-            transform=self._train if training else self._eval,
-            seed=self.seed,
-            random_views=training and self.loader.augment.is_random,
-            keep=self._keep if again else None,
-        )
+            self.source, self.splits[split], transform=self._train if training else self._eval, seed=self.seed,
+            random_views=training and self.loader.augment.is_random, keep=self._keep if again else None,
+        )  # fmt: skip
 
     def plain_dataset(self, split: Split) -> SplitDataset:
         """The images of a split, transformed as for the test."""

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from skimage import data as photographs
 
-from thawline.data.decode import AS_THEY_ARE, UnreadableImage, decode_bytes, read_samples
+from thawline.data.decode import AS_THEY_ARE, Pixels, UnreadableImage, decode_bytes, read_samples
 from thawline.data.sources.content import Content
 from thawline.data.sources.read_files import STATE, Told, read_rows, states_of
 
@@ -57,7 +57,7 @@ def test_damage_is_seen_at_a_reduced_scale_too(options: dict[str, object]) -> No
         verdicts = []
         for shorter in (None, 64):
             try:
-                read_samples(whole[:end], name="x", shorter=shorter)
+                read_samples(whole[:end], name="x", pixels=Pixels(shorter=shorter))
                 verdicts.append(True)
             except UnreadableImage:
                 verdicts.append(False)

@@ -103,7 +103,7 @@ class ImageFiles:
         self.groups, self.group_names = grouped(self._index, self._content, group_by)
 
     def load(self, index: int) -> Image.Image:
-        """Return image `index`, mode RGB, in its own size."""
+        """Return image `index`, mode RGB, in its own size; a large JPEG as `pixels.shorter` says."""
         narrow = replace(self.pixels, only_8_bit=self.value_range is None)
         return decode(self.path(index), pixels=narrow)
 
@@ -115,7 +115,7 @@ class ImageFiles:
 
     def fingerprint(self) -> str:
         """A digest of all paths, classes and splits, and of contents, or of sizes and times if unverified."""
-        more: list[str | NDArray[Any]] = [] if self.pixels == AS_THEY_ARE else [str(self.pixels)]
+        more: list[str | NDArray[Any]] = [] if self.pixels.of_images == AS_THEY_ARE else [str(self.pixels)]
         if not self._index.named_by_path:
             parts = np.zeros(0) if self._index.parts is None else self._index.parts
             more += ["\n".join(self.class_names), self.labels, parts]

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,7 @@ def _state(status: os.stat_result) -> tuple[int, ...]:
 
 
 def _fill(content: Content, row: int, data: bytes, path: str, pixels: Pixels) -> None:
-    samples = read_samples(data, name=printable(path), pixels=pixels, shorter=_THUMB_GAP * THUMB)
+    samples = read_samples(data, name=printable(path), pixels=replace(pixels, shorter=_THUMB_GAP * THUMB))
     image = samples.image
     content.is_wide[row] = isinstance(image, WideImage)
     narrow = to_8_bit(image, range_of([image])) if isinstance(image, WideImage) else image

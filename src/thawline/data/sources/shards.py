@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -65,14 +66,20 @@ class ShardSource(PackedImages):
         where = f"data.shards={shown(shards if isinstance(shards, str) else there[0].url)}"
         state = fingerprint(index_key(there, image=names["image"], label=names["label"]), str(pixels))
         self.pixels = pixels
+        self._shards = _Shards(there, rows, pixels, column=names["image"], state=state)
         super().__init__(
-            _Shards(there, rows, pixels, column=names["image"], state=state),
+            self._shards,
             _index(rows, there, where),
             name=_name(there),
             where=where,
             folder=folder,
             **settings,
         )
+
+    def load(self, index: int) -> Image.Image:
+        """Return image `index`, mode RGB, in its own size; a large JPEG as `pixels.shorter` says."""
+        row = int(self._index.rows[index])
+        return self._shards.image(self._shards.raw(row), row, shorter=self.pixels.shorter)
 
 
 class _Shards:
@@ -91,9 +98,9 @@ class _Shards:
             return part(place, at, size)
         return self._parquet.read(place, at) if place.name.lower().endswith(".parquet") else b""
 
-    def image(self, raw: bytes, row: int) -> Image.Image:
+    def image(self, raw: bytes, row: int, *, shorter: int | None = None) -> Image.Image:
         name = f"{printable(self._places[self._shard[row]].name)}, image {row + 1} of all"
-        return decode_bytes(raw, name=name, pixels=self._pixels)
+        return decode_bytes(raw, name=name, pixels=replace(self._pixels, shorter=shorter))
 
 
 def _name(there: list[Place]) -> str:

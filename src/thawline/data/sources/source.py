@@ -1,11 +1,15 @@
 """What every data source offers: labelled images, addressed by index."""
 
+import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from thawline.data.decode import Pixels
 
 IntArray = NDArray[np.int64]
 Split = Literal["train", "val", "test"]
@@ -40,3 +44,17 @@ class ImageSource(Protocol):
     def fingerprint(self) -> str:
         """Return a hex digest that changes when any image, label or defined split changes."""
         ...
+
+
+def decodes_reduced(source: ImageSource) -> bool:
+    """Whether the source reads image files, and follows its attribute `pixels` in that."""
+    return isinstance(getattr(source, "pixels", None), Pixels)
+
+
+def reduced(source: ImageSource, shorter: int | None) -> ImageSource:
+    """The source, with large JPEGs decoded as `Pixels.shorter` says; as it is, where it does not follow `pixels`."""
+    if not decodes_reduced(source):
+        return source
+    less = copy.copy(source)
+    less.pixels = replace(less.pixels, shorter=shorter)  # type: ignore[attr-defined]
+    return less
