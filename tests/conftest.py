@@ -97,6 +97,8 @@ def run_cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     monkeypatch.setenv("COLUMNS", "120")
+    # What the first run on images says of shortcuts is tested by itself; on flat images it takes most of a tiny run.
+    monkeypatch.setattr("thawline.inspection.first_look.shortcuts", lambda *_, **__: [])
 
     def run(*args: str, script: str = "train.py") -> Outcome:
         monkeypatch.setattr(

@@ -67,6 +67,7 @@ def test_what_is_installed_is_an_extra_of_the_project() -> None:
     assert f">={python[1]}" in project["requires-python"] or python[1] in ("3.11", "3.12", "3.13")
 
 
+@pytest.mark.slow
 def test_the_commands_serve_and_tell_that_they_are_healthy(made: Callable[[str], Path]) -> None:
     program, command, model, *options = json.loads(of_kind("CMD")[0])
     assert (program, model) == ("thawline", "/model")

@@ -224,6 +224,7 @@ def test_markup_in_a_name_is_text(command: Command, made: Made, colour_folder: P
     assert "&lt;b&gt;x" in page
 
 
+@pytest.mark.slow
 def test_neither_lightning_nor_hydra_is_imported(made: Made, colour_folder: Path, tmp_path: Path) -> None:
     code = f"""
 import sys

@@ -81,6 +81,7 @@ def test_speed_and_size_stand_beside_pytorchs(onnx: Exported) -> None:
     assert re.search(r"\d+ threads?, load [\d.]+ on \d+ cores?$", onnx.said(""))
 
 
+@pytest.mark.slow
 def test_an_int8_model_is_smaller_and_its_accuracy_is_told(onnx: Exported) -> None:
     whole, small = (onnx.folder / name for name in ("model.onnx", "model_int8.onnx"))
     assert small.stat().st_size < 0.6 * whole.stat().st_size

@@ -105,6 +105,7 @@ def test_a_signal_ends_in_order_after_what_is_being_answered(
         assert (server.process.returncode, out, err) == (0, "stopped\n", "")
 
 
+@pytest.mark.slow
 def test_two_servers_of_one_folder_and_all_networks(served_run: Path, image: bytes) -> None:
     with serving(served_run) as one, serving(served_run / "model", "--host", "0.0.0.0") as other:
         answers = [server.ask("POST", "/predict", image) for server in (one, other)]
@@ -115,6 +116,7 @@ def test_two_servers_of_one_folder_and_all_networks(served_run: Path, image: byt
         assert one.ask("GET", "/health")[0] == 200
 
 
+@pytest.mark.slow
 def test_serving_imports_neither_lightning_nor_hydra(served_run: Path) -> None:
     code = f"""
 import sys

@@ -172,7 +172,7 @@ def run_and_told(tmp_path: Path, *arguments: str) -> tuple[int, list[str]]:
     return done.returncode, done.stderr.strip().splitlines()
 
 
-@pytest.mark.parametrize("kind", ["full", "gone"])
+@pytest.mark.parametrize("kind", ["full", pytest.param("gone", marks=pytest.mark.slow)])
 def test_a_run_goes_on_from_its_last_checkpoint_once_there_is_room(
     run_cli: Run, tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:

@@ -94,7 +94,7 @@ def equal(a: Any, b: Any) -> bool:
     ("epoch", "batch", "more"),
     [
         pytest.param(1, 1, (), id="before", marks=pytest.mark.slow),
-        pytest.param(2, 0, PLATEAU, id="at"),
+        pytest.param(2, 0, PLATEAU, id="at", marks=pytest.mark.slow),
         pytest.param(3, 2, ("data.num_workers=1",), id="after", marks=pytest.mark.slow),
     ],
 )
@@ -139,7 +139,7 @@ def test_what_a_resumed_run_logs_replaces_even_what_was_written_in_the_same_seco
     assert scalars(tmp_path) == {"val/loss": [(0, 1.0), (1, 20.0)]}
 
 
-@pytest.mark.parametrize("strategy", ["feature_extraction", "multi_layer_probe"])
+@pytest.mark.parametrize("strategy", ["feature_extraction", pytest.param("multi_layer_probe", marks=pytest.mark.slow)])
 def test_a_killed_solver_goes_on_with_the_next_penalty(
     run_cli: Run, tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:

@@ -51,7 +51,8 @@ def test_a_run_leaves_record_config_log_checkpoints_and_one_event_file(
     (record,) = read_records(tmp_path / "out")
     assert (record["status"], record["run_id"], record["seed"]) == ("completed", folder.name, 0)
     fingerprint = record["data"].pop("fingerprint")
-    assert record["data"] == {"name": "images", "num_train": 16, "num_val": 4, "num_test": 4, "num_classes": 2}
+    counts = {"num_train": 16, "num_val": 4, "num_test": 4, "num_classes": 2}
+    assert record["data"] == {"name": "images", **counts, "decoded_side": 2 * 73}  # 64 / 0.875 is resized to
     assert len(fingerprint) >= 32
     assert record["strategy"] == {
         "name": "feature_extraction", "unfreeze_depth": 0, "parameters": "all", "batchnorm": "train",
@@ -166,6 +167,7 @@ def test_the_end_of_a_bounded_run_is_validated(run_cli: Run, image_folder: Path,
     assert [event.step for event in read_events(folder).Scalars("val/loss")] == [1, 2]  # counted from 0
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_after_a_failed_run_and_ends_with_its_error(
     run_cli: Run, tiny_run: tuple[str, ...], image_folder: Path, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return state
 
 
+@pytest.mark.slow
 def test_a_job_after_another_equals_the_job_alone_bit_by_bit(
     run_cli: RunCli, image_folder: Path, tmp_path: Path
 ) -> None:

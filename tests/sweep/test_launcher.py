@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from thawline.machine.processes import num_cores
 
 APP = Path(__file__).parent / "app.py"
@@ -31,6 +33,7 @@ def calls(out: Path) -> list[int]:
     return [len(path.read_text().split()) for path in sorted(out.rglob("calls"))]
 
 
+@pytest.mark.slow
 def test_bad_jobs_leave_the_others_and_a_second_call_finishes_them(tmp_path: Path) -> None:
     bad = ("+bad_1=raise", "+bad_2=exit", "+bad_3=sigkill", "+bad_4=sigterm")
     arguments = ("seed=0,1,2,3,4,5", *bad, "hydra.launcher.n_jobs=2")
