@@ -55,6 +55,19 @@ def test_one_checkpoint_holds_both_and_one_certificate_covers_them(
             assert torch.equal(best[name], best[copied])
 
 
+def test_a_stack_of_more_rows_than_are_solved_for_at_once_is_refused_before_training(
+    run_cli: Run, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thawline.runs.stack_features.MOST_STORED", 20_000)
+    result = run_cli("data=folder", f"data.root={image_folder}", *TINY, "model.weights=none")
+    assert result.code == 2
+    assert "strategy.stack_share=0.5: the stack of 20 images takes 0.0 GB of features" in result.err
+    assert "take strategy=stacked_probe, which keeps sums over the images" in result.err
+    folder, record = the_run(tmp_path / "out")
+    assert record["status"] == "failed"
+    assert not (folder / "checkpoints").exists()
+
+
 def test_a_pretrained_copy_that_moved_is_seen(run_cli: Run, image_folder: Path, weights: Path, tmp_path: Path) -> None:
     arguments = ("data=folder", f"data.root={image_folder}", *TINY, f"model.weights={weights}")
     assert run_cli(*arguments).code == 0

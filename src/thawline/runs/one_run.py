@@ -24,6 +24,7 @@ from thawline.runs.parts import Parts
 from thawline.runs.ranks import refuse_other_processes
 from thawline.runs.resume import CONFIG_NAME, Boundary
 from thawline.runs.shared import Shared
+from thawline.runs.stack_features import refuse_too_many
 from thawline.runs.tracked import RunLogs
 from thawline.runs.watchers import Said
 
@@ -74,6 +75,7 @@ def run_once(
     energy = EnergyMeter(counters_of(compute.device))
     cost = CostCallback(start=start, energy=energy, counts_steps=not settings.optim.solves)
     parts = build(settings, compute, step=boundary.step if boundary else 0, shared=shared)
+    refuse_too_many(parts)
     _describe_parts(record, parts, folder, boundary)
     announce(parts, record, context, resuming=boundary is not None)
     said = Said(folder, config.text, held=_held(record, parts), epoch_lines=not context.rung)

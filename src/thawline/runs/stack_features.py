@@ -7,8 +7,27 @@ from thawline.features.fill import Wanted, fill
 from thawline.features.stored_dataset import STORED, StoredDataset
 from thawline.runs.caching import extraction
 from thawline.runs.parts import Parts
+from thawline.runs.sums_pass import MOST_STORED
 from thawline.training.make_solver import stack_rows
 from thawline.training.stack_solver import StackRows
+
+
+def refuse_too_many(parts: Parts) -> None:
+    """Refuse a stack beside the model whose rows the memory may not hold; before the training, not after it.
+
+    Raises:
+        UserError: Their features take more than `MOST_STORED`.
+    """
+    if parts.beside is None:
+        return
+    number = sum(len(parts.data.splits[split]) for split in STORED)
+    num_bytes = number * parts.beside.readout.num_features * torch.float32.itemsize
+    if num_bytes > MOST_STORED:
+        raise UserError(
+            f"strategy.stack_share={parts.settings.strategy.stack_share:g}: the stack of {number:,} images takes "
+            f"{num_bytes / 1e9:.1f} GB of features, and at most {MOST_STORED / 1e9:g} GB are solved for at once; take "
+            "strategy=stacked_probe, which keeps sums over the images, or fewer images with data.max_images"
+        )
 
 
 def stored_stack_rows(parts: Parts) -> tuple[StackRows, StackRows]:
