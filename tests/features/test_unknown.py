@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.covariance import LedoitWolf
+from sklearn.decomposition import PCA
 
 from thawline.features.extract import Tap
-from thawline.features.unknown import fit_known, fit_unknown, separation, share_nearer, unknown_threshold
+from thawline.features.unknown import _reduced, fit_known, fit_unknown, separation, share_nearer, unknown_threshold
 
 EARLY, LATE = Tap(1, 1), Tap(5, 1)
 
@@ -28,6 +29,17 @@ def test_distances_are_mahalanobis_distances_with_a_shrunk_covariance() -> None:
         for x in new.double().numpy()
     ]
     assert fit_known(rows, labels).distances(new).tolist() == pytest.approx(by_hand, rel=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(30, 200), (200, 30), (300, 150)])
+def test_the_space_is_that_of_scikit_learns_principal_components(shape: tuple[int, int]) -> None:
+    rows = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rows *= torch.linspace(3, 1, shape[1], dtype=torch.float64)
+    reduced, centre, axes = _reduced(rows)
+    theirs = PCA(axes.shape[1], svd_solver="full").fit(rows.numpy())
+    assert axes.shape[1] == min(128, shape[1], shape[0] - 1)
+    torch.testing.assert_close(axes @ axes.T, torch.from_numpy(theirs.components_.T @ theirs.components_))
+    torch.testing.assert_close((rows - centre) @ axes, reduced)
 
 
 def test_classes_that_were_left_out_lie_farther_away() -> None:

@@ -45,12 +45,16 @@ def fit_known(features: Tensor, labels: Tensor) -> KnownClasses:
 
 
 def _reduced(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Principal components (N, R), the centre (D,), and the axes (D, R)."""
+    """Principal components (N, R), the centre (D,), and the axes (D, R), from the products of the shorter side."""
     centre = features.mean(0)
-    _, sizes, axes = torch.linalg.svd(features - centre, full_matrices=False)
-    rank = min(int((sizes**2 > _SMALLEST * sizes[0] ** 2).sum()), _MOST_DIMENSIONS)
-    kept = axes[: max(rank, 1)].T
-    return (features - centre) @ kept, centre, kept
+    rows = features - centre
+    wide = rows.shape[0] < rows.shape[1]
+    squares, vectors = torch.linalg.eigh(rows @ rows.T if wide else rows.T @ rows)  # rising
+    rank = min(int((squares > _SMALLEST * squares[-1]).sum()), _MOST_DIMENSIONS)
+    kept, axes = squares[-max(rank, 1) :], vectors[:, -max(rank, 1) :]
+    if wide:
+        axes = rows.T @ axes / kept.clamp_min(torch.finfo(kept.dtype).tiny).sqrt()
+    return rows @ axes, centre, axes
 
 
 def _whitened(rows: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
