@@ -47,7 +47,7 @@ def test_a_run_keeps_sums_and_its_model_answers_as_in_the_test(
     record = json.loads((folder / "run.json").read_text())
     assert "sums are kept of all 96 images, and the features of 30" in record["cache"]["reason"]
     assert record["data"]["num_train"] == 72
-    assert record["expected"]["images"] == 30
+    assert (record["expected"]["images"], record["expected"]["by"]) == (30, "5 folds")
     assert record["strategy"]["tested_weights"] == "refit"
     assert record["metrics"]["val/accuracy"] > 0.6
     answers = LeftOutAnswers.load(folder)

@@ -15,7 +15,7 @@ class Expected:
 
     Attributes:
         images: Number of images that it was measured on.
-        by: `leave-one-out` or `validation`; a test image never counts.
+        by: `leave-one-out`, `5 folds` or `validation`; a test image never counts.
         new_images: Number of new images whose accuracy the interval holds; 0 stands for as many as one likes.
     """
 

@@ -36,5 +36,5 @@ def refit(
         stack = both.refitted(train.solved(judges=val))  # type: ignore[arg-type]
         return stack, Expected.of(validated, num_val, by="validation"), why
     stack = both.solved()
-    expected = Expected.of(stack.accuracy, both.num_left_out, by="leave-one-out")
+    expected = Expected.of(stack.accuracy, both.num_left_out, by=both.left_out_by)
     return stack, expected, "solved once more on training and validation images"

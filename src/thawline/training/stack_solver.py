@@ -37,6 +37,11 @@ class StackRows:
         """Number of distinct images that are scored by fits without them: all."""
         return self.num_groups
 
+    @property
+    def left_out_by(self) -> str:
+        """How they are left out."""
+        return "leave-one-out"
+
     def accuracy_of(self, stack: Stack) -> float:
         """Of a stack of other rows on these."""
         guesses = stack.predict(self.readout.split(self.features)).argmax(1)

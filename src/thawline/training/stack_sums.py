@@ -67,6 +67,11 @@ class StackSums:
         """Number of distinct images that are scored by fits without them."""
         return len(torch.unique(self.kept.targets.groups))
 
+    @property
+    def left_out_by(self) -> str:
+        """How they are left out."""
+        return f"{FOLDS} folds"
+
     def with_others(self, others: "StackSums") -> "StackSums":
         """These and others, as rows of one split."""
         return replace(
