@@ -123,6 +123,7 @@ def test_the_path_of_the_run_stands_on_a_line_of_its_own() -> None:
     long = Path("outputs") / ("a" * 200)
     assert next_steps(long, Path("outputs")).splitlines() == [
         f"run      {long}",
+        f"use      thawline predict {long} IMAGES",
         "compare  tensorboard --logdir outputs",
     ]
-    assert next_steps(long, Path("outputs"), tensorboard=False).splitlines()[1] == "compare  thawline compare outputs"
+    assert next_steps(long, Path("outputs"), tensorboard=False).splitlines()[2] == "compare  thawline compare outputs"

@@ -24,10 +24,11 @@ def summary_panel(record: RunRecord) -> Panel:
 
 
 def next_steps(folder: Path, log_root: Path, *, tensorboard: bool = True) -> str:
-    """The run's folder and commands to look at it, as plain lines to copy."""
+    """The run's folder and commands to use it and to look at it, as plain lines to copy."""
     root = shlex.quote(str(log_root))
     compare = f"tensorboard --logdir {root}" if tensorboard else f"{typed('compare')} {root}"
-    return f"run      {folder}\ncompare  {compare}"
+    use = f"{typed('predict')} {shlex.quote(str(folder))} IMAGES"
+    return f"run      {folder}\nuse      {use}\ncompare  {compare}"
 
 
 def _rows(record: RunRecord) -> list[tuple[str, str]]:

@@ -89,7 +89,7 @@ def _advised(state: Climb, solved: Solved) -> Advice | None:
 
 def _go_on(state: Climb, stacks: Stacks, advice: Advice | None) -> None:
     if advice is None:
-        _stopped(state, "budget.minutes is spent")
+        _stopped(state, f"budget.minutes={state.budget.minutes:g} is spent; with more, a fine-tuned blend comes next")
         return
     solved, blend = advice.recommendation.choices
     if (reason := _not_worth_it(state, stacks, blend, passed=solved.price.seconds)) is not None:

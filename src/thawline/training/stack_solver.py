@@ -1,5 +1,6 @@
 """StackSolver: an optimizer whose one step solves for the probes of a stacked head."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from thawline.features.stack import Stack, refit_stack, solve_stack
 from thawline.models.stacked_head import StackedHead
 from thawline.settings.select_setting import AUTO
 from thawline.training.stack_sums import StackSums
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class StackSolver(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float]) -> float:  # type: ignore[override]
         """Solve, then evaluate: `closure` returns the loss at the solution."""
+        _log.info("Solving for the probes of %s images.", f"{self.rows.num_groups:,}")
         stack = self.rows.solved()
         load_stack(self.head, stack)
         self.param_groups[0]["left_out_accuracy"] = stack.accuracy
