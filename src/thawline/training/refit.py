@@ -1,13 +1,9 @@
 """A stack, solved once more with the validation images: they set nothing that leaving rows out does not set better."""
 
-import logging
-
 from thawline.features.judged import SHIFTED_FROM, Expected, standard_errors_apart
 from thawline.features.stack import Stack
 from thawline.training.stack_solver import StackRows
 from thawline.training.stack_sums import StackSums
-
-_log = logging.getLogger(__name__)
 
 
 def solve_both(train: StackRows, val: StackRows) -> tuple[Stack, Expected, str]:
@@ -32,12 +28,6 @@ def refit(
     both = train.with_others(val)  # type: ignore[arg-type]  # both are of one kind
     apart = 0.0 if left_out is None else standard_errors_apart(left_out, num_train, other=validated, num_others=num_val)
     if abs(apart) > SHIFTED_FROM:
-        _log.warning(
-            "Note: %.3f of the training images are classified right when they are left out, and %.3f of the validation "
-            "images. Training images may have near-copies among each other (data.group_by keeps them together), or "
-            "validation images are of another kind. So the validation images alone judge.",
-            *(left_out, validated),
-        )
         why = "solved once more on training and validation images; the latter alone judged"
         stack = both.refitted(train.solved(judges=val))  # type: ignore[arg-type]
         return stack, Expected.of(validated, num_val, by="validation"), why
