@@ -174,3 +174,7 @@ def test_ranks_and_workers_read_each_image_once_an_epoch(bucket: Bucket) -> None
             assert len(labels) == 6
     asked = [(path, first) for path, first in bucket.asked if first is not None]
     assert len(asked) == len(set(asked)) == 24  # of train and test, by whichever process
+
+
+def test_of_an_error_in_several_lines_the_first_is_shown() -> None:
+    assert shard_reading.line(OSError("no such host\nhttps://host/a.tar?signature=1")) == "no such host"

@@ -11,7 +11,7 @@ import numpy as np
 from thawline.data.decode import UnreadableImage
 from thawline.data.sources.shard_reading import Place, opened
 from thawline.data.sources.shard_rows import Rows, label_text
-from thawline.errors import UserError
+from thawline.errors import UserError, first_line
 from thawline.printable import printable
 
 _GROUPS_KEPT = 4  # row groups in memory; chosen: a pass in order reads each once, and Hugging Face's hold 100 images
@@ -47,8 +47,9 @@ def parquet_rows(place: Place, *, image: str, label: str) -> Rows:
     except (OSError, ValueError) as error:
         if isinstance(error, UserError):
             raise
-        line = (str(error).splitlines() or [""])[0]
-        raise UserError(f"data.shards: {name} is cut off or no Parquet file ({line}); copy or make it anew") from error
+        raise UserError(
+            f"data.shards: {name} is cut off or no Parquet file ({first_line(error)}); copy or make it anew"
+        ) from error
     return rows
 
 

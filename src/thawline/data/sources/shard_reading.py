@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from thawline.data.decode import UnreadableImage
-from thawline.errors import UserError
+from thawline.errors import UserError, first_line
 from thawline.printable import printable
 
 _TRIES = 3  # of reading from a server; chosen
@@ -181,7 +181,11 @@ def _raise_if_hopeless(error: Exception, name: str, gone: str) -> None:
 
 
 def line(error: BaseException) -> str:
-    """The first line of an error, or its kind; a web server's answer in short."""
+    """The first line of an error, or its kind; a web server's answer in short.
+
+    >>> line(OSError("no such host\\nhttps://host/a.tar?signature=1")), line(TimeoutError())
+    ('no such host', 'TimeoutError')
+    """
     if (status := getattr(error, "status", None)) is not None:
         return f"{status} {getattr(error, 'message', '')}".strip()
-    return (shown(str(error).strip()).splitlines() or [""])[0] or type(error).__name__
+    return shown(first_line(error))
