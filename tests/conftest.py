@@ -1,11 +1,14 @@
 """A data source of four flat-coloured classes and a tiny classifier, shared by the tests."""
 
+import gc
+import importlib
 import logging
 import os
 import runpy
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -91,9 +94,18 @@ def tiny_run() -> tuple[str, ...]:
     return TINY_RUN
 
 
+@cache
+def keep_libraries_out_of_collections() -> None:
+    """Every run collects garbage several times; a look at all that the libraries hold takes a third of a second."""
+    importlib.import_module("thawline.runs.run")
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def run_cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[RunCli]:
     """Run `python train.py ARGS` in this process, with outputs below tmp_path / "out"."""
+    keep_libraries_out_of_collections()
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     monkeypatch.setenv("COLUMNS", "120")
