@@ -10,7 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PART = ".part"  # ending of a file that is not complete
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL = {errno.ENOSPC, errno.EFBIG}
+LOST = {errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT}  # what a network file system says
+_WAYS_OUT = {
+    **dict.fromkeys(_FULL, "make room there"),
+    errno.EDQUOT: "your quota is used up: remove files of yours there, or ask for more",
+    **dict.fromkeys(LOST, "the network file system lost it: mount it again"),
+    errno.EIO: "the disk, or the connection to it, does not work",
+}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 
 
@@ -68,13 +75,29 @@ def _flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
+def mended_by(error: OSError) -> str | None:
+    """What to do about a disk that is full, over quota, broken or gone; None for any other error."""
+    return _WAYS_OUT.get(error.errno or 0)
+
+
+def use_of(error: OSError) -> str:
+    """`write`, or `use` where it was perhaps being read: on a disk that is broken or gone.
+
+    >>> use_of(CannotWrite(errno.EIO, "")), use_of(OSError(errno.EIO, ""))
+    ('write', 'use')
+    """
+    return "use" if not isinstance(error, CannotWrite) and error.errno in {*LOST, errno.EIO} else "write"
+
+
 def cannot_write_line(error: OSError) -> str | None:
-    """One line for a file that could not be written, and what to do; None for any other error."""
-    if not isinstance(error, CannotWrite) and error.errno not in _FULL | _REFUSED:
+    """One line for a file that could not be written, or whose disk is gone, and what to do; None for other errors."""
+    if not isinstance(error, CannotWrite) and error.errno not in {*_WAYS_OUT, *_REFUSED}:
         return None
-    way_out = "choose another folder with output_dir=DIR" if error.errno in _REFUSED else "bring its folder back"
-    way_out = "make room there" if error.errno in _FULL else way_out
-    return f"cannot write {error.filename}: {error.strerror}; {way_out}"
+    verb = use_of(error)
+    if verb == "use" and error.filename is None:  # a connection that timed out, for one
+        return None
+    refused = "choose another folder with output_dir=DIR" if error.errno in _REFUSED else "bring its folder back"
+    return f"cannot {verb} {error.filename}: {error.strerror}; {mended_by(error) or refused}"
 
 
 def os_error_in(error: BaseException | None) -> OSError | None:

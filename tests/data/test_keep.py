@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 
 from thawline.data import keep
-from thawline.data.keep import KeptImages, available_memory, kept_images
+from thawline.data.keep import KeptImages, kept_images
 from thawline.errors import UserError
+from thawline.machine.memory import available_memory
 from thawline.settings.data_settings import LoaderSettings
 
 GIB = 1024**3

@@ -1,6 +1,7 @@
 """A disk that is full, read-only or gone: one true line with the true path; what was complete stays complete."""
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -22,6 +23,9 @@ from thawline.atomic import CannotWrite, cannot_write_line, remove_parts, write_
 from thawline.callbacks.checkpoint_files import save_whole
 from thawline.callbacks.tensorboard import EventFileLogger
 from thawline.commands.log_lines import LogFile
+from thawline.commands.plain_end import exit_code
+from thawline.data.decode import UnreadableImage, read_bytes
+from thawline.errors import UserError
 from thawline.features.feature_store import ArraySpec, StoreWriter
 from thawline.freezing.certificate import CERTIFICATE_FILE, write_certificate
 from thawline.report.profile_figure import save_figure
@@ -94,8 +98,70 @@ def test_a_folder_without_permission_and_one_that_is_gone_are_named(tmp_path: Pa
     assert not (tmp_path / "gone").exists()  # a folder that vanished is not begun anew, without what it held
 
 
+SAYS = {
+    errno.ENOSPC: "No space left on device; make room there",
+    errno.EDQUOT: "Disk quota exceeded; your quota is used up: remove files of yours there, or ask for more",
+    errno.EROFS: "Read-only file system; choose another folder with output_dir=DIR",
+    errno.EIO: "Input/output error; the disk, or the connection to it, does not work",
+    errno.ESTALE: "Stale file handle; the network file system lost it: mount it again",
+}
+
+
+@pytest.mark.parametrize("number", SAYS, ids=lambda number: errno.errorcode[number])
+def test_what_the_disk_says_is_told_with_the_file_and_a_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    """The file system answers at the flush, as one over a network does; the old file stays, and nothing beside it."""
+    for write in (_record, _certificate, _checkpoint, _text):
+        path = write(tmp_path, 1000)
+        before = path.read_bytes()
+        with monkeypatch.context() as broken:
+            broken.setattr("os.fsync", _failing(number))
+            with pytest.raises(CannotWrite) as error:
+                write(tmp_path, 2000)
+        assert cannot_write_line(error.value) == f"cannot write {path}: {SAYS[number]}"
+        assert path.read_bytes() == before
+        assert not list(tmp_path.glob("*.part"))
+        path.unlink()
+
+    def report() -> None:
+        raise OSError(number, os.strerror(number), "report.html")
+
+    assert exit_code(report, way_out="; name another folder with --out DIR") == 2
+    verb = "use" if number in (errno.EIO, errno.ESTALE) else "write"  # perhaps it was read
+    told = SAYS[number] if number != errno.EROFS else "Read-only file system; name another folder with --out DIR"
+    assert capsys.readouterr().err == f"error: cannot {verb} report.html: {told}\n"
+
+
+def _failing(number: int) -> Callable[[int], None]:
+    def fsync(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fsync
+
+
+def test_an_image_on_a_network_that_is_gone_is_not_taken_for_a_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.png").touch()
+    for number, kind, says in (
+        (errno.ESTALE, UserError, "cannot read .*a.png: Stale file handle; the network file system lost it"),
+        (errno.EIO, UnreadableImage, "unreadable image .*a.png: Input/output error"),
+    ):
+        monkeypatch.setattr(Path, "read_bytes", lambda _, number=number: _failing(number)(0))
+        with pytest.raises(UserError, match=says) as error:
+            read_bytes(tmp_path / "a.png")
+        assert type(error.value) is kind
+
+
 def test_what_is_not_about_writing_is_no_line() -> None:
     assert cannot_write_line(FileNotFoundError(2, "No such file or directory", "image.png")) is None
+    assert cannot_write_line(TimeoutError(errno.ETIMEDOUT, "Connection timed out")) is None  # of a web server
+    gone = OSError(errno.ESTALE, "Stale file handle", "images")
+    assert (
+        cannot_write_line(gone)
+        == "cannot use images: Stale file handle; the network file system lost it: mount it again"
+    )
 
 
 def test_an_event_file_is_named_though_a_thread_writes_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -249,7 +315,6 @@ def _run_for(tmp_path: Path, arguments: list[str], checkpoint: Path, seconds: fl
 
 
 def test_the_cache_lies_where_the_user_keeps_caches(monkeypatch: pytest.MonkeyPatch) -> None:
-    from thawline.errors import UserError
     from thawline.settings.cache_settings import CacheSettings
 
     monkeypatch.setenv("HOME", "/home/ada")

@@ -60,6 +60,8 @@ def test_the_best_weights_so_far_stay(run_cli: Run, tmp_path: Path, image_folder
     folder = the_run(tmp_path)
     assert "went wrong at step 4, in epoch 2: train/loss is nan" in line
     assert line.endswith(f"the best weights so far stay in {folder / 'checkpoints' / 'best.ckpt'}")
+    curves = json.loads((folder / "run.json").read_text())["curves"]
+    assert [len(curves[tag]) for tag in ("val/loss", "val/accuracy")] == [1, 1]  # those of the epoch that was whole
     for name in ("best.ckpt", "last.ckpt"):
         assert all(torch.isfinite(tensor).all() for tensor in weights(folder, name).values())
 

@@ -17,7 +17,7 @@ from thawline.errors import UserError
 from thawline.machine import heartbeat
 from thawline.machine.heartbeat import HEARTBEAT, Pulse, beat
 from thawline.machine.oom_kills import oom_kills
-from thawline.report.run_record import RECORD_FILE
+from thawline.report.run_record import RECORD_FILE, RunRecord
 from thawline.settings.sweep_settings import SweepSettings
 from thawline.sweep import job_processes
 from thawline.sweep.depth_check import refuse_impossible_depths
@@ -84,10 +84,16 @@ def test_a_job_that_the_kernel_ended_says_so(tmp_path: Path, monkeypatch: pytest
         job = Job(number, [], tmp_path / str(number))
         job.folder.mkdir()
         job.begin()
+        RunRecord("r", "small_different", 0, progress={"doing": "training", "epoch": 2, "epochs": 3, "step": 7}).save(
+            job.folder
+        )
         job.end(-signal.SIGKILL)
         assert job.status is Status.FAILED
         assert says in str(job.error)
         assert ("lack of memory" in str(job.error)) == (number == 0)
+        assert str(job.error).endswith("; while training, in epoch 2 of 3, at step 7")
+        assert job.record is not None
+        assert job.record.progress.signal == "SIGKILL"
 
 
 def test_the_kernels_counts_are_added(tmp_path: Path) -> None:

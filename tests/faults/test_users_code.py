@@ -57,7 +57,13 @@ def test_an_error_in_the_users_code_is_said_to_be_there(
     assert "this is not Thawline's code; the traceback is in traceback.txt" in line
     folder = the_run(tmp_path)
     assert "faulty_parts.py" in (folder / "traceback.txt").read_text()
-    assert json.loads((folder / "run.json").read_text())["status"] == "failed"
+    record = json.loads((folder / "run.json").read_text())
+    assert record["status"] == "failed"
+    assert record["progress"]["doing"] == "training"
+    (ended,) = [one for one in (folder / "train.log").read_text().splitlines() if " ERROR " in one]
+    assert "failed while training, in epoch 1 of 1, at step 0, with " in ended
+    assert "GB left: ErrorInUsersCode: " in ended  # with its whole text
+    assert says in ended
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,21 @@ def test_an_error_is_recorded_and_raised(tmp_path: Path, error: BaseException, s
     assert saved.status == status
     assert saved.error == (f"{type(error).__name__}: {error}" if status == "failed" else None)
     assert (tmp_path / "traceback.txt").exists() == traceback
+    progress = saved.progress
+    assert progress.signal == ("SIGINT" if status == "interrupted" else None)
+    assert progress.doing == "preparing"
+    assert progress.started <= progress.at
+    assert (progress.host, progress.process) == (socket.gethostname(), os.getpid())
+    assert progress.peak_memory_bytes >= progress.memory_bytes > 10_000_000  # Python with torch takes more
+    assert progress.available_memory_bytes > 0
+    assert progress.threads >= 1
+
+
+def test_a_record_of_before_says_nothing_of_how_far_it_was(tmp_path: Path) -> None:
+    body = json.loads(record().save(tmp_path).read_text())
+    del body["progress"]
+    (tmp_path / "run.json").write_text(json.dumps(body))
+    assert load_record(tmp_path / "run.json").ended_where == ""
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from thawline.callbacks.tensorboard import EventFileLogger
+from thawline.report.collect import Skipped, collect
+from thawline.report.run_record import RunRecord, load_record
 
 Run = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +59,12 @@ def cut_off_and_told(
     environment = os.environ | {"PYTHONPATH": paths, "THAWLINE_DEBUG": "0"}
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     return done.returncode, (done.stderr.strip().splitlines() or [""])[-1]
+
+
+def collect_others(folder: Path) -> list[Skipped]:
+    """What `compare` says of the runs in `folder` that it leaves out, beside one that is completed."""
+    done = RunRecord("done", "small_different", 0, "completed").save(Path(tempfile.mkdtemp(dir=folder.parents[2])))
+    return collect([done, folder])[1]
 
 
 def the_run(out: Path) -> Path:
@@ -105,7 +114,9 @@ def test_a_killed_run_ends_as_the_uninterrupted_one(
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
     assert cut_off(tmp_path, tmp_path / "out", *arguments, epoch=epoch, batch=batch) == KILLED
     folder = the_run(tmp_path / "out")
-    assert json.loads((folder / "run.json").read_text())["status"] == "running"  # SIGKILL leaves no time
+    (left_out,) = collect_others(folder)  # SIGKILL leaves no time: run.json says what was so at the epoch boundary
+    at = f"killed while training, in epoch {epoch + 1} of 4, at step {4 * epoch}; last seen 2"
+    assert left_out.reason.startswith(at)
     resumed = run_cli(f"resume={folder}")
     assert resumed.code == 0, resumed.err
     assert f"Resuming {folder.name} at epoch {epoch + 1} of 4" in resumed.out
@@ -170,8 +181,10 @@ def test_sigterm_says_interrupted_and_the_resumed_run_equals_the_uninterrupted_o
     code, told = cut_off_and_told(tmp_path, out, *arguments, epoch=0, batch=2, number=signal.SIGTERM)
     assert code == 128 + signal.SIGTERM
     folder = the_run(tmp_path / "out")
-    assert told == f"interrupted; go on with: python train.py resume={folder} output_dir={out}"
-    assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
+    at = "by SIGTERM while training, in epoch 1 of 4, at step 2"
+    assert told == f"interrupted {at}; go on with: python train.py resume={folder} output_dir={out}"
+    record = load_record(folder / "run.json")
+    assert (record.status, record.progress.signal) == ("interrupted", "SIGTERM")
     assert (folder / "checkpoints" / "last.ckpt").is_file()
     assert run_cli(f"resume={folder}").code == 0
     killed = shutil.copytree(folder, tmp_path / "killed")

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 
+from thawline.atomic import mended_by, use_of
 from thawline.errors import BAD_INPUT, UserError
 from thawline.printable import printable
 
@@ -22,7 +23,8 @@ def exit_code(command: Callable[[], int | None], *, way_out: str = "") -> int:
         return BAD_INPUT
     except OSError as error:
         place = printable(error.filename or "a file")
-        print(f"error: cannot write {place}: {error.strerror or error}{way_out}", file=sys.stderr)
+        mend = f"; {told}" if (told := mended_by(error)) else way_out
+        print(f"error: cannot {use_of(error)} {place}: {error.strerror or error}{mend}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

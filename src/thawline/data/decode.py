@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from thawline.atomic import LOST, mended_by
 from thawline.data.value_range import ValueRange, WideImage, range_of, to_8_bit
 from thawline.data.wide_files import (
     is_dicom,
@@ -106,7 +107,14 @@ def read_bytes(path: str | Path) -> bytes:
         refuse_no_file(path)
         return Path(path).read_bytes()
     except OSError as error:
-        raise UnreadableImage(f"unreadable image {printable(path)}: {error.strerror or error}") from error
+        raise unread(path, error) from error
+
+
+def unread(path: str | Path, error: OSError) -> UserError:
+    """An `UnreadableImage`; of a file system that is gone another error, so that no image is left out for it."""
+    if error.errno in LOST:
+        return UserError(f"cannot read {printable(path)}: {error.strerror}; {mended_by(error)}")
+    return UnreadableImage(f"unreadable image {printable(path)}: {error.strerror or error}")
 
 
 def refuse_no_file(path: str | Path) -> None:

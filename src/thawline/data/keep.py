@@ -7,8 +7,6 @@ epoch takes as long as without, within the spread.
 
 import logging
 import math
-import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from thawline.data.kept_file import ImageKey, KeptFile, kept_file
+from thawline.machine.memory import available_memory
 from thawline.settings.cache_settings import CacheSettings
 
 _log = logging.getLogger(__name__)
@@ -113,39 +112,3 @@ def kept_images(
     if cache is not None:
         file = kept_file(Path(cache.dir), num_images=num_images, budget=cache.max_gb * 1e9 / sharing)
     return KeptImages(_SHARE_OF_MEMORY * available_memory() / processes, file=file, expected=num_images)
-
-
-def available_memory(*, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes available without swapping, within the limit of the container or batch job.
-
-    All memory of the machine where free memory is not known (macOS); 0 where nothing is known.
-    """
-    available = re.search(r"MemAvailable:\s*(\d+) kB", _text(proc / "meminfo"))
-    return min([int(available[1]) * 1024 if available else _installed_memory(), *_cgroup_limits(proc, cgroups)])
-
-
-def _cgroup_limits(proc: Path, cgroups: Path) -> list[int]:
-    """Memory limits of the control groups around this process, in bytes; cgroups(7), version 2 and 1."""
-    limits = []
-    for line in _text(proc / "self" / "cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers not in ("", "memory"):
-            continue
-        tree, name = (cgroups / "memory", "memory.limit_in_bytes") if controllers else (cgroups, "memory.max")
-        group = tree / path.lstrip("/")  # in a container the path may be the host's; then only the tree's root exists
-        limits += [_text(folder / name).strip() for folder in (group, *group.parents)]
-    return [int(limit) for limit in limits if limit.isdigit()]  # without a limit, version 2 says "max"
-
-
-def _installed_memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows, or a system without these names
-        return 0
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:  # not Linux, or no such group
-        return ""

@@ -31,6 +31,19 @@ def locked(path: Path, *, busy: Callable[[], None]) -> Iterator[None]:
         yield
 
 
+def is_held(path: Path) -> bool | None:
+    """Whether a process holds the lock on the file `path`; None where that cannot be seen."""
+    if not path.is_file():
+        return None
+    try:
+        with FileLock(path, fallback_to_soft=False).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # no permission, or no locks here
+        return None
+
+
 @contextlib.contextmanager
 def one_at_a_time(path: Path, *, busy: Callable[[], None]) -> Iterator[None]:
     """Hold a lock on the file `path`, which is made, with its folder, and removed at the end; see `locked`.

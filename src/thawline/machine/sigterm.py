@@ -14,6 +14,13 @@ class Terminated(SystemExit):
         super().__init__(128 + signal.SIGTERM)  # 143, as shells report it
 
 
+def signal_of(stop: BaseException) -> str | None:
+    """Name of the signal behind an interruption; None where a program ended itself."""
+    if isinstance(stop, Terminated):
+        return signal.SIGTERM.name
+    return signal.SIGINT.name if isinstance(stop, KeyboardInterrupt) else None
+
+
 @contextlib.contextmanager
 def ended_by_sigterm(error: type[BaseException] = Terminated) -> Iterator[None]:
     """Inside the block SIGTERM raises `error`; outside the main thread it has no effect."""

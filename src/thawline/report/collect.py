@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thawline.errors import UserError
-from thawline.report.run_record import RECORD_FILE, RUNGS, RunRecord, load_record
+from thawline.machine.file_lock import is_held
+from thawline.report.run_record import LOCK_FILE, RECORD_FILE, RUNGS, RunRecord, load_record
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,27 @@ def collect(paths: Sequence[Path]) -> tuple[list[Run], list[Skipped]]:
         if record.status == "completed":
             runs.append(Run(path.parent, record))
         else:
-            status = "still running, or killed" if record.status == "running" else record.status
-            skipped.append(Skipped(path, f"{status}{f' ({record.error})' if record.error else ''}"))
+            skipped.append(Skipped(path, _not_completed(record, path.parent)))
     if not runs:
         where = ", ".join(map(str, paths))
-        others = f"{len(skipped)} others were found" if skipped else f"no {RECORD_FILE} was found"
+        others = f"no {RECORD_FILE} was found"
+        if skipped:
+            first = f"{skipped[0].path}: {skipped[0].reason}"
+            others = (
+                f"the only one is {first}" if len(skipped) == 1 else f"of {len(skipped)} others the first is {first}"
+            )
         raise UserError(f"{where}: no completed run to compare; {others}; give a folder below which runs lie")
     return runs, skipped
+
+
+def _not_completed(record: RunRecord, folder: Path) -> str:
+    """How it ended, how far it was, and why; a run that says it is running may have been killed."""
+    progress, status = record.progress, record.status
+    seen = ""
+    if status == "running":
+        status = {True: "still running", False: "killed", None: "still running, or killed"}[is_held(folder / LOCK_FILE)]
+        seen = f"; last seen {progress.at} on {progress.host}, process {progress.process}" if progress.at else ""
+    return f"{status}{record.ended_where}{f' ({record.error})' if record.error else ''}{seen}"
 
 
 def with_metric(runs: Sequence[Run], metric: str) -> tuple[list[Run], list[Skipped]]:

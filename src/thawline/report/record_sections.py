@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from thawline.features.judged import Expected
 from thawline.machine.run_cost import Cost
+from thawline.machine.run_progress import Progress
 from thawline.report.inspection_section import InspectionSection
 
 _T = TypeVar("_T")
@@ -226,6 +227,7 @@ SECTIONS: dict[str, type[Any]] = {
     "cache": CacheSection,
     "advice": AdviceSection,
     "machine": MachineSection,
+    "progress": Progress,
 }
 
 

@@ -13,6 +13,8 @@ from thawline.atomic import CannotWrite, write_atomically
 from thawline.errors import ErrorInUsersCode, UserError
 from thawline.features.judged import Expected
 from thawline.machine.run_cost import Cost
+from thawline.machine.run_progress import PREPARING, Progress
+from thawline.machine.sigterm import signal_of
 from thawline.report.inspection_section import InspectionSection
 from thawline.report.record_sections import (
     SECTIONS,
@@ -35,9 +37,10 @@ from thawline.strict_json import misfit, read_json
 RECORD_SCHEMA = 1
 STATUSES = ("running", "completed", "failed", "interrupted")
 RECORD_FILE = "run.json"
+LOCK_FILE = ".lock"  # beside it: held by the process that runs
 RUNGS = "rungs"  # folder in that of a run of scenario=auto, with a folder of every run that it tried
 _SHOWN = 40  # characters of a wrong value in a message
-_SOMETIMES = ("advice", "expected", "calibration", "inspection")  # sections that some runs never fill
+_SOMETIMES = ("advice", "expected", "calibration", "inspection", "progress")  # sections that some runs never fill
 
 
 @dataclass
@@ -67,6 +70,7 @@ class RunRecord:
     advice: AdviceSection = field(default_factory=AdviceSection)
     versions: dict[str, str] = field(default_factory=dict)
     machine: MachineSection = field(default_factory=MachineSection)
+    progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
         for name, kind in SECTIONS.items():
@@ -85,6 +89,17 @@ class RunRecord:
             del body["error"]
         write_atomically(path, json.dumps(_finite(body), indent=2, allow_nan=False) + "\n")
         return path
+
+    @property
+    def ended_where(self) -> str:
+        """By which signal, and doing what: to follow the status; empty where it is not known."""
+        by = f" by {self.progress.signal}" if self.progress.signal else ""
+        return f"{by}{self.progress.where}"
+
+    def save_progress(self, folder: Path) -> None:
+        """`save`, with the time and what this process holds now."""
+        self.progress.measure()
+        self.save(folder)
 
     def _section(self, name: str) -> dict[str, Any]:
         section = getattr(self, name)
@@ -105,12 +120,13 @@ def recorded(record: RunRecord, folder: Path) -> Iterator[None]:
 
     The traceback of an error in code, ours or the user's, goes to `folder`/traceback.txt.
     """
-    record.save(folder)
+    record.progress = Progress(PREPARING)
+    record.save_progress(folder)
     try:
         yield
-        record.status = "completed"
-    except (KeyboardInterrupt, SystemExit):
-        record.status = "interrupted"
+        record.status, record.progress.doing = "completed", ""
+    except (KeyboardInterrupt, SystemExit) as stop:
+        record.status, record.progress.signal = "interrupted", signal_of(stop)
         raise
     except Exception as error:
         record.status, record.error = "failed", f"{type(error).__name__}: {error}"
@@ -121,7 +137,7 @@ def recorded(record: RunRecord, folder: Path) -> Iterator[None]:
     finally:
         failing = record.status != "completed"  # then the first error is the one to tell, not that no record fits
         with contextlib.suppress(CannotWrite) if failing else contextlib.nullcontext():
-            record.save(folder)
+            record.save_progress(folder)
 
 
 def load_record(path: Path) -> RunRecord:

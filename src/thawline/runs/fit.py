@@ -49,7 +49,7 @@ def fit_and_test(
         cost: Since the run began.
         logs: Opened here.
     """
-    folder, watch = said.folder, make_watchers(parts, folder=said.folder, cost=cost)
+    folder, watch = said.folder, make_watchers(parts, record, folder=said.folder, cost=cost)
     first_step = boundary.step if boundary else None
     loggers = logs.open(parts.settings, record, folder, first_step=first_step)
     callbacks = all_callbacks(parts, watch, said)
@@ -66,9 +66,11 @@ def fit_and_test(
             if (penalties := parts.settings.optim.penalties) is not None:
                 record.strategy.penalty = penalties[record.best_epoch - 1]
             record.metrics |= _test(trainer, parts, checkpoint["state_dict"])
-            record.curves, record.classes = watch.curves.curves, _classes(parts)
+            record.classes = _classes(parts)
     finally:
+        watch.progress.note(trainer)
         _note_end(record, parts, watch, num_epochs=trainer.current_epoch)
+    record.progress.doing = "saving the model"
     per_hour = parts.settings.cost.per_hour
     record.cost = cost.settle(tested_since=fit_ended, cache_s=record.cache.seconds, per_hour=per_hour)
     if is_main():
@@ -137,6 +139,7 @@ def _freeze_section(parts: Parts, watch: Watchers, num_epochs: int) -> FreezeSec
 
 def _note_end(record: RunRecord, parts: Parts, watch: Watchers, *, num_epochs: int) -> None:
     """What the record says also of a run that failed."""
+    record.curves = watch.curves.curves
     record.freeze = _freeze_section(parts, watch, num_epochs)
     if parts.model.in_parts is not None:
         record.machine.step_images = parts.model.in_parts.limit

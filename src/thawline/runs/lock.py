@@ -9,9 +9,8 @@ from thawline.atomic import remove_parts
 from thawline.errors import UserError
 from thawline.machine.file_lock import locked
 from thawline.machine.processes import is_main
+from thawline.report.run_record import LOCK_FILE
 from thawline.runs.resume import CHECKPOINT
-
-_RUN_LOCK = ".lock"
 
 
 @contextlib.contextmanager
@@ -30,7 +29,7 @@ def owned(folder: Path) -> Iterator[None]:
     if not is_main():
         yield
         return
-    with locked(folder / _RUN_LOCK, busy=refuse):
+    with locked(folder / LOCK_FILE, busy=refuse):
         for holding in (folder, folder / CHECKPOINT.parent):
             remove_parts(holding)
         yield

@@ -96,8 +96,9 @@ def _describe_parts(record: RunRecord, parts: Parts, folder: Path, boundary: Bou
     if boundary is not None:
         boundary.refuse_others(record)
     if is_main():
-        record.save(folder)
+        record.save_progress(folder)
         write_atomically(folder / SPLITS_FILE, split_table(parts.data.source, parts.data.splits))
+    record.progress.doing = "computing what frozen stages give"  # until the training says otherwise
 
 
 def _held(record: RunRecord, parts: Parts) -> dict[str, str]:

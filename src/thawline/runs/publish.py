@@ -14,7 +14,7 @@ from thawline.freezing.certificate import CERTIFICATE_FILE
 from thawline.report.run_record import RunRecord
 from thawline.runs.projected import PROJECTOR_CONFIG, PROJECTOR_FOLDER
 
-_OWN = ("run_id", "scenario", "seed", "status", "error", "advice", "versions")  # fields that the run keeps
+_OWN = ("run_id", "scenario", "seed", "status", "error", "advice", "versions", "progress")  # fields that the run keeps
 _CHECKPOINTS = "checkpoints"
 _EVENTS = "events.out.tfevents.*"
 

@@ -45,7 +45,7 @@ class Boundary:
 
 
 @contextlib.contextmanager
-def told_how_to_go_on(folder: Path, output_dir: str) -> Iterator[None]:
+def told_how_to_go_on(record: RunRecord, folder: Path, output_dir: str) -> Iterator[None]:
     """Where the block is interrupted, say how to go on with the run, if it got far enough for that.
 
     Raises:
@@ -63,7 +63,8 @@ def told_how_to_go_on(folder: Path, output_dir: str) -> Iterator[None]:
         setattr(error, TOLD, True)
         if is_main():
             far = (folder / CHECKPOINT).is_file()
-            print(f"interrupted; {command if far else 'training had not begun'}", file=sys.stderr)
+            going_on = command if far else "training had not begun"
+            print(f"interrupted{record.ended_where}; {going_on}", file=sys.stderr)
         raise
 
 

@@ -126,6 +126,7 @@ def run_rung(climb: Climb, name: str, config: RunConfig, overrides: Sequence[str
     folder.mkdir(parents=True, exist_ok=True)
     record = RunRecord(run_id=f"{climb.record.run_id}/{folder.name}", scenario=SCENARIO, seed=climb.record.seed)
     record.versions = climb.record.versions
+    climb.record.progress.doing = f"trying {name}"
     context = replace(climb.context, folder=folder, rung=len(rungs) + 1, overrides=tuple(overrides))
     with recorded_and_tracked(record, folder) as logs, users_code_named(config.leaves):
         begun = start if rungs else climb.start

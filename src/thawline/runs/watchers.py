@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import lightning as L
@@ -15,6 +16,7 @@ from thawline.callbacks.freeze import FreezeCallback
 from thawline.callbacks.guard import FreezeGuard
 from thawline.callbacks.head_inputs import HeadInputs
 from thawline.callbacks.mistakes import MistakesCallback
+from thawline.callbacks.note_progress import NoteProgress
 from thawline.callbacks.progress import StopAtStep, progress_callbacks
 from thawline.callbacks.refusals import refuse_unsafe
 from thawline.callbacks.same_everywhere import SameEverywhere
@@ -25,6 +27,7 @@ from thawline.callbacks.thread_choice import ThreadChoice
 from thawline.freezing.status_table import plan_markdown, status_markdown
 from thawline.machine.thread_trial import candidates
 from thawline.report.advice_json import FIGURE_NAME
+from thawline.report.run_record import RunRecord
 from thawline.runs.make import make
 from thawline.runs.parts import Parts
 from thawline.runs.projected import spread
@@ -39,6 +42,7 @@ class Watchers:
 
     best: BestCheckpoint
     last: LastCheckpoint
+    progress: NoteProgress
     curves: CurvesCallback
     mistakes: MistakesCallback
     cost: CostCallback
@@ -47,13 +51,14 @@ class Watchers:
     inputs: HeadInputs | None
 
 
-def make_watchers(parts: Parts, *, folder: Path, cost: CostCallback) -> Watchers:
-    """Those of a run in `folder`; `cost` counts since the run began."""
+def make_watchers(parts: Parts, record: RunRecord, *, folder: Path, cost: CostCallback) -> Watchers:
+    """Those of a run in `folder`; `cost` counts since the run began, `record` learns how far it is."""
     checkpoints = folder / "checkpoints"
     guard = FreezeGuard.bound_to(parts.bound) if parts.settings.strategy.guard else None
     return Watchers(
         BestCheckpoint(checkpoints, by=parts.settings.selected),
         LastCheckpoint(checkpoints),
+        NoteProgress(record.progress, epochs=parts.steps.epochs, save=partial(record.save_progress, folder)),
         CurvesCallback(),
         MistakesCallback(),
         cost,
@@ -111,6 +116,7 @@ def all_callbacks(parts: Parts, watch: Watchers, said: Said) -> list[L.Callback]
     decay = settings.regularize.ema_decay
     return [
         watch.last,
+        watch.progress,
         FreezeCallback.bound_to(parts.bound),
         SeedEachStep(settings.seed),
         *([AverageWeights(parts.bound, decay)] if decay else []),

@@ -97,7 +97,10 @@ class Job:
             record.error = why
         elif self.status is Status.FAILED and (record.error is None or of_before):
             record.error = _cause(code, self.folder / OUTPUT, killed=oom_kills() > self.killed_before)
-        self.error = record.error
+        if code < 0:
+            record.progress.signal = signal.Signals(-code).name
+        where = "" if of_before else record.progress.where.strip()
+        self.error = "; ".join(filter(None, (record.error, where))) or None
         if record.status in ("running", "completed") or of_before or why:
             record.status = self.status.value
             record.save(self.folder)

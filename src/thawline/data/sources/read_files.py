@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from thawline.data.decode import ON_ITS_SIDE, Pixels, UnreadableImage, read_samples, refuse_no_file, turned
+from thawline.data.decode import ON_ITS_SIDE, Pixels, UnreadableImage, read_samples, refuse_no_file, turned, unread
 from thawline.data.sources.content import THUMB, Content
 from thawline.data.sources.fingerprint import DIGEST_BYTES
 from thawline.data.sources.source import IntArray
@@ -77,7 +77,7 @@ def _read_bytes(path: str) -> tuple[bytes, tuple[int, ...], tuple[int, ...]]:
             before = _state(os.fstat(file.fileno()))
             return file.read(), before, _state(os.fstat(file.fileno()))
     except OSError as error:
-        raise UnreadableImage(f"unreadable image {printable(path)}: {error.strerror or error}") from error
+        raise unread(path, error) from error
 
 
 def _state(status: os.stat_result) -> tuple[int, ...]:
