@@ -2,10 +2,12 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 _BETWEEN_S = 10.0  # seconds between lines
+Item = TypeVar("Item")
 
 
 @contextmanager
@@ -27,6 +29,14 @@ def progress(total: int, what: str, *, above: int) -> Iterator[Callable[[int], N
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda number: bar.advance(task, number)
+
+
+def counted(items: Iterable[Item], total: int, what: str, *, above: int) -> Iterator[Item]:
+    """The items, one after another, with `progress`."""
+    with progress(total, what, above=above) as advance:
+        for item in items:
+            yield item
+            advance(1)
 
 
 def _lines(total: int, what: str) -> Callable[[int], None]:

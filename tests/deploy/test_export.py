@@ -79,6 +79,15 @@ def test_an_onnx_file_answers_as_thawline_at_any_batch(onnx: Exported) -> None:
         assert run(pixels).sum(1) == pytest.approx(np.ones(number), abs=1e-5)
 
 
+def test_every_step_is_said_before_it_begins(onnx: Exported) -> None:
+    steps = [about for about, _ in onnx.lines]
+    assert steps == [
+        "model", "writing", "writing", "wrote", "wrote", "checking", "check", "check", "int8", "timing", "latency",
+        "latency", "",
+    ]  # fmt: skip
+    assert "int8: ranges are taken from 8 of 36 training images of " in onnx.said("writing")
+
+
 def test_speed_and_size_stand_beside_pytorchs(onnx: Exported) -> None:
     assert onnx.said("model").endswith(" MB for PyTorch")
     assert [line.split(":")[0] for line in onnx.said("latency").splitlines()] == ["1 image", "32 images"]
@@ -128,6 +137,7 @@ def command_s_export(run: Path, folder: Path, *options: str) -> str:
     command = [sys.executable, "-m", "thawline", "export", str(run), "--format", "openvino", "--out", str(folder)]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith(f"loading  {run}\nimages   looking for those of the run\n")
     return done.stdout
 
 

@@ -9,6 +9,7 @@ from thawline.commands.plain_end import exit_code
 from thawline.commands.started import note_start
 from thawline.errors import UserError
 from thawline.invocation import typed
+from thawline.printable import printable
 
 if TYPE_CHECKING:  # imports torch; --help does without
     from thawline.deploy.export_images import Images
@@ -38,17 +39,19 @@ def main() -> int:
 
 def _export(given: argparse.Namespace) -> int:
     _refuse_without_effect(given)
+    from thawline.deploy.export_folder import refuse_used
+
+    refuse_used(given.out)  # before anything that takes long
+    _say("loading", printable(given.run))  # before torch is, which takes seconds
     return (_model if given.format == _MODEL else _runtime)(given)
 
 
 def _runtime(given: argparse.Namespace) -> int:
-    from thawline.deploy.export_folder import refuse_used
     from thawline.deploy.export_int8 import CALIBRATION_IMAGES
     from thawline.deploy.export_job import Wanted, export
     from thawline.deploy.export_onnx import DEFAULT_OPSET, checked_opset, require
     from thawline.deploy.loaded import model_folder
 
-    refuse_used(given.out)  # before anything that takes long
     model_folder(given.run)
     require("onnx", "onnxscript", "onnxruntime", extra="onnx")
     if given.format == "openvino":
@@ -69,15 +72,14 @@ def _runtime(given: argparse.Namespace) -> int:
 
 def _model(given: argparse.Namespace) -> int:
     from thawline.deploy.convert import convert
-    from thawline.deploy.export_folder import refuse_used
 
-    refuse_used(given.out)  # before the images are looked for
     convert(given.run, given.out, images=_checked(_images(given)), trust=given.trust, say=_say)
     return 0
 
 
 def _images(given: argparse.Namespace) -> "RunImages | str":
     """The run's, or why they are not to be had."""
+    _say("images", "looking for those of the run")
     from omegaconf.errors import OmegaConfBaseException
 
     from thawline.runs.run_images import RunImages

@@ -11,6 +11,7 @@ from thawline.commands.plain_end import EXIT_CTRL_C
 from thawline.commands.started import note_start
 from thawline.errors import BAD_INPUT, UserError
 from thawline.invocation import typed
+from thawline.printable import printable
 
 _EXTRA = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")  # modules of the extra `serve`
 _LARGEST_BATCH = 32
@@ -44,7 +45,8 @@ def main() -> int:
 
 
 def _serve(given: argparse.Namespace) -> None:
-    from PIL import Image
+    print(f"loading  {printable(given.run)}, and a first batch of {given.batch_size} images", flush=True)
+    from PIL import Image  # this and what follows takes seconds
 
     from thawline.deploy.loaded import load, model_folder
     from thawline.deploy.serving_app import Service, make_app

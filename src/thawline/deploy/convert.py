@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from thawline.deploy.description import DESCRIPTION_FILE
+from thawline.deploy.export_check import SHOWN_ABOVE
 from thawline.deploy.export_folder import new_folder
 from thawline.deploy.export_images import Images
 from thawline.deploy.loaded import load, model_folder
 from thawline.deploy.older_run import read_older_run
 from thawline.deploy.portable import MODEL_FOLDER, read_model, write_model
+from thawline.progress_bar import counted
 from thawline.report.run_record import RECORD_FILE
 
 
@@ -30,7 +32,8 @@ def convert(source: Path, out: Path, *, images: Images, trust: bool, say: Callab
         model = load(part, trust=trust, accelerator="cpu")
         how = f"made of {source}'s checkpoint, not calibrated" if older else f"a copy of {model_folder(source)}"
         say("wrote", f"{out}: {how}")
-        answers = model.predict(images.load(index) for index in range(images.number))
+        each = counted(range(images.number), images.number, "images read", above=SHOWN_ABOVE)
+        answers = model.predict(images.load(index) for index in each)
     if images.labels is None:
         say("check", f"it loads and answers; {images.what}")
         return

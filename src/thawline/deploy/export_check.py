@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thawline.deploy.export_onnx import Runner
+from thawline.progress_bar import counted
 
 LARGEST_DIFFERENCE = 1e-3  # allowed, of a probability in fp32; rounding gives 1e-5 at most
 BATCHES = (1, 2, 7)  # sizes that are tried: the batch is dynamic
 _BATCH = 32  # images that are computed together over all images
-_TRIES, _SECONDS = 40, 4.0  # of a measurement of latency: it ends with what comes first
+SHOWN_ABOVE = 100  # images; fewer are read, or answered, within about two seconds
+_TRIES, SECONDS = 40, 4.0  # of a measurement of latency: it ends with what comes first
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,9 @@ def together(parts: Sequence[Agreement]) -> Agreement:
 
 def answered(run: Runner, images: NDArray[np.uint8], *, batch: int = _BATCH) -> NDArray[np.float32]:
     """Probabilities (N, K) of images (N, S, S, 3)."""
-    parts = [run(images[start : start + batch]) for start in range(0, len(images), batch)]
-    return np.concatenate(parts)
+    starts = range(0, len(images), batch)
+    shown = counted(starts, len(starts), f"batches of {batch} images", above=SHOWN_ABOVE // batch)
+    return np.concatenate([run(images[start : start + batch]) for start in shown])
 
 
 def accuracy(probabilities: NDArray[np.float32], labels: Sequence[int]) -> float:
@@ -69,7 +72,7 @@ def latencies(runs: Sequence[Callable[[], object]]) -> list[float]:
     times: list[list[float]] = [[] for _ in runs]
     for run in runs:
         run()
-    end = time.perf_counter() + _SECONDS
+    end = time.perf_counter() + SECONDS
     for _ in range(_TRIES):
         for run, spent in zip(runs, times, strict=True):
             start = time.perf_counter()

@@ -1,6 +1,6 @@
 """Write a model for another runtime, and check it on the spot: answers, accuracy, size, latency."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from thawline.deploy.export_check import (
     BATCHES,
+    SECONDS,
+    SHOWN_ABOVE,
     Agreement,
     accuracy,
     agreement,
@@ -29,6 +31,7 @@ from thawline.deploy.export_resize import PillowResize
 from thawline.deploy.export_script import SCRIPT_FILE, script
 from thawline.deploy.loaded import Model, load, model_folder
 from thawline.deploy.portable import WEIGHTS_FILE
+from thawline.progress_bar import counted
 
 Say = Callable[[str, str], None]  # (what a line is about, what it says)
 _MB = 1e6  # bytes
@@ -72,7 +75,7 @@ class _Job:
         """Of the exported model to the images, (N, K)."""
         if not self.wanted.resize_inside:
             return answered(run, self.prepared)
-        return np.concatenate([run(self.given(self.images, index)[None]) for index in range(self.images.number)])
+        return np.concatenate([run(self.given(self.images, index)[None]) for index in _each(self.images, "answered")])
 
     def truth(self) -> NDArray[np.float32]:
         """Of Thawline in fp32, (N, K)."""
@@ -93,32 +96,41 @@ def export(source: Path, out: Path, wanted: Wanted, *, images: Images, training:
     """
     model = load(source, trust=wanted.trust, accelerator="cpu", precision="32-true")
     resize = PillowResize(model.description.preprocessing.spec) if wanted.resize_inside else None
-    prepared = np.stack([_prepared(model, images.load(index)) for index in range(images.number)])
+    prepared = np.stack([_prepared(model, images.load(index)) for index in _each(images, "read")])
     job = _Job(wanted, model, ExportGraph(model.net, resize=resize), images, prepared, torch.get_num_threads())
     weights = (model_folder(source) / WEIGHTS_FILE).stat().st_size
     built = model.description.architecture
     say("model", f"{source}: {built.backbone}, {len(model.class_names)} classes, {weights / _MB:.1f} MB for PyTorch")
     with new_folder(out) as part:
-        files = _write(job, part, training)
+        files = _write(job, part, training, say)
         runs = {name: _runner(file, job.threads) for name, file in files.items()}
         for file in files.values():
             say("wrote", f"{out / file.name}, {_size(file) / _MB:.1f} MB")
+        say("checking", f"the answers to {images.what}")
         good = _check(job, runs[""], say)
         if training is not None:
             _compare_int8(job, runs, training, say)
+        say("timing", f"{len(runs) + 1} forms of the model in turns, up to {2 * SECONDS:.0f} s")
         _time(job, runs, load(source, trust=wanted.trust, accelerator="cpu"), say)
     return good
 
 
-def _write(job: _Job, folder: Path, training: Images | None) -> dict[str, Path]:
+def _each(images: Images, done: str) -> Iterator[int]:
+    """Index after index."""
+    return counted(range(images.number), images.number, f"images {done}", above=SHOWN_ABOVE)
+
+
+def _write(job: _Job, folder: Path, training: Images | None, say: Say) -> dict[str, Path]:
     """The files: "" is the fp32 model."""
     wanted, seen = job.wanted, job.model.description.preprocessing
     about = metadata(job.model.description, resize_inside=wanted.resize_inside)
     files = {"": folder / ONNX_FILE}
+    say("writing", f"{wanted.format}: the model is traced, which takes some seconds, with a large one minutes")
     write_onnx(job.graph, files[""], about=about, opset=wanted.opset)
     if training is not None:
         files[_INT8] = folder / INT8_FILE
-        quantise(files[""], files[_INT8], (job.given(training, index) for index in range(training.number)))
+        say("writing", f"int8: ranges are taken from {training.what}")
+        quantise(files[""], files[_INT8], (job.given(training, index) for index in _each(training, "seen")))
     if wanted.format == "onnx":
         text = script(seen, resize_inside=wanted.resize_inside)
         (folder / SCRIPT_FILE).write_text(text, encoding="utf-8")

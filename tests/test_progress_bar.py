@@ -1,0 +1,29 @@
+"""How far long work has come, where stderr is no terminal: a line every ten seconds, and none for short work."""
+
+import pytest
+
+from thawline import progress_bar
+from thawline.progress_bar import counted, progress
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Its only number is the time, in seconds."""
+    now = [0.0]
+    monkeypatch.setattr(progress_bar.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_line_every_ten_seconds(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in counted(range(1000), 1000, "images read", above=100):
+        clock[0] += 0.03125  # exact as a float
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"images read: {number} of 1,000" for number in (320, 640, 960)]
+
+
+def test_little_work_is_not_shown(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with progress(5, "images", above=5) as advance:
+        clock[0] += 60
+        advance(5)
+    assert list(counted("abc", 3, "letters", above=3)) == ["a", "b", "c"]
+    assert capsys.readouterr().err == ""
