@@ -61,16 +61,16 @@ def test_bytes_a_pixel_tell_classes_apart_where_images_are_files() -> None:
 def test_three_kinds_get_a_line_and_the_rest_one_together() -> None:
     one = scanned(per_class=3, classes=40)
     one.content.sizes[0] = 20, 20
-    one.content.thumbs[3] = 128
+    one.content.thumbs[3] = 128  # one colour, as the thumb of a fine texture is: not told
     one.content.thumbs[6] //= 8
     one.content.digests[1] = one.content.digests[0]
     look, _ = module.first_look(one, state="a")
     assert [note.partition(":")[0] for note in look.notes[:3]] == [
         "classes too small to judge",
         "copies inside a class",
-        "images that show nothing",
+        "images much darker than the others",
     ]
-    assert look.notes[3:] == ["also images much darker than the others (1), images of another size than the others (1)"]
+    assert look.notes[3:] == ["also images of another size than the others (1)"]
 
 
 def test_twenty_thousand_classes_of_three_images() -> None:
@@ -110,9 +110,12 @@ def test_the_first_run_says_all_and_the_next_one_line(image_folder: Path, tmp_pa
     first, notes = run()
     command = f"thawline inspect-images {image_folder}"
     assert "copies inside a class: 1, cats/copy.png (cats): the same file as cats/00.png" in "\n".join(notes)
-    assert notes[-1] == f"{command} looks closer, and shows these images"
+    assert notes[-1] == (
+        f"{command} looks closer than at these thumbs, shows the images, and writes "
+        "data.exclude=outputs/inspections/images/issues.csv"
+    )
     again, notes = run()
-    assert notes == [f"the first run on these images noted shortcut, copy, blank; see {command}"]
+    assert notes == [f"the first run on these images noted shortcut, copy; see {command}"]
     assert (again.issues, again.notes) == (first.issues, first.notes)
     Image.new("RGB", (32, 32), (1, 200, 1)).save(image_folder / "cats/new.png")
     assert len(run()[1]) > 1

@@ -25,14 +25,14 @@ from thawline.inspection.listing import Listing
 from thawline.inspection.shortcut import shortcut_issues, shortcuts
 from thawline.strict_json import read_json
 
-_VERSION = 1  # raise it whenever what is looked for, or how it is said, changes
+_VERSION = 2  # raise it whenever what is looked for, or how it is said, changes
 _PROBED = 1_000  # images, drawn by class; chosen: a third of a second, and the interval is 0.06 wide
 _SHOWN = 3  # kinds that get a line; chosen: what comes after is less important, and the whole inspection lists it
 _AT_ONCE = 4096  # thumbs turned into levels at a time, 3 MB
 _GREY = np.array([299, 587, 114], dtype=np.float32) / 1000  # Pillow's weights of red, green and blue
 _RING = np.pad(np.zeros((THUMB - 2, THUMB - 2), dtype=np.bool_), 1, constant_values=True)  # outermost pixels
 # What a run says in its other notes and warnings anyway; of blank images, those that are black or white.
-_SAID_ELSEWHERE = {"unreadable", "label_conflict", "leakage", "imbalance", "cropped"}
+_SAID_ELSEWHERE = {"unreadable", "label_conflict", "leakage", "imbalance", "cropped", "blank"}
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,10 @@ def _look(scanned: Scanned) -> FirstLook:
     listing = Listing(scanned.listed or Path(), Path(), scanned.index, labelled=True, notes=[])
     facts = _facts(scanned)
     copies = copies_among(listing, facts, near_ones=False)
+    of_files = [one for one in file_issues(listing, facts) if ONE_COLOUR not in one.detail]  # so are thumbs of textures
     issues = most_important_first(
         [
-            *file_issues(listing, facts),
+            *of_files,
             *copy_issues(listing, facts, copies),
             *class_issues(listing, distinct_counts(listing, facts, copies.families)),
             *shortcut_issues(shortcuts(listing, facts, copies.families, most=_PROBED)),
@@ -100,7 +101,7 @@ def _look(scanned: Scanned) -> FirstLook:
 def _notes(listing: Listing, issues: Sequence[Issue]) -> list[str]:
     by_kind: dict[str, list[Issue]] = {}
     for one in issues:
-        if one.kind not in _SAID_ELSEWHERE and not (one.kind == "blank" and ONE_COLOUR not in one.detail):
+        if one.kind not in _SAID_ELSEWHERE:
             by_kind.setdefault(one.kind, []).append(one)
     notes = [_note(listing, name, of_kind) for name, of_kind in by_kind.items()]
     rest = ", ".join(f"{KIND[name].title} ({len(by_kind[name]):,})" for name in list(by_kind)[_SHOWN:])

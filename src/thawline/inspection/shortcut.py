@@ -30,7 +30,6 @@ MOST_PROBED = 5_000  # images, drawn by class; chosen: bounds the time, and the 
 _STRIKING = 0.25
 _CONFIDENCE = 0.95
 _ADDED = 4  # of Agresti and Coull 1998: two successes and two failures, so that no interval has length 0
-_ALL = "all of them together"
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def shortcuts(listing: Listing, facts: Facts, families: IntArray, *, most: int =
         return []
     kinds = properties(listing, facts, places)
     folds = _folds(labels, families[places])
-    every = _probed(_ALL, np.concatenate(list(kinds.values()), axis=1), labels, folds)
+    every = _probed(f"{', '.join(kinds)} together", np.concatenate(list(kinds.values()), axis=1), labels, folds)
     if not every.is_striking:
         return [every]
     return [every, *(_probed(name, values, labels, folds) for name, values in kinds.items() if np.ptp(values) > 0)]

@@ -5,6 +5,7 @@ import shlex
 from thawline.data.sources.scanned import Scanned
 from thawline.data.sources.source import ImageSource
 from thawline.inspection.first_look import first_look
+from thawline.inspection.inspection_files import ISSUES_TABLE, default_place
 from thawline.invocation import typed
 from thawline.machine.processes import is_main
 from thawline.printable import printable
@@ -30,8 +31,12 @@ def inspection_notes(source: ImageSource, seen: InspectionSection) -> list[str]:
     if not seen.notes or scanned is None:
         return []
     command = f"{typed('inspect_images')} {shlex.quote(printable(scanned.listed))}" if scanned.listed else ""
+    if seen.first and scanned.listed:
+        table = printable(default_place(scanned.listed) / ISSUES_TABLE)
+        closer = f"{command} looks closer than at these thumbs, shows the images, and writes data.exclude={table}"
+        return [*seen.notes, closer]
     if seen.first:
-        return [*seen.notes, *([f"{command} looks closer, and shows these images"] if command else [])]
+        return seen.notes
     return [f"the first run on these images noted {', '.join(seen.issues)}" + (f"; see {command}" if command else "")]
 
 
