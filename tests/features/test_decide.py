@@ -16,7 +16,6 @@ NEED = Need(
     seen=5600,
     random_views=False,
     mixing=False,
-    processes=1,
 )
 
 
@@ -39,7 +38,6 @@ def test_random_views_are_stored_where_they_come_again(views: object, epochs: in
         ({"cut": 0}, {}, "the first stage trains"),
         ({"random_views": True}, {}, "store N views of each with cache.views=N, or data.augment.enabled=false"),
         ({"mixing": True}, {}, "mix the images before the frozen stages"),
-        ({"processes": 2}, {}, "2 processes train"),
         ({"row_bytes": 10**8}, {}, "68.0 GB would be needed, cache.max_gb is 10"),
         ({"seen": 500}, {}, "seen once, so nothing would be saved"),
     ],

@@ -18,7 +18,8 @@ from thawline.features import feature_cache as cache_module
 from thawline.features import fill as fill_module
 from thawline.features.extract import Mode, PrefixRunner, Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache, cache_key
-from thawline.features.fill import Extraction, Wanted, about, ahead, fill
+from thawline.features.fill import Extraction, Wanted, about, fill
+from thawline.features.in_flight import ahead
 from thawline.machine import tf32
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.fused import fuse

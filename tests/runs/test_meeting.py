@@ -10,7 +10,7 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from thawline.errors import UserError
 from thawline.machine.processes import Place
-from thawline.runs.meeting import Meeting, leaving_told, meeting
+from thawline.runs.meeting import CANNOT_WRITE, Meeting, leaving_told, meeting
 
 Make = Callable[..., Meeting]
 
@@ -94,3 +94,19 @@ def test_processes_that_lightning_starts_do_not_meet(monkeypatch: pytest.MonkeyP
     meeting.cache_clear()
     assert meeting() is None
     meeting.cache_clear()
+
+
+def test_the_first_is_waited_for_as_long_as_it_lives(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("thawline.runs.meeting._BEAT_S", 0.05)
+    first, second = make(0), make(1, dead_s=0.3)
+    threading.Timer(0.6, first.of_first, ["a"]).start()
+    assert second.of_first("b") == "a"
+
+
+def test_one_that_cannot_write_is_told_to_those_that_work(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("thawline.runs.meeting._LOOK_S", 0.0)
+    first, second = make(0), make(1)
+    first.look_around()
+    second.leave("no space left", kind=CANNOT_WRITE)
+    with pytest.raises(OSError, match="process 1 of 2 cannot write: no space left"):
+        first.look_around()

@@ -59,9 +59,7 @@ def test_a_run_keeps_sums_and_its_model_answers_as_in_the_test(
 
 
 def need(*, num_train: int, num_val: int, row_bytes: int) -> Need:
-    return Need(
-        3, row_bytes, num_train, num_val, num_train, random_views=False, mixing=False, processes=1, required=True
-    )
+    return Need(3, row_bytes, num_train, num_val, num_train, random_views=False, mixing=False, required=True)
 
 
 def test_features_of_all_images_are_kept_as_long_as_memory_and_cache_hold_them() -> None:

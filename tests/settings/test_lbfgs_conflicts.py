@@ -111,7 +111,6 @@ def test_the_hyperparameters_say_that_there_is_no_rate(run_cli: Run, image_folde
         (("regularize.wise_ft=0.5", "model.weights=embedded"), "at once; leave it at 1"),
         (("+trainer.accumulate_grad_batches=2",), "trainer.accumulate_grad_batches=2: has no effect beside"),
         (("+trainer.limit_train_batches=0.5",), "trainer.limit_train_batches=0.5: has no effect beside"),
-        (("trainer.devices=2",), "trainer.devices=2: has no effect beside optim=lbfgs"),
         (("optim.lr=0.1",), "optim.lr=0.1: has no effect beside optim=lbfgs"),
         (("optim.penalties=[]",), "optim.penalties=[]: a falling list of finite numbers above 0"),
         (("optim.penalties=[1,0]",), "optim.penalties=[1.0, 0.0]: a falling list"),

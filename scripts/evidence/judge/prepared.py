@@ -10,7 +10,7 @@ from thawline.advisor.profile import GRIDS
 from thawline.data.sources.source import ImageSource, IntArray, Split
 from thawline.data.transforms import eval_transform
 from thawline.features.extract import PrefixRunner, Tap, choose_mode
-from thawline.features.fill import ahead
+from thawline.features.in_flight import ahead
 from thawline.features.readout import Readout
 from thawline.machine.decisions import compiles_pass
 from thawline.models.backbone import Backbone, build_backbone

@@ -18,7 +18,7 @@ from thawline.data.sources.subset import stratified_subset
 from thawline.data.splits import group_leaders
 from thawline.data.transforms import eval_transform
 from thawline.features.feature_cache import FeatureCache
-from thawline.features.fill import ahead
+from thawline.features.in_flight import ahead
 from thawline.features.left_out import Targets
 from thawline.features.pooled import pooled_features
 from thawline.features.readout import Readout, with_class_token

@@ -14,9 +14,8 @@ from thawline.data.decode import Pixels, UnreadableImage, decode
 from thawline.data.transforms import Transform
 from thawline.deploy.loaded import Model
 from thawline.deploy.prediction_rows import Read, Row, rows
-from thawline.features.fill import ahead
 from thawline.features.halving import Halving
-from thawline.features.in_flight import in_flight
+from thawline.features.in_flight import ahead, in_flight
 from thawline.machine.decisions import pins_memory
 from thawline.machine.thread_trial import candidates, fastest
 from thawline.printable import printable

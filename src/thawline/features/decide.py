@@ -15,7 +15,6 @@ class Need:
         row_bytes: Bytes of one image's activations at the cut.
         num_train, num_val: Images.
         seen: Training images over the whole run; an image counts once for each epoch.
-        processes: Their number in the run.
         random_views: Whether an image looks different in every epoch.
         mixing: Whether images are mixed with each other before the backbone.
         required: Whether the run needs stored activations.
@@ -28,7 +27,6 @@ class Need:
     seen: int
     random_views: bool
     mixing: bool
-    processes: int
     required: bool = False
 
 
@@ -76,6 +74,4 @@ def _impossible(need: Need, settings: CacheSettings) -> str | None:
         return RANDOM_VIEWS
     if need.mixing:
         return "mixup and cutmix mix the images before the frozen stages"
-    if need.processes > 1:
-        return f"{need.processes} processes train, and each would store its own"
     return None

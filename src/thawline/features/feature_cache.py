@@ -94,6 +94,10 @@ class FeatureCache:
             for about, spec in zip(abouts, specs, strict=True)
         ]
 
+    def pieces(self, about: Mapping[str, Any]) -> Path:
+        """Where several processes write parts of the store that `about` describes, until it is finished."""
+        return self.folder / f"{cache_key(about)}.pieces{_PART}"
+
     def entries(self) -> list[Entry]:
         """Every store, the least recently used first; one that cannot be read has an empty description."""
         folders = self.folder.iterdir() if self.folder.is_dir() else ()

@@ -1,12 +1,14 @@
 """Make the stores that a run needs and the cache lacks, in one pass over the images for all taps."""
 
+import contextlib
+import json
 import logging
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -16,10 +18,11 @@ from torch.utils.data import DataLoader, Sampler
 
 from thawline.data.dataset import Key, SplitDataset
 from thawline.features.extract import Mode, PrefixRunner, Tap
-from thawline.features.feature_cache import FeatureCache
+from thawline.features.feature_cache import FeatureCache, cache_key
 from thawline.features.feature_store import ArraySpec, StoredArray, StoreWriter
 from thawline.features.halving import Halving
-from thawline.features.in_flight import in_flight
+from thawline.features.in_flight import ahead, in_flight
+from thawline.features.pieces import Team, has_piece, pieces_of, rows_of_pieces, share_of, write_pieces
 from thawline.machine.decisions import pins_memory
 from thawline.machine.heartbeat import beat
 from thawline.machine.tf32 import rounding_now
@@ -27,7 +30,6 @@ from thawline.models.backbone import Backbone
 from thawline.models.digests import checksum
 from thawline.models.fused import FusedPrefix
 
-_T = TypeVar("_T")
 _CPU = torch.device("cpu")
 _log = logging.getLogger(__name__)
 _OF_A_TAP = ("cut", "grid", "stage", "weights")  # keys in which the stores of one pass differ
@@ -50,21 +52,22 @@ class Wanted:
     def num_rows(self) -> int:
         return self.num_views * len(self.dataset)
 
-    def keys(self) -> Sampler[Key]:
-        return _InOrder(self.num_views, len(self.dataset))
+    def keys(self, rows: Sequence[range] | None = None) -> Sampler[Key]:
+        """Of some rows, or of all: one view after the other."""
+        return _InOrder(len(self.dataset), [range(self.num_rows)] if rows is None else rows)
 
 
 class _InOrder(Sampler[Key]):
-    """(view, index) of every image, one view after the other; a list of ten million takes a gigabyte."""
+    """(view, index) of rows; a list of ten million takes a gigabyte."""
 
-    def __init__(self, num_views: int, num_images: int) -> None:
-        self.num_views, self.num_images = num_views, num_images
+    def __init__(self, num_images: int, rows: Sequence[range]) -> None:
+        self.num_images, self.rows = num_images, rows
 
     def __iter__(self) -> Iterator[Key]:
-        return ((view, index) for view in range(self.num_views) for index in range(self.num_images))
+        return (divmod(row, self.num_images) for part in self.rows for row in part)
 
     def __len__(self) -> int:
-        return self.num_views * self.num_images
+        return sum(map(len, self.rows))
 
 
 def about(split: Wanted, backbone: Backbone, *, tap: Tap, mode: Mode, device: torch.device) -> dict[str, Any]:
@@ -91,6 +94,7 @@ class Extraction:
 
     Attributes:
         fused: The prefix in its fused form, if the mode's style is `fused`.
+        team: The processes that share the pass; None where this one makes it alone.
     """
 
     cache: FeatureCache
@@ -98,6 +102,12 @@ class Extraction:
     device: torch.device = _CPU
     fused: FusedPrefix | None = None
     num_workers: int = 0
+    team: Team | None = None
+
+    @property
+    def first(self) -> bool:
+        """Whether this process puts together what all make."""
+        return self.team is None or self.team.rank == 0
 
 
 def fill(splits: Sequence[Wanted], backbone: Backbone, taps: Sequence[Tap], how: Extraction) -> list[list[StoredArray]]:
@@ -116,10 +126,10 @@ def fill(splits: Sequence[Wanted], backbone: Backbone, taps: Sequence[Tap], how:
     for split in splits:
         keys = {tap: about(split, backbone, tap=tap, mode=how.mode, device=how.device) for tap in taps}
         stored = _stored(cache, keys)
-        if len(stored) < len(taps):
-            with cache.alone({name: value for name, value in keys[taps[0]].items() if name not in _OF_A_TAP}):
+        if len(stored) < len(taps) or how.team is not None:
+            with _turn(how, {name: value for name, value in keys[taps[0]].items() if name not in _OF_A_TAP}):
                 stored = _stored(cache, keys)  # another run may have computed them meanwhile
-                if missing := [tap for tap in taps if tap not in stored]:
+                if missing := _agreed([tap for tap in taps if tap not in stored], keys, how):
                     if runner is None or runner.taps != tuple(missing):
                         runner = PrefixRunner(backbone, missing, how.mode, fused=how.fused)
                     _pass(split, runner, [keys[tap] for tap in missing], how)
@@ -130,18 +140,73 @@ def fill(splits: Sequence[Wanted], backbone: Backbone, taps: Sequence[Tap], how:
     return filled
 
 
+def _turn(how: Extraction, about: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
+    """Of several processes the first waits for other runs, and the others for the first."""
+    return how.cache.alone(about) if how.first else contextlib.nullcontext()
+
+
+def _agreed(missing: list[Tap], keys: Mapping[Tap, Mapping[str, Any]], how: Extraction) -> list[Tap]:
+    """What the first process does not find in the cache; it makes the folders that all write to.
+
+    Raises:
+        OSError: The processes do not share a cache, or compute in different ways.
+    """
+    if how.team is None:
+        return missing
+    if how.first:
+        for tap in missing:
+            how.cache.pieces(keys[tap]).mkdir(parents=True, exist_ok=True)
+    names = {cache_key(key): tap for tap, key in keys.items()}
+    said = json.loads(how.team.of_first(json.dumps([cache_key(keys[tap]) for tap in missing])))
+    if not set(said) <= names.keys():
+        raise OSError(f"process {how.team.rank} computes with other libraries or in another way than process 0")
+    agreed = [names[name] for name in said]
+    if not all(how.cache.pieces(keys[tap]).is_dir() for tap in agreed):
+        raise OSError(f"process {how.team.rank} does not see what process 0 writes to {how.cache.folder}")
+    return agreed
+
+
 def _stored(cache: FeatureCache, keys: Mapping[Tap, Mapping[str, Any]]) -> dict[Tap, StoredArray]:
     return {tap: array for tap, key in keys.items() if (array := cache.get(key)) is not None}
 
 
 def _pass(split: Wanted, runner: PrefixRunner, keys: Sequence[dict[str, Any]], how: Extraction) -> None:
-    writers: list[StoreWriter] = []
     start = time.perf_counter()
+    if how.team is None:
+        _write(outputs_in_order(split, runner, how), keys, how, num_rows=split.num_rows)
+    else:
+        _shared_pass(split, runner, keys, how, how.team)
+    for key in keys if how.first else ():  # a pass of several processes may have left some when it was interrupted
+        shutil.rmtree(how.cache.pieces(key), ignore_errors=True)
+    _log.info("Cached %s images in %.0f s.", f"{split.num_rows:,}", time.perf_counter() - start)
+
+
+def _shared_pass(
+    split: Wanted, runner: PrefixRunner, keys: Sequence[dict[str, Any]], how: Extraction, team: Team
+) -> None:
+    folders = [how.cache.pieces(key) for key in keys]
+    pieces = pieces_of(split.num_rows, batch=runner.mode.batch_size, processes=team.size)
+    mine = share_of(pieces, rank=team.rank, size=team.size)
+    mine = [piece for piece in mine if not all(has_piece(folder, piece) for folder in folders)]
+    if mine:
+        write_pieces(outputs_in_order(split, runner, how, rows=mine), mine, folders)
+    team.gather()
+    if how.first:
+        together = zip(*(rows_of_pieces(folder, pieces) for folder in folders), strict=True)
+        _write(together, keys, how, num_rows=split.num_rows)
+    team.gather()
+
+
+def _write(
+    outputs: Iterable[Sequence[Tensor]], keys: Sequence[dict[str, Any]], how: Extraction, *, num_rows: int
+) -> None:
+    """Rows in order, of all keys at a time."""
+    writers: list[StoreWriter] = []
     try:
-        for outputs in outputs_in_order(split, runner, how):
+        for of_keys in outputs:
             if not writers:
-                writers = how.cache.writers(keys, [_spec(rows) for rows in outputs], num_rows=split.num_rows)
-            for writer, rows in zip(writers, outputs, strict=True):
+                writers = how.cache.writers(keys, [_spec(rows) for rows in of_keys], num_rows=num_rows)
+            for writer, rows in zip(writers, of_keys, strict=True):
                 writer.append(rows)
         for writer in writers:
             writer.close()
@@ -149,37 +214,31 @@ def _pass(split: Wanted, runner: PrefixRunner, keys: Sequence[dict[str, Any]], h
         for writer in writers:
             writer.abandon()
         raise
-    _log.info("Cached %s images in %.0f s.", f"{split.num_rows:,}", time.perf_counter() - start)
 
 
-def outputs_in_order(split: Wanted, runner: PrefixRunner, how: Extraction) -> Iterator[list[Tensor]]:
-    """What `runner` gives of one batch after the other, on the CPU, in the order of `split.keys()`."""
+def outputs_in_order(
+    split: Wanted, runner: PrefixRunner, how: Extraction, *, rows: Sequence[range] | None = None
+) -> Iterator[list[Tensor]]:
+    """What `runner` gives of one batch after the other, on the CPU, in the order of `split.keys(rows)`."""
     run = Halving(runner, what=f"Caching frozen stages of {runner.backbone.name}", on_limit=runner.use_batches_of)
-    for outputs in in_flight(_batches(split, runner.mode.batch_size, how), run, how.device):
+    batches = _batches(split, runner.mode.batch_size, how, rows)
+    for outputs in in_flight(batches, run, how.device):
         yield outputs
         beat()
+        if how.team is not None:
+            how.team.look_around()
 
 
-def _batches(split: Wanted, batch_size: int, how: Extraction) -> Iterator[Tensor]:
-    keys, num_workers = split.keys(), how.num_workers
+def _batches(split: Wanted, batch_size: int, how: Extraction, rows: Sequence[range] | None) -> Iterator[Tensor]:
+    keys, num_workers = split.keys(rows), how.num_workers
     pinned = pins_memory(how.device.type)
     loader = DataLoader(split.dataset, batch_size=batch_size, sampler=keys, num_workers=num_workers, pin_memory=pinned)
     console = Console()
-    with Progress(transient=True, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("Caching frozen stages", total=split.num_rows)
+    with Progress(transient=True, console=console, disable=not (console.is_terminal and how.first)) as progress:
+        task = progress.add_task("Caching frozen stages", total=len(loader.sampler))  # type: ignore[arg-type]
         for images, _ in loader if num_workers else ahead(loader):
             yield images
             progress.advance(task, len(images))
-
-
-def ahead(items: Iterable[_T]) -> Iterator[_T]:
-    """`items`, each made in a thread while the one before is used; an error is raised in place of its item."""
-    iterator, end = iter(items), object()
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(next, iterator, end)
-        while (item := future.result()) is not end:
-            future = pool.submit(next, iterator, end)
-            yield item  # type: ignore[misc]
 
 
 def _spec(rows: Tensor) -> ArraySpec:

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -68,16 +67,6 @@ def add_rows(sums: Tensor, rows: Tensor, facts: RowFacts) -> None:
         of_fold = right[inside]
         left = facts.weights[inside, None] * of_fold[:, : width + 1]
         sums[fold].addmm_(left.T, of_fold)
-
-
-def summed_over_processes(sums: Sequence[Tensor]) -> None:
-    """Add up, in place, the sums of processes that have a share of the rows each; nothing where there is one process.
-
-    All processes hold the same sums afterwards, so that each solves for the same probes.
-    """
-    if dist.is_available() and dist.is_initialized():
-        for of_probe in sums:
-            dist.all_reduce(of_probe)
 
 
 @dataclass(frozen=True)

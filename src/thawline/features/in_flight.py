@@ -1,9 +1,13 @@
 """Run batches on a device without waiting for each: copies and computing overlap with making the next batch."""
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+_T = TypeVar("_T")
 
 
 def in_flight(
@@ -38,3 +42,13 @@ def in_flight(
 def _waited(outputs: list[Tensor], done: "torch.cuda.Event") -> list[Tensor]:
     done.synchronize()
     return [rows.clone() for rows in outputs]  # pinned memory is scarce; it is used again for the next batch
+
+
+def ahead(items: Iterable[_T]) -> Iterator[_T]:
+    """`items`, each made in a thread while the one before is used; an error is raised in place of its item."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(next, iterator, end)
+        while (item := future.result()) is not end:
+            future = pool.submit(next, iterator, end)
+            yield item  # type: ignore[misc]

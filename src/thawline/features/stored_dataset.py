@@ -74,10 +74,10 @@ class StoredDataset(Dataset[tuple[Tensor | Activations, Tensor]]):
         rows = [(epoch % self.num_views) * len(self.labels) + position for epoch, position in keys]
         return at_cut(self._rows(rows), self.cut), self.labels[torch.tensor(positions)]
 
-    def everything(self, groups: Tensor) -> StoredRows:
-        """All rows of all K views; groups (N,) of the images."""
-        rows = self._rows(range(len(self.arrays[0]))).float()
-        return StoredRows(rows, self.labels.repeat(self.num_views), groups.repeat(self.num_views))
+    def everything(self, groups: Tensor, *, most: int | None = None) -> StoredRows:
+        """All rows of all K views, or the first `most`; groups (N,) of the images."""
+        rows = self._rows(range(len(self.arrays[0]))[:most]).float()
+        return StoredRows(rows, *(column.repeat(self.num_views)[:most] for column in (self.labels, groups)))
 
     def _rows(self, indices: Sequence[int]) -> Tensor:
         parts = [array.rows(indices) for array in self.arrays]

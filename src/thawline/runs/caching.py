@@ -1,13 +1,14 @@
 """Decide whether a run trains on stored activations, say why, and make them."""
 
+import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
 
-from thawline.errors import UserError
+from thawline.errors import UserError, first_line
 from thawline.features.decide import Decision, Need, decide
 from thawline.features.extract import Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache
@@ -19,10 +20,12 @@ from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse
 from thawline.models.stacked_head import StackedHead
 from thawline.report.record_sections import CacheSection
+from thawline.runs.meeting import CANNOT_WRITE, Meeting, meet_for_pass
 from thawline.runs.parts import Parts
 from thawline.runs.pass_threads import set_pass_threads
 from thawline.runs.sums_pass import of_the_kept, sum_stages
 from thawline.settings.solver_conflicts import needs_stored
+from thawline.settings.trainer_settings import TrainerSettings
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +33,7 @@ _log = logging.getLogger(__name__)
 def store_frozen_stages(parts: Parts) -> tuple[StoredSplits | None, CacheSection]:
     """What the frozen stages compute of the run's images, where that saves time; and what run.json says of it.
 
-    A cache that cannot be written is a warning; the run then trains from the images.
+    Several processes share the pass. A cache that cannot be written is a warning; the run then trains from the images.
 
     Raises:
         UserError: The run cannot do without the cache, and it cannot be.
@@ -49,7 +52,8 @@ def store_frozen_stages(parts: Parts) -> tuple[StoredSplits | None, CacheSection
     start = time.perf_counter()
     _log.info("Cache: %s", _sentence(parts, need, decision))
     try:
-        stored = _store(parts, need, decision.views, few=few)
+        with _shared(parts.settings.trainer) as team:
+            stored = _store(parts, need, decision.views, few=few, team=team)
     except OSError as error:
         if need.required:
             raise UserError(
@@ -68,10 +72,9 @@ def _need(parts: Parts) -> Need:
         row_bytes=sum(_row_bytes(parts, tap) for tap in _run_taps(parts)),
         num_train=len(data.splits["train"]),
         num_val=len(data.splits["val"]),
-        seen=parts.steps.total * data.batch_size,
+        seen=parts.steps.total * data.batch_size * data.world_size,
         random_views=settings.loader.augment.is_random,
         mixing=settings.regularize.mixup > 0 or settings.regularize.cutmix > 0,
-        processes=settings.trainer.num_processes,
         required=settings.optim.solves,
     )
 
@@ -88,7 +91,25 @@ def _why_sums(need: Need, few: Need) -> str:
     return f"sums are kept of all {every:,} images, and the features of {kept:,}"
 
 
-def _store(parts: Parts, need: Need, views: int, *, few: Need | None) -> StoredSplits:
+@contextlib.contextmanager
+def _shared(trainer: TrainerSettings) -> Iterator[Meeting | None]:
+    """The processes that share the pass; where one fails, the others learn why, and end with the same error."""
+    if trainer.num_processes == 1:
+        yield None
+        return
+    team = meet_for_pass(devices=trainer.devices)
+    try:
+        yield team
+        team.wait_for_all()  # from here on all read what is stored, or none does
+    except OSError as error:
+        team.leave(first_line(error), kind=CANNOT_WRITE)
+        raise
+    except BaseException as error:
+        team.leave(first_line(error))
+        raise
+
+
+def _store(parts: Parts, need: Need, views: int, *, few: Need | None, team: Meeting | None) -> StoredSplits:
     backbone, data = parts.bound.backbone, parts.data
     wanted = [
         Wanted(data.dataset("train", again=views > 1), views, random_views=need.random_views),
@@ -96,7 +117,7 @@ def _store(parts: Parts, need: Need, views: int, *, few: Need | None) -> StoredS
     ]
     num_rows = sum(split.num_rows for split in wanted)
     run_taps = _run_taps(parts)
-    how = extraction(parts, parts.model.prefix, num_rows)
+    how = replace(extraction(parts, parts.model.prefix, num_rows), team=team)
     room = how.cache.max_bytes / num_rows
     taps = run_taps if parts.model.readout else _with_swept(parts, run_taps[0], room=room)
     if parts.beside is not None and not need.random_views:  # one pass serves the stack too
@@ -106,7 +127,8 @@ def _store(parts: Parts, need: Need, views: int, *, few: Need | None) -> StoredS
     backbone.to(how.device).eval()
     try:
         with threads_restored():  # the training measures for itself
-            set_pass_threads(backbone, wanted, taps, how, parts.settings.threads)
+            if team is None:  # else Lightning has shared out the cores
+                set_pass_threads(backbone, wanted, taps, how, parts.settings.threads)
             if few is not None:
                 return sum_stages(parts, dict(zip(STORED, wanted, strict=True)), how, few)
             arrays = fill(wanted, backbone, taps, how)
@@ -119,7 +141,7 @@ def _store(parts: Parts, need: Need, views: int, *, few: Need | None) -> StoredS
 def extraction(parts: Parts, prefix: FrozenPrefix, num_rows: int) -> Extraction:
     """How `prefix` makes so many rows."""
     data, compute = parts.data, parts.compute
-    batch_size = min(data.batch_size, data.loader.batch_size)  # all images come as one batch to the solver
+    batch_size = min(data.loader.batch_size, len(data.splits["train"]))  # whatever the number of processes
     compiled = compiles_pass(parts.settings.compile, compute.device.type, num_images=num_rows)
     fused = prefix.fused is not None
     together = pass_batch(compute.device.type)

@@ -1,7 +1,8 @@
-"""Processes that torchrun or srun started agree, before they share a process group, on the folder of the run.
+"""Processes of a run tell each other what they do: before they train, and while they share a pass over the images.
 
-Each composes its config by itself, with its own time in the folder's name. They meet at the address at which the
-process group is made later, torchrun's own store or one that the first process holds.
+Those that torchrun or srun started agree, before they share a process group, on the folder of the run: each composes
+its config by itself, with its own time in the folder's name. They meet at the address at which the process group is
+made later, torchrun's own store or one that the first process holds.
 """
 
 import contextlib
@@ -9,11 +10,12 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.lsf import LSFEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
@@ -25,16 +27,19 @@ from thawline.machine.processes import Place, this_process
 _WAIT_S = 60.0  # for the first word of another process; chosen: importing torch takes seconds, from a slow disk 30
 _BEAT_S = 3.0  # between two signs of life
 _DEAD_S = 40.0  # without one; chosen: ten missed, and all is told within a minute
-_POLL_S = 0.2
+_POLL_S = 0.05
+_LOOK_S = 1.0  # between two looks at the others; below 5 s, after which Lightning kills all where one has failed
+_FAILED, CANNOT_WRITE = "failed", "cannot write"  # why a process leaves
 _ENVIRONMENTS: dict[str, Callable[[], ClusterEnvironment]] = {
     "torchrun": TorchElasticEnvironment,
     "srun": SLURMEnvironment,
     "jsrun": LSFEnvironment,
+    "lightning": LightningEnvironment,
 }
 
 
 class Meeting:
-    """What the processes of a run tell each other until all are ready to train.
+    """What the processes of a run tell each other, and whether they live, until `end`.
 
     Args:
         store: Holds what they say, as text by key.
@@ -43,7 +48,18 @@ class Meeting:
     def __init__(self, store: Any, place: Place, *, wait_s: float = _WAIT_S, dead_s: float = _DEAD_S) -> None:
         self._store, self._place, self._wait_s, self._dead_s = store, place, wait_s, dead_s
         self._over = threading.Event()
+        self._step = 0  # of those that all take
+        self._looked = time.monotonic()
+        self._seen = dict.fromkeys(range(place.world_size), (-1, self._looked))
         threading.Thread(target=self._beat, args=(store.clone(),), daemon=True).start()
+
+    @property
+    def rank(self) -> int:
+        return self._place.rank
+
+    @property
+    def size(self) -> int:
+        return self._place.world_size
 
     def word_of_first(self, name: str, value: str) -> str:
         """`value` of the first process.
@@ -51,7 +67,7 @@ class Meeting:
         Raises:
             UserError: It did not say one in time.
         """
-        if self._place.rank == 0:
+        if self.rank == 0:
             self._store.set(name, value)
             return value
         try:
@@ -59,56 +75,102 @@ class Meeting:
             return str(self._store.get(name).decode())
         except RuntimeError as error:
             raise UserError(
-                f"process {self._place.rank} of {self._place.world_size} heard nothing from process 0 within "
+                f"process {self.rank} of {self.size} heard nothing from process 0 within "
                 f"{self._wait_s:.0f} s; its output says why. Start all processes at the same time"
             ) from error
 
-    def wait_for_all(self) -> None:
-        """Until every process is ready to train.
+    def of_first(self, value: str) -> str:
+        """`value` of the first process, which is waited for as long as it lives.
 
         Raises:
+            OSError: The first process cannot write.
+            UserError: It failed, or shows no sign of life.
+        """
+        self._step += 1
+        name = f"step{self._step}"
+        with self._store_is_there():
+            if self.rank == 0:
+                self._store.set(name, value)
+            self._wait_for({0: name})
+            return str(self._store.get(name).decode())
+
+    def gather(self) -> None:
+        """Until every process has come here.
+
+        Raises:
+            OSError: One cannot write.
             UserError: One failed, or shows no sign of life.
         """
-        self._store.set(f"ready/{self._place.rank}", "")
-        seen = {rank: (-1, time.monotonic()) for rank in range(self._place.world_size)}
-        try:
-            while seen:
-                seen = {rank: self._alive(rank, *seen[rank]) for rank in seen if not self._is_ready(rank)}
-                time.sleep(_POLL_S if seen else 0)
-        except RuntimeError as error:  # the process that held the store is gone
-            raise UserError("another process of this run ended; its output says why") from error
-        finally:
-            self._over.set()
+        self._step += 1
+        with self._store_is_there():
+            self._store.set(f"step{self._step}/{self.rank}", "")
+            self._wait_for({rank: f"step{self._step}/{rank}" for rank in range(self.size)})
 
-    def leave(self, reason: str) -> None:
-        """Tell those that wait that this process will not come."""
+    def look_around(self) -> None:
+        """Raise what `gather` would, at most once in `_LOOK_S`; call it often."""
+        if time.monotonic() - self._looked > _LOOK_S:
+            self._looked = time.monotonic()
+            with self._store_is_there():
+                self._look_at(self._seen)
+
+    def wait_for_all(self) -> None:
+        """`gather`, then `end`."""
+        try:
+            self.gather()
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Give no sign of life any more."""
+        self._over.set()
+
+    def leave(self, reason: str, *, kind: str = _FAILED) -> None:
+        """Tell those that wait that this process will not come; nothing after `end`.
+
+        Args:
+            kind: `CANNOT_WRITE` where it goes on without what they wait for.
+        """
         if not self._over.is_set():
             self._over.set()
-            try:
-                self._store.set(f"failed/{self._place.rank}", reason)
-            except RuntimeError:  # nobody is there to hear it
-                return
+            with contextlib.suppress(RuntimeError):  # nobody is there to hear it
+                self._store.set(f"{kind}/{self.rank}", reason)
 
-    def _is_ready(self, rank: int) -> bool:
-        return bool(self._store.check([f"ready/{rank}"]))
+    def _wait_for(self, keys: Mapping[int, str]) -> None:
+        missing = dict(keys)
+        while missing := {rank: key for rank, key in missing.items() if not self._store.check([key])}:
+            self._look_at(missing)
+            time.sleep(_POLL_S)
 
-    def _alive(self, rank: int, beats: int, since: float) -> tuple[int, float]:
-        """Signs of life of a process so far, and when the last was heard."""
-        if self._store.check([f"failed/{rank}"]):
-            reason = self._store.get(f"failed/{rank}").decode()
-            raise UserError(f"process {rank} of {self._place.world_size} failed: {reason}")
-        now, heard = time.monotonic(), int(self._store.add(f"beats/{rank}", 0))
-        if heard == beats and now - since > self._dead_s:
-            raise UserError(
-                f"process {rank} of {self._place.world_size} shows no sign of life for {self._dead_s:.0f} s; "
-                "its output says why"
-            )
-        return (heard, now) if heard != beats else (beats, since)
+    def _look_at(self, ranks: Iterable[int]) -> None:
+        """Raises if one left, or did not give a sign of life for too long."""
+        for rank in ranks:
+            self._refuse_gone(rank)
+            now, heard = time.monotonic(), int(self._store.add(f"beats/{rank}", 0))
+            beats, since = self._seen[rank]
+            if heard != beats:
+                self._seen[rank] = heard, now
+            elif now - since > self._dead_s:
+                raise UserError(
+                    f"process {rank} of {self.size} shows no sign of life for {self._dead_s:.0f} s; its output says why"
+                )
+
+    def _refuse_gone(self, rank: int) -> None:
+        for kind, error in ((_FAILED, UserError), (CANNOT_WRITE, OSError)):
+            if rank != self.rank and self._store.check([f"{kind}/{rank}"]):
+                reason = self._store.get(f"{kind}/{rank}").decode()
+                raise error(f"process {rank} of {self.size} {kind}: {reason}")
+
+    @contextlib.contextmanager
+    def _store_is_there(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:  # the process that held the store is gone
+            raise UserError("another process of this run ended; its output says why") from error
 
     def _beat(self, store: Any) -> None:
         while not self._over.is_set():
             try:
-                store.add(f"beats/{self._place.rank}", 1)
+                store.add(f"beats/{self.rank}", 1)
             except RuntimeError:  # nobody is there to hear it
                 return
             self._over.wait(_BEAT_S)
@@ -124,8 +186,21 @@ def meeting() -> Meeting | None:
     place = this_process()
     if not place.outside or place.world_size == 1:
         return None
+    return _meet(place, "start")
+
+
+def meet_for_pass(*, devices: int) -> Meeting:
+    """Of processes that share a process group already, whoever started them.
+
+    Args:
+        devices: Processes on each machine.
+    """
+    return _meet(this_process(devices=devices), "pass")
+
+
+def _meet(place: Place, what: str) -> Meeting:
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")  # torchrun's store outlives the processes
-    return Meeting(PrefixStore(f"thawline/{attempt}", _store(place)), place)
+    return Meeting(PrefixStore(f"thawline/{attempt}/{what}", _store(place)), place)
 
 
 def _store(place: Place) -> TCPStore:

@@ -1,5 +1,6 @@
 """One run from settings to record."""
 
+import functools
 import logging
 from pathlib import Path
 
@@ -78,15 +79,22 @@ def run_once(
     refuse_too_many(parts)
     _describe_parts(record, parts, folder, boundary)
     announce(parts, record, context, resuming=boundary is not None)
-    said = Said(folder, config.text, held=_held(record, parts), epoch_lines=not context.rung)
+    then = functools.partial(_store, parts, record) if settings.trainer.num_processes > 1 else None
+    said = Said(folder, config.text, held=_held(record, parts), epoch_lines=not context.rung, then=then)
     what = f"{parts.bound.backbone.name} at {record.model.image_size} pixels, data.batch_size={parts.data.batch_size},"
     with told_where_memory_ends(what, compute.device, next_step="try a smaller data.batch_size or model.image_size"):
-        stored, record.cache = store_frozen_stages(parts)
-        if stored is not None:
-            parts.read_from(stored)
+        if then is None:
+            _store(parts, record)
         if (together := meeting()) is not None:
             together.wait_for_all()
         fit_and_test(parts, record, said, cost=cost, boundary=boundary, logs=logs)
+
+
+def _store(parts: Parts, record: RunRecord) -> None:
+    """Several processes do so as soon as they can talk to each other."""
+    stored, record.cache = store_frozen_stages(parts)
+    if stored is not None:
+        parts.read_from(stored)
 
 
 def _describe_parts(record: RunRecord, parts: Parts, folder: Path, boundary: Boundary | None) -> None:

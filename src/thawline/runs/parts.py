@@ -11,6 +11,7 @@ from thawline.freezing.bound_plan import BoundPlan
 from thawline.freezing.plan import FreezePlan
 from thawline.freezing.status import StageStatus, counted_line
 from thawline.machine.compute import Compute
+from thawline.machine.processes import is_main
 from thawline.settings.imbalance_setting import equal_classes
 from thawline.settings.run_settings import Settings
 from thawline.training.beside import StackBeside
@@ -102,4 +103,5 @@ class Parts:
         """From now on the frozen stages are not computed: what they gave is read."""
         self.data.read_from(stored)
         if self.settings.optim.solves:
-            self.model.solve_on(self.sums.get("train") or self.data.stored_rows("train"), self.aim)
+            most = None if is_main() else 1  # the first process solves for all, so that one holds the rows
+            self.model.solve_on(self.sums.get("train") or self.data.stored_rows("train", most=most), self.aim)

@@ -17,9 +17,11 @@ from thawline.features.feature_store import StoredArray
 from thawline.features.fill import Extraction, Wanted, fill, outputs_in_order
 from thawline.features.fold_sums import RowFacts
 from thawline.features.left_out import Targets
+from thawline.features.pieces import pieces_of, share_of
 from thawline.features.ridge_probe import NUM_LANDMARKS
 from thawline.features.stack import FOLDS
 from thawline.features.stored_dataset import STORED, StoredDataset, StoredSplits
+from thawline.machine.together import of_first, summed_over_processes
 from thawline.runs.parts import Parts
 from thawline.settings.cache_settings import CacheSettings
 from thawline.training.stack_sums import KeptRows, StackSums, SumsOfRows, coordinates_of
@@ -76,11 +78,14 @@ def sum_stages(parts: Parts, wanted: Mapping[Split, Wanted], how: Extraction, fe
     some = [_some(wanted[split], known[split].kept) for split in STORED]
     arrays = fill(some, parts.bound.backbone, list(readout.taps), how)
     kept = {split: _kept(parts, known[split], of, cut=few.cut) for split, of in zip(STORED, arrays, strict=True)}
-    reads = coordinates_of(readout, kept["train"])
+    reads = of_first(lambda: coordinates_of(readout, kept["train"]))  # sums in other coordinates do not add up
     runner = PrefixRunner(parts.bound.backbone, readout.taps, how.mode, fused=how.fused)
     for split in STORED:
         sums = SumsOfRows(readout, reads, num_classes=parts.data.num_classes)
         _add_all(sums, wanted[split], known[split], kept[split], runner=runner, how=how)
+        if how.team is not None:
+            how.team.gather()
+        summed_over_processes(sums.sums)
         groups = len(torch.unique(known[split].groups))
         parts.sums[split] = StackSums(readout, reads, (sums.sums,), kept[split], groups, parts.aim.select)
     number = sum(split.num_rows for split in wanted.values())
@@ -121,13 +126,19 @@ def _kept(parts: Parts, known: _Known, arrays: Sequence[StoredArray], *, cut: in
 def _add_all(
     sums: SumsOfRows, wanted: Wanted, known: _Known, kept: KeptRows, *, runner: PrefixRunner, how: Extraction
 ) -> None:
-    """The kept rows, whose features are there, then those of a pass over all others."""
-    sums.add(kept.features, known.facts.some(torch.from_numpy(known.kept)).repeated(wanted.num_views))
+    """The kept rows, whose features are there, then those of a pass over all others; of them each process its share."""
+    if how.first:
+        sums.add(kept.features, known.facts.some(torch.from_numpy(known.kept)).repeated(wanted.num_views))
     others = np.delete(np.arange(len(known.images)), known.kept)
     if not len(others):
         return
-    facts, done = known.facts.some(torch.from_numpy(others)).repeated(wanted.num_views), 0
-    for outputs in outputs_in_order(_some(wanted, others), runner, how):
+    facts, rest = known.facts.some(torch.from_numpy(others)).repeated(wanted.num_views), _some(wanted, others)
+    rank, size = (0, 1) if how.team is None else (how.team.rank, how.team.size)
+    mine = share_of(pieces_of(rest.num_rows, batch=runner.mode.batch_size, processes=size), rank=rank, size=size)
+    if not mine:
+        return
+    done = mine[0].start
+    for outputs in outputs_in_order(rest, runner, how, rows=mine):
         rows = torch.cat(outputs, 1)
         sums.add(rows, facts.some(slice(done, done + len(rows))))
         done += len(rows)

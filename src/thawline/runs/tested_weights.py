@@ -14,6 +14,7 @@ from thawline.deploy.calibration import Judged
 from thawline.features.judged import Expected
 from thawline.features.left_out_answers import LeftOutAnswers
 from thawline.machine.processes import is_main
+from thawline.machine.together import only_first
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.models.stacked_head import StackedHead
 from thawline.runs.blend import blend
@@ -75,7 +76,8 @@ def choose(trainer: L.Trainer, parts: Parts, watch: Watchers, *, pretrained: dic
     if rule == RULE_REFIT:
         (solver,) = trainer.optimizers
         assert isinstance(solver, StackSolver), type(solver)
-        return _refitted(parts, best, scores, left_out=solver.left_out_accuracy)
+        refitted = only_first(lambda: _refitted(parts, best, scores, left_out=solver.left_out_accuracy))
+        return refitted or Tested(scores, rule, why)
     if parts.beside is not None:
         body = load_checkpoint(best.best)
         blended = blend(parts, body["state_dict"])

@@ -1,6 +1,6 @@
 """The callbacks of a run that know something afterwards: checkpoints, cost, curves, mistakes, the guard."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -91,12 +91,14 @@ class Said:
         config_text: YAML, for TensorBoard.
         held: What every process of the run must hold alike, as text by key.
         epoch_lines: Whether every validation gets a line in the log.
+        then: What several processes do together before they train.
     """
 
     folder: Path
     config_text: str
     held: Mapping[str, str] = field(default_factory=dict)
     epoch_lines: bool = True
+    then: Callable[[], None] | None = None
 
 
 def all_callbacks(parts: Parts, watch: Watchers, said: Said) -> list[L.Callback]:
@@ -129,6 +131,6 @@ def all_callbacks(parts: Parts, watch: Watchers, said: Said) -> list[L.Callback]
         *([watch.inputs] if watch.inputs else []),
         *progress_callbacks(parts.steps, lines=said.epoch_lines),
         *users,
-        SameEverywhere(said.held),
+        SameEverywhere(said.held, then=said.then),
         *([watch.guard] if watch.guard else []),
     ]

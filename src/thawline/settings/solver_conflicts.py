@@ -55,8 +55,6 @@ def _refuse_training_stages(chosen: Settings) -> None:
 def _refuse_idle(chosen: Settings) -> None:
     plain, given = RegularizeSettings(), chosen.regularize
     values = {f"regularize.{f.name}": (getattr(given, f.name), getattr(plain, f.name)) for f in fields(plain)}
-    values["trainer.devices"] = chosen.trainer.devices, 1
-    values["trainer.num_nodes"] = chosen.trainer.num_nodes, 1
     values["trainer.accumulate_grad_batches"] = chosen.trainer.accumulate_grad_batches, 1
     values["trainer.limit_train_batches"] = chosen.trainer.limit_train_batches, 1.0
     values["trainer.gradient_clip_val"] = chosen.trainer.gradient_clip_val or 0.0, 0.0

@@ -224,10 +224,10 @@ class ImageDataModule(L.LightningDataModule):
         """What batches of a split hold in place of images; None where they hold images."""
         return self._stored.get(split)
 
-    def stored_rows(self, split: Split) -> StoredRows:
-        """All that is stored of a split."""
+    def stored_rows(self, split: Split, *, most: int | None = None) -> StoredRows:
+        """All that is stored of a split, or the first `most` rows."""
         groups = torch.from_numpy(self.source.groups[self._images(split)])
-        return self._stored[split].everything(groups)
+        return self._stored[split].everything(groups, most=most)
 
     def _loader(self, split: Split) -> Loader:
         training, again = split == "train", split != "test"

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from thawline.features.probe import fit_logistic, standardize
+from thawline.machine.together import of_first
 from thawline.models.heads import LinearHead
 
 
@@ -43,14 +44,16 @@ class HeadSolver(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float]) -> float:  # type: ignore[override]
-        """Solve, then evaluate: `closure` returns the loss at the solution."""
+        """Solve, in the first process for all; then evaluate: `closure` returns the loss at the solution."""
         (group,) = self.param_groups
         assert group["num_done"] < len(self.penalties), group["num_done"]
         head = group["params"]
         num_classes = len(head[1])
-        solution = fit_logistic(
-            self.rows, self.labels, num_classes=num_classes, penalty=self.penalty, start=(head[0], head[1]),
-            weights=self.weights,
+        solution = of_first(
+            lambda: fit_logistic(
+                self.rows, self.labels, num_classes=num_classes, penalty=self.penalty, start=(head[0], head[1]),
+                weights=self.weights,
+            )
         )  # fmt: skip
         for parameter, solved in zip(head, solution, strict=True):
             parameter.copy_(solved)

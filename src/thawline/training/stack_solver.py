@@ -10,6 +10,7 @@ from torch import Tensor
 from thawline.features.left_out import Targets
 from thawline.features.readout import Readout
 from thawline.features.stack import Stack, refit_stack, solve_stack
+from thawline.machine.together import of_first
 from thawline.models.stacked_head import StackedHead
 from thawline.settings.select_setting import AUTO
 from thawline.training.stack_sums import StackSums
@@ -93,10 +94,16 @@ class StackSolver(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float]) -> float:  # type: ignore[override]
-        """Solve, then evaluate: `closure` returns the loss at the solution."""
+        """Solve, in the first process for all; then evaluate: `closure` returns the loss at the solution."""
+        solution, accuracy = of_first(self._solve)
+        for parameter, solved in zip(self.head.parameters(), solution, strict=True):
+            parameter.copy_(solved)
+        self.param_groups[0]["left_out_accuracy"] = accuracy
+        with torch.enable_grad():
+            return closure()
+
+    def _solve(self) -> tuple[list[Tensor], float]:
         _log.info("Solving for the probes of %s images.", f"{self.rows.num_groups:,}")
         stack = self.rows.solved()
         load_stack(self.head, stack)
-        self.param_groups[0]["left_out_accuracy"] = stack.accuracy
-        with torch.enable_grad():
-            return closure()
+        return [parameter.detach().to("cpu", copy=True) for parameter in self.head.parameters()], stack.accuracy

@@ -1,0 +1,60 @@
+"""What the processes of a run do with each other once they have a process group; with one process, nothing."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import torch.distributed as dist
+from torch import Tensor
+
+from thawline.errors import TOLD, UserError
+
+_T = TypeVar("_T")
+
+
+def of_first(make: Callable[[], _T]) -> _T:
+    """What `make` gives in the first process, in all of them; the others wait for it, and do not call theirs.
+
+    Raises:
+        UserError: `make` raised it; in all processes, and only the first tells it.
+    """
+    if not _several():
+        return make()
+    said: list[Any] = [None, None]
+    try:
+        if dist.get_rank() == 0:
+            said = [make(), None]
+    except UserError as error:
+        said = [None, str(error)]
+        dist.broadcast_object_list(said)
+        raise
+    dist.broadcast_object_list(said)
+    if said[1] is not None:
+        failed = UserError(said[1])
+        setattr(failed, TOLD, True)
+        raise failed
+    value: _T = said[0]
+    return value
+
+
+def only_first(make: Callable[[], _T]) -> _T | None:
+    """As `of_first`, and the others get None."""
+    made: list[_T] = []
+    of_first(lambda: made.append(make()))
+    return made[0] if made else None
+
+
+def summed_over_processes(sums: Sequence[Tensor]) -> None:
+    """Add up, in place, the sums of processes that have a share of the rows each; nothing where there is one process.
+
+    All processes hold the same sums afterwards, so that each solves for the same probes.
+    """
+    if not _several():
+        return
+    for mine in sums:
+        total = mine.to("cuda" if dist.get_backend() == "nccl" else mine.device)  # NCCL adds on a GPU only
+        dist.all_reduce(total)
+        mine.copy_(total)
+
+
+def _several() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
