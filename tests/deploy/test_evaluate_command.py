@@ -132,7 +132,7 @@ def test_what_does_not_fit_is_counted_and_left_out(model: Model, colour_folder: 
     assert got.notes == [
         "the label 'Red' is taken for the class 'red'",
         "left out, of classes that the model does not know: 7 images, pink (7); counted as wrong they would make the "
-        f"accuracy {right / 20:.4f}",
+        f"accuracy {right / 20:.4f}; where a label only has another name, rename it",
         "classes of the model without an image: green; means are over the others",
         f"left out, cannot be read: 1, the first is {place}/blue/0.png: cannot identify image file",
     ]

@@ -20,7 +20,9 @@ from thawline.deploy.labelled_images import LabelledImages
 from thawline.deploy.loaded import BATCH, Model
 from thawline.deploy.paired_models import Paired, paired
 from thawline.deploy.portable import MODEL_FOLDER
+from thawline.deploy.prediction_rows import UNKNOWN
 from thawline.errors import UserError, named
+from thawline.invocation import typed
 from thawline.printable import printable
 
 _FLATTERING = ("train", "val")  # splits that a run learns from: weights, choices, calibration
@@ -107,7 +109,7 @@ def _notes(
         as_wrong = measured.accuracy.count / (measured.images + number)
         notes.append(
             f"left out, of classes that the model does not know: {number} images, {listed}; counted as wrong they would"
-            f" make the accuracy {as_wrong:.4f}"
+            f" make the accuracy {as_wrong:.4f}; where a label only has another name, rename it"
         )
     if match.absent:
         listed = named(match.absent, most=5)
@@ -120,7 +122,7 @@ def _notes(
     if len(present) == 1:
         notes.append(f"all images are of one class, {present[0]}: the accuracy is its recall, and AUROC has no meaning")
     if worse := worse_line(measured.calibration):
-        notes.append(worse)
+        notes.append(f"{worse}; see the reliability diagram in the page before you rely on a probability")
     if seen := learned_from(folder, paths):
         notes.append(
             f"{seen} of these images were training or validation images of the run ({SPLITS_FILE}): scores flatter"
@@ -134,9 +136,11 @@ def _called_unknown(model: Model, answered: Answered) -> list[str]:
     if about is None or about.threshold is None or about.share is None or far is None:
         return []
     of = share(int((far >= about.threshold).sum()), len(far))
+    command = f"{typed('predict')} RUN IMAGES --unknown --copy-to DIR"
+    look = f"; {command} puts them into DIR/{UNKNOWN}, to look at" if of.count else ""
     return [
         f"images of known classes that `predict --unknown` calls unknown: {with_interval(of, brackets=False)}; the "
-        f"threshold is made for {about.share:.0%} at most"
+        f"threshold is made for {about.share:.0%} at most{look}"
     ]
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from thawline.markdown import markdown_table
 from thawline.report.comparison import COSTS, Comparison, Row
 
-LEGEND = "* no other group is cheaper and as good."
+LEGEND = "* no other group is cheaper and as good. - not measured: what is solved for has no training steps to count."
 PROOF = {True: "verified", False: "BROKEN", None: "not checked"}
 _NAME_WIDTH = 30  # characters; longer names take several lines
 _COSTS: dict[str, tuple[str, Callable[[float], str]]] = {  # heading, and format of a value
