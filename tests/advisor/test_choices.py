@@ -25,14 +25,16 @@ def profile(accuracies: list[float], *, distance: float | None = 0.5, by: str = 
 @pytest.mark.parametrize(
     ("accuracies", "depth"),
     [
-        ([0.5, 0.6, 0.8, 0.7], 2),  # from the third of four on
-        ([0.5, 0.6, 0.7, 0.8], 1),
-        ([0.5, 0.8, 0.8, 0.7], 2),  # of equals, the last
+        ([0.5, 0.6, 0.8, 0.7], 3),  # from the third of four on, and one more
+        ([0.5, 0.6, 0.7, 0.8], 2),
+        ([0.5, 0.8, 0.7], 2),  # a quarter of three is none
+        ([0.5, 0.8, 0.8], 1),  # of equals, the last
+        ([*[0.5] * 8, 0.8], 3),  # a quarter of nine is two
         ([0.9, 0.6, 0.7, 0.8], 3),  # one stage stays frozen
         ([0.9], 1),  # nothing can be cut
     ],
 )
-def test_stages_train_from_the_best_probe_on(accuracies: list[float], depth: int) -> None:
+def test_stages_train_from_a_quarter_of_them_before_the_best_probe_on(accuracies: list[float], depth: int) -> None:
     assert depth_to_train(profile(accuracies)) == depth
 
 
@@ -87,7 +89,7 @@ def test_reasons_tell_the_measurements_the_matrix_and_the_line() -> None:
     assert "Domain distance 0.50 (0 is the source, 1 is noise): different from" in text
     assert "The stack of all probes gets 0.900 of images right that it was not fitted on (leave-one-out, 100" in text
     assert "The matrix says partial_fine_tune of the last 2 stages here: the blend fine-tunes too" in text
-    assert "Probes get better up to stage2 (0.800), so the freeze line lies before it: the last 2 of 3 stages" in text
+    assert "Probes get better up to stage2 (0.800); the freeze line lies a quarter of the stages before it: the last 2 of 3 stages" in text
     assert "Beyond budget.minutes=0.5: blend_2." in text
 
 

@@ -16,6 +16,9 @@ _EPOCHS = 8
 _LEAST_STEPS = 128
 _STEPS_ENOUGH = 3000
 _LEAST_EPOCHS = 2
+# A blend trains a quarter of the stages more than those from the best probe on: pretrained features of these are worth
+# keeping as they are, but what lies above adapts better if they move too. Measured on Lite0 and Lite1 (docs/stack.md).
+_DEEPER = 4
 HEAD_LR = 1e-3  # conf/strategy/blend.yaml
 USUAL_RATE = 3e-4  # of the stages that train: conf/strategy/blend.yaml
 _LOW_RATE = 1e-4  # the guidelines' "low learning rate" for similar images: a third of the usual one
@@ -78,9 +81,9 @@ class Recommendation:
 
 
 def depth_to_train(profile: DepthProfile) -> int:
-    """Final stages from the one with the best probe on, but not all: up to it, every stage adds to what probes tell."""
+    """Final stages from the one with the best probe on and a quarter of the stages more, but not all."""
     num_stages = len(profile.stage_names)
-    return min(num_stages - profile.peak, max(1, num_stages - 1))
+    return min(num_stages - profile.peak + num_stages // _DEEPER, max(1, num_stages - 1))
 
 
 def epochs_of(num_train: int) -> int:

@@ -63,6 +63,6 @@ def _line(profile: DepthProfile, advice: Recommendation) -> str:
     name = profile.stage_names[profile.peak]
     depth = advice.choices[-1].depth
     return (
-        f"Probes get better up to {name} ({profile.at(profile.peak).accuracy:.3f}), so the freeze line lies before it: "
-        f"the last {depth} of {len(profile.stage_names)} stages train in the blend."
+        f"Probes get better up to {name} ({profile.at(profile.peak).accuracy:.3f}); the freeze line lies a quarter of "
+        f"the stages before it: the last {depth} of {len(profile.stage_names)} stages train in the blend."
     )
