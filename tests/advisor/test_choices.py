@@ -2,7 +2,7 @@
 
 import pytest
 
-from thawline.advisor.choices import Price, depth_to_train, epochs_of, recommend
+from thawline.advisor.choices import Price, deepest_within, depths_to_train, epochs_of, recommend
 from thawline.advisor.distance import Distances, Reading
 from thawline.advisor.prices import blended_price
 from thawline.advisor.profile import DepthProfile, ProbeScore
@@ -23,19 +23,33 @@ def profile(accuracies: list[float], *, distance: float | None = 0.5, by: str = 
 
 
 @pytest.mark.parametrize(
-    ("accuracies", "depth"),
+    ("accuracies", "depths"),
     [
-        ([0.5, 0.6, 0.8, 0.7], 3),  # from the third of four on, and one more
-        ([0.5, 0.6, 0.7, 0.8], 2),
-        ([0.5, 0.8, 0.7], 2),  # a quarter of three is none
-        ([0.5, 0.8, 0.8], 1),  # of equals, the last
-        ([*[0.5] * 8, 0.8], 3),  # a quarter of nine is two
-        ([0.9, 0.6, 0.7, 0.8], 3),  # one stage stays frozen
-        ([0.9], 1),  # nothing can be cut
+        ([0.5, 0.6, 0.8, 0.7], [3, 2]),  # from the third of four on, and one more
+        ([0.5, 0.6, 0.7, 0.8], [2, 1]),
+        ([0.5, 0.8, 0.7], [2]),  # a quarter of three is none
+        ([0.5, 0.8, 0.8], [1]),  # of equals, the last
+        ([*[0.5] * 8, 0.8], [3, 1]),  # a quarter of nine is two
+        ([0.9, 0.6, 0.7, 0.8], [3]),  # one stage stays frozen
+        ([0.9], [1]),  # nothing can be cut
     ],
 )
-def test_stages_train_from_a_quarter_of_them_before_the_best_probe_on(accuracies: list[float], depth: int) -> None:
-    assert depth_to_train(profile(accuracies)) == depth
+def test_stages_train_from_a_quarter_of_them_before_the_best_probe_on(
+    accuracies: list[float], depths: list[int]
+) -> None:
+    assert depths_to_train(profile(accuracies)) == depths
+
+
+@pytest.mark.parametrize(("minutes", "depth", "tried"), [(5, 4, 1), (2, 2, 2), (0.5, 2, 2)])
+def test_the_deepest_blend_within_the_budget_is_taken(minutes: float, depth: int, tried: int) -> None:
+    asked: list[int] = []
+
+    def price_of(depth: int) -> Price:
+        asked.append(depth)
+        return Price(60.0 * depth, 1)
+
+    assert deepest_within(BudgetSettings(minutes=minutes), [4, 2], price_of) == (depth, Price(60.0 * depth, 1))
+    assert len(asked) == tried
 
 
 @pytest.mark.parametrize(("num_train", "epochs"), [(31, 128), (100, 43), (560, 8), (12_000, 8), (40_000, 2)])
@@ -54,7 +68,12 @@ def test_few_images_need_many_epochs(num_train: int, epochs: int) -> None:
 )
 def test_the_best_is_the_last_within_the_budget(budget: BudgetSettings, name: str) -> None:
     advice = recommend(
-        profile([0.5, 0.8, 0.7]), num_train=500, solved=Price(9.0, 10**9), blended=Price(60.0, 2 * 10**9), budget=budget
+        profile([0.5, 0.8, 0.7]),
+        num_train=500,
+        depth=2,
+        solved=Price(9.0, 10**9),
+        blended=Price(60.0, 2 * 10**9),
+        budget=budget,
     )
     assert advice.best.name == name
     assert [choice.name for choice in advice.choices] == ["stacked_probe", "blend_2"]
@@ -64,8 +83,8 @@ def test_the_best_is_the_last_within_the_budget(budget: BudgetSettings, name: st
 
 def test_similar_images_get_the_low_rate_of_the_guidelines() -> None:
     prices = {"solved": Price(1.0, 1), "blended": Price(2.0, 1), "budget": BudgetSettings()}
-    similar = recommend(profile([0.5, 0.8], distance=0.2), num_train=500, **prices)  # type: ignore[arg-type]
-    different = recommend(profile([0.5, 0.8], distance=None), num_train=500, **prices)  # type: ignore[arg-type]
+    similar = recommend(profile([0.5, 0.8], distance=0.2), num_train=500, depth=1, **prices)  # type: ignore[arg-type]
+    different = recommend(profile([0.5, 0.8], distance=None), num_train=500, depth=1, **prices)  # type: ignore[arg-type]
     assert (similar.best.rate, different.best.rate) == (1e-4, 3e-4)
     assert "strategy.unfreeze_depth=1" in similar.best.overrides
     assert (similar.similarity, different.similarity) == (0.8, None)
@@ -77,9 +96,11 @@ def test_a_blend_costs_the_stack_and_its_steps() -> None:
     assert price.memory_bytes == 1000 + 2 * 10 * 32 + 3 * 20
 
 
-def said(made: DepthProfile, *, num_train: int = 500) -> str:
+def said(made: DepthProfile, *, num_train: int = 500, depth: int = 2) -> str:
     budget = BudgetSettings(minutes=0.5)
-    advice = recommend(made, num_train=num_train, solved=Price(9.0, 1), blended=Price(60.0, 1), budget=budget)
+    advice = recommend(
+        made, num_train=num_train, depth=depth, solved=Price(9.0, 1), blended=Price(60.0, 1), budget=budget
+    )
     return " ".join(reasons(made, advice, num_train=num_train, num_classes=4, why="WHY", budget=budget))
 
 
@@ -89,7 +110,12 @@ def test_reasons_tell_the_measurements_the_matrix_and_the_line() -> None:
     assert "Domain distance 0.50 (0 is the source, 1 is noise): different from" in text
     assert "The stack of all probes gets 0.900 of images right that it was not fitted on (leave-one-out, 100" in text
     assert "The matrix says partial_fine_tune of the last 2 stages here: the blend fine-tunes too" in text
-    assert "Probes get better up to stage2 (0.800); the freeze line lies a quarter of the stages before it: the last 2 of 3 stages" in text
+    assert (
+        "Probes get better up to stage2 (0.800); the freeze line lies right before it: the last 2 of 3 stages" in text
+    )
+    assert "(0.800); the freeze line lies 1 stage before it: the last 3 of 4" in said(
+        profile([0.5, 0.6, 0.8, 0.7]), depth=3
+    )
     assert "Beyond budget.minutes=0.5: blend_2." in text
 
 

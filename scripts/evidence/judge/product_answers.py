@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from judge.option_fits import CONF, Fit, accuracy
 from judge.prepared import DTYPE, Prepared
-from thawline.advisor.choices import depth_to_train, epochs_of, rate_of
+from thawline.advisor.choices import depths_to_train, epochs_of, rate_of
 from thawline.advisor.look import MAX_DISTANCE_IMAGES
 from thawline.advisor.profile import depth_profile
 from thawline.advisor.source_distances import source_distances
@@ -76,7 +76,7 @@ def line_of(prepared: Prepared, seed: int, solved: Solved) -> Line:
     )
     distance = distances.overall.value if distances else None
     seconds = time.perf_counter() - start
-    return Line(depth_to_train(profile), rate_of(distance), epochs_of(len(torch.unique(groups))), distance, seconds)
+    return Line(depths_to_train(profile)[0], rate_of(distance), epochs_of(len(torch.unique(groups))), distance, seconds)
 
 
 def stacked_probe_entry(prepared: Prepared, seed: int, solved: Solved) -> dict[str, Any]:

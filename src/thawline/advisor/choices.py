@@ -1,6 +1,7 @@
 """What the advice chooses from: the stacked probe, solved in seconds, and its blend with fine-tuned stages."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from thawline.advisor.guidelines import cell_of, is_similar
@@ -80,10 +81,23 @@ class Recommendation:
     choices: list[Choice]
 
 
-def depth_to_train(profile: DepthProfile) -> int:
-    """Final stages from the one with the best probe on and a quarter of the stages more, but not all."""
+def depths_to_train(profile: DepthProfile) -> list[int]:
+    """Final stages from the one with the best probe on and a quarter of the stages more; then, cheaper, without these.
+
+    Of several stages one stays frozen.
+    """
     num_stages = len(profile.stage_names)
-    return min(num_stages - profile.peak + num_stages // _DEEPER, max(1, num_stages - 1))
+    depths = (num_stages - profile.peak + more for more in (num_stages // _DEEPER, 0))
+    return list(dict.fromkeys(min(depth, max(1, num_stages - 1)) for depth in depths))
+
+
+def deepest_within(budget: BudgetSettings, depths: list[int], price_of: Callable[[int], Price]) -> tuple[int, Price]:
+    """The first of `depths`, deepest first, that the budget allows, else the last; with its price."""
+    for depth in depths:
+        price = price_of(depth)
+        if allows(budget, price):
+            break
+    return depth, price
 
 
 def epochs_of(num_train: int) -> int:
@@ -98,16 +112,16 @@ def rate_of(distance: float | None) -> float:
 
 
 def recommend(
-    profile: DepthProfile, *, num_train: int, solved: Price, blended: Price, budget: BudgetSettings
+    profile: DepthProfile, *, num_train: int, depth: int, solved: Price, blended: Price, budget: BudgetSettings
 ) -> Recommendation:
     """The stacked probe, or within the budget its blend.
 
     Args:
         num_train: Distinct training images of the whole target.
+        depth: Final stages that the blend trains.
         solved, blended: Prices of the two.
     """
     distance = profile.distances.overall.value if profile.distances else None
-    depth = depth_to_train(profile)
     stack = Choice("stacked_probe", 0, None, None, solved, profile.expected)
     blend = Choice("blend", depth, rate_of(distance), epochs_of(num_train), blended, None)
     similarity = None if distance is None else min(max(1 - distance, 0.0), 1.0)

@@ -61,8 +61,10 @@ def _matrix(profile: DepthProfile, advice: Recommendation) -> str:
 
 def _line(profile: DepthProfile, advice: Recommendation) -> str:
     name = profile.stage_names[profile.peak]
-    depth = advice.choices[-1].depth
+    depth, num_stages = advice.choices[-1].depth, len(profile.stage_names)
+    before = depth - (num_stages - profile.peak)
+    lies = f"{before} stage{'s' * (before > 1)} before it" if before > 0 else "right before it"
     return (
-        f"Probes get better up to {name} ({profile.at(profile.peak).accuracy:.3f}); the freeze line lies a quarter of "
-        f"the stages before it: the last {depth} of {len(profile.stage_names)} stages train in the blend."
+        f"Probes get better up to {name} ({profile.at(profile.peak).accuracy:.3f}); the freeze line lies {lies}: the "
+        f"last {depth} of {num_stages} stages train in the blend."
     )

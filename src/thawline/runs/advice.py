@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from thawline import __version__
 from thawline.advisor.caveats import caveats, check_sample
-from thawline.advisor.choices import Recommendation, depth_to_train, recommend
+from thawline.advisor.choices import Price, Recommendation, deepest_within, depths_to_train, recommend
 from thawline.advisor.look import Look, draw_both, look
 from thawline.advisor.prices import blended_price, solved_price
 from thawline.advisor.reasons import reasons
@@ -143,25 +144,13 @@ def _advice(
     *,
     resident: int,
 ) -> Advice:
-    """The recommendation, from what was seen and from the time of one training step.
+    """The recommendation with its reasons.
 
     Args:
         resident: Bytes of the device's memory that a run holds besides its steps.
     """
     budget, num_train = settings.budget, len(set(data.source.groups[data.splits["train"]].tolist()))
-    allowed = allowed_bytes(budget.memory_gb, held=resident, free=free_bytes(compute.device))
-    cost = step_cost(
-        backbone,
-        depth_to_train(seen.profile),
-        seen.images,
-        num_classes=data.num_classes,
-        precision=compute.precision,
-        max_bytes=allowed,
-    )
-    num_images, num_val = len(data.splits["train"]), len(data.splits["val"])
-    solved = solved_price(seen, num_images=num_images + num_val, resident=resident)
-    blended = blended_price(solved, cost, num_train=num_images, num_val=num_val)
-    recommended = recommend(seen.profile, num_train=num_train, solved=solved, blended=blended, budget=budget)
+    recommended = _recommended(data, backbone, seen, budget, compute, num_train=num_train, resident=resident)
     why = reasons(
         seen.profile, recommended, num_train=num_train, num_classes=data.num_classes, why=seen.why, budget=budget
     )
@@ -170,6 +159,30 @@ def _advice(
     about = _about(data, backbone, settings.model.weights)
     body = advice_body(seen.profile, recommended, why, num_train=num_train, commands=typed, about=about)
     return Advice(seen, recommended, why, budget, typed, body)
+
+
+def _recommended(
+    data: ImageDataModule,
+    backbone: Backbone,
+    seen: Look,
+    budget: BudgetSettings,
+    compute: Compute,
+    *,
+    num_train: int,
+    resident: int,
+) -> Recommendation:
+    """From what was seen, and from the time of one training step; `num_train` counts distinct images."""
+    allowed = allowed_bytes(budget.memory_gb, held=resident, free=free_bytes(compute.device))
+    images, num_val = len(data.splits["train"]), len(data.splits["val"])
+    solved = solved_price(seen, num_images=images + num_val, resident=resident)
+    measured = partial(step_cost, backbone, images=seen.images, num_classes=data.num_classes)
+
+    def price_of(depth: int) -> Price:
+        cost = measured(depth, precision=compute.precision, max_bytes=allowed)
+        return blended_price(solved, cost, num_train=images, num_val=num_val)
+
+    depth, blended = deepest_within(budget, depths_to_train(seen.profile), price_of)
+    return recommend(seen.profile, num_train=num_train, depth=depth, solved=solved, blended=blended, budget=budget)
 
 
 def _given(context: RunContext) -> list[str]:
