@@ -1,4 +1,4 @@
-"""SIGTERM stays immediate while Lightning runs."""
+"""SIGTERM and SIGHUP stay immediate while Lightning runs."""
 
 import signal
 import threading
@@ -7,11 +7,11 @@ from typing import Any
 
 import lightning as L
 
-from thawline.machine.sigterm import Terminated
+from thawline.machine.sigterm import Terminated, ending_signals
 
 
 class EndBySigterm(L.Callback):
-    """Ends the run at once on SIGTERM, and passes the signal on to the processes that Lightning started.
+    """Ends the run at once on either, and passes the signal on to the processes that Lightning started.
 
     Lightning's handler waits for the end of the batch. With several processes it broadcasts inside the handler, which
     can wait for ever. Nothing needs to be saved: `last.ckpt` is written at every epoch boundary, and only from there
@@ -26,8 +26,9 @@ class EndBySigterm(L.Callback):
             launcher: Any = trainer.strategy.launcher
             if launcher is not None:
                 launcher.kill(signum)
-            raise Terminated
+            raise Terminated(signum)
 
-        signal.signal(signal.SIGTERM, end)
+        for one in ending_signals():
+            signal.signal(one, end)
 
     on_validation_start = on_test_start = on_train_start
