@@ -38,6 +38,8 @@ def test_stages_train_from_a_quarter_of_them_before_the_best_probe_on(
     accuracies: list[float], depths: list[int]
 ) -> None:
     assert depths_to_train(profile(accuracies)) == depths
+    assert depths_to_train(profile(accuracies, distance=None)) == depths
+    assert depths_to_train(profile(accuracies, distance=0.1)) == depths[-1:]  # similar to the source
 
 
 @pytest.mark.parametrize(("minutes", "depth", "tried"), [(5, 4, 1), (2, 2, 2), (0.5, 2, 2)])

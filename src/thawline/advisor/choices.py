@@ -17,8 +17,8 @@ _EPOCHS = 8
 _LEAST_STEPS = 128
 _STEPS_ENOUGH = 3000
 _LEAST_EPOCHS = 2
-# A blend trains a quarter of the stages more than those from the best probe on: pretrained features of these are worth
-# keeping as they are, but what lies above adapts better if they move too. Measured on Lite0 and Lite1 (docs/stack.md).
+# For images unlike the source a blend trains a quarter of the stages more than those from the best probe on. Measured
+# on Lite0 and Lite1 (docs/stack.md). For similar ones it gained nothing; the guidelines too train less there.
 _DEEPER = 4
 HEAD_LR = 1e-3  # conf/strategy/blend.yaml
 USUAL_RATE = 3e-4  # of the stages that train: conf/strategy/blend.yaml
@@ -82,12 +82,13 @@ class Recommendation:
 
 
 def depths_to_train(profile: DepthProfile) -> list[int]:
-    """Final stages from the one with the best probe on and a quarter of the stages more; then, cheaper, without these.
+    """Final stages from the one with the best probe on; before that, where images differ, a quarter of the stages more.
 
     Of several stages one stays frozen.
     """
     num_stages = len(profile.stage_names)
-    depths = (num_stages - profile.peak + more for more in (num_stages // _DEEPER, 0))
+    similar = profile.distances is not None and is_similar(profile.distances.overall.value)
+    depths = (num_stages - profile.peak + more for more in (0 if similar else num_stages // _DEEPER, 0))
     return list(dict.fromkeys(min(depth, max(1, num_stages - 1)) for depth in depths))
 
 
