@@ -1,8 +1,10 @@
 """The recommendation: the blend within the budget, else the stacked probe; the freeze line where probes stop rising."""
 
+from functools import partial
+
 import pytest
 
-from thawline.advisor.choices import Price, deepest_within, depths_to_train, epochs_of, recommend
+from thawline.advisor.choices import Price, allows, deepest_within, depths_to_train, epochs_of, recommend
 from thawline.advisor.distance import Distances, Reading
 from thawline.advisor.prices import blended_price
 from thawline.advisor.profile import DepthProfile, ProbeScore
@@ -50,7 +52,8 @@ def test_the_deepest_blend_within_the_budget_is_taken(minutes: float, depth: int
         asked.append(depth)
         return Price(60.0 * depth, 1)
 
-    assert deepest_within(BudgetSettings(minutes=minutes), [4, 2], price_of) == (depth, Price(60.0 * depth, 1))
+    fits = partial(allows, BudgetSettings(minutes=minutes))
+    assert deepest_within(fits, [4, 2], price_of) == (depth, Price(60.0 * depth, 1))
     assert len(asked) == tried
 
 

@@ -6,18 +6,22 @@ import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from thawline.advisor import choices
+from thawline.advisor.choices import Price
 from thawline.freezing.verify import verify
 from thawline.machine.sigterm import Terminated
 from thawline.models.load_checkpoint import load_checkpoint
+from thawline.runs import auto
 from thawline.runs import rung as one_rung
 from thawline.runs.one_run import run_once
+from thawline.settings.advise_settings import BudgetSettings
 from thawline.training.blend_gain import blend_expected
 
 Run = Callable[..., Any]
@@ -94,6 +98,13 @@ def test_a_rung_beyond_a_bound_is_not_tried_and_told(
     assert result.code == 0, result.err
     assert re.search(says, result.out)
     assert rungs(the_run(tmp_path / "out")[1]) == ["stacked"]
+
+
+@pytest.mark.parametrize(("left", "fits"), [(46.0, True), (44.0, False)])
+def test_a_blend_is_as_deep_as_the_time_that_is_left_allows(left: float, fits: bool) -> None:
+    # half as fast as foretold, 5 s besides the pass, and the pass of 10 s is done: 2 * (30 - 10) + 5 = 45 s
+    state = SimpleNamespace(pace=2.0, fixed_s=5.0, slower=1.0, left=left, budget=BudgetSettings(minutes=2))
+    assert auto._in_time(cast(Any, state), Price(10.0, 1), Price(30.0, 1)) == fits
 
 
 @pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt, 130), (Terminated, 128 + signal.SIGTERM)])

@@ -92,11 +92,13 @@ def depths_to_train(profile: DepthProfile) -> list[int]:
     return list(dict.fromkeys(min(depth, max(1, num_stages - 1)) for depth in depths))
 
 
-def deepest_within(budget: BudgetSettings, depths: list[int], price_of: Callable[[int], Price]) -> tuple[int, Price]:
-    """The first of `depths`, deepest first, that the budget allows, else the last; with its price."""
+def deepest_within(
+    fits: Callable[[Price], bool], depths: list[int], price_of: Callable[[int], Price]
+) -> tuple[int, Price]:
+    """The first of `depths`, deepest first, whose price fits, else the last; with its price."""
     for depth in depths:
         price = price_of(depth)
-        if allows(budget, price):
+        if fits(price):
             break
     return depth, price
 

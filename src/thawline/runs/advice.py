@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -13,7 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from thawline import __version__
 from thawline.advisor.caveats import caveats, check_sample
-from thawline.advisor.choices import Price, Recommendation, deepest_within, depths_to_train, recommend
+from thawline.advisor.choices import Price, Recommendation, allows, deepest_within, depths_to_train, recommend
 from thawline.advisor.look import Look, draw_both, look
 from thawline.advisor.prices import blended_price, solved_price
 from thawline.advisor.reasons import reasons
@@ -84,11 +85,18 @@ def shown_advice(advice: Advice, console: Console) -> None:
     console.print(advice_panel(advice.recommendation, advice.reasons, budget=advice.budget))
 
 
-def measured_advice(settings: LookSettings, context: RunContext, *, shared: Shared | None = None) -> Advice:
+def measured_advice(
+    settings: LookSettings,
+    context: RunContext,
+    *,
+    shared: Shared | None = None,
+    fits: Callable[[Price, Price], bool] | None = None,
+) -> Advice:
     """Look, measure what a run would cost here, recommend; advice.json and the figure are written.
 
     Args:
         shared: With the images and backbones of the runs before.
+        fits: Whether a blend may be run, by the prices of the stack and of the blend; the budget decides by default.
     """
     compute = choose_compute(accelerator=settings.trainer.accelerator, precision=settings.trainer.precision)
     compute.set_up()
@@ -107,7 +115,7 @@ def measured_advice(settings: LookSettings, context: RunContext, *, shared: Shar
     with told_where_memory_ends(what, compute.device, next_step=SMALLER):  # of a batch, `look` says so itself
         seen = _look(data, backbone, settings, compute)
     resident = before if compute.on_cpu else held_bytes(compute.device)  # a GPU holds nothing before, the model after
-    advice = _advice(data, backbone, seen, settings, context, compute, resident=resident)
+    advice = _advice(data, backbone, seen, settings, context, compute, resident=resident, fits=fits)
     write_atomically(context.folder / ADVICE_FILE, json.dumps(advice.body, indent=1) + "\n")
     title = f"{data.source.name}, {backbone.name}"
     figure = profile_figure(seen.profile, freeze_line=_freeze_line(advice), title=title)
@@ -143,6 +151,7 @@ def _advice(
     compute: Compute,
     *,
     resident: int,
+    fits: Callable[[Price, Price], bool] | None,
 ) -> Advice:
     """The recommendation with its reasons.
 
@@ -150,7 +159,12 @@ def _advice(
         resident: Bytes of the device's memory that a run holds besides its steps.
     """
     budget, num_train = settings.budget, len(set(data.source.groups[data.splits["train"]].tolist()))
-    recommended = _recommended(data, backbone, seen, budget, compute, num_train=num_train, resident=resident)
+    solved, blend = _prices(data, backbone, seen, budget, compute, resident=resident)
+    fits = fits or (lambda _, blended: allows(budget, blended))
+    depth, blended = deepest_within(partial(fits, solved), depths_to_train(seen.profile), blend)
+    recommended = recommend(
+        seen.profile, num_train=num_train, depth=depth, solved=solved, blended=blended, budget=budget
+    )
     why = reasons(
         seen.profile, recommended, num_train=num_train, num_classes=data.num_classes, why=seen.why, budget=budget
     )
@@ -161,28 +175,20 @@ def _advice(
     return Advice(seen, recommended, why, budget, typed, body)
 
 
-def _recommended(
-    data: ImageDataModule,
-    backbone: Backbone,
-    seen: Look,
-    budget: BudgetSettings,
-    compute: Compute,
-    *,
-    num_train: int,
-    resident: int,
-) -> Recommendation:
-    """From what was seen, and from the time of one training step; `num_train` counts distinct images."""
+def _prices(
+    data: ImageDataModule, backbone: Backbone, seen: Look, budget: BudgetSettings, compute: Compute, *, resident: int
+) -> tuple[Price, Callable[[int], Price]]:
+    """Of the stack, and of a blend by its depth, from the time of one training step."""
     allowed = allowed_bytes(budget.memory_gb, held=resident, free=free_bytes(compute.device))
-    images, num_val = len(data.splits["train"]), len(data.splits["val"])
-    solved = solved_price(seen, num_images=images + num_val, resident=resident)
+    num_train, num_val = len(data.splits["train"]), len(data.splits["val"])
+    solved = solved_price(seen, num_images=num_train + num_val, resident=resident)
     measured = partial(step_cost, backbone, images=seen.images, num_classes=data.num_classes)
 
-    def price_of(depth: int) -> Price:
+    def blended(depth: int) -> Price:
         cost = measured(depth, precision=compute.precision, max_bytes=allowed)
-        return blended_price(solved, cost, num_train=images, num_val=num_val)
+        return blended_price(solved, cost, num_train=num_train, num_val=num_val)
 
-    depth, blended = deepest_within(budget, depths_to_train(seen.profile), price_of)
-    return recommend(seen.profile, num_train=num_train, depth=depth, solved=solved, blended=blended, budget=budget)
+    return solved, blended
 
 
 def _given(context: RunContext) -> list[str]:

@@ -6,7 +6,7 @@ from functools import partial
 
 from rich.console import Console
 
-from thawline.advisor.choices import Choice
+from thawline.advisor.choices import Choice, Price, allows
 from thawline.advisor.pass_cost import suffix_latency, weights_bytes
 from thawline.atomic import write_atomically
 from thawline.errors import UserError
@@ -80,7 +80,8 @@ def _advised(state: Climb, solved: Solved) -> Advice | None:
     if state.left <= 0:
         return None
     context = replace(state.context, overrides=solved.candidate.given)
-    advice = measured_advice(solved.candidate.config.settings, context, shared=state.shared)
+    settings = solved.candidate.config.settings
+    advice = measured_advice(settings, context, shared=state.shared, fits=partial(_in_time, state))
     shown_advice(advice, Console())
     kept = {key: advice.body[key] for key in vars(AdviceSection()) if key in advice.body}
     state.record.advice = replace(state.record.advice, **kept)
@@ -109,10 +110,20 @@ def _not_worth_it(state: Climb, stacks: Stacks, choice: Choice, *, passed: float
     """Why the blend is not tried; `passed` seconds of its price are spent already, as its features are stored."""
     if completed(state, choice.name) is not None:
         return None
-    seconds = max(state.pace, 1.0) * (choice.price.seconds - passed) + state.fixed_s
+    seconds = _seconds_of(state, choice.price, passed=passed)
     return _beyond(state, stacks, choice) or state.refused(
         choice.name, seconds=seconds, gain=USUAL_GAIN, memory_bytes=choice.price.memory_bytes
     )
+
+
+def _seconds_of(state: Climb, price: Price, *, passed: float) -> float:
+    return max(state.pace, 1.0) * (price.seconds - passed) + state.fixed_s
+
+
+def _in_time(state: Climb, solved: Price, blended: Price) -> bool:
+    """Whether the budget allows it, and what is left of the time."""
+    seconds = state.slower * _seconds_of(state, blended, passed=solved.seconds)
+    return allows(state.budget, blended) and seconds <= state.left
 
 
 def _beyond(state: Climb, stacks: Stacks, choice: Choice) -> str | None:
