@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -78,8 +77,7 @@ def test_the_commands_serve_and_tell_that_they_are_healthy(made: Callable[[str],
     server = subprocess.Popen([*start, "--port", "0"], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
-        lines = islice(server.stdout, 2)  # a third comes at the end only
-        (address,) = re.findall(r"http://\S+", "".join(lines))
+        address = next(filter(None, (re.search(r"http://\S+", line) for line in server.stdout)))[0]
         check = json.loads(of_kind("HEALTHCHECK")[0].partition("CMD ")[2])
         check[0], check[2] = sys.executable, check[2].replace("http://127.0.0.1:8000", address)
         assert subprocess.run(check).returncode == 0
