@@ -49,6 +49,14 @@ def test_classes_that_were_left_out_lie_farther_away() -> None:
     assert abs(separation((torch.randn(100, 6), labels), noise) - 0.5) < 0.1
 
 
+def test_the_separation_by_hand() -> None:
+    """On a line, with classes about 0 and 10. Without class 0 its images lie 10 and 2 from the other mean, known ones 0
+    and 3: of four pairs one is the wrong way round. Without class 1 all four are right."""
+    labels = torch.tensor([0, 0, 1, 1])
+    train, others = torch.tensor([[-1.0], [1.0], [9.0], [11.0]]), torch.tensor([[0.0], [8.0], [10.0], [13.0]])
+    assert separation((train, labels), (others, labels)) == pytest.approx((3 / 4 + 1) / 2)
+
+
 def test_the_stage_that_separates_best_is_taken() -> None:
     (rows, labels), (others, other_labels) = clusters(4, 25, seed=0), clusters(4, 25, seed=1)
     noise, more_noise = torch.randn(100, 6), torch.randn(100, 6)
