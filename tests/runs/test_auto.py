@@ -3,10 +3,10 @@
 import json
 import re
 import signal
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -21,6 +21,7 @@ from thawline.models.load_checkpoint import load_checkpoint
 from thawline.runs import auto
 from thawline.runs import rung as one_rung
 from thawline.runs.one_run import run_once
+from thawline.runs.rung import Climb
 from thawline.settings.advise_settings import BudgetSettings
 from thawline.training.blend_gain import blend_expected
 
@@ -100,11 +101,15 @@ def test_a_rung_beyond_a_bound_is_not_tried_and_told(
     assert rungs(the_run(tmp_path / "out")[1]) == ["stacked"]
 
 
-@pytest.mark.parametrize(("left", "fits"), [(46.0, True), (44.0, False)])
+@pytest.mark.parametrize(("left", "fits"), [(52.0, True), (48.0, False)])
 def test_a_blend_is_as_deep_as_the_time_that_is_left_allows(left: float, fits: bool) -> None:
-    # half as fast as foretold, 5 s besides the pass, and the pass of 10 s is done: 2 * (30 - 10) + 5 = 45 s
-    state = SimpleNamespace(pace=2.0, fixed_s=5.0, slower=1.0, left=left, budget=BudgetSettings(minutes=2))
-    assert auto._in_time(cast(Any, state), Price(10.0, 1), Price(30.0, 1)) == fits
+    # pass and training 20 s, 5 s besides; the rung before took twice as long as foretold: 2 * (20 + 5) = 50 s
+    start = time.perf_counter() - (60 * 2 - left)
+    unused = cast(Any, None)
+    state = Climb(unused, unused, unused, start, BudgetSettings(minutes=2), fixed_s=5.0, seconds_of=[(10.0, 20.0)])
+    assert auto._in_time(state, Price(20.0, 1)) == fits
+    refused = state.refused("blend_2", seconds=25.0, gain=0.01)
+    assert refused is None if fits else str(refused).startswith("budget.minutes=2: blend_2 would take 50 s, 4")
 
 
 @pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt, 130), (Terminated, 128 + signal.SIGTERM)])

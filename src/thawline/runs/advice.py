@@ -90,13 +90,13 @@ def measured_advice(
     context: RunContext,
     *,
     shared: Shared | None = None,
-    fits: Callable[[Price, Price], bool] | None = None,
+    fits: Callable[[Price], bool] | None = None,
 ) -> Advice:
     """Look, measure what a run would cost here, recommend; advice.json and the figure are written.
 
     Args:
         shared: With the images and backbones of the runs before.
-        fits: Whether a blend may be run, by the prices of the stack and of the blend; the budget decides by default.
+        fits: Whether a blend may be run, by its price; the budget decides by default.
     """
     compute = choose_compute(accelerator=settings.trainer.accelerator, precision=settings.trainer.precision)
     compute.set_up()
@@ -151,7 +151,7 @@ def _advice(
     compute: Compute,
     *,
     resident: int,
-    fits: Callable[[Price, Price], bool] | None,
+    fits: Callable[[Price], bool] | None,
 ) -> Advice:
     """The recommendation with its reasons.
 
@@ -160,8 +160,8 @@ def _advice(
     """
     budget, num_train = settings.budget, len(set(data.source.groups[data.splits["train"]].tolist()))
     solved, blend = _prices(data, backbone, seen, budget, compute, resident=resident)
-    fits = fits or (lambda _, blended: allows(budget, blended))
-    depth, blended = deepest_within(partial(fits, solved), depths_to_train(seen.profile), blend)
+    fits = fits or partial(allows, budget)
+    depth, blended = deepest_within(fits, depths_to_train(seen.profile), blend)
     recommended = recommend(
         seen.profile, num_train=num_train, depth=depth, solved=solved, blended=blended, budget=budget
     )

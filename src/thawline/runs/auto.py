@@ -92,8 +92,8 @@ def _go_on(state: Climb, stacks: Stacks, advice: Advice | None) -> None:
     if advice is None:
         _stopped(state, f"budget.minutes={state.budget.minutes:g} is spent; with more, a fine-tuned blend comes next")
         return
-    solved, blend = advice.recommendation.choices
-    if (reason := _not_worth_it(state, stacks, blend, passed=solved.price.seconds)) is not None:
+    _, blend = advice.recommendation.choices
+    if (reason := _not_worth_it(state, stacks, blend)) is not None:
         _stopped(state, reason)
         return
     with noted(partial(_failed, state, blend.name)):
@@ -106,24 +106,19 @@ def _stopped(state: Climb, reason: str) -> None:
     _log.info("Stopped: %s.", reason)
 
 
-def _not_worth_it(state: Climb, stacks: Stacks, choice: Choice, *, passed: float) -> str | None:
-    """Why the blend is not tried; `passed` seconds of its price are spent already, as its features are stored."""
+def _not_worth_it(state: Climb, stacks: Stacks, choice: Choice) -> str | None:
+    """Why the blend is not tried."""
     if completed(state, choice.name) is not None:
         return None
-    seconds = _seconds_of(state, choice.price, passed=passed)
+    seconds = choice.price.seconds + state.fixed_s
     return _beyond(state, stacks, choice) or state.refused(
         choice.name, seconds=seconds, gain=USUAL_GAIN, memory_bytes=choice.price.memory_bytes
     )
 
 
-def _seconds_of(state: Climb, price: Price, *, passed: float) -> float:
-    return max(state.pace, 1.0) * (price.seconds - passed) + state.fixed_s
-
-
-def _in_time(state: Climb, solved: Price, blended: Price) -> bool:
+def _in_time(state: Climb, blended: Price) -> bool:
     """Whether the budget allows it, and what is left of the time."""
-    seconds = state.slower * _seconds_of(state, blended, passed=solved.seconds)
-    return allows(state.budget, blended) and seconds <= state.left
+    return allows(state.budget, blended) and state.in_time(blended.seconds + state.fixed_s)
 
 
 def _beyond(state: Climb, stacks: Stacks, choice: Choice) -> str | None:

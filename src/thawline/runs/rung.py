@@ -61,6 +61,10 @@ class Climb:
         foretold, taken = (sum(seconds) for seconds in zip((1e-9, 0.0), *self.seconds_of, strict=True))
         return float(max(1.0, taken / foretold))
 
+    def in_time(self, seconds: float) -> bool:
+        """Whether as much time is left, where the rung takes longer than `seconds` as those before it did."""
+        return self.slower * seconds <= self.left
+
     def refused(self, what: str, *, seconds: float, gain: float, memory_bytes: int = 0) -> str | None:
         """Why a rung is not begun; None where it may be, and a line says what it costs and what it may gain.
 
@@ -68,15 +72,15 @@ class Climb:
             seconds: As foretold.
             gain: In accuracy, that it usually has.
         """
-        budget, seconds, points = self.budget, self.slower * seconds, 100 * gain
-        if seconds > self.left:
+        budget, about, points = self.budget, self.slower * seconds, 100 * gain
+        if not self.in_time(seconds):
             left = f"{max(self.left, 0):.0f} s are left"
-            return f"budget.minutes={budget.minutes:g}: {what} would take {seconds:.0f} s, {left}"
+            return f"budget.minutes={budget.minutes:g}: {what} would take {about:.0f} s, {left}"
         if budget.memory_gb is not None and memory_bytes > 1e9 * budget.memory_gb:
             return f"budget.memory_gb={budget.memory_gb:g}: {what} would need {memory_bytes / 1e9:.1f} GB"
         if points < budget.min_gain:
             return f"budget.min_gain={budget.min_gain:g}: {what} is expected to gain {points:.1f} points"
-        _log.info("Next: %s, about %.0f s, expected to gain %.1f points.", what, seconds, points)
+        _log.info("Next: %s, about %.0f s, expected to gain %.1f points.", what, about, points)
         return None
 
     def beyond(self, what: str, *, latency_s: float, num_bytes: int) -> str | None:
