@@ -6,6 +6,7 @@ python scripts/evidence/unknown_sources.py --render   # the table of what is the
 
 import argparse
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from thawline.report.run_record import RunRecord, load_record
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST_IMAGES = 200  # of a source's test images; chosen: the standard error of an AUROC of 0.9 is then 0.02
+STRATEGIES = ("stacked_probe", "feature_extraction")  # which store the features of every stage, or of the last
 SEED = 0
 FEW = {"num_train": 560, "num_val": 120, "num_test": 120}  # of the phantom, which makes as many images as one likes
 SOURCES: dict[str, ImageSource] = {
@@ -47,27 +49,27 @@ def main() -> None:
     parser.add_argument("--render", action="store_true", help="run nothing")
     given = parser.parse_args()
     records, rows = [], []
-    for name in SOURCES:
-        place = given.output_dir / name
+    for name, strategy in product(SOURCES, STRATEGIES):
+        place = given.output_dir / f"{name}_{strategy}"
         if not given.render and not (place / "scores.json").is_file():
-            _score(place, name)
+            _score(place, name, strategy)
         if (place / "scores.json").is_file():
             record = load_record(_run_of(place) / "run.json")
             records.append(record)
             rows.append(_row(name, record, json.loads((place / "scores.json").read_text(encoding="utf-8"))))
-    heads = ("trained on", "classes", "left-out classes", *SOURCES, "own images called unknown")
-    print(about(records), markdown_table(heads, rows, align="lrr" + "r" * len(SOURCES) + "r"), sep="\n\n")
+    heads = ("trained on", "strategy", "classes", "stage", "left-out classes", *SOURCES, "known called unknown")
+    print(about(records), markdown_table(heads, rows, align="llrlr" + "r" * len(SOURCES) + "r"), sep="\n\n")
 
 
 def _run_of(place: Path) -> Path:
     return next(path.parent for path in sorted(place.rglob("run.json")) if load_record(path).status == "completed")
 
 
-def _score(place: Path, name: str) -> None:
-    """Train a stack on the source, and score test images of all."""
+def _score(place: Path, name: str, strategy: str) -> None:
+    """Train on the source, and score test images of all."""
     thawline.train(
         [
-            "scenario=small_different", f"data={name}", "strategy=stacked_probe", f"seed={SEED}",
+            "scenario=small_different", f"data={name}", f"strategy={strategy}", f"seed={SEED}",
             "model.image_size=96", "data.num_workers=0", f"output_dir={place}",
             *(f"data.source.{key}={number}" for key, number in FEW.items() if name == "ultrasound_phantom"),
         ]
@@ -110,7 +112,15 @@ def _row(name: str, record: RunRecord, scores: Scores) -> tuple[str, ...]:
         auroc = roc_auc_score(truth, [*known, *unknown]) if other != name else None
         cells.append("-" if auroc is None else f"{auroc:.3f} ({100 * np.mean(noticed):.0f} %)")
     left_out = f"{record.calibration.unknown_auroc:.3f}"
-    return name, str(record.data.num_classes), left_out, *cells, f"{100 * np.mean(called):.1f} % of {len(known)}"
+    return (
+        name,
+        record.strategy.name,
+        str(record.data.num_classes),
+        record.calibration.unknown_stage or "-",
+        left_out,
+        *cells,
+        f"{100 * np.mean(called):.1f} % of {len(known)}",
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
+from sklearn.metrics import roc_auc_score
 
 from thawline.features.extract import Tap
 from thawline.features.unknown import _reduced, fit_known, fit_unknown, separation, share_nearer, unknown_threshold
@@ -12,9 +13,11 @@ from thawline.features.unknown import _reduced, fit_known, fit_unknown, separati
 EARLY, LATE = Tap(1, 1), Tap(5, 1)
 
 
-def clusters(num_classes: int, per_class: int, *, seed: int, width: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
+def clusters(
+    num_classes: int, per_class: int, *, seed: int, width: int = 6, apart: float = 4.0
+) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    means = 4 * torch.randn(num_classes, width, generator=torch.Generator().manual_seed(7))
+    means = apart * torch.randn(num_classes, width, generator=torch.Generator().manual_seed(7))
     labels = torch.arange(num_classes).repeat_interleave(per_class)
     return means[labels] + torch.randn(len(labels), width, generator=generator), labels
 
@@ -55,6 +58,17 @@ def test_the_separation_by_hand() -> None:
     labels = torch.tensor([0, 0, 1, 1])
     train, others = torch.tensor([[-1.0], [1.0], [9.0], [11.0]]), torch.tensor([[0.0], [8.0], [10.0], [13.0]])
     assert separation((train, labels), (others, labels)) == pytest.approx((3 / 4 + 1) / 2)
+
+
+def test_what_is_left_out_shapes_nothing_not_even_the_principal_components() -> None:
+    """More channels than components are kept, and classes that lie near each other; 0.99 with components of both."""
+    (rows, labels), (others, other_labels) = (clusters(2, n, seed=n, width=200, apart=0.4) for n in (150, 20))
+    alone = []
+    for out in (0, 1):
+        far = fit_known(rows[labels != out], labels[labels != out]).distances(others)
+        alone.append(roc_auc_score((other_labels == out).numpy(), far.numpy()))
+    assert separation((rows, labels), (others, other_labels)) == pytest.approx(sum(alone) / 2, abs=1e-9)
+    assert sum(alone) / 2 < 0.97
 
 
 def test_the_stage_that_separates_best_is_taken() -> None:
