@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ from thawline.runs.sums_pass import of_the_kept, sum_stages
 from thawline.settings.solver_conflicts import needs_stored
 from thawline.settings.trainer_settings import TrainerSettings
 
+MOST_KNOWN = 1000  # images of a split that say where known images lie; chosen: eight for each dimension that is kept
 _log = logging.getLogger(__name__)
 
 
@@ -122,6 +124,8 @@ def _store(parts: Parts, need: Need, views: int, *, few: Need | None, team: Meet
     taps = run_taps if parts.model.readout else _with_swept(parts, run_taps[0], room=room)
     if parts.beside is not None and not need.random_views:  # one pass serves the stack too
         taps = [*taps, *parts.beside.readout.taps]
+    room -= sum(_row_bytes(parts, tap) for tap in taps)
+    taps += known_taps(parts, before=max(tap.cut for tap in taps), room=room)
     taps, how = _reachable(parts, taps, how)
     training = backbone.training
     backbone.to(how.device).eval()
@@ -167,6 +171,23 @@ def _run_taps(parts: Parts) -> list[Tap]:
     if parts.model.readout is not None:
         return list(parts.model.readout.taps)
     return [Tap(parts.bound.first_training)] if parts.bound.first_training else []
+
+
+def known_taps(parts: Parts, *, before: int, room: float = math.inf) -> list[Tap]:
+    """Pooled output of frozen stages in the second half, which tells unknown images apart: the pass over few images
+    stores it too. (Of nine stages the fifth and the sixth told them apart best, docs/model.md.)
+
+    Args:
+        before: The first cut that is none of them.
+        room: Bytes for each image.
+    """
+    data = parts.data
+    few = all(len(data.splits[split]) <= MOST_KNOWN for split in STORED)
+    other = parts.model.readout is not None or parts.beside is not None  # what these read is stored anyway
+    if other or not few or parts.settings.loader.augment.is_random:
+        return []
+    taps = [Tap(cut, 1) for cut in range(math.ceil(parts.bound.plan.num_stages / 2), before)]
+    return taps if sum(_row_bytes(parts, tap) for tap in taps) <= room else []
 
 
 def _with_swept(parts: Parts, first: Tap, *, room: float) -> list[Tap]:

@@ -1,5 +1,6 @@
 """Features of training and validation images at the stages where unknown images may be told apart."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,13 +13,16 @@ from thawline.data.sources.source import Split
 from thawline.deploy.calibration import Judged
 from thawline.features.activations import Activations
 from thawline.features.extract import Tap
+from thawline.features.fill import Wanted, fill
+from thawline.features.stored_dataset import STORED
 from thawline.features.unknown import Fitted, fit_unknown
 from thawline.machine.precision import autocast
+from thawline.runs.caching import MOST_KNOWN, extraction, known_taps
 from thawline.runs.parts import Parts
 from thawline.runs.stack_features import stored_stack_rows
 
-MOST_IMAGES = 1000  # images of a split; chosen: eight for each of the dimensions that are kept
-Rows = tuple[dict[Tap, Tensor], Tensor]  # features (N, D) of every tap, and classes (N,)
+Features = dict[Tap, Tensor]  # of every tap, (N, D)
+Rows = tuple[Features, Tensor]  # with the classes (N,)
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,12 @@ def fit_known_images(parts: Parts) -> KnownImages:
         train, val = _read(parts, "train"), _read(parts, "val")
         of_train, of_val = (_split(model.readout.split(rows), labels) for rows, labels in (train, val))
         return KnownImages(_fitted(of_train, of_val), _judged(model.head.cpu(), *val))
-    computed = _computed(parts, "train", most=MOST_IMAGES), _computed(parts, "val", most=len(data.splits["val"]))
-    features, labels = computed[1]
-    last = features[Tap(model.backbone.num_stages, 1)]
-    return KnownImages(_fitted(*(_split(*rows) for rows in computed)), _judged(model.head.cpu(), last, labels))
+    every = _computed(parts, "val", most=len(data.splits["val"]))
+    judged = _judged(model.head.cpu(), every[0][Tap(model.backbone.num_stages, 1)], every[1])
+    behind_train, behind_val = _split(*_computed(parts, "train", most=MOST_KNOWN)), _split(*every)
+    before_train, before_val = _frozen(parts) if data.stored("train") is not None else (Features(), Features())
+    fitted = _fitted((before_train | behind_train[0], behind_train[1]), (before_val | behind_val[0], behind_val[1]))
+    return KnownImages(fitted, judged)
 
 
 def _fitted(train: Rows, val: Rows) -> Fitted:
@@ -84,10 +90,37 @@ def _read(parts: Parts, split: Split) -> tuple[Tensor, Tensor]:
 
 
 def _split(features: dict[Tap, Tensor], labels: Tensor) -> Rows:
-    """Of the coarsest grid of every stage, at most `MOST_IMAGES` rows."""
-    some = _spread(len(labels), most=MOST_IMAGES)
+    """Of the coarsest grid of every stage, at most `MOST_KNOWN` rows."""
+    some = _spread(len(labels), most=MOST_KNOWN)
     coarsest = {tap.cut: tap for tap in sorted(features, key=lambda tap: -(tap.grid or 1))}
     return {tap: features[tap][some] for tap in coarsest.values()}, labels[some]
+
+
+def _frozen(parts: Parts) -> tuple[Features, Features]:
+    """Pooled features of stages before what is stored, of at most `MOST_KNOWN` images of each split.
+
+    Stored by the run's pass where the images are few and fit; else computed from the images once more. None where
+    random views are stored: the images as they are would have to be read again.
+    """
+    if parts.settings.loader.augment.is_random:
+        return Features(), Features()
+    last = parts.bound.first_training
+    if taps := known_taps(parts, before=last):
+        with contextlib.suppress(OSError):  # the cache is full, or gone
+            return _pooled(parts, taps)
+    train, val = (_computed(parts, split, most=MOST_KNOWN, images=True, last=last)[0] for split in STORED)
+    return train, val
+
+
+def _pooled(parts: Parts, taps: Sequence[Tap]) -> tuple[Features, Features]:
+    wanted = [Wanted(parts.data.plain_dataset(split), 1, random_views=False) for split in STORED]
+    how = extraction(parts, parts.model.prefix, sum(split.num_rows for split in wanted))
+    backbone = parts.bound.backbone.to(how.device).eval()
+    train, val = (
+        {tap: array.rows(range(len(array))).float() for tap, array in zip(taps, arrays, strict=True)}
+        for arrays in fill(wanted, backbone, taps, how)
+    )
+    return train, val
 
 
 def _spread(number: int, *, most: int) -> Tensor:
@@ -96,27 +129,29 @@ def _spread(number: int, *, most: int) -> Tensor:
 
 
 @torch.no_grad()
-def _computed(parts: Parts, split: Split, *, most: int) -> Rows:
-    """From what is stored of the images, else from the images: at the stages behind that."""
+def _computed(parts: Parts, split: Split, *, most: int, images: bool = False, last: int | None = None) -> Rows:
+    """From what is stored of the images, else or if `images` from these: at the stages behind that, up to `last`."""
     model, device = parts.model.to(parts.compute.device).eval(), parts.compute.device
     parts_of: dict[Tap, list[Tensor]] = {}
     labels = []
-    for images, classes in _batches(parts, split, most=most):
-        x, start = (images.rows, images.cut) if isinstance(images, Activations) else (images, 0)
+    for given, classes in _batches(parts, split, most=most, images=images):
+        x, start = (given.rows, given.cut) if isinstance(given, Activations) else (given, 0)
         x = x.to(device)
         with autocast(parts.compute.precision.training, device):
             x = model.prefix.normalize(x) if start == 0 else x
-            for cut in range(max(start, 1), model.backbone.num_stages + 1):
+            for cut in range(max(start, 1), (last or model.backbone.num_stages) + 1):
                 x, start = model.until(x, start=start, stop=cut), cut
                 parts_of.setdefault(Tap(cut, 1), []).append(model.backbone.pool(x).float().cpu())
         labels.append(classes)
     return {tap: torch.cat(rows) for tap, rows in parts_of.items()}, torch.cat(labels)
 
 
-def _batches(parts: Parts, split: Split, *, most: int) -> Iterator[tuple[Tensor | Activations, Tensor]]:
+def _batches(
+    parts: Parts, split: Split, *, most: int, images: bool = False
+) -> Iterator[tuple[Tensor | Activations, Tensor]]:
     data, size = parts.data, parts.data.eval_batch_size
     some = [int(index) for index in _spread(len(data.splits[split]), most=most)]
-    if (stored := data.stored(split)) is not None:
+    if not images and (stored := data.stored(split)) is not None:
         for first in range(0, len(some), size):
             yield stored[[(0, index) for index in some[first : first + size]]]
         return
