@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from thawline.data.decode import decode_bytes
-from thawline.data.sources.shards import ShardSource
+from thawline.data.sources.packed_images import PackedImages
 
 
 def encoded(number: int, *, kind: str = "PNG") -> bytes:
@@ -41,7 +41,7 @@ def shard(first: int, count: int, **more: Any) -> bytes:
     return tar_of(members)
 
 
-def check(source: ShardSource, count: int) -> None:
+def check(source: PackedImages, count: int) -> None:
     """Every image is there once, in order, with its own pixels and label."""
     assert list(source.class_names) == ["cat", "dog"]
     assert source.labels.tolist() == [number % 2 for number in range(count)]

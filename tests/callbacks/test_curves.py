@@ -51,6 +51,9 @@ def test_the_worst_mistakes_come_first() -> None:
     assert worst[0].loss == pytest.approx(5.0067, abs=1e-3)
     assert callback.worst(1) == worst[:1]
     assert isinstance(worst[0], Mistake)
+    answers, classes = callback.answers
+    assert classes.tolist() == labels.tolist()
+    assert callback.answers[0] is answers  # not a copy for everyone who asks
 
 
 class LikeApples(torch.Tensor):

@@ -10,8 +10,10 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from thawline.data.dataset import EpochSampler, SplitDataset
+from thawline.data.decode import decode
 from thawline.data.input_spec import InputSpec
 from thawline.data.keep import KeptImages
+from thawline.data.sources.photo_crops import PHOTOS, photo_path
 from thawline.data.sources.source import ImageSource
 from thawline.data.transforms import Transform, eval_transform, train_transform
 from thawline.settings.data_settings import AugmentSettings
@@ -140,15 +142,32 @@ def test_augment_none_is_the_eval_transform() -> None:
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-@pytest.mark.parametrize("size", [(23, 300), (401, 40), (64, 1000)])
-def test_an_elongated_image_is_cropped_as_if_it_were_resized_whole(size: tuple[int, int], interpolation: str) -> None:
+@pytest.mark.parametrize("size", [(23, 300), (401, 40), (64, 1000), (50, 37), (53, 53), (61, 29), (30, 41)])
+def test_an_image_is_cropped_as_if_it_were_resized_whole(size: tuple[int, int], interpolation: str) -> None:
     spec = replace(SPEC, interpolation=interpolation, crop_pct=0.875)
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     image = Image.fromarray(noise)
     mode = v2.InterpolationMode(interpolation)
     whole = v2.CenterCrop(16)(v2.Resize(int(16 / 0.875), interpolation=mode)(image))
     ours = eval_transform(spec)(image).permute(1, 2, 0).numpy().astype(int)
-    assert np.abs(ours - np.asarray(whole).astype(int)).max() <= 1
+    upright = size[0] < size[1] <= 4 * size[0]  # Pillow takes columns first then, and clips between
+    assert np.abs(ours - np.asarray(whole).astype(int)).max() <= (0 if upright else 1)
+
+
+def test_the_part_that_stays_ends_where_the_image_ends() -> None:
+    spec = replace(SPEC, crop_pct=1.0)
+    for width in range(1, 400):
+        assert eval_transform(spec)(Image.new("L", (width, 1 + width // 3))).shape == (1, 16, 16)
+
+
+@pytest.mark.parametrize("name", ["astronaut", "coffee"])
+def test_photographs_come_out_as_if_they_were_resized_whole(name: str) -> None:
+    spec = replace(SPEC, size=224, interpolation="bicubic", crop_pct=0.875)
+    photo = decode(photo_path(next(photo for photo in PHOTOS if photo.name == name))).resize((500, 375))
+    whole = v2.CenterCrop(224)(v2.Resize(256, interpolation=v2.InterpolationMode.BICUBIC)(photo))
+    differs = np.abs(eval_transform(spec)(photo).permute(1, 2, 0).numpy().astype(int) - np.asarray(whole).astype(int))
+    assert differs.max() <= 1
+    assert differs.mean() < 1e-3
 
 
 def test_an_elongated_image_costs_no_gigabytes() -> None:

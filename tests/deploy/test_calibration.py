@@ -1,10 +1,12 @@
 """Temperature, calibration error and prediction sets, against values by hand and the coverage that theory promises."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 
+from thawline.deploy import calibration as module
 from thawline.deploy.calibration import (
     Judged,
     achieved,
@@ -57,6 +59,22 @@ def test_overconfident_answers_are_cooled_and_the_error_falls() -> None:
     assert got.low < got.coverage < got.high
     assert 1.0 <= got.mean_size < 3.0
     assert 0.85 < got.class_coverage < 0.95
+
+
+def test_it_is_measured_in_blocks_of_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores, labels = torch.randn(50, 4, generator=generator), torch.randint(4, (50,), generator=generator)
+    calibration = calibrate(Judged(scores, labels, by="validation"))
+    whole, sizes, measured = achieved(calibration, scores, labels), [], module._measured
+
+    def counted(*block: Any) -> tuple[torch.Tensor, ...]:
+        sizes.append(len(block[2]))
+        return measured(*block)
+
+    monkeypatch.setattr(module, "_measured", counted)
+    monkeypatch.setattr(module, "_VALUES_AT_ONCE", 70)
+    assert achieved(calibration, scores, labels) == whole
+    assert sizes == [17, 17, 16]
 
 
 def test_a_class_with_too_few_images_is_in_every_set() -> None:

@@ -1,6 +1,7 @@
 """The short inspection before the first run says what a scan shows, once for each state of the images."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from thawline.data.sources.folder import FolderSource
 from thawline.data.sources.folder_index import Index
 from thawline.data.sources.scanned import Scanned
 from thawline.inspection import first_look as module
+from thawline.inspection.inspected import inspected
 from thawline.report.inspection_section import InspectionSection
 from thawline.runs.inspection_note import inspection_notes, inspection_of
 
@@ -48,6 +50,25 @@ def test_classes_told_apart_by_their_light_and_copies_are_said() -> None:
     assert look.notes[0].endswith("; a model may learn these; collect all classes alike")
     assert look.notes[1].startswith("copies inside a class: 1, c0/5.jpg (c0): the same file as c0/2.jpg; ")
     assert len(look.notes) == 2  # that one image has two classes is a warning of the scan already
+
+
+def test_the_whole_inspection_names_the_same_images_for_their_light(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(44):
+        pixels = rng.integers(60, 200, (64, 64, 3), dtype=np.uint8)
+        if number == 5:  # dark as a whole, but one pixel in 16 is white
+            pixels[:] = 20
+            pixels[::4, ::4] = 255
+        if number == 30:
+            pixels = 255 - pixels // 8
+        (tmp_path / "ab"[number % 2]).mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "ab"[number % 2] / f"{number:02}.png")
+    seen = FolderSource(root=tmp_path).scanned
+    assert seen is not None
+    look, _ = module.first_look(seen, state="a")
+    counts = Counter(str(issue.kind) for issue in inspected(tmp_path).issues)
+    assert {"dark": 1, "bright": 1}.items() <= look.issues.items()
+    assert {"dark": 1, "bright": 1}.items() <= counts.items()
 
 
 def test_bytes_a_pixel_tell_classes_apart_where_images_are_files() -> None:

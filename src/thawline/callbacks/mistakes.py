@@ -46,7 +46,9 @@ class MistakesCallback(L.Callback):
     @property
     def answers(self) -> tuple[Tensor, Tensor]:
         """Log-probabilities (N, K), float32, and classes (N,) in the order of the test."""
-        return torch.cat(self._answers), torch.cat(self._labels)
+        if len(self._answers) != 1:  # kept once: of 20,000 classes every copy counts
+            self._answers, self._labels = [torch.cat(self._answers)], [torch.cat(self._labels)]
+        return self._answers[0], self._labels[0]
 
     def worst(self, number: int = NUM_SHOWN) -> list[Mistake]:
         """The wrong predictions with the highest loss, the worst first."""

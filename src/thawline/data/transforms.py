@@ -18,7 +18,7 @@ _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
-_ELONGATED = 4  # longer : shorter side; chosen: up to here the resized image is small, and stays exactly as before
+_ELONGATED = 4  # height : width; chosen: up to here the resized image is small
 _ASPECT_RATIO = (3 / 4, 4 / 3)  # of random crops; torchvision's and timm's default
 # A large JPEG is decoded at a reduced scale, to no less than this many times the side that it is resized to: then the
 # resize, which looks at all of its pixels, still does most of the smoothing. docs/images.md has the difference.
@@ -113,8 +113,10 @@ def _resize_and_crop(spec: InputSpec) -> list[Callable[[Image.Image], Image.Imag
 class CentreCrop:
     """Resizes the shorter side to `shorter` pixels, then crops the central `side` x `side`.
 
-    From an elongated image only the part that stays is resized: resized as a whole, 100 x 100,000 pixels would take
-    gigabytes. Pillow's filters look beyond the part too, so the levels are the same but for rounding.
+    Only the part that stays is resized: that takes 0.6 of the time at 500 x 375, and 100 x 100,000 pixels resized as a
+    whole would take gigabytes. Pillow's filters look beyond the part too, so the levels are the same but for rounding:
+    by 2 of 255 at most, in 0.05 % of noise. Upright images are resized as a whole: Pillow takes their columns first,
+    but those of their square part last, which changes levels of noise by up to 24.
     """
 
     shorter: int
@@ -122,18 +124,18 @@ class CentreCrop:
     interpolation: str
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        if max(image.size) <= _ELONGATED * min(image.size):
-            mode = v2.InterpolationMode(self.interpolation)
-            cropped: Image.Image = v2.CenterCrop(self.side)(v2.Resize(self.shorter, interpolation=mode)(image))
-            return cropped
-        (left, right), (top, bottom) = (self._kept(pixels, min(image.size)) for pixels in image.size)
-        return image.resize((self.side, self.side), _FILTERS[self.interpolation], box=(left, top, right, bottom))
+        (width, height), side, filter_ = image.size, self.side, _FILTERS[self.interpolation]
+        (wide, left), (tall, top) = (self._resized(pixels, min(image.size)) for pixels in image.size)
+        if width < height <= _ELONGATED * width:
+            return image.resize((wide, tall), filter_).crop((left, top, left + side, top + side))
+        # Products first: a quotient that is rounded up would put an end beyond the image.
+        box = (left * width / wide, top * height / tall, (left + side) * width / wide, (top + side) * height / tall)
+        return image.resize((side, side), filter_, box=box)
 
-    def _kept(self, pixels: int, shorter: int) -> tuple[float, float]:
-        """Where the crop begins and ends along a side of `pixels`; torchvision rounds so in the resized image."""
+    def _resized(self, pixels: int, shorter: int) -> tuple[int, int]:
+        """What a side of `pixels` becomes, and where the crop begins in that; torchvision rounds so."""
         resized = self.shorter if pixels == shorter else int(self.shorter * pixels / shorter)
-        start = round((resized - self.side) / 2)
-        return start * pixels / resized, (start + self.side) * pixels / resized
+        return resized, round((resized - self.side) / 2)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ COVERAGE = 0.9  # of prediction sets
 # A class-conditional threshold needs one image more than would make it infinite at COVERAGE: ceil(0.9 (n + 1)) <= n.
 _LEAST_OF_A_CLASS = math.ceil(COVERAGE / (1 - COVERAGE))
 _CONFIDENCE = 0.95  # of intervals of the coverage
+_VALUES_AT_ONCE = 2**21  # probabilities; chosen: 16 MB as float64, also where there are 20,000 classes
 
 
 @dataclass(frozen=True)
@@ -97,14 +98,24 @@ class Achieved:
 
 def achieved(calibration: Calibration, log_probabilities: Tensor, labels: Tensor) -> Achieved:
     """Measure on the test images: log-probabilities (N, K) before calibration, classes (N,)."""
+    rows = max(1, _VALUES_AT_ONCE // log_probabilities.shape[1])
+    blocks = zip(torch.split(log_probabilities, rows), torch.split(labels, rows), strict=True)
+    columns = [torch.cat(column) for column in zip(*(_measured(calibration, *block) for block in blocks), strict=True)]
+    before, after, right = (column.numpy() for column in columns[:3])
+    covered, size, by_class_covered, by_class_size = (float(column.double().mean()) for column in columns[3:])
+    low, high = wilson_interval(covered, len(labels), confidence=_CONFIDENCE)
+    weights = class_shares_weights(labels, prior=calibration.prior).numpy()
+    error = compared(after, right, before, weights=weights)
+    return Achieved(error, covered, low, high, size, by_class_covered, by_class_size)
+
+
+def _measured(calibration: Calibration, log_probabilities: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+    """Per image, (n,): confidence before and after, whether right; whether covered and size, of both kinds of sets."""
     before = log_probabilities.double().softmax(1)
     after = (calibration.temperature * log_probabilities.double()).softmax(1)
-    plain = in_set(after, calibration.set_threshold or 0.0)
-    by_class = in_set(after, torch.tensor(calibration.class_thresholds or [0.0], dtype=torch.float64))
-    covered, by_class_covered = (float(s.gather(1, labels[:, None]).double().mean()) for s in (plain, by_class))
-    low, high = wilson_interval(covered, len(labels), confidence=_CONFIDENCE)
-    sizes = [float(s.sum(1).double().mean()) for s in (plain, by_class)]
-    right = (after.argmax(1) == labels).numpy()
-    weights = class_shares_weights(labels, prior=calibration.prior).numpy()
-    error = compared(after.amax(1).numpy(), right, before.amax(1).numpy(), weights=weights)
-    return Achieved(error, covered, low, high, sizes[0], by_class_covered, sizes[1])
+    confidence, guesses = after.max(1)
+    columns = [before.amax(1), confidence, guesses == labels]
+    thresholds = torch.tensor(calibration.class_thresholds or [0.0], dtype=torch.float64)
+    for sets in (in_set(after, calibration.set_threshold or 0.0), in_set(after, thresholds)):
+        columns += [sets.gather(1, labels[:, None])[:, 0], sets.sum(1)]
+    return tuple(columns)

@@ -58,11 +58,11 @@ _ANY_SIZE = """    return image  # the model resizes it
 """
 _START = """    size, kind = seen["size"], Image.Resampling[seen["interpolation"].upper()]
 """
-# As `data.transforms.CentreCrop` does, which resizes of an elongated image only the part that stays.
+# As `data.transforms.CentreCrop` does, which resizes only the part that stays, but for upright images.
 _CROP = """    shorter, small = min(image.size), int(size / seen["crop_pct"])
     resized = [small if side == shorter else int(small * side / shorter) for side in image.size]
     starts = [round((side - size) / 2) for side in resized]
-    if max(image.size) <= 4 * shorter:
+    if image.width < image.height <= 4 * image.width:
         return image.resize(resized, kind).crop((*starts, *(start + size for start in starts)))
     first = [start * side / of for start, side, of in zip(starts, image.size, resized)]
     last = [(start + size) * side / of for start, side, of in zip(starts, image.size, resized)]

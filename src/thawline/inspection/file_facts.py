@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from thawline.data.decode import AS_THEY_ARE, Pixels, UnreadableImage, read_bytes, read_samples, refuse_no_file, turned
-from thawline.data.sources.content import THUMB
+from thawline.data.sources.content import THUMB, thumb_of
 from thawline.data.sources.fingerprint import DIGEST_BYTES
 from thawline.data.sources.set_pixels import decided_range
 from thawline.data.value_range import WideImage, range_of, to_8_bit
@@ -24,13 +24,14 @@ from thawline.inspection.listing import Listing, collected_notes
 from thawline.printable import printable
 from thawline.progress_bar import progress
 
-_SEEN_SIDE = 256  # pixels of the longer side at which light and sharpness are measured; about what a backbone sees
+_SEEN_SIDE = 256  # pixels of the longer side at which contrast and sharpness are measured; about what a backbone sees
 _REDUCING_GAP = 2.0  # Pillow's: how far a large image is reduced by a quick method first
 _BORDER = 0.03  # of the shorter side; chosen: a scanner's frame is seen, the subject hardly
 _MAX_THREADS = 8  # chosen: as when a folder is read for training
 _SHOWN_ABOVE = 200  # images; fewer are read within a second or two
 _TRIED = 64  # images whose headers say whether values are wider than 8 bits
-DARK, BRIGHT = 95, 5  # percentiles of the grey levels: nearly all of a dark image is dark
+_DARK, _BRIGHT = 95, 5  # percentiles of the grey levels: nearly all of a dark image is dark
+GREY = np.array([299, 587, 114], dtype=np.float32) / 1000  # Pillow's weights of red, green and blue
 _FLAT = 4.0  # variance of grey levels below which sharpness says nothing
 _NARROW_MODES = frozenset(("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "La", "CMYK", "YCbCr", "LAB", "HSV"))
 
@@ -132,9 +133,9 @@ def _read(path: Path, pixels: Pixels) -> tuple[tuple[Any, ...], NDArray[np.uint8
     if isinstance(samples, WideImage):
         samples = to_8_bit(samples, pixels.value_range or range_of([samples]))
     image = turned(samples, orientation)
-    thumb = np.asarray(image.resize((THUMB, THUMB), Image.Resampling.BOX, reducing_gap=_REDUCING_GAP))
+    thumb = np.asarray(thumb_of(image))
     digest = hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest().encode()
-    return (digest, len(data), *image.size, *_header(data), *_looks(image)), thumb
+    return (digest, len(data), *image.size, *_header(data), *_looks(image, thumb)), thumb
 
 
 def _header(data: bytes) -> tuple[str, str, int]:
@@ -146,17 +147,28 @@ def _header(data: bytes) -> tuple[str, str, int]:
         return ("DICOM" if is_dicom(data) else "TIFF" if is_tiff(data) else ""), "", 1
 
 
-def _looks(image: Image.Image) -> tuple[Any, ...]:
+def light_of(thumbs: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Mean, upper and lower level of thumbs, (n, THUMB, THUMB, 3) -> (3, n), of 255.
+
+    The levels are measured on thumbs, not on pixels, because a scan keeps these: so the whole inspection and the short
+    one before a run name the same files.
+    """
+    grey = (thumbs @ GREY).reshape(len(thumbs), -1)  # (n, THUMB * THUMB)
+    return np.stack([grey.mean(axis=1), *np.percentile(grey, (_DARK, _BRIGHT), axis=1)]).astype(np.float64)
+
+
+def _looks(image: Image.Image, thumb: NDArray[np.uint8]) -> tuple[Any, ...]:
     """Brightness, contrast, an upper and a lower level, sharpness, and the colour of the border."""
+    ((brightness,), (upper,), (lower,)) = light_of(thumb[None])
     scale = min(1.0, _SEEN_SIDE / max(image.size))
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     small = image.resize(size, Image.Resampling.BOX, reducing_gap=_REDUCING_GAP) if scale < 1 else image
     grey = np.asarray(small.convert("L"), dtype=np.float64)  # (H, W)
     return (
-        grey.mean(),
+        brightness,
         grey.std(),
-        np.percentile(grey, DARK),
-        np.percentile(grey, BRIGHT),
+        upper,
+        lower,
         sharpness(grey),
         border_colour(np.asarray(small)),
     )

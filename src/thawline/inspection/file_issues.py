@@ -18,7 +18,7 @@ from thawline.printable import printable
 _BLACK, _WHITE = 8, 247  # of 255; chosen: an image all below, or all above, shows nothing to the eye
 _FLAT = 1.0  # standard deviation of the levels, of 255, below which an image has one colour
 ONE_COLOUR = "one colour"
-_DARK, _BRIGHT = 50, 205  # of 255; chosen: 95 % of a dark image's pixels are below, of a bright one's above
+_DARK, _BRIGHT = 50, 205  # of 255; chosen: 95 % of a dark image's thumb is below, of a bright one's above
 _FEW = 0.05  # share of the images up to which something is odd; what more have is how these images are
 _BLURRED = 0.25  # of the median sharpness; chosen: half the resolution gives about a quarter
 _TINY = 32  # pixels of the shorter side; chosen: a backbone that expects 224 sees seven times enlarged pixels
@@ -51,8 +51,12 @@ def _unreadable(listing: Listing, facts: Facts) -> Iterator[Issue]:
 
 def blank_places(facts: Facts) -> NDArray[np.bool_]:
     """Which of the readable images show nothing, (M,)."""
+    return np.asarray(_black_or_white(facts) | (facts.rows["contrast"] < _FLAT))
+
+
+def _black_or_white(facts: Facts) -> NDArray[np.bool_]:
     low, high = facts.thumbs.min(axis=(1, 2, 3)), facts.thumbs.max(axis=(1, 2, 3))
-    return np.asarray((high <= _BLACK) | (low >= _WHITE) | (facts.rows["contrast"] < _FLAT))
+    return np.asarray((high <= _BLACK) | (low >= _WHITE))
 
 
 def _blank(listing: Listing, facts: Facts) -> Iterator[Issue]:
@@ -63,7 +67,7 @@ def _blank(listing: Listing, facts: Facts) -> Iterator[Issue]:
 
 
 def _light(listing: Listing, facts: Facts) -> Iterator[Issue]:
-    blank = blank_places(facts)
+    blank = _black_or_white(facts)  # not those of one colour, which thumbs do not show
     dark, bright = facts.rows["upper"] < _DARK, facts.rows["lower"] > _BRIGHT
     for kind, extreme, level in (("dark", dark, "upper"), ("bright", bright, "lower")):
         places = np.flatnonzero(extreme & ~blank)
@@ -72,7 +76,7 @@ def _light(listing: Listing, facts: Facts) -> Iterator[Issue]:
         for place in places:
             value = facts.rows[level][place]
             score = 1 - value / _DARK if kind == "dark" else (value - _BRIGHT) / (255 - _BRIGHT)
-            words = f"95 % of its pixels are {'below' if kind == 'dark' else 'above'} {value:.0f} of 255"
+            words = f"95 % of it is {'below' if kind == 'dark' else 'above'} {value:.0f} of 255"
             yield _issue(listing, facts.images[place], kind, score, words, "look at it; leave it out if useless")
 
 

@@ -18,18 +18,17 @@ from thawline.data.sources.fingerprint import fingerprint
 from thawline.data.sources.scanned import Scanned
 from thawline.inspection.class_issues import class_issues, distinct_counts
 from thawline.inspection.copy_issues import copies_among, copy_issues
-from thawline.inspection.file_facts import BRIGHT, DARK, FACTS, Facts
+from thawline.inspection.file_facts import FACTS, GREY, Facts, light_of
 from thawline.inspection.file_issues import ONE_COLOUR, file_issues, shown_reason
 from thawline.inspection.issue import KIND, Issue, most_important_first
 from thawline.inspection.listing import Listing
 from thawline.inspection.shortcut import shortcut_issues, shortcuts
 from thawline.strict_json import read_json
 
-_VERSION = 2  # raise it whenever what is looked for, or how it is said, changes
+_VERSION = 3  # raise it whenever what is looked for, or how it is said, changes
 _PROBED = 1_000  # images, drawn by class; chosen: a third of a second, and the interval is 0.06 wide
 _SHOWN = 3  # kinds that get a line; chosen: what comes after is less important, and the whole inspection lists it
 _AT_ONCE = 4096  # thumbs turned into levels at a time, 3 MB
-_GREY = np.array([299, 587, 114], dtype=np.float32) / 1000  # Pillow's weights of red, green and blue
 _RING = np.pad(np.zeros((THUMB - 2, THUMB - 2), dtype=np.bool_), 1, constant_values=True)  # outermost pixels
 # What a run says in its other notes and warnings anyway; of blank images, those that are black or white.
 _SAID_ELSEWHERE = {"unreadable", "label_conflict", "leakage", "imbalance", "cropped", "blank"}
@@ -126,8 +125,7 @@ def _facts(scanned: Scanned) -> Facts:
         rows["bytes"] = scanned.num_bytes
     for start in range(0, number, _AT_ONCE):
         thumbs, block = content.thumbs[start : start + _AT_ONCE], rows[start : start + _AT_ONCE]
-        grey = (thumbs @ _GREY).reshape(len(thumbs), -1)  # (n, THUMB * THUMB)
-        block["brightness"], block["contrast"] = grey.mean(axis=1), grey.std(axis=1)
-        block["lower"], block["upper"] = np.percentile(grey, (BRIGHT, DARK), axis=1)
+        block["contrast"] = (thumbs @ GREY).std(axis=(1, 2))
+        block["brightness"], block["upper"], block["lower"] = light_of(thumbs)
         block["border"] = thumbs[:, _RING].mean(axis=1)
     return Facts(np.arange(number, dtype=np.int64), rows, content.thumbs, {})

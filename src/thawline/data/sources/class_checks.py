@@ -1,12 +1,14 @@
 """Checks of the classes that each split has, from folders or from a table."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from thawline.data.sources.class_names import distinct, look_alike
 from thawline.data.sources.folder_walk import looked_for
-from thawline.data.sources.source import Split
+from thawline.data.sources.source import SPLITS, IntArray, Split
 from thawline.errors import UserError, named
 
 LAYOUT = "class folders directly, or train/ (with val/ and test/ if you have them) holding class folders"
@@ -36,6 +38,17 @@ def check_classes(where: str, layout: Mapping[Split | None, Classes]) -> None:
         absent = [name for name in learned if name not in classes]
         if absent:
             _log.warning("%s/ has no images of %s; nothing is known of such classes there", split, named(absent))
+
+
+def check_labels(where: str, names: Sequence[str], labels: IntArray, parts: IntArray | None) -> None:
+    """`check_classes` of labels, (N,), and their positions in `SPLITS`, (N,), None where no splits are given."""
+    if parts is None:
+        return check_classes(where, {None: {names[label]: [] for label in np.unique(labels)}})
+    layout: dict[Split | None, Classes] = {}
+    for number, split in enumerate(SPLITS):
+        if (parts == number).any():
+            layout[split] = {names[label]: [] for label in np.unique(labels[parts == number])}
+    return check_classes(where, layout)
 
 
 def _refuse_unknown(where: str, split: Split | None, learned: Classes, classes: Classes) -> None:

@@ -4,6 +4,9 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from thawline.printable import printable
 
 
@@ -25,6 +28,15 @@ def natural_order(names: Iterable[str]) -> list[str]:
     names = sorted(names)  # decides the order of names that differ in case only, such as "a" and "A"
     whole_numbers = all(re.fullmatch(r"-?\d+", name) for name in names)
     return natsorted(names, alg=ns.IGNORECASE | ns.SIGNED if whole_numbers else ns.IGNORECASE)
+
+
+def class_numbers(texts: NDArray[np.str_]) -> tuple[list[str], NDArray[np.int64]]:
+    """The classes that texts name, in natural order, (K,), and the number of each text's class, (N,) -> (N,)."""
+    distinct_texts, places = np.unique(texts, return_inverse=True)
+    names = [class_name(str(text)) for text in distinct_texts]
+    ordered = natural_order(set(names))
+    numbers = {name: number for number, name in enumerate(ordered)}
+    return ordered, np.array([numbers[name] for name in names], dtype=np.int64)[places]
 
 
 def look_alike(name: str, others: Sequence[str]) -> str | None:

@@ -5,11 +5,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from thawline.data.sources.fingerprint import DIGEST_BYTES
 from thawline.data.sources.source import IntArray
 
 THUMB = 16  # pixels; chosen: shows the composition of an image and hides noise and the marks of compression
+# A large JPEG is decoded at a reduced scale, and any large image is reduced by a quick method first, to no less than
+# this many times `THUMB`. Chosen: docs/images.md has the time and the difference of the thumbs.
+THUMB_GAP = 8
+
+
+def thumb_of(image: Image.Image) -> Image.Image:
+    """The image squeezed to `THUMB` pixels a side, alike wherever thumbs or the light of them are compared."""
+    return image.resize((THUMB, THUMB), Image.Resampling.BOX, reducing_gap=THUMB_GAP)
 
 
 @dataclass(frozen=True)

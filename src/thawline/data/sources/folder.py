@@ -49,13 +49,13 @@ class FolderSource(ImageFiles):
         super().__init__(folder, index, name=name, where=f"data.root={folder}", listed=folder, **settings)
 
 
-def checked_root(root: str | Path | None) -> Path:
-    """`root` as an absolute path; raises `UserError` unless it is an existing folder."""
+def checked_root(root: str | Path | None, *, holds: str = LAYOUT) -> Path:
+    """`root` as an absolute path; raises `UserError` unless it is an existing folder. Messages say what it `holds`."""
     if root is None or not str(root).strip():
-        raise UserError(f"data.root is not set: give data.root=DIR, a folder that holds {LAYOUT}")
+        raise UserError(f"data.root is not set: give data.root=DIR, a folder that holds {holds}")
     path = Path(root).expanduser().absolute()
     if not path.exists():
-        raise UserError(f"data.root={root}: no such folder (looked for {path}); give a folder that holds {LAYOUT}")
+        raise UserError(f"data.root={root}: no such folder (looked for {path}); give a folder that holds {holds}")
     if not path.is_dir():
-        raise UserError(f"data.root={root}: is a file; give a folder that holds {LAYOUT}")
+        raise UserError(f"data.root={root}: is a file; give a folder that holds {holds}")
     return path

@@ -97,10 +97,10 @@ def _rows(
     root: Path, layout: Mapping[Split | None, Classes], class_names: list[str], walk: Walk, *, to_learn: bool
 ) -> Iterator[tuple[NDArray[np.str_], IntArray, IntArray]]:
     """Path, label and position in `SPLITS` of the images of one class after another, (n,) each."""
-    above = os.path.join(root, "")
+    above, numbers = os.path.join(root, ""), {name: number for number, name in enumerate(class_names)}
     for split, classes in layout.items():
         part = SPLITS.index(split) if split is not None else -1
-        for name in sorted(classes, key=class_names.index):
+        for name in sorted(classes, key=numbers.__getitem__):
             images = sorted(
                 path.removeprefix(above).replace(os.sep, "/")
                 for folder in classes[name]
@@ -112,7 +112,7 @@ def _rows(
                     f"data.root={root}: class folder {folder!r} holds no image ({looked_for(walk.other_kinds)}); "
                     "add images or remove the folder"
                 )
-            yield np.array(images, dtype=np.str_), _repeated(class_names.index(name), images), _repeated(part, images)
+            yield np.array(images, dtype=np.str_), _repeated(numbers[name], images), _repeated(part, images)
 
 
 def _repeated(number: int, images: list[str]) -> IntArray:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from thawline.data.sources.class_checks import Classes, check_classes
+from thawline.data.sources.class_checks import check_labels
 from thawline.data.sources.packed_images import PackedImages, RowIndex
 from thawline.data.sources.source import SPLITS, Split
 from thawline.errors import UserError, first_line
@@ -37,10 +37,7 @@ class MedMnistSource(PackedImages):
         values, numbers = np.unique(labels, return_inverse=True)
         names = [str(value) for value in values]
         split = np.concatenate([np.full(len(y), SPLITS.index(part)) for part, (_, y) in parts.items()])
-        layout: dict[Split | None, Classes] = {
-            part: {str(value): [] for value in np.unique(y)} for part, (_, y) in parts.items()
-        }
-        check_classes(where, layout)
+        check_labels(where, names, numbers, split)
         paths = np.array([f"{part}/{row}" for part, (_, y) in parts.items() for row in range(len(y))], dtype=np.str_)
         rows = np.arange(len(labels), dtype=np.int64)
         index = RowIndex(names, paths, numbers.astype(np.int64), split.astype(np.int64), named_by_path=False, rows=rows)

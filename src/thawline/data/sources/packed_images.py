@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from thawline.data.decode import UnreadableImage
-from thawline.data.sources.content import THUMB, Content
+from thawline.data.sources.content import Content, thumb_of
 from thawline.data.sources.copies import take_readable, warn_of_copies
 from thawline.data.sources.fingerprint import DIGEST_BYTES, fingerprint
 from thawline.data.sources.folder_index import Index
@@ -32,7 +32,6 @@ from thawline.printable import printable
 _AT_ONCE = 256  # images that a thread reads before it reports; chosen
 _MAX_THREADS = 8  # as for files
 _LINE_EVERY = 10.0  # seconds
-_REDUCING_GAP = 2.0  # Pillow's: how far a large image is reduced by a quick method first
 
 _log = logging.getLogger(__name__)
 
@@ -195,7 +194,6 @@ def read_rows(packed: Packed, rows: IntArray) -> tuple[Content, dict[int, str]]:
 def _read_one(packed: Packed, row: int, content: Content, place: int) -> None:
     raw = packed.raw(row)
     image = packed.image(raw, row)
-    thumb = image.resize((THUMB, THUMB), Image.Resampling.BOX, reducing_gap=_REDUCING_GAP)
     content.sizes[place] = image.size
-    content.thumbs[place] = np.asarray(thumb)
+    content.thumbs[place] = np.asarray(thumb_of(image))
     content.digests[place] = hashlib.blake2b(raw, digest_size=DIGEST_BYTES).hexdigest().encode()

@@ -7,18 +7,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from thawline.data.decode import ON_ITS_SIDE, Pixels, UnreadableImage, read_samples, refuse_no_file, turned, unread
-from thawline.data.sources.content import THUMB, Content
+from thawline.data.sources.content import THUMB, THUMB_GAP, Content, thumb_of
 from thawline.data.sources.fingerprint import DIGEST_BYTES
 from thawline.data.sources.source import IntArray
 from thawline.data.value_range import WideImage, range_of, to_8_bit
 from thawline.printable import printable
 
-# A large JPEG is decoded at a reduced scale, and any large image is reduced by a quick method first, to no less than
-# this many times `THUMB`. Chosen: docs/images.md has the time and the difference of the thumbs.
-_THUMB_GAP = 8
 NO_STATE = -1  # as a state: of a file that is not there, or may change without a new time
 _RECENT_S = 2.0  # FAT and exFAT note times in steps of two seconds: a second change within them would not be seen
 STATE = 3  # numbers: size in bytes, time of the last change of the content, and of the entry, both in ns
@@ -85,12 +81,11 @@ def _state(status: os.stat_result) -> tuple[int, ...]:
 
 
 def _fill(content: Content, row: int, data: bytes, path: str, pixels: Pixels) -> None:
-    samples = read_samples(data, name=printable(path), pixels=replace(pixels, shorter=_THUMB_GAP * THUMB))
+    samples = read_samples(data, name=printable(path), pixels=replace(pixels, shorter=THUMB_GAP * THUMB))
     image = samples.image
     content.is_wide[row] = isinstance(image, WideImage)
     narrow = to_8_bit(image, range_of([image])) if isinstance(image, WideImage) else image
-    squeezed = narrow.resize((THUMB, THUMB), Image.Resampling.BOX, reducing_gap=_THUMB_GAP)
-    content.thumbs[row] = np.asarray(turned(squeezed, samples.orientation))
+    content.thumbs[row] = np.asarray(turned(thumb_of(narrow), samples.orientation))
     width, height = samples.size
     content.sizes[row] = (height, width) if samples.orientation in ON_ITS_SIDE else (width, height)
     content.digests[row] = hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest().encode()

@@ -22,7 +22,7 @@ from thawline.printable import printable
 from thawline.settings.cache_settings import LOCK
 
 SHARDS_FOLDER = "shards"  # in the cache
-_VERSION = 1  # raise it whenever the rule of reading changes
+_VERSION = 2  # raise it whenever the rule of reading changes
 _log = logging.getLogger(__name__)
 
 

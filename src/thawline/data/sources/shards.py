@@ -2,19 +2,18 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from thawline.data.decode import Pixels, decode_bytes
-from thawline.data.sources.class_checks import Classes, check_classes
-from thawline.data.sources.class_names import class_name, natural_order
+from thawline.data.decode import Pixels
+from thawline.data.sources.class_checks import check_labels
+from thawline.data.sources.class_names import class_numbers
 from thawline.data.sources.fingerprint import fingerprint
-from thawline.data.sources.packed_images import PackedImages, RowIndex
+from thawline.data.sources.packed_files import FileRows, PackedFiles
+from thawline.data.sources.packed_images import RowIndex
 from thawline.data.sources.parquet_shards import ParquetImages
 from thawline.data.sources.set_pixels import checked_pixels
 from thawline.data.sources.shard_index import SHARDS_FOLDER, ShardIndex, index_key, shard_index
@@ -29,7 +28,7 @@ from thawline.settings.cache_settings import resolved_dir
 _COLUMNS = {"image": "image", "label": "label"}
 
 
-class ShardSource(PackedImages):
+class ShardSource(PackedFiles):
     """Images in shards, each with its label; any of them is read by itself.
 
     A tar shard holds KEY.jpg (or another kind of image) with KEY.cls, the class as text, or KEY.json with a label. A
@@ -65,31 +64,24 @@ class ShardSource(PackedImages):
         pixels = checked_pixels(value_range, channels)
         where = f"data.shards={shown(shards if isinstance(shards, str) else there[0].url)}"
         state = fingerprint(index_key(there, image=names["image"], label=names["label"]), str(pixels))
-        self.pixels = pixels
-        self._shards = _Shards(there, rows, pixels, column=names["image"], state=state)
         super().__init__(
-            self._shards,
+            _Shards(there, rows, pixels, column=names["image"], state=state),
             _index(rows, there, where),
+            pixels=pixels,
             name=_name(there),
             where=where,
             folder=folder,
             **settings,
         )
 
-    def load(self, index: int) -> Image.Image:
-        """Return image `index`, mode RGB, in its own size; a large JPEG as `pixels.shorter` says."""
-        row = int(self._index.rows[index])
-        return self._shards.image(self._shards.raw(row), row, shorter=self.pixels.shorter)
 
-
-class _Shards:
+class _Shards(FileRows):
     """Bytes of the images, by row of the index."""
 
     def __init__(self, there: list[Place], rows: ShardIndex, pixels: Pixels, *, column: str, state: str) -> None:
-        self.state = state
+        super().__init__(pixels, state)
         self._places = there
         self._shard, self._at, self._size = rows.shard, rows.at, rows.size
-        self._pixels = Pixels(pixels.value_range, pixels.channels, only_8_bit=pixels.value_range is None)
         self._parquet = ParquetImages(column)
 
     def raw(self, row: int) -> bytes:
@@ -98,9 +90,8 @@ class _Shards:
             return part(place, at, size)
         return self._parquet.read(place, at) if place.name.lower().endswith(".parquet") else b""
 
-    def image(self, raw: bytes, row: int, *, shorter: int | None = None) -> Image.Image:
-        name = f"{printable(self._places[self._shard[row]].name)}, image {row + 1} of all"
-        return decode_bytes(raw, name=name, pixels=replace(self._pixels, shorter=shorter))
+    def name(self, row: int) -> str:
+        return f"{printable(self._places[self._shard[row]].name)}, image {row + 1} of all"
 
 
 def _name(there: list[Place]) -> str:
@@ -109,14 +100,11 @@ def _name(there: list[Place]) -> str:
 
 
 def _index(rows: ShardIndex, there: list[Place], where: str) -> RowIndex:
-    texts, numbers = np.unique(rows.label, return_inverse=True)
-    names = [class_name(text.decode()) for text in texts]
-    ordered = natural_order(set(names))
-    labels = np.array([ordered.index(name) for name in names], dtype=np.int64)[numbers]  # (N,)
+    ordered, labels = class_numbers(np.char.decode(rows.label, "utf-8"))
     shards = np.array([place.name for place in there], dtype=np.str_)
     paths = np.char.add(np.char.add(shards, "/")[rows.shard], np.char.decode(rows.key, "utf-8"))
     parts = _parts(there, rows.shard, where)
-    _check(where, ordered, labels, parts)
+    check_labels(where, ordered, labels, parts)
     return RowIndex(ordered, paths, labels, parts, named_by_path=False, rows=np.arange(len(labels), dtype=np.int64))
 
 
@@ -138,11 +126,3 @@ def _split_of_shard(place: Place) -> Split | None:
     path = PurePosixPath(place.name)
     first = re.split(r"[-_. \d]", path.name)[0]
     return split_of_name(first) or (split_of_name(path.parent.name) if path.parent.name else None)
-
-
-def _check(where: str, names: list[str], labels: IntArray, parts: IntArray | None) -> None:
-    layout: dict[Split | None, Classes] = {}
-    for number, split in enumerate(SPLITS):
-        if parts is not None and (parts == number).any():
-            layout[split] = {names[label]: [] for label in np.unique(labels[parts == number])}
-    check_classes(where, layout or {None: {name: [] for name in names}})

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from thawline.data.sources.class_checks import Classes, check_classes
-from thawline.data.sources.class_names import class_name, natural_order
+from thawline.data.sources.class_checks import check_labels
+from thawline.data.sources.class_names import class_numbers
 from thawline.data.sources.folder_index import Index
-from thawline.data.sources.source import SPLITS, Split
+from thawline.data.sources.source import SPLITS, IntArray
 from thawline.data.sources.split_names import split_of_name
 from thawline.data.sources.table_rows import Row
 from thawline.errors import UserError
@@ -33,21 +33,19 @@ def index_of(rows: Sequence[Row], *, where: str, root: Path, missing_is_error: b
     """
     texts = [_label(row, where) for row in rows]
     _refuse_several(rows, texts, where)
-    _refuse_measurements(texts, where)
+    refuse_measurements(texts, where)
     paths = [_path(row, where, root, missing_is_error=missing_is_error) for row in rows]
     _refuse_repeated(rows, paths, texts, where)
-    labels = [class_name(text) for text in texts]
-    names = natural_order(set(labels))
-    numbers = {name: number for number, name in enumerate(names)}
+    names, labels = class_numbers(np.array(texts, dtype=np.str_))
     parts = _parts(rows, where)
     groups = [row.values.get("group") for row in rows]
     if to_learn:
-        _check(where, labels, parts)
+        check_labels(where, names, labels, parts)
     return Index(
         names,
         np.array(paths, dtype=np.str_),
-        np.array([numbers[label] for label in labels], dtype=np.int64),
-        parts if parts is None else np.array(parts, dtype=np.int64),
+        labels,
+        parts,
         group_names=np.array([_text(g) for g in groups], dtype=np.str_) if any(g is not None for g in groups) else None,
         named_by_path=False,
     )
@@ -83,7 +81,8 @@ def _refuse_several(rows: Sequence[Row], texts: Sequence[str], where: str) -> No
                 raise _several(where, row.line, text)
 
 
-def _refuse_measurements(texts: Sequence[str], where: str) -> None:
+def refuse_measurements(texts: Sequence[str], where: str) -> None:
+    """Raise `UserError` where the labels are numbers to predict, not classes."""
     try:
         values = [float(text) for text in texts]
     except ValueError:
@@ -132,7 +131,7 @@ def _refuse_repeated(rows: Sequence[Row], paths: Sequence[str], texts: Sequence[
         )
 
 
-def _parts(rows: Sequence[Row], where: str) -> list[int] | None:
+def _parts(rows: Sequence[Row], where: str) -> IntArray | None:
     given = [row.values.get("split") for row in rows]
     if all(value is None for value in given):
         return None
@@ -146,15 +145,4 @@ def _parts(rows: Sequence[Row], where: str) -> list[int] | None:
         parts.append(SPLITS.index(split))
     if 0 not in parts:
         raise UserError(f"{where}: no row has the split train; name some, or leave the column out")
-    return parts
-
-
-def _check(where: str, labels: Sequence[str], parts: Sequence[int] | None) -> None:
-    by_split: dict[Split | None, Classes] = {}
-    if parts is None:
-        by_split[None] = {label: [] for label in labels}
-    else:
-        for number, split in enumerate(SPLITS):
-            if number in parts:
-                by_split[split] = {label: [] for label, part in zip(labels, parts, strict=True) if part == number}
-    check_classes(where, by_split)
+    return np.array(parts, dtype=np.int64)
