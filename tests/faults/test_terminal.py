@@ -1,6 +1,7 @@
 """Output that is no terminal, has no colours, no room, or no letters beyond ASCII."""
 
 import io
+import json
 import os
 import re
 import subprocess
@@ -107,3 +108,23 @@ def test_a_terminal_of_ascii_letters_shows_the_run(tmp_path: Path, image_folder:
     assert rb"all 4 test images were taken for \xc4hren" in done.stdout
     assert done.stdout.isascii()
     assert done.stderr == b""
+
+
+@pytest.mark.slow
+def test_names_are_the_same_in_an_ascii_locale(tmp_path: Path, image_folder: Path) -> None:
+    """In every file, and in rows on standard output, which is no terminal here."""
+    (image_folder / "cats").rename(image_folder / "사진")
+    (image_folder / "dogs").rename(image_folder / "Ähren")
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environment |= {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("PYTHONIOENCODING", None)
+    run = tmp_path / "사진"
+    train = [sys.executable, "train.py", *TINY, "strategy=stacked_probe", f"data.root={image_folder}"]
+    train += [f"hydra.run.dir={run}", f"cache.dir={tmp_path}/cache"]
+    for command in (train, [sys.executable, "scripts/predict.py", str(run), str(image_folder / "사진" / "00.png")]):
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    assert f"{image_folder}/사진/00.png,사진," in done.stdout.decode("utf-8")
+    assert json.loads((run / "run.json").read_bytes())["classes"]["names"] == ["Ähren", "사진"]
+    assert json.loads((run / "model" / "model.json").read_bytes())["class_names"] == ["Ähren", "사진"]
+    assert f"{image_folder}/사진/00.png,사진," in (run / "splits.csv").read_text(encoding="utf-8")

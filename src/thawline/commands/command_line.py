@@ -1,7 +1,6 @@
 """The command line's manners: one clear line and exit code 2 for bad input, a traceback only for our own defects."""
 
 import contextlib
-import io
 import os
 import re
 import sys
@@ -17,7 +16,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from thawline.commands.command_list import commands_help
 from thawline.commands.error_lines import explain, one_line
-from thawline.commands.log_lines import print_any_name
 from thawline.commands.path_overrides import quoted_paths
 from thawline.commands.reader_gone import send_stdout_nowhere
 from thawline.commands.started import note_start
@@ -38,10 +36,7 @@ def run_main(main: Callable[[], None]) -> int:
     THAWLINE_DEBUG=1 shows the traceback instead.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to us instead of printing and exiting with 1
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that it cannot show is no reason to fail
-        sys.stdout.reconfigure(errors="backslashreplace")
     note_start()
-    print_any_name()
     sys.argv = quoted_paths(sys.argv)
     for resolver in (slug, run_dir, typed, commands_help):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)

@@ -1,8 +1,6 @@
 """How good a model is on labelled images: scores, weak classes, calibration, and the images to look at."""
 
 import argparse
-import io
-import sys
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,8 +37,6 @@ _SPLITS = ("train", "val", "test", "all")
 def main() -> int:
     """Evaluate; returns the exit code."""
     note_start()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that it cannot show is no reason to fail
-        sys.stdout.reconfigure(errors="backslashreplace")
     given = _arguments()
     return exit_code(lambda: _evaluate(given), way_out="; name another folder with --out DIR")
 

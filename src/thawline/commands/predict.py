@@ -1,7 +1,6 @@
 """Predict images with the model of a run, or of a model folder."""
 
 import argparse
-import io
 import sys
 from pathlib import Path
 
@@ -58,9 +57,6 @@ def main() -> int:
 
 
 def _predict(given: argparse.Namespace) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a letter that it cannot show is no reason to fail
-            stream.reconfigure(errors="backslashreplace")
     images = listed(given.images, stdin=sys.stdin.buffer)
     from thawline.commands.prediction_run import run  # imports torch; --help does without, and so does a missing image
 

@@ -1,5 +1,6 @@
 """What `predict` shows: rows on standard output or the first in a table, and a summary."""
 
+import io
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -19,9 +20,11 @@ _CLASSES = 20  # in the summary
 
 
 class StandardOutput:
-    """Writes rows as CSV to standard output at once."""
+    """Writes rows as CSV to standard output at once; UTF-8, as in a file, where it is no terminal."""
 
     def __init__(self, columns: Sequence[str]) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
         self.columns = columns
         self.written = Written()
 
