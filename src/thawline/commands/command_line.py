@@ -21,6 +21,7 @@ from thawline.commands.reader_gone import send_stdout_nowhere
 from thawline.commands.started import note_start
 from thawline.errors import BAD_INPUT, TOLD, JobsFailed, UserError
 from thawline.invocation import typed
+from thawline.runs.context import new_dir
 from thawline.runs.resume import run_dir
 
 _JOBS_FAILED = 1  # exit code
@@ -38,8 +39,9 @@ def run_main(main: Callable[[], None]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to us instead of printing and exiting with 1
     note_start()
     sys.argv = quoted_paths(sys.argv)
-    for resolver in (slug, run_dir, typed, commands_help):
-        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
+    for resolver in (slug, run_dir, new_dir, typed, commands_help):
+        makes = resolver in (run_dir, new_dir)  # a folder, once for a config
+        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True, use_cache=makes)
     try:
         main()
     except _MENDABLE as error:
