@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from thawline.commands.command_list import commands_help
 from thawline.commands.error_lines import explain, one_line
 from thawline.commands.path_overrides import quoted_paths
-from thawline.commands.reader_gone import send_stdout_nowhere
+from thawline.commands.reader_gone import READER_GONE, send_stdout_nowhere
 from thawline.commands.started import note_start
 from thawline.errors import BAD_INPUT, TOLD, JobsFailed, UserError
 from thawline.invocation import typed
@@ -25,7 +25,6 @@ from thawline.runs.context import new_dir
 from thawline.runs.resume import run_dir
 
 _JOBS_FAILED = 1  # exit code
-_READER_GONE = 1  # exit code
 _EXIT_CTRL_C = 130  # exit code: 128 + SIGINT, as shells report it
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException, OSError)  # perhaps by the user; `explain` decides
 _MAX_SLUG = 100  # characters; file systems allow 255
@@ -46,7 +45,7 @@ def run_main(main: Callable[[], None]) -> int:
         main()
     except _MENDABLE as error:
         if isinstance(error, BrokenPipeError) and _reader_is_gone():
-            sys.exit(_READER_GONE)
+            sys.exit(READER_GONE)
         if not _tell(error):
             raise
         sys.exit(BAD_INPUT)

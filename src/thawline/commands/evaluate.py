@@ -9,7 +9,7 @@ from thawline import __version__
 from thawline.atomic import write_atomically
 from thawline.commands.model_options import add_model_options
 from thawline.commands.plain_end import exit_code
-from thawline.commands.reader_gone import send_stdout_nowhere
+from thawline.commands.reader_gone import say
 from thawline.commands.started import note_start
 from thawline.commands.writable import check_writable
 from thawline.errors import UserError
@@ -41,14 +41,6 @@ def main() -> int:
     return exit_code(lambda: _evaluate(given), way_out="; name another folder with --out DIR")
 
 
-def _say(text: str) -> None:
-    """Print at once; a reader that has read enough, `head` for one, does not stop the files."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        send_stdout_nowhere()
-
-
 def _evaluate(given: argparse.Namespace) -> None:
     from thawline.deploy.evaluated import against, evaluate  # imports torch; --help does without
     from thawline.deploy.evaluation_files import default_folder
@@ -67,7 +59,7 @@ def _evaluate(given: argparse.Namespace) -> None:
     other = None
     if other_model is not None:
         other = against(evaluated, other_model, folder=given.against, batch=given.batch_size)
-    _say(summary(evaluated, other))
+    say(summary(evaluated, other))
     _write(evaluated, other, given, folder)
 
 
@@ -106,10 +98,10 @@ def _write(evaluated: "Evaluated", other: "Against | None", given: argparse.Name
     for name, content in contents.items():
         verb = "replaced" if (folder / name).exists() else "wrote"
         write_atomically(folder / name, content)
-        _say(f"{verb:12}{printable(folder / name)}")
+        say(f"{verb:12}{printable(folder / name)}")
     cold = sum(view.heat is None for view in views.values())
     if cold and given.heatmap_seconds:
-        _say(f"{'note':12}{cold} of {len(views)} images without heatmaps: time was up; see --heatmap-seconds")
+        say(f"{'note':12}{cold} of {len(views)} images without heatmaps: time was up; see --heatmap-seconds")
 
 
 def _arguments() -> argparse.Namespace:

@@ -14,6 +14,7 @@ from thawline.deploy.prediction_files import Written, csv_lines
 from thawline.deploy.prediction_rows import Row, Value
 from thawline.errors import named
 from thawline.printable import printable
+from thawline.whole_table import WholeTable
 
 _FIRST = 20  # rows in the table
 _CLASSES = 20  # in the summary
@@ -57,7 +58,7 @@ class FirstRows:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
-            Console().print(_table(self.first))
+            Console().print(WholeTable(_table(self.first)))
 
 
 def _table(rows: Sequence[Row]) -> Table:
