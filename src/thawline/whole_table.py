@@ -13,18 +13,7 @@ _SHOWN = re.compile(r"\w|^-$")  # in a cell that is no bar and no rule
 
 
 class WholeTable:
-    """Shows `table`; where a word of a column of numbers, or of one that must not wrap, is broken: a line a cell.
-
-    >>> table = Table("name", Column("accuracy", justify="right"), box=None, pad_edge=False)
-    >>> table.add_row("a", "0.875")
-    >>> Console(width=20).print(WholeTable(table))
-    name  accuracy
-    a        0.875
-    >>> Console(width=13).print(WholeTable(table))
-    name: a
-    accuracy:
-    0.875
-    """
+    """Shows `table`; where a word of a column of numbers, or of one that must not wrap, is broken: a line a cell."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
