@@ -1,8 +1,11 @@
 """Parts as users write them, that fail; for tests of what a run says then."""
 
+import os
+import random
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -64,3 +67,17 @@ class Poison(L.Callback):
         if trainer.global_step + 1 == self.step:
             with torch.no_grad():
                 pl_module.head.bias[0] = self.value
+
+
+class Meddler(L.Callback):
+    """Prints, seeds, and changes the current folder and the environment, in every step."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        print("meddling")
+        random.seed(1)
+        np.random.seed(1)  # noqa: NPY002
+        torch.manual_seed(1)
+        os.chdir(self.folder)

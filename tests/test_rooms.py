@@ -5,6 +5,7 @@ a circle.
 """
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -115,6 +116,20 @@ def test_files_and_functions_are_short() -> None:
             if isinstance(node, ast.FunctionDef):
                 lines = (node.end_lineno or 0) - node.lineno + 1
                 assert lines <= MAX_FUNCTION, f"{path}: {node.name} has {lines} lines"
+
+
+def test_text_is_utf8_whatever_the_locale() -> None:
+    """Without `encoding=` Python takes that of the locale, and a class 사진 becomes another name, or an error."""
+    text_file = re.compile(r"(?!Image|os|tarfile|logs|system)(.*\.)?(open|read_text|write_text)", re.DOTALL)
+    settled = re.compile(r"encoding=|'[rwax]\+?b'")
+    wrong = []
+    for path in FILES:
+        for call in (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)):
+            given = ", ".join(map(ast.unparse, [*call.args, *call.keywords]))
+            opens = text_file.fullmatch(ast.unparse(call.func)) and not settled.search(given)
+            if opens or any(ast.unparse(keyword) == "text=True" for keyword in call.keywords):
+                wrong.append(f"{path}:{call.lineno}: {ast.unparse(call)}")
+    assert not wrong, wrong
 
 
 def test_configs_are_read_in_few_places() -> None:

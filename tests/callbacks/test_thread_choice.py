@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import lightning as L
 import pytest
@@ -32,7 +33,14 @@ class Machine(L.Callback):
 
 
 def on(machine: Machine, *, numbers: tuple[int, ...] = (2, 1), follow: bool = False, plan: Any = None) -> ThreadChoice:
-    return ThreadChoice(numbers, plan=plan, follow=follow, clock=lambda: machine.now, set_threads=machine.set_threads)
+    return ThreadChoice(
+        numbers,
+        plan=plan,
+        follow=follow,
+        clock=lambda: machine.now,
+        get_threads=lambda: machine.threads,
+        set_threads=machine.set_threads,
+    )
 
 
 def test_a_neighbour_from_the_start_leaves_one_thread(fit: Fit) -> None:
@@ -41,6 +49,34 @@ def test_a_neighbour_from_the_start_leaves_one_thread(fit: Fit) -> None:
     fit(choice, machine, epochs=5)  # 3 steps an epoch, of which 2 count
     assert [machine.threads_of(epoch) for epoch in range(4)] == [[2, 2, 1], [2, 2, 1], [2, 2, 1], [1, 1, 1]]
     assert (choice.number, choice.changes) == (1, [[2, 1]])
+
+
+@pytest.mark.parametrize(
+    ("in_the_pass", "faster", "said"),
+    [
+        (2, 1, ["Threads: 1, not 2; a step takes 20000 ms with 2, 1900 ms with 1."]),
+        (1, 1, []),  # the pass has said so
+        (1, 2, ["Threads: 2, not 1; a step takes 1900 ms with 2, 20000 ms with 1."]),  # the neighbour is gone
+        (2, 2, []),
+    ],
+)
+def test_a_number_of_threads_is_told_once(
+    caplog: pytest.LogCaptureFixture, in_the_pass: int, faster: int, said: list[str]
+) -> None:
+    machine = Machine(lambda epoch, threads: 1.9 if threads == faster else 20.0)
+    machine.threads = in_the_pass
+    choice, trainer, model = on(machine), Mock(), Mock()
+    with caplog.at_level("INFO", "thawline.callbacks.thread_choice"):
+        choice.on_fit_start(trainer, model)
+        for trainer.current_epoch in range(4):
+            choice.on_train_epoch_start(trainer, model)
+            for batch_idx in range(3):
+                choice.on_train_batch_start(trainer, model, None, batch_idx)
+                machine.on_train_batch_start(trainer)
+                choice.on_train_batch_end(trainer, model, None, None, batch_idx)
+            choice.on_train_epoch_end(trainer, model)
+    assert choice.number == faster
+    assert [line for line in caplog.messages if line.startswith("Threads")] == said
 
 
 def test_alone_all_threads_stay(fit: Fit) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from thawline.commands.started import absolute_config_path, how_started, hydra_options, program_file
+from thawline.commands import started
+from thawline.commands.started import absolute_config_path, how_started, hydra_options, program_file, read_names_as_utf8
 from thawline.invocation import Invocation
 
 
@@ -61,3 +62,29 @@ def test_a_config_path_is_seen_from_the_current_folder() -> None:
     assert absolute_config_path(["--config-path=mine"]) == [f"--config-path={os.path.join(here, 'mine')}"]
     assert absolute_config_path(["-cp", "pkg://mine"]) == ["-cp", "pkg://mine"]
     assert absolute_config_path(["seed=0", "-cp"]) == ["seed=0", "-cp"]
+
+
+STARTED_AS = [
+    (["python", "train.py", "seed=0"], ["train.py", "seed=0"], True),
+    (["python", "/bin/thawline", "predict", "RUN"], ["/bin/thawline", "RUN"], True),  # the command's name is read
+    (["python", "-m", "thawline", "predict"], ["/x/thawline/__main__.py"], True),
+    (["python", "-m", "ipykernel_launcher", "-f", "k.json"], ["train.py"], False),  # a notebook's `%run train.py`
+]
+
+
+@pytest.mark.parametrize(("process", "arguments", "again"), STARTED_AS)
+@pytest.mark.parametrize("names", ["ascii", "iso8859-1", "utf-8"])
+def test_names_of_files_are_utf8_whatever_the_locale(
+    monkeypatch: pytest.MonkeyPatch, process: list[str], arguments: list[str], again: bool, names: str
+) -> None:
+    calls: list[tuple[str, list[str], dict[str, str]]] = []
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: names)
+    monkeypatch.setattr(sys, "orig_argv", process)
+    monkeypatch.setattr(sys, "argv", arguments)
+    monkeypatch.setattr(started.os, "execve", lambda *call: calls.append(call))
+    read_names_as_utf8()
+    assert len(calls) == (again and names != "utf-8")
+    for program, command, environment in calls:
+        assert command == [program, "-X", "utf8=1", *process[1:]]
+        assert environment["PYTHONUTF8"] == "1"  # for the processes that it starts
+        assert environment["PYTHONIOENCODING"].endswith(":backslashreplace")

@@ -1,6 +1,7 @@
 """Output that is no terminal, has no colours, no room, or no letters beyond ASCII."""
 
 import io
+import json
 import os
 import re
 import subprocess
@@ -11,20 +12,35 @@ from typing import Any
 
 import pytest
 from lightning.pytorch.callbacks import ProgressBar
+from made_up import depth_sweep
 from rich.console import Console, RenderableType
 
+from thawline.advisor.choices import Choice, Price, Recommendation
 from thawline.callbacks.progress import progress_callbacks
+from thawline.commands.plain_end import exit_code
+from thawline.commands.verify_freeze import _table as certificate_table
+from thawline.features.judged import Expected
 from thawline.freezing.status import StageStatus
 from thawline.freezing.status_table import plan_table, status_table
+from thawline.freezing.verify import StageCheck
+from thawline.report.advice_panel import advice_panel
+from thawline.report.candidate_table import candidate_table
+from thawline.report.collect import collect
+from thawline.report.comparison import compare
+from thawline.report.comparison_table import terminal_table
+from thawline.report.record_sections import CandidateEntry
 from thawline.report.run_record import RunRecord
 from thawline.report.summary import summary_panel
+from thawline.settings.advise_settings import BudgetSettings
 from thawline.training.steps import Steps
+from thawline.whole_table import WholeTable
 
 Run = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ("model.name=test_resnet", "model.weights=none", "model.image_size=32", "data.num_workers=0")
 TINY += ("data.batch_size=8", "trainer.accelerator=cpu", "data=folder", "trainer.max_epochs=2")
 NARROW = 40  # columns
+BUDGET = BudgetSettings()
 
 
 def test_in_a_pipe_an_epoch_is_a_line_without_control_characters(run_cli: Run, image_folder: Path) -> None:
@@ -87,6 +103,39 @@ def test_in_forty_columns_nothing_is_lost(table: RenderableType) -> None:
     assert sorted(letters[0]) == sorted(letters[1])
 
 
+def advice() -> RenderableType:
+    stack = Choice("stacked_probe", 0, None, None, Price(8.0, 10**9), Expected(0.7312, 0.7, 0.76, 680, "leave-one-out"))
+    blend = Choice("blend", 3, 3e-4, 8, Price(150.0, 2 * 10**9), None)
+    return advice_panel(Recommendation("small_different", 0.5, blend, [stack, blend]), ["Because."], budget=BUDGET)
+
+
+def comparison(folder: Path) -> RenderableType:
+    runs, _ = collect([depth_sweep(folder)])
+    return WholeTable(terminal_table(compare(runs, metric="test/accuracy", baseline=runs[0].folder)[0]))
+
+
+def certificate(folder: Path) -> RenderableType:
+    return WholeTable(certificate_table([StageCheck("features.denseblock4", [[0, 1], [3, 3]], 218, 109, [])]))
+
+
+def candidates(folder: Path) -> RenderableType:
+    expected = Expected(0.977, 0.935, 1.0, 177, "leave-one-out")
+    entry = CandidateEntry("tf_efficientnet_lite0", 224, expected=expected)
+    entry.log_loss, entry.latency_ms, entry.size_mb = 0.0884, 3.14, 13.68
+    return WholeTable(candidate_table([entry]))
+
+
+@pytest.mark.parametrize("made", [comparison, certificate, candidates, lambda _: advice()])
+def test_a_table_that_does_not_fit_is_shown_line_by_line(made: Callable[[Path], Any], tmp_path: Path) -> None:
+    table = made(tmp_path)
+    narrow, wide = shown(table, width=NARROW), shown(table, width=120)
+    assert max(map(len, narrow.splitlines())) <= NARROW
+    assert "…" not in narrow
+    for number in re.findall(r"\d[\d.]*[%*]?", wide):
+        assert number in narrow  # whole, on one line
+    assert narrow.count("\n") > wide.count("\n")  # with room it is a table
+
+
 def test_no_color_means_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -107,3 +156,42 @@ def test_a_terminal_of_ascii_letters_shows_the_run(tmp_path: Path, image_folder:
     assert rb"all 4 test images were taken for \xc4hren" in done.stdout
     assert done.stdout.isascii()
     assert done.stderr == b""
+
+
+@pytest.mark.slow
+def test_names_are_the_same_in_an_ascii_locale(tmp_path: Path, image_folder: Path) -> None:
+    """In every file, and in rows on standard output, which is no terminal here."""
+    (image_folder / "cats").rename(image_folder / "사진")
+    (image_folder / "dogs").rename(image_folder / "Ähren")
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environment |= {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("PYTHONIOENCODING", None)
+    run = tmp_path / "사진"
+    train = [sys.executable, "train.py", *TINY, "strategy=stacked_probe", f"data.root={image_folder}"]
+    train += [f"hydra.run.dir={run}", f"cache.dir={tmp_path}/cache"]
+    for command in (train, [sys.executable, "scripts/predict.py", str(run), str(image_folder / "사진" / "00.png")]):
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    assert f"{image_folder}/사진/00.png,사진," in done.stdout.decode("utf-8")
+    assert json.loads((run / "run.json").read_bytes())["classes"]["names"] == ["Ähren", "사진"]
+    assert json.loads((run / "model" / "model.json").read_bytes())["class_names"] == ["Ähren", "사진"]
+    assert f"{image_folder}/사진/00.png,사진," in (run / "splits.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("where", ["in the middle", "at the end"])
+def test_a_reader_that_has_read_enough_ends_a_command_in_silence(
+    where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `verify-freeze RUN | head` has one; what is short is written at the end only."""
+
+    def gone(*_: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    nowhere: list[bool] = []
+    monkeypatch.setattr("thawline.commands.plain_end.send_stdout_nowhere", lambda: nowhere.append(True))
+    with monkeypatch.context() as only_here:
+        if where == "at the end":
+            only_here.setattr(sys.stdout, "flush", gone)
+        assert exit_code(gone if where == "in the middle" else lambda: 0) == 1
+    assert nowhere == [True]
+    assert capsys.readouterr().err == ""

@@ -98,3 +98,24 @@ def test_what_comes_back_is_what_torch_reads_without_running_code() -> None:
     assert [place for place, _ in unreadable(strange)] == ["['a'][1]", "['p']"]
     with pytest.raises(UserError, match=r"on_save_checkpoint adds under 'mine' holds an object of type pathlib"):
         refuse_unreadable({"mine": Path("x")})
+
+
+@pytest.mark.slow
+def test_a_callback_that_prints_seeds_and_changes_the_folder_changes_no_result(
+    run_cli: Run, tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    meddling = (f"+callbacks.mine.folder={tmp_path}/elsewhere", "+callbacks.mine._target_=faulty_parts.Meddler")
+    random = ("model/head=mlp", "regularize.mixup=0.2", "data.num_workers=0", "trainer.max_epochs=2")
+    records = []
+    for name, more in (("without", ()), ("with", meddling)):
+        result = run_cli(*TINY, *random, "data.root=images", f"hydra.run.dir=runs/{name}", *more)
+        assert result.code == 0, result.err
+        assert result.out.count("meddling") == (4 if more else 0)
+        assert [line for line in result.out.splitlines() if line.startswith("run ")] != []
+        monkeypatch.chdir(tmp_path)
+        records.append(json.loads((tmp_path / "runs" / name / "run.json").read_text(encoding="utf-8")))
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert records[0]["metrics"] == records[1]["metrics"]
+    assert records[0]["curves"] == records[1]["curves"]

@@ -62,6 +62,18 @@ def test_an_error_is_recorded_and_raised(tmp_path: Path, error: BaseException, s
     assert progress.threads >= 1
 
 
+def test_the_traceback_of_an_earlier_process_is_set_aside(tmp_path: Path) -> None:
+    """Else a run that was resumed and completed looks as if it had failed."""
+    with pytest.raises(RuntimeError), recorded(record(), tmp_path):
+        raise RuntimeError("bug")
+    os.utime(tmp_path / "traceback.txt", (1_795_789_203, 1_795_789_203))
+    with recorded(record(), tmp_path):
+        pass
+    (kept,) = tmp_path.glob("traceback*")
+    assert kept.name == "traceback_2026-11-27_14-20-03.txt"
+    assert "RuntimeError: bug" in kept.read_text(encoding="utf-8")
+
+
 def test_a_record_of_before_says_nothing_of_how_far_it_was(tmp_path: Path) -> None:
     body = json.loads(record().save(tmp_path).read_text())
     del body["progress"]

@@ -11,7 +11,7 @@ from thawline.data.mixed_seed import mixed_seed
 class SeedEachStep(L.Callback):
     """Seeds torch's generators from (seed, epoch, batch, process) before every training batch.
 
-    Random numbers that validation, workers and other callbacks draw have no effect on the next step.
+    Random numbers that validation, workers and the callbacks before it draw have no effect on the next step.
     """
 
     def __init__(self, seed: int) -> None:

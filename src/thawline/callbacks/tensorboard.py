@@ -86,7 +86,7 @@ class EventFileLogger(TensorBoardLogger):
     def __init__(self, folder: Path, *, first_step: int | None = None) -> None:
         super().__init__(utf8_path(folder), name="", version="", default_hp_metric=False, purge_step=first_step)
         if first_step is not None:
-            _wait_for_a_new_second(folder)
+            _put_before_now(folder)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         with event_file_named(self.log_dir):
@@ -122,13 +122,19 @@ def event_file_named(folder: str | Path) -> Iterator[None]:
         raise CannotWrite(cause.errno, cause.strerror or str(cause), os.fsdecode(cause.filename or latest)) from error
 
 
-def _wait_for_a_new_second(folder: Path) -> None:
-    """Event files are read in the order of their names, `events.out.tfevents.<second>.<host>.<process>`.
+def _put_before_now(folder: Path) -> None:
+    """Give event files of this second, or of a later one where the clock was set back, earlier seconds in their names.
 
-    Within the same second as an earlier file, a resumed run's file could be read first and would replace nothing.
+    They are read in the order of their names, `events.out.tfevents.<second>.<host>.<process>`. A resumed run's file
+    that is read before them would replace nothing.
     """
-    if any(folder.glob(f"events.out.tfevents.{int(time.time()):010d}.*")):
-        time.sleep(1 - time.time() % 1)
+    latest = int(time.time()) - 1
+    for path in sorted(folder.glob("events.out.tfevents.*"), reverse=True):
+        second, _, rest = path.name.removeprefix("events.out.tfevents.").partition(".")
+        if not second.isdecimal() or int(second) <= latest:
+            return
+        path.rename(path.with_name(f"events.out.tfevents.{latest:010d}.{rest}"))
+        latest -= 1
 
 
 def log_finals(

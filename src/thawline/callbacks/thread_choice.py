@@ -25,7 +25,7 @@ class ThreadChoice(L.Callback):
     Args:
         candidates: Numbers of threads; with one there is nothing to choose.
         follow: Whether to measure again after an epoch at half the speed of the best one.
-        clock, set_threads: For tests.
+        clock, get_threads, set_threads: For tests.
     Attributes:
         number: The number in use.
         changes: (epoch, number) of every choice; epochs from 0.
@@ -38,13 +38,15 @@ class ThreadChoice(L.Callback):
         plan: FreezePlan | None = None,
         follow: bool = False,
         clock: Callable[[], float] = time.perf_counter,
+        get_threads: Callable[[], int] = torch.get_num_threads,
         set_threads: Callable[[int], None] = torch.set_num_threads,
     ) -> None:
         self.candidates = candidates
         self.number = candidates[0]
         self.changes: list[list[int]] = []
         self._phases = {0, *(plan.changes if plan else ())}
-        self._follow, self._clock, self._set = follow, clock, set_threads
+        self._follow, self._clock, self._get, self._set = follow, clock, get_threads, set_threads
+        self._told = self.number  # the last number that a line named, or that goes without saying
         self._trial: ThreadTrial | None = None
         self._timed: int | None = None  # threads of the step under way, if it counts
         self._start = 0.0
@@ -53,6 +55,9 @@ class ThreadChoice(L.Callback):
         self._slow = False
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        in_the_pass = self._get()  # whose line, where it measured, has named this number
+        first = self.number == self.candidates[0] and in_the_pass in self.candidates
+        self._told = in_the_pass if first else self.number
         self._set(self.number)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -90,10 +95,10 @@ class ThreadChoice(L.Callback):
         self._best_s = min(step_s, self._best_s or step_s)
 
     def _choose(self, epoch: int, trial: ThreadTrial) -> None:
-        if (winner := trial.winner) != self.number:
+        if (winner := trial.winner) != self._told:
             times = ", ".join(f"{min(trial.seconds[n]) * 1000:.0f} ms with {n}" for n in trial.candidates)
-            _log.info("Threads: %d, not %d; a step takes %s.", winner, self.number, times)
-        self.number, self._trial = winner, None
+            _log.info("Threads: %d, not %d; a step takes %s.", winner, self._told, times)
+        self.number, self._told, self._trial = winner, winner, None
         self.changes.append([epoch, winner])
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """List, or clear, what is kept for later runs: activations of frozen stages, and what reading images showed."""
 
 import argparse
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from thawline.commands.plain_end import exit_code
 from thawline.commands.started import note_start
-from thawline.errors import BAD_INPUT, UserError
+from thawline.errors import UserError
 from thawline.features.feature_cache import Entry, FeatureCache
 from thawline.invocation import typed
 from thawline.settings.cache_settings import resolved_dir
+from thawline.whole_table import WholeTable
 
 _DAY_S = 86_400
 _HELP = """List, or clear, what is kept for later runs: what frozen stages gave, and what reading images showed.
@@ -29,11 +30,11 @@ def main() -> int:
     """List or clear; 2 where a name fits nothing."""
     note_start()
     arguments = _arguments()
-    try:
-        cache = FeatureCache(Path(resolved_dir(arguments.dir)), max_bytes=0)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
+    return exit_code(lambda: _cache(arguments))
+
+
+def _cache(arguments: argparse.Namespace) -> int:
+    cache = FeatureCache(Path(resolved_dir(arguments.dir)), max_bytes=0)
     entries = cache.entries()
     if arguments.clear is None:
         return _list(entries, cache.folder)
@@ -51,7 +52,7 @@ def _list(entries: list[Entry], folder: Path) -> int:
         days = (time.time() - entry.last_used) / _DAY_S
         used = "today" if days < 1 else f"{days:.0f} days ago"
         table.add_row(entry.folder.name[:12], *_cells(entry.about), f"{entry.num_bytes / 1e6:,.1f} MB", used)
-    Console().print(table)
+    Console().print(WholeTable(table))
     print(f"{len(entries)} stores, {sum(e.num_bytes for e in entries) / 1e6:,.1f} MB in {folder}")
     return 0
 
@@ -67,8 +68,7 @@ def _cells(about: dict[str, Any]) -> list[str]:
 def _clear(cache: FeatureCache, entries: list[Entry], names: list[str]) -> int:
     for name in names:
         if not any(entry.folder.name.startswith(name) for entry in entries):
-            print(f"error: --clear {name}: no store's name begins so; see {typed('cache')}", file=sys.stderr)
-            return BAD_INPUT
+            raise UserError(f"--clear {name}: no store's name begins so; see {typed('cache')}")
     chosen = [e for e in entries if not names or any(e.folder.name.startswith(name) for name in names)]
     for entry in chosen:
         cache.remove(entry)

@@ -1,7 +1,6 @@
 """The command line's manners: one clear line and exit code 2 for bad input, a traceback only for our own defects."""
 
 import contextlib
-import io
 import os
 import re
 import sys
@@ -17,16 +16,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from thawline.commands.command_list import commands_help
 from thawline.commands.error_lines import explain, one_line
-from thawline.commands.log_lines import print_any_name
 from thawline.commands.path_overrides import quoted_paths
-from thawline.commands.reader_gone import send_stdout_nowhere
+from thawline.commands.reader_gone import READER_GONE, send_stdout_nowhere
 from thawline.commands.started import note_start
 from thawline.errors import BAD_INPUT, TOLD, JobsFailed, UserError
 from thawline.invocation import typed
+from thawline.runs.context import new_dir
 from thawline.runs.resume import run_dir
 
 _JOBS_FAILED = 1  # exit code
-_READER_GONE = 1  # exit code
 _EXIT_CTRL_C = 130  # exit code: 128 + SIGINT, as shells report it
 _MENDABLE = (UserError, HydraException, OmegaConfBaseException, OSError)  # perhaps by the user; `explain` decides
 _MAX_SLUG = 100  # characters; file systems allow 255
@@ -38,18 +36,16 @@ def run_main(main: Callable[[], None]) -> int:
     THAWLINE_DEBUG=1 shows the traceback instead.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to us instead of printing and exiting with 1
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that it cannot show is no reason to fail
-        sys.stdout.reconfigure(errors="backslashreplace")
     note_start()
-    print_any_name()
     sys.argv = quoted_paths(sys.argv)
-    for resolver in (slug, run_dir, typed, commands_help):
-        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
+    for resolver in (slug, run_dir, new_dir, typed, commands_help):
+        makes = resolver in (run_dir, new_dir)  # a folder, once for a config
+        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True, use_cache=makes)
     try:
         main()
     except _MENDABLE as error:
         if isinstance(error, BrokenPipeError) and _reader_is_gone():
-            sys.exit(_READER_GONE)
+            sys.exit(READER_GONE)
         if not _tell(error):
             raise
         sys.exit(BAD_INPUT)

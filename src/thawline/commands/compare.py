@@ -18,6 +18,7 @@ from thawline.report.collect import Skipped, collect, with_metric
 from thawline.report.comparison import Comparison, compare
 from thawline.report.comparison_table import LEGEND, csv_text, markdown, proof_line, terminal_table
 from thawline.report.page import page
+from thawline.whole_table import WholeTable
 
 _SHOWN = 5  # records left out that are named in the terminal
 _HELP = """Compare runs: which is better, by how much, at what cost.
@@ -57,7 +58,7 @@ def _check_files(given: argparse.Namespace) -> None:
 def _write(found: list[Comparison], skipped: list[Skipped], given: argparse.Namespace) -> None:
     console = Console(highlight=False)
     for comparison in found:
-        console.print(f"[bold]{escape(comparison.data)}[/]", terminal_table(comparison), "", sep="\n")
+        console.print(f"[bold]{escape(comparison.data)}[/]", WholeTable(terminal_table(comparison)), "", sep="\n")
     said = [LEGEND, proof_line(found)]
     if skipped:
         named = [f"  {one.path}: {one.reason}" for one in skipped[:_SHOWN]]

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from thawline import __version__
+from thawline.commands.plain_end import exit_code
 from thawline.commands.started import note_start
 from thawline.errors import UserError
 from thawline.invocation import typed
@@ -23,6 +24,10 @@ def main() -> int:
     """Print the block; 1 where a part of the self-test fails."""
     note_start()
     _arguments()
+    return exit_code(_doctor)
+
+
+def _doctor() -> int:
     from thawline.machine.compute import choose_compute  # imports torch; --help does without
     from thawline.machine.inventory import inventory
     from thawline.runs.self_test import self_test

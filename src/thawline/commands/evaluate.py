@@ -1,8 +1,6 @@
 """How good a model is on labelled images: scores, weak classes, calibration, and the images to look at."""
 
 import argparse
-import io
-import sys
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +9,7 @@ from thawline import __version__
 from thawline.atomic import write_atomically
 from thawline.commands.model_options import add_model_options
 from thawline.commands.plain_end import exit_code
-from thawline.commands.reader_gone import send_stdout_nowhere
+from thawline.commands.reader_gone import say
 from thawline.commands.started import note_start
 from thawline.commands.writable import check_writable
 from thawline.errors import UserError
@@ -39,18 +37,8 @@ _SPLITS = ("train", "val", "test", "all")
 def main() -> int:
     """Evaluate; returns the exit code."""
     note_start()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that it cannot show is no reason to fail
-        sys.stdout.reconfigure(errors="backslashreplace")
     given = _arguments()
     return exit_code(lambda: _evaluate(given), way_out="; name another folder with --out DIR")
-
-
-def _say(text: str) -> None:
-    """Print at once; a reader that has read enough, `head` for one, does not stop the files."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        send_stdout_nowhere()
 
 
 def _evaluate(given: argparse.Namespace) -> None:
@@ -71,7 +59,7 @@ def _evaluate(given: argparse.Namespace) -> None:
     other = None
     if other_model is not None:
         other = against(evaluated, other_model, folder=given.against, batch=given.batch_size)
-    _say(summary(evaluated, other))
+    say(summary(evaluated, other))
     _write(evaluated, other, given, folder)
 
 
@@ -110,10 +98,10 @@ def _write(evaluated: "Evaluated", other: "Against | None", given: argparse.Name
     for name, content in contents.items():
         verb = "replaced" if (folder / name).exists() else "wrote"
         write_atomically(folder / name, content)
-        _say(f"{verb:12}{printable(folder / name)}")
+        say(f"{verb:12}{printable(folder / name)}")
     cold = sum(view.heat is None for view in views.values())
     if cold and given.heatmap_seconds:
-        _say(f"{'note':12}{cold} of {len(views)} images without heatmaps: time was up; see --heatmap-seconds")
+        say(f"{'note':12}{cold} of {len(views)} images without heatmaps: time was up; see --heatmap-seconds")
 
 
 def _arguments() -> argparse.Namespace:

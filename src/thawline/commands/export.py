@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thawline.commands.plain_end import exit_code
+from thawline.commands.reader_gone import say
 from thawline.commands.started import note_start
 from thawline.errors import UserError
 from thawline.invocation import typed
@@ -110,7 +111,7 @@ def _refuse_without_effect(given: argparse.Namespace) -> None:
 
 
 def _say(about: str, text: str) -> None:
-    print(f"{about:8} {text}", flush=True)
+    say(f"{about:8} {text}")
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,7 +1,6 @@
 """What is wrong with a set of images and labels: files, copies, labels, outliers, shortcuts, classes."""
 
 import argparse
-import io
 import sys
 from datetime import date
 from pathlib import Path
@@ -36,8 +35,6 @@ _GALLERY = 12  # images of each kind; chosen: two or three rows
 def main() -> int:
     """Inspect; returns the exit code."""
     note_start()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that it cannot show is no reason to fail
-        sys.stdout.reconfigure(errors="backslashreplace")
     given = _arguments()
     try:
         _inspect(given)

@@ -1,16 +1,9 @@
 """Log lines that go around a live progress bar, and into a file that may become unwritable."""
 
-import io
 import logging
 import sys
 from pathlib import Path
 from typing import TextIO
-
-
-def print_any_name() -> None:
-    """Print what the terminal cannot show, such as bytes of a file's name that are no UTF-8, as escapes."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a notebook's is another kind
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 class StdoutHandler(logging.StreamHandler[TextIO]):

@@ -67,7 +67,7 @@ def _hydra_for(overrides: list[str]) -> Iterator[tuple[DictConfig, RunContext]]:
     GlobalHydra.instance().clear()
     try:
         OmegaConf.register_new_resolver("slug", slug, replace=True)
-        OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
+        OmegaConf.register_new_resolver("run_dir", run_dir, replace=True, use_cache=True)
         with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder()), job_name="train"):
             cfg = compose("train", [quoted_path(text) for text in overrides], return_hydra_config=True)
             folder = Path(cfg.hydra.run.dir).absolute()

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 
 from thawline.atomic import mended_by, use_of
+from thawline.commands.reader_gone import READER_GONE, send_stdout_nowhere
 from thawline.errors import BAD_INPUT, UserError
 from thawline.printable import printable
 
@@ -17,10 +18,15 @@ def exit_code(command: Callable[[], int | None], *, way_out: str = "") -> int:
         way_out: What to do about a file that cannot be written, such as `; name another folder with --out DIR`.
     """
     try:
-        return command() or 0
+        code = command() or 0
+        sys.stdout.flush()  # here a reader that is gone is no error
+        return code
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
+    except BrokenPipeError:  # what stdout is piped into, `head` for one, has read enough
+        send_stdout_nowhere()
+        return READER_GONE
     except OSError as error:
         place = printable(error.filename or "a file")
         mend = f"; {told}" if (told := mended_by(error)) else way_out

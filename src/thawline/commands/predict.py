@@ -1,21 +1,19 @@
 """Predict images with the model of a run, or of a model folder."""
 
 import argparse
-import io
 import sys
 from pathlib import Path
 
 from thawline.atomic import cannot_write_line
 from thawline.commands.model_options import add_model_options
 from thawline.commands.plain_end import EXIT_CTRL_C
-from thawline.commands.reader_gone import send_stdout_nowhere
+from thawline.commands.reader_gone import READER_GONE, send_stdout_nowhere
 from thawline.commands.started import note_start
 from thawline.deploy.image_list import STDIN, listed
 from thawline.errors import BAD_INPUT, UserError
 from thawline.invocation import typed
 from thawline.machine.sigterm import Terminated, ended_by_sigterm
 
-_READER_GONE = 1  # exit code
 _MOST_HEATMAPS = 100  # chosen: they take a minute or two with a small backbone on a CPU
 _MOST = 65_536  # of images in a batch, and of other counts
 _HELP = """Predict images with the model of a run, or of a model folder.
@@ -42,7 +40,7 @@ def main() -> int:
             return _predict(given)
     except BrokenPipeError:  # what stdout is piped into, `head` for one, has read enough
         send_stdout_nowhere()
-        return _READER_GONE
+        return READER_GONE
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -58,9 +56,6 @@ def main() -> int:
 
 
 def _predict(given: argparse.Namespace) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a letter that it cannot show is no reason to fail
-            stream.reconfigure(errors="backslashreplace")
     images = listed(given.images, stdin=sys.stdin.buffer)
     from thawline.commands.prediction_run import run  # imports torch; --help does without, and so does a missing image
 

@@ -1,5 +1,6 @@
 """What `predict` shows: rows on standard output or the first in a table, and a summary."""
 
+import io
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -13,15 +14,18 @@ from thawline.deploy.prediction_files import Written, csv_lines
 from thawline.deploy.prediction_rows import Row, Value
 from thawline.errors import named
 from thawline.printable import printable
+from thawline.whole_table import WholeTable
 
 _FIRST = 20  # rows in the table
 _CLASSES = 20  # in the summary
 
 
 class StandardOutput:
-    """Writes rows as CSV to standard output at once."""
+    """Writes rows as CSV to standard output at once; UTF-8, as in a file, where it is no terminal."""
 
     def __init__(self, columns: Sequence[str]) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
         self.columns = columns
         self.written = Written()
 
@@ -54,7 +58,7 @@ class FirstRows:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
-            Console().print(_table(self.first))
+            Console().print(WholeTable(_table(self.first)))
 
 
 def _table(rows: Sequence[Row]) -> Table:

@@ -1,6 +1,7 @@
-"""Work out from `sys.argv` and `__main__` how this process was started."""
+"""Work out from `sys.argv` and `__main__` how this process was started, and make it independent of the locale."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -12,10 +13,33 @@ _CONFIG_OPTIONS = {"--config-path": "-cp", "--config-name": "-cn", "--config-dir
 
 
 def note_start() -> None:
-    """Remember how this process was started; `sys.argv` becomes what a child process can be started with."""
+    """Remember how this process was started; `sys.argv` becomes what a child process can be started with.
+
+    From here on names of files are UTF-8, and whatever cannot be printed is printed as escapes.
+    """
+    read_names_as_utf8()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a notebook's is another kind
+            stream.reconfigure(errors="backslashreplace")
     sys.argv[:] = [program_file(sys.argv[0]), *absolute_config_path(sys.argv[1:])]
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     note(how_started(sys.argv, module=spec.name if spec else None))
+
+
+def read_names_as_utf8() -> None:
+    """Start this command again in Python's UTF-8 mode where the locale says that names are written otherwise.
+
+    A folder `사진` would be recorded as escaped bytes with one locale, and as six accented letters with another. The
+    mode holds for the processes that this one starts too. The terminal keeps its encoding.
+    """
+    process = sys.orig_argv
+    named = sys.argv[0] in process or "thawline" in process  # the latter after -m
+    is_whole_process = named and process[len(process) - len(sys.argv) + 1 :] == sys.argv[1:]  # no notebook's `%run`
+    if sys.getfilesystemencoding() == "utf-8" or not is_whole_process:
+        return
+    terminal = {"PYTHONIOENCODING": f"{sys.stdout.encoding}:backslashreplace"}
+    environment = {**terminal, **os.environ, "PYTHONUTF8": "1"}
+    os.execve(sys.executable, [sys.executable, "-X", "utf8=1", *process[1:]], environment)
 
 
 def how_started(argv: Sequence[str], *, module: str | None) -> Invocation:

@@ -1,7 +1,6 @@
 """Verify what a run froze: recompute its certificate, freeze.json, from the checkpoints and the pretrained weights."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +8,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from thawline.commands.plain_end import exit_code
 from thawline.commands.started import note_start
-from thawline.errors import BAD_INPUT, UserError
 from thawline.invocation import typed
+from thawline.whole_table import WholeTable
 
 if TYPE_CHECKING:  # imports torch; --help does without
     from thawline.freezing.verify import StageCheck
@@ -27,14 +27,14 @@ def main() -> int:
     """Verify; returns the exit code."""
     note_start()
     run: Path = _arguments().run
+    return exit_code(lambda: _verify(run))
+
+
+def _verify(run: Path) -> int:
     from thawline.freezing.verify import verify
 
-    try:
-        checks = verify(run)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    Console().print(_table(checks))
+    checks = verify(run)
+    Console().print(WholeTable(_table(checks)))
     for problem in (problem for check in checks for problem in check.problems):
         print(f"  {problem}")
     bad = sum(bool(check.problems) for check in checks)

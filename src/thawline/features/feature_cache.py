@@ -110,7 +110,7 @@ class FeatureCache:
         if num_bytes > self.max_bytes:
             raise OSError(f"{num_bytes / 1e9:.2f} GB are more than cache.max_gb={self.max_bytes / 1e9:g}")
         entries = self.entries()
-        for entry in [e for e in entries if e.folder.suffix == _PART and time.time() - e.last_used > _ABANDONED_S]:
+        for entry in [e for e in entries if e.folder.suffix == _PART and _is_old(e)]:
             self.remove(entry)
         held = sum(entry.num_bytes for entry in entries)
         for entry in entries:
@@ -122,6 +122,11 @@ class FeatureCache:
         free = shutil.disk_usage(self.folder).free
         if num_bytes > free:
             raise OSError(f"{num_bytes / 1e9:.2f} GB are needed in {self.folder}, {free / 1e9:.2f} GB are free")
+
+
+def _is_old(entry: Entry) -> bool:
+    """Also where its time lies in the future, because the clock was wrong then or is now."""
+    return abs(time.time() - entry.last_used) > _ABANDONED_S
 
 
 def _entry(folder: Path) -> Entry:

@@ -58,6 +58,6 @@ def _limit_of(folder: Path) -> float | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except OSError:
         return ""

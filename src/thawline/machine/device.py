@@ -88,7 +88,7 @@ def _kind(accelerator: str) -> Kind | None:
 def _apple_name() -> str:
     try:
         command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=_NAME_S, check=True).stdout.strip()
+        said = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=_NAME_S, check=True).stdout
     except (OSError, subprocess.SubprocessError):
-        told = ""
-    return told or "Apple GPU"
+        said = ""
+    return said.strip() or "Apple GPU"

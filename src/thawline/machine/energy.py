@@ -55,7 +55,7 @@ def _of_packages(powercap: Path) -> list[Counter]:
 
 
 def _joules(path: Path) -> float:
-    return int(path.read_text()) / 1e6
+    return int(path.read_text(encoding="utf-8")) / 1e6
 
 
 def _of_gpu(device: torch.device) -> list[Counter]:

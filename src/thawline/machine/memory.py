@@ -43,7 +43,7 @@ def start_counting_peak() -> bool:
         return False
     trim(0)
     try:
-        Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
+        Path("/proc/self/clear_refs").write_text(_RESET_PEAK, encoding="utf-8")
     except OSError:  # a container may forbid it
         return False
     return True

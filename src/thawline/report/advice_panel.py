@@ -12,6 +12,7 @@ from rich.text import Text
 from thawline.advisor.choices import Choice, Recommendation, allows
 from thawline.invocation import typed
 from thawline.settings.advise_settings import BudgetSettings
+from thawline.whole_table import WholeTable
 
 _HOW_TO_READ = (
     "Expected accuracy: of images that were left out, one by one; the interval holds that of the test images with a "
@@ -35,7 +36,7 @@ def advice_panel(advice: Recommendation, reasons: list[str], *, budget: BudgetSe
         table.add_row(role, *_cells(choice), style="bold" if best else "dim")
     title = f"Advice; cell of the matrix: {advice.cell}"
     lines = [Text(f"- {reason}") for reason in reasons]
-    parts: list[RenderableType] = [table, Text(), Text(_HOW_TO_READ, style="dim"), Text(), *lines]
+    parts: list[RenderableType] = [WholeTable(table), Text(), Text(_HOW_TO_READ, style="dim"), Text(), *lines]
     return Panel(Group(*parts), title=title, title_align="left", expand=False, width=100)
 
 

@@ -6,6 +6,7 @@ import math
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from thawline.strict_json import misfit, read_json
 RECORD_SCHEMA = 1
 STATUSES = ("running", "completed", "failed", "interrupted")
 RECORD_FILE = "run.json"
+TRACEBACK_FILE = "traceback.txt"
 LOCK_FILE = ".lock"  # beside it: held by the process that runs
 RUNGS = "rungs"  # folder in that of a run of scenario=auto, with a folder of every run that it tried
 _SHOWN = 40  # characters of a wrong value in a message
@@ -118,10 +120,12 @@ def _finite(value: Any) -> Any:
 def recorded(record: RunRecord, folder: Path) -> Iterator[None]:
     """Write the status to run.json: `running` in the block, then `completed`, `failed` with the error, `interrupted`.
 
-    The traceback of an error in code, ours or the user's, goes to `folder`/traceback.txt.
+    The traceback of an error in code, ours or the user's, goes to `folder`/traceback.txt. That of an earlier process
+    keeps its time in its name.
     """
     record.progress = Progress(PREPARING)
     record.save_progress(folder)
+    _set_aside(folder / TRACEBACK_FILE)
     try:
         yield
         record.status, record.progress.doing = "completed", ""
@@ -132,12 +136,19 @@ def recorded(record: RunRecord, folder: Path) -> Iterator[None]:
         record.status, record.error = "failed", f"{type(error).__name__}: {error}"
         if isinstance(error, ErrorInUsersCode) or not isinstance(error, (UserError, CannotWrite)):
             with contextlib.suppress(OSError):
-                write_atomically(folder / "traceback.txt", traceback.format_exc())
+                write_atomically(folder / TRACEBACK_FILE, traceback.format_exc())
         raise
     finally:
         failing = record.status != "completed"  # then the first error is the one to tell, not that no record fits
         with contextlib.suppress(CannotWrite) if failing else contextlib.nullcontext():
             record.save_progress(folder)
+
+
+def _set_aside(path: Path) -> None:
+    """`traceback.txt` -> `traceback_2026-11-27_14-20-03.txt`, UTC, so that it is not taken for what happens now."""
+    with contextlib.suppress(OSError):
+        written = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+        path.replace(path.with_stem(f"{path.stem}_{written:%Y-%m-%d_%H-%M-%S}"))
 
 
 def load_record(path: Path) -> RunRecord:

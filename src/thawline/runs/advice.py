@@ -41,6 +41,7 @@ from thawline.runs.shared import Shared
 from thawline.settings.advise_settings import BudgetSettings
 from thawline.settings.run_settings import LookSettings
 from thawline.training.datamodule import ImageDataModule
+from thawline.whole_table import WholeTable
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def advise(settings: LookSettings, context: RunContext) -> Advice:
 
 def shown_advice(advice: Advice, console: Console) -> None:
     """Print the profile and the recommendation."""
-    console.print(profile_chart(advice.look.profile, freeze_line=_freeze_line(advice)))
+    console.print(WholeTable(profile_chart(advice.look.profile, freeze_line=_freeze_line(advice))))
     console.print(advice_panel(advice.recommendation, advice.reasons, budget=advice.budget))
 
 

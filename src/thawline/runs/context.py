@@ -1,5 +1,7 @@
 """How a run was asked for: what the code below the command line may know of it."""
 
+import itertools
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,26 @@ class RunContext:
     choices: Mapping[str, str]
     multirun: bool
     rung: int = 0
+
+
+def new_dir(wanted: str) -> str:
+    """Make the folder `wanted`, or one with -2, -3, ... after its name where it is there; returns it.
+
+    Many jobs of a cluster may start in one microsecond, and a clock may be set back. A Hydra resolver; see
+    conf/train.yaml.
+    """
+    try:
+        os.makedirs(os.path.dirname(wanted) or ".", exist_ok=True)
+        for number in itertools.count(1):
+            folder = wanted if number == 1 else f"{wanted}-{number}"
+            try:
+                os.mkdir(folder)
+                return folder
+            except FileExistsError:
+                continue
+    except OSError:  # Hydra makes it too, and says what is wrong
+        pass
+    return wanted
 
 
 def context_of(hydra: Any) -> RunContext:

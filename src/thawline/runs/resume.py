@@ -13,7 +13,7 @@ from thawline.machine.processes import is_main, this_process
 from thawline.report.record_sections import is_empty
 from thawline.report.run_record import RECORD_FILE, RunRecord, load_record
 from thawline.runs.composed import WHERE_KEYS, Composed, key_of
-from thawline.runs.context import RunContext
+from thawline.runs.context import RunContext, new_dir
 
 CONFIG_NAME = "config.yaml"
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
@@ -69,7 +69,7 @@ def told_how_to_go_on(record: RunRecord, folder: Path, output_dir: str) -> Itera
 
 
 def run_dir(resume: str | None, fresh: str) -> str:
-    """The folder of a run: `fresh` of its first process, or that of the run to go on with.
+    """The folder of a run: a new one, of its first process, or that of the run to go on with.
 
     A Hydra resolver; see conf/train.yaml.
 
@@ -77,7 +77,7 @@ def run_dir(resume: str | None, fresh: str) -> str:
         UserError: There is no run, no checkpoint, or nothing left to do.
     """
     if resume is None:
-        return _of_first_process(fresh) if this_process().outside else fresh
+        return _of_first_process(fresh) if this_process().outside else new_dir(fresh)
     folder = Path(resume)
     if folder.suffix == ".ckpt" or folder.name == CHECKPOINT.parent.name:
         run = folder.parent.parent if folder.suffix == ".ckpt" else folder.parent
@@ -100,7 +100,8 @@ def _of_first_process(fresh: str) -> str:
     from thawline.runs.meeting import meeting  # imports torch; --help and --cfg do without
 
     together = meeting()
-    return fresh if together is None else together.word_of_first("folder", fresh)
+    made = new_dir(fresh) if is_main() else fresh
+    return made if together is None else together.word_of_first("folder", made)
 
 
 def resumed(composed: Composed, context: RunContext) -> tuple[Composed, RunRecord]:

@@ -15,6 +15,7 @@ from thawline.report.record_sections import CandidateEntry
 from thawline.runs.candidates import STACK, Candidate
 from thawline.runs.compute_of_run import ready_compute
 from thawline.runs.rung import Climb, Rung, completed, keep, lowered, note_rung, noted, run_rung
+from thawline.whole_table import WholeTable
 
 # Of a further candidate over the first, in test accuracy: what taking EfficientNet-Lite1 beside Lite0, by the answers
 # that were left out, gained in the mean of eleven tasks at 112 pixels, three splits each (docs/advice.md). On one it
@@ -75,7 +76,7 @@ class Stacks:
                 self.climb.shared.forget(candidate.model)
         self._record()
         if len(self.candidates) > 1:
-            Console().print(candidate_table(self.climb.record.advice.candidates))
+            Console().print(WholeTable(candidate_table(self.climb.record.advice.candidates)))
 
     @property
     def taken(self) -> Solved:

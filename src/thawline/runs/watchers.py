@@ -131,6 +131,7 @@ def all_callbacks(parts: Parts, watch: Watchers, said: Said) -> list[L.Callback]
         *([watch.inputs] if watch.inputs else []),
         *progress_callbacks(parts.steps, lines=said.epoch_lines),
         *users,
+        *([SeedEachStep(settings.seed)] if users else []),  # again: one of theirs may draw or seed
         SameEverywhere(said.held, then=said.then),
         *([watch.guard] if watch.guard else []),
     ]

@@ -119,8 +119,8 @@ def _folder(config: DictConfig, console: Console, *, resuming: bool) -> Path:
     console.print(f"sweep.resume=true: {action}", highlight=False, markup=False, soft_wrap=True)
     if same is None:
         return fresh
-    with contextlib.suppress(OSError):  # Hydra's sweeper has already made a folder with its config
-        (fresh / "multirun.yaml").unlink()
+    with contextlib.suppress(OSError):  # it is made already, by Hydra's sweeper with its config in it
+        (fresh / "multirun.yaml").unlink(missing_ok=True)
         fresh.rmdir()
     with read_write(config):
         config.hydra.sweep.dir = str(same)  # a sweeper that searches writes its results here

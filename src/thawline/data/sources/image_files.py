@@ -1,7 +1,6 @@
 """Labelled image files that an index lists: read, grouped, and decoded with one range of values."""
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -121,8 +120,7 @@ class ImageFiles:
             more += ["\n".join(self.class_names), self.labels, parts]
         if self._content is not None:
             return fingerprint("folder", self._index.paths, self._content.digests, *more)
-        states = [os.stat(self.root / str(path)) for path in self._index.paths]
-        sizes_and_times = np.array([(s.st_size, s.st_mtime_ns) for s in states], dtype=np.int64)  # (N, 2)
+        sizes_and_times = states_of(str(self.root), self._index.paths)[:, :2]
         return fingerprint("folder", self._index.paths, sizes_and_times, *more)
 
     @property

@@ -77,7 +77,12 @@ def _read_bytes(path: str) -> tuple[bytes, tuple[int, ...], tuple[int, ...]]:
 
 
 def _state(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return status.st_size, _in_int64(status.st_mtime_ns), _in_int64(status.st_ctime_ns)
+
+
+def _in_int64(time_ns: int) -> int:
+    """A time after the year 2262, which some disks hold, is no int64; only whether it changed is looked at."""
+    return (time_ns + 2**63) % 2**64 - 2**63
 
 
 def _fill(content: Content, row: int, data: bytes, path: str, pixels: Pixels) -> None:
