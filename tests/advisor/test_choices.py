@@ -125,10 +125,13 @@ def test_reasons_tell_the_measurements_the_matrix_and_the_line() -> None:
 
 
 def test_where_the_stack_overrules_the_matrix_it_says_by_how_much() -> None:
-    assert (
-        "feature_extraction here; overruled: the stack reads the earlier stages too, and gets +20.0 points more."
-        in (said(profile([0.5, 0.8, 0.7], distance=0.1)))
+    says = said(profile([0.5, 0.8, 0.7], distance=0.1))  # the last stage 0.7, the stack 0.9 of 100 images
+    assert "feature_extraction here; overruled: the stack reads the earlier stages too, and gets 20 of 100 " in says
+    assert "gets 20 of 100 images more right (20.0 points)." in says
+    assert "gets 3 of 100 images more right (3.0 points, which may be chance)." in said(
+        profile([0.5, 0.8, 0.87], distance=0.1)
     )
+    assert "gets 4 of 100 images fewer right (4.0 points)." in said(profile([0.5, 0.8, 0.94], distance=0.1))
     assert "The matrix is silent between its sizes, and for fewer images says feature_extraction" in said(
         profile([0.5, 0.8, 0.7], distance=0.1), num_train=5000
     )

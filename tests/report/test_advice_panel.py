@@ -27,7 +27,9 @@ def shown(best: Choice, minutes: float | None = None) -> str:
 
 def rows(text: str) -> dict[str, str]:
     """Strategy -> what stands before it."""
-    return {name: role.strip() for role, name in re.findall(r"^│ (.{4}) ?(stacked_probe|blend_3)", text, re.MULTILINE)}
+    return {
+        name: role.strip() for role, name in re.findall(r"^│ (.{0,7}?) *(stacked_probe|blend_3)", text, re.MULTILINE)
+    }
 
 
 def arguments(command: str) -> list[str]:
@@ -37,7 +39,7 @@ def arguments(command: str) -> list[str]:
 
 def test_what_to_run_and_what_is_beyond_the_budget_is_marked() -> None:
     assert rows(shown(BLEND)) == {"stacked_probe": "", "blend_3": "run"}
-    assert rows(shown(STACK, minutes=1.0)) == {"stacked_probe": "run", "blend_3": "over"}
+    assert rows(shown(STACK, minutes=1.0)) == {"stacked_probe": "run", "blend_3": "beyond"}
 
 
 @pytest.mark.parametrize("says", ["0.731 (0.70 to 0.76)", "a run tells", "8 s", "2 min", "2.0 GB", "- Because."])

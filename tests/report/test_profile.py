@@ -52,7 +52,7 @@ def test_every_stage_shows_its_better_grid_and_its_distance() -> None:
         ["stem", "0.550"],
         ["middle", "0.700"],
         ["top", "0.600"],
-        ["all", "together"],
+        ["one", "probe"],
     ]
     assert lines[0].split()[-2] == "0.20"
     assert "-" in lines[1].split()

@@ -81,7 +81,8 @@ def test_a_budget_of_a_moment_leaves_the_first_answer(run_cli: Run, image_folder
     assert rungs(record) == ["stacked"]
     assert record["strategy"]["name"] == "stacked_probe"
     assert record["metrics"]["test/accuracy"] == 1.0
-    assert record["advice"]["ended"].endswith(" is spent; with more, a fine-tuned blend comes next")
+    more = "such as budget.minutes=5, a fine-tuned blend comes next"
+    assert record["advice"]["ended"].endswith(f" is spent; with more, {more}")
     assert (folder / "checkpoints" / "best.ckpt").is_file()
 
 

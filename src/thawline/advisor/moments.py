@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from thawline.machine.precision import autocast
 from thawline.models.backbone import Backbone
+from thawline.progress_bar import counted
 
 NUM_NOISE_IMAGES = 32  # chosen: over six seeds on EfficientNet-Lite0, noise's own reading varies by 0.8 %
 _NOISE_SEED = 0
@@ -93,8 +94,8 @@ def noise_images(num_images: int, size: int) -> Tensor:
 
 
 def _few_at_once(batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    for images in batches:
-        yield from torch.split(images, _AT_ONCE)
+    few = [images for batch in batches for images in torch.split(batch, _AT_ONCE)]
+    yield from counted(few, len(few), "batches for the domain distance", above=0)
 
 
 def _num_channels(backbone: Backbone, name: str) -> int:

@@ -5,6 +5,10 @@ from thawline.advisor.guidelines import LARGE, SIMILAR, SMALL, guideline
 from thawline.advisor.profile import DepthProfile
 from thawline.settings.advise_settings import BudgetSettings
 
+# Images: two models that differ by fewer may be equal. McNemar's test compares the difference with twice the square
+# root of the number of images that one of the two gets wrong, which is at least the difference.
+_BY_CHANCE = 4
+
 
 def reasons(
     profile: DepthProfile, advice: Recommendation, *, num_train: int, num_classes: int, why: str, budget: BudgetSettings
@@ -54,9 +58,17 @@ def _matrix(profile: DepthProfile, advice: Recommendation) -> str:
     if advice.cell.startswith("medium"):
         says = says.replace("The matrix says", "The matrix is silent between its sizes, and for fewer images says")
     if strategy == "feature_extraction":
-        gain = 100 * (profile.expected.accuracy - profile.last.accuracy)
-        return f"{says}; overruled: the stack reads the earlier stages too, and gets {gain:+.1f} points more."
+        return f"{says}; overruled: the stack reads the earlier stages too, and gets {_more_right(profile)}."
     return f"{says}: the blend fine-tunes too, and averages with the stack."
+
+
+def _more_right(profile: DepthProfile) -> str:
+    """What the stack gets right, against the probe of the last stage."""
+    images, gain = profile.expected.images, profile.expected.accuracy - profile.last.accuracy
+    number = round(abs(gain) * images)
+    more = "more" if gain >= 0 else "fewer"
+    chance = ", which may be chance" if number < _BY_CHANCE else ""
+    return f"{number:,} of {images:,} images {more} right ({100 * abs(gain):.1f} points{chance})"
 
 
 def _line(profile: DepthProfile, advice: Recommendation) -> str:

@@ -101,7 +101,7 @@ def in_notebook() -> bool:
     return any(kind.__name__ == "ZMQInteractiveShell" for kind in type(shell).__mro__)
 
 
-def progress_callbacks(steps: Steps, *, lines: bool = True) -> list[L.Callback]:
-    """The log lines, and a progress bar on a terminal or in a notebook."""
+def progress_callbacks(steps: Steps, *, lines: bool = True, solves: bool = False) -> list[L.Callback]:
+    """The log lines, and a progress bar on a terminal or in a notebook; none where one step `solves` it."""
     bar: list[L.Callback] = [NotebookBar()] if in_notebook() else [EpochBar()] if _has_cursor() else []
-    return [SignsOfLife(), *([EpochLines(steps)] if lines else []), *bar]
+    return [SignsOfLife(), *([EpochLines(steps)] if lines else []), *([] if solves else bar)]

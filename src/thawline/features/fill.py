@@ -11,8 +11,6 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
@@ -29,6 +27,7 @@ from thawline.machine.tf32 import rounding_now
 from thawline.models.backbone import Backbone
 from thawline.models.digests import checksum
 from thawline.models.fused import FusedPrefix
+from thawline.progress_bar import progress
 
 _CPU = torch.device("cpu")
 _log = logging.getLogger(__name__)
@@ -233,12 +232,11 @@ def _batches(split: Wanted, batch_size: int, how: Extraction, rows: Sequence[ran
     keys, num_workers = split.keys(rows), how.num_workers
     pinned = pins_memory(how.device.type)
     loader = DataLoader(split.dataset, batch_size=batch_size, sampler=keys, num_workers=num_workers, pin_memory=pinned)
-    console = Console()
-    with Progress(transient=True, console=console, disable=not (console.is_terminal and how.first)) as progress:
-        task = progress.add_task("Caching frozen stages", total=len(loader.sampler))  # type: ignore[arg-type]
+    total = len(loader.sampler) if how.first else 0  # type: ignore[arg-type]
+    with progress(total, "images through the frozen stages", above=0) as advance:
         for images, _ in loader if num_workers else ahead(loader):
             yield images
-            progress.advance(task, len(images))
+            advance(len(images))
 
 
 def _spec(rows: Tensor) -> ArraySpec:

@@ -14,6 +14,7 @@ from thawline.features.ridge_probe import PENALTIES, Linear, Probe, RidgeProbe, 
 from thawline.features.shares import fit_shares
 from thawline.features.temperature import fit_temperature
 from thawline.models.pooling import CLASS_TOKEN
+from thawline.progress_bar import counted
 from thawline.settings.select_setting import AUTO, VAL_LOSS
 
 _START = 5.0  # of the search for the first temperature
@@ -161,7 +162,8 @@ def refitted(stack: Stack, probes: Iterable[Probe]) -> Stack:
 def _ridge_probes(features: Mapping[Tap, Tensor], targets: Targets) -> Iterator[Probe]:
     """One after the other, as each takes much memory."""
     rows = scaled_rows(features, targets)
-    for taps in probe_taps(list(features)):
+    every = probe_taps(list(features))
+    for taps in counted(every, len(every), "probes solved", above=0):
         yield RidgeProbe({tap: rows[tap] for tap in taps}, targets)
 
 

@@ -32,7 +32,7 @@ def advice_panel(advice: Recommendation, reasons: list[str], *, budget: BudgetSe
         table.add_column(name, justify="right", no_wrap=True)
     for choice in advice.choices:
         best = choice is advice.best
-        role = "run" if best else "" if allows(budget, choice.price) else "over"
+        role = "run" if best else "" if allows(budget, choice.price) else "beyond"
         table.add_row(role, *_cells(choice), style="bold" if best else "dim")
     title = f"Advice; cell of the matrix: {advice.cell}"
     lines = [Text(f"- {reason}") for reason in reasons]

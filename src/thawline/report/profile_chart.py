@@ -38,7 +38,7 @@ def profile_chart(profile: DepthProfile, *, freeze_line: int | None) -> Table:
         table.add_row(name, *_accuracy(score), *distance)
     if freeze_line is not None and freeze_line == len(profile.stage_names):
         table.add_row(*_freeze_row(frozen=freeze_line))
-    table.add_row("all together", *_accuracy(profile.all_stages))
+    table.add_row("one probe of all", *_accuracy(profile.all_stages))
     return table
 
 

@@ -125,7 +125,8 @@ def measured_advice(
 
 
 def _freeze_line(advice: Advice) -> int:
-    return len(advice.look.profile.stage_names) - advice.recommendation.best.depth
+    """That of the blend, also where the stack alone is recommended: it is what would train next."""
+    return len(advice.look.profile.stage_names) - advice.recommendation.choices[-1].depth
 
 
 def _look(data: ImageDataModule, backbone: Backbone, settings: LookSettings, compute: Compute) -> Look:

@@ -90,7 +90,9 @@ def _advised(state: Climb, solved: Solved) -> Advice | None:
 
 def _go_on(state: Climb, stacks: Stacks, advice: Advice | None) -> None:
     if advice is None:
-        _stopped(state, f"budget.minutes={state.budget.minutes:g} is spent; with more, a fine-tuned blend comes next")
+        minutes = state.budget.minutes or 0.0
+        more = f"with more, such as budget.minutes={5 * max(minutes, 1):g}, a fine-tuned blend comes next"
+        _stopped(state, f"budget.minutes={minutes:g} is spent; {more}")
         return
     _, blend = advice.recommendation.choices
     if (reason := _not_worth_it(state, stacks, blend)) is not None:

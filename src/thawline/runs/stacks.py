@@ -109,9 +109,12 @@ class Stacks:
         return self.climb.fixed_s + self.climb.pace * num_images * self.cost_of(candidate).image_s
 
     def _is_ready(self, candidate: Candidate) -> bool:
-        """Load and measure it; a line where it cannot be, or lies beyond a bound."""
-        if self.climb.left <= 0 and completed(self.climb, self._name(candidate)) is None:
-            self._note(candidate, "not tried: budget.minutes is spent")
+        """Load and measure it; a line where it cannot be, or lies beyond a bound, or too little time is left."""
+        left, least = self.climb.left, self.climb.fixed_s
+        if left <= least and completed(self.climb, self._name(candidate)) is None:
+            too_few = f"{left:.0f} s of budget.minutes are left"
+            spent = too_few if left > 0 else "budget.minutes is spent"
+            self._note(candidate, f"not tried: {spent}")
             return False
         with noted(lambda line: self._note(candidate, f"cannot be loaded: {line}")):
             if (reason := self._beyond(candidate)) is None:

@@ -129,7 +129,7 @@ def all_callbacks(parts: Parts, watch: Watchers, said: Said) -> list[L.Callback]
         *([watch.threads] if watch.threads else []),
         *(watch.cost, watch.best, watch.curves, watch.mistakes),
         *([watch.inputs] if watch.inputs else []),
-        *progress_callbacks(parts.steps, lines=said.epoch_lines),
+        *progress_callbacks(parts.steps, lines=said.epoch_lines, solves=settings.optim.solves),
         *users,
         *([SeedEachStep(settings.seed)] if users else []),  # again: one of theirs may draw or seed
         SameEverywhere(said.held, then=said.then),
