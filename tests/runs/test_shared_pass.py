@@ -157,6 +157,23 @@ def test_two_processes_end_as_one_does(tmp_path: Path, images: Path, name: str) 
     assert float((answers[0] - answers[1]).abs().max()) <= difference
 
 
+def test_a_blend_of_two_processes_is_that_of_one_with_the_doubled_batch(tmp_path: Path, images: Path) -> None:
+    """Augmented: the suffix trains on random views, and the pass for the stack comes after it."""
+    outs = tmp_path / "one", tmp_path / "two"
+    blend = ("strategy=blend", "strategy.unfreeze_depth=2", "data.augment={min_scale:0.8}")
+    alone = completed(one(TRAIN, outs[0], images, *blend, "data.batch_size=10"), outs[0])
+    both = completed(torchrun(TRAIN, outs[1], images, *blend, "data.batch_size=5"), outs[1])
+    of_one, of_two = record(alone), record(both)
+    assert of_two["machine"]["processes"] == 2
+    assert sum(map(sum, of_two["classes"]["confusion"])) == 21
+    assert of_two["metrics"] == pytest.approx(of_one["metrics"], abs=1e-5)
+    assert of_two["expected"] == pytest.approx(of_one["expected"], abs=1e-5)
+    states = weights(alone, "best.ckpt"), weights(both, "best.ckpt")
+    assert states[0].keys() == states[1].keys()
+    assert max(float((states[0][key].float() - states[1][key].float()).abs().max()) for key in states[0]) < 1e-4
+    assert float((probabilities(alone, images) - probabilities(both, images)).abs().max()) < 1e-4
+
+
 def test_a_killed_process_is_told_within_a_minute_and_the_pass_goes_on(tmp_path: Path, images: Path) -> None:
     out, counts = tmp_path / "out", tmp_path / "counts"
     solved = "strategy=stacked_probe"

@@ -189,13 +189,14 @@ def meeting() -> Meeting | None:
     return _meet(place, "start")
 
 
-def meet_for_pass(*, devices: int) -> Meeting:
+def meet_for_pass(name: str, *, devices: int) -> Meeting:
     """Of processes that share a process group already, whoever started them.
 
     Args:
+        name: Of the pass; no other of this command has it.
         devices: Processes on each machine.
     """
-    return _meet(this_process(devices=devices), "pass")
+    return _meet(this_process(devices=devices), f"pass/{name}")
 
 
 def _meet(place: Place, what: str) -> Meeting:
