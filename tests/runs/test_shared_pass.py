@@ -27,6 +27,7 @@ TINY += ("trainer.accelerator=cpu", "data.augment=none", "trainer.precision=32-t
 TINY += ("trainer.max_epochs=2", "strategy.batchnorm=eval")
 TRAIN, SUMS, FAILING = ROOT / "train.py", ROOT / "tests" / "summing_processes.py", ROOT / "tests" / "failing_pass.py"
 NODES = "trainer.num_nodes=2"
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # in each process: other work may go on here
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +46,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start(script: Path, out: Path, images: Path, *arguments: str, before: Sequence[str] = (), **environ: str) -> Any:
     where = ("data=folder", f"data.root={images}", f"output_dir={out}", f"cache.dir={out}_cache")
+    tiny = [one for one in TINY if "scenario=auto" not in arguments or not one.startswith("strategy.")]
     return subprocess.Popen(
-        [sys.executable, *before, str(script), *where, *TINY, *arguments], stdout=subprocess.PIPE,
+        [sys.executable, *before, str(script), *where, *tiny, *arguments], stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, env=os.environ | environ,
     )  # fmt: skip
 
@@ -90,11 +92,11 @@ def ended(processes: list[Any], *, within: float = 150.0) -> list[tuple[int, str
     return [(process.returncode, *of) for process, of in zip(processes, texts, strict=True)]
 
 
-def completed(processes: list[Any], out: Path) -> Path:
+def completed(processes: list[Any], out: Path, *, scenario: str = "small_different") -> Path:
     """The folder of the run, of which there is one however many processes."""
     told = ended(processes)
     assert {code for code, _, _ in told} == {0}, [err[-2000:] for _, _, err in told]
-    (folder,) = (out / "small_different").iterdir()
+    (folder,) = (out / scenario).iterdir()
     return folder
 
 
@@ -172,6 +174,27 @@ def test_a_blend_of_two_processes_is_that_of_one_with_the_doubled_batch(tmp_path
     assert states[0].keys() == states[1].keys()
     assert max(float((states[0][key].float() - states[1][key].float()).abs().max()) for key in states[0]) < 1e-4
     assert float((probabilities(alone, images) - probabilities(both, images)).abs().max()) < 1e-4
+
+
+def test_auto_solves_in_one_process_and_trains_in_both(tmp_path: Path, images: Path) -> None:
+    given = ("scenario=auto", "budget.minutes=null", "data.batch_size=10")
+    alone = completed(one(TRAIN, tmp_path / "one", images, *given, **ONE_THREAD), tmp_path / "one", scenario="auto")
+    for start in (two, torchrun):
+        out = tmp_path / start.__name__
+        both = completed(start(TRAIN, out, images, *given, **ONE_THREAD), out, scenario="auto")
+        of_one, of_two = ([record(path) for path in sorted((run / "rungs").iterdir())] for run in (alone, both))
+        assert [rung["strategy"]["name"] for rung in of_two] == ["stacked_probe", "blend"]
+        assert [rung["machine"]["processes"] for rung in of_two] == [1, 2]
+        assert of_two[0]["expected"] == of_one[0]["expected"]
+        assert of_two[1]["settings"]["data.batch_size"] == 5
+        assert record(both)["advice"]["ended"] == "nothing further to try"
+
+
+def test_auto_that_only_solves_ends_in_both(tmp_path: Path, images: Path) -> None:
+    given = ("scenario=auto", "budget.minutes=0.0001")
+    told = record(completed(torchrun(TRAIN, tmp_path, images, *given, **ONE_THREAD), tmp_path, scenario="auto"))
+    assert told["machine"]["processes"] == 1
+    assert "is spent" in told["advice"]["ended"]
 
 
 def test_a_killed_process_is_told_within_a_minute_and_the_pass_goes_on(tmp_path: Path, images: Path) -> None:

@@ -61,6 +61,11 @@ class Meeting:
     def size(self) -> int:
         return self._place.world_size
 
+    @property
+    def ended(self) -> bool:
+        """Whether it gives no sign of life any more."""
+        return self._over.is_set()
+
     def word_of_first(self, name: str, value: str) -> str:
         """`value` of the first process.
 
