@@ -26,6 +26,7 @@ TINY = ("model.name=test_resnet", "model.weights=none", "model.image_size=32", "
 TINY += ("trainer.accelerator=cpu", "data.augment=none", "trainer.precision=32-true", "data.batch_size=5")
 TINY += ("trainer.max_epochs=2", "strategy.batchnorm=eval")
 TRAIN, SUMS, FAILING = ROOT / "train.py", ROOT / "tests" / "summing_processes.py", ROOT / "tests" / "failing_pass.py"
+SPAWNING = ROOT / "tests" / "spawning.py"
 NODES = "trainer.num_nodes=2"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # in each process: other work may go on here
 
@@ -174,6 +175,14 @@ def test_a_blend_of_two_processes_is_that_of_one_with_the_doubled_batch(tmp_path
     assert states[0].keys() == states[1].keys()
     assert max(float((states[0][key].float() - states[1][key].float()).abs().max()) for key in states[0]) < 1e-4
     assert float((probabilities(alone, images) - probabilities(both, images)).abs().max()) < 1e-4
+
+
+def test_a_pass_and_a_test_with_spawned_processes_are_those_with_forked_ones(tmp_path: Path, images: Path) -> None:
+    outs, given = (tmp_path / "forked", tmp_path / "spawned"), ("strategy=partial_fine_tune", "data.num_workers=1")
+    scripts = zip((TRAIN, SPAWNING), outs, strict=True)
+    forked, spawned = (completed(one(script, out, images, *given, **ONE_THREAD), out) for script, out in scripts)
+    assert_same_stores(*outs)
+    assert record(spawned)["metrics"] == record(forked)["metrics"]
 
 
 def test_auto_solves_in_one_process_and_trains_in_both(tmp_path: Path, images: Path) -> None:
