@@ -55,7 +55,7 @@ def refused(result: Any) -> str:
         ("seed=abc", "seed=abc: allowed are whole numbers from 0"),
         ("optim=sgd", "optim.lr has no value; give one with optim.lr=VALUE"),
         ("trainer.devices=0", "trainer.devices=0: allowed are 1 to"),
-        ("trainer.devices=auto", "trainer.devices: Value 'auto' of type 'str' could not be converted to Integer"),
+        ("trainer.devices=all", "trainer.devices: Value 'all' of type 'str' could not be converted to Integer"),
         (
             "trainer.strategy=fsdp",
             "trainer.strategy=fsdp: it shards frozen and training parameters alike; allowed are auto, ddp",

@@ -8,7 +8,8 @@ import torch
 from thawline.errors import UserError
 from thawline.machine import device as module
 from thawline.machine.compute import choose_compute
-from thawline.machine.device import this_device
+from thawline.machine.device import devices_here, this_device
+from thawline.machine.processes import Place
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, *, cuda: bool, mps: bool) -> None:
@@ -45,6 +46,20 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, 
         UserError, match=rf"trainer\.accelerator={accelerator}: .* use trainer\.accelerator=auto or cpu"
     ):
         this_device(accelerator)
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "accelerator", "number"),
+    [(True, False, "auto", 4), (True, False, "cpu", 1), (False, True, "auto", 1), (False, False, "gpu", 1)],
+)
+def test_trainer_devices_auto_is_the_number_of_gpus(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, accelerator: str, number: int
+) -> None:
+    machine(monkeypatch, cuda=cuda, mps=mps)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert devices_here(accelerator) == number
+    monkeypatch.setattr(module, "this_process", lambda: Place("torchrun", 1, 1, 6, 3))
+    assert devices_here(accelerator) == 3
 
 
 def test_another_word_names_the_allowed_ones() -> None:

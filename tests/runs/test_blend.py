@@ -111,7 +111,6 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_end(
         (("cache.enabled=false",), "strategy.stack_share=0.5: solves on stored features, and cache.enabled=false"),
         (("regularize=wise_ft",), "strategy.stack_share=0.5: beside regularize.wise_ft="),
         (("strategy.stack_share=1",), "strategy.stack_share=1.0: allowed are 0 to 0.99"),
-        (("trainer.devices=2",), "strategy.stack_share=0.5: one process solves; set trainer.devices=1"),
     ],
 )
 def test_what_it_cannot_go_with_is_refused(

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from thawline.errors import UserError
 from thawline.machine.processes import Place
+from thawline.runs.composed import resolve
 from thawline.runs.context import RunContext
 from thawline.runs.ranks import refuse_other_processes, refuse_sweep_of_many
 from thawline.settings.trainer_settings import TrainerSettings
@@ -51,3 +53,9 @@ def test_a_sweep_is_started_once(monkeypatch: pytest.MonkeyPatch) -> None:
         refuse_sweep_of_many()
     monkeypatch.setattr("thawline.runs.ranks.this_process", lambda: Place("srun", 0, 0, 1, 1))
     refuse_sweep_of_many()
+
+
+def test_as_many_processes_as_devices_is_a_number_from_the_start() -> None:
+    """So that config.yaml holds it, and a resumed run keeps it."""
+    config = OmegaConf.create({"trainer": {"devices": "auto", "accelerator": "cpu"}})
+    assert resolve(config).trainer.devices == 1

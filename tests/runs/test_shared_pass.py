@@ -26,7 +26,9 @@ TINY = ("model.name=test_resnet", "model.weights=none", "model.image_size=32", "
 TINY += ("trainer.accelerator=cpu", "data.augment=none", "trainer.precision=32-true", "data.batch_size=5")
 TINY += ("trainer.max_epochs=2", "strategy.batchnorm=eval")
 TRAIN, SUMS, FAILING = ROOT / "train.py", ROOT / "tests" / "summing_processes.py", ROOT / "tests" / "failing_pass.py"
+SPAWNING = ROOT / "tests" / "spawning.py"
 NODES = "trainer.num_nodes=2"
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # in each process: other work may go on here
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +47,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start(script: Path, out: Path, images: Path, *arguments: str, before: Sequence[str] = (), **environ: str) -> Any:
     where = ("data=folder", f"data.root={images}", f"output_dir={out}", f"cache.dir={out}_cache")
+    tiny = [one for one in TINY if "scenario=auto" not in arguments or not one.startswith("strategy.")]
     return subprocess.Popen(
-        [sys.executable, *before, str(script), *where, *TINY, *arguments], stdout=subprocess.PIPE,
+        [sys.executable, *before, str(script), *where, *tiny, *arguments], stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, env=os.environ | environ,
     )  # fmt: skip
 
@@ -90,11 +93,11 @@ def ended(processes: list[Any], *, within: float = 150.0) -> list[tuple[int, str
     return [(process.returncode, *of) for process, of in zip(processes, texts, strict=True)]
 
 
-def completed(processes: list[Any], out: Path) -> Path:
+def completed(processes: list[Any], out: Path, *, scenario: str = "small_different") -> Path:
     """The folder of the run, of which there is one however many processes."""
     told = ended(processes)
     assert {code for code, _, _ in told} == {0}, [err[-2000:] for _, _, err in told]
-    (folder,) = (out / "small_different").iterdir()
+    (folder,) = (out / scenario).iterdir()
     return folder
 
 
@@ -155,6 +158,52 @@ def test_two_processes_end_as_one_does(tmp_path: Path, images: Path, name: str) 
         assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
     answers = [probabilities(folder, images) for folder in (alone, both)]
     assert float((answers[0] - answers[1]).abs().max()) <= difference
+
+
+def test_a_blend_of_two_processes_is_that_of_one_with_the_doubled_batch(tmp_path: Path, images: Path) -> None:
+    """Augmented: the suffix trains on random views, and the pass for the stack comes after it."""
+    outs = tmp_path / "one", tmp_path / "two"
+    blend = ("strategy=blend", "strategy.unfreeze_depth=2", "data.augment={min_scale:0.8}")
+    alone = completed(one(TRAIN, outs[0], images, *blend, "data.batch_size=10"), outs[0])
+    both = completed(torchrun(TRAIN, outs[1], images, *blend, "data.batch_size=5"), outs[1])
+    of_one, of_two = record(alone), record(both)
+    assert of_two["machine"]["processes"] == 2
+    assert sum(map(sum, of_two["classes"]["confusion"])) == 21
+    assert of_two["metrics"] == pytest.approx(of_one["metrics"], abs=1e-5)
+    assert of_two["expected"] == pytest.approx(of_one["expected"], abs=1e-5)
+    states = weights(alone, "best.ckpt"), weights(both, "best.ckpt")
+    assert states[0].keys() == states[1].keys()
+    assert max(float((states[0][key].float() - states[1][key].float()).abs().max()) for key in states[0]) < 1e-4
+    assert float((probabilities(alone, images) - probabilities(both, images)).abs().max()) < 1e-4
+
+
+def test_a_pass_and_a_test_with_spawned_processes_are_those_with_forked_ones(tmp_path: Path, images: Path) -> None:
+    outs, given = (tmp_path / "forked", tmp_path / "spawned"), ("strategy=partial_fine_tune", "data.num_workers=1")
+    scripts = zip((TRAIN, SPAWNING), outs, strict=True)
+    forked, spawned = (completed(one(script, out, images, *given, **ONE_THREAD), out) for script, out in scripts)
+    assert_same_stores(*outs)
+    assert record(spawned)["metrics"] == record(forked)["metrics"]
+
+
+def test_auto_solves_in_one_process_and_trains_in_both(tmp_path: Path, images: Path) -> None:
+    given = ("scenario=auto", "budget.minutes=null", "data.batch_size=10")
+    alone = completed(one(TRAIN, tmp_path / "one", images, *given, **ONE_THREAD), tmp_path / "one", scenario="auto")
+    for start in (two, torchrun):
+        out = tmp_path / start.__name__
+        both = completed(start(TRAIN, out, images, *given, **ONE_THREAD), out, scenario="auto")
+        of_one, of_two = ([record(path) for path in sorted((run / "rungs").iterdir())] for run in (alone, both))
+        assert [rung["strategy"]["name"] for rung in of_two] == ["stacked_probe", "blend"]
+        assert [rung["machine"]["processes"] for rung in of_two] == [1, 2]
+        assert of_two[0]["expected"] == of_one[0]["expected"]
+        assert of_two[1]["settings"]["data.batch_size"] == 5
+        assert record(both)["advice"]["ended"] == "nothing further to try"
+
+
+def test_auto_that_only_solves_ends_in_both(tmp_path: Path, images: Path) -> None:
+    given = ("scenario=auto", "budget.minutes=0.0001")
+    told = record(completed(torchrun(TRAIN, tmp_path, images, *given, **ONE_THREAD), tmp_path, scenario="auto"))
+    assert told["machine"]["processes"] == 1
+    assert "is spent" in told["advice"]["ended"]
 
 
 def test_a_killed_process_is_told_within_a_minute_and_the_pass_goes_on(tmp_path: Path, images: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from thawline.errors import UserError
-from thawline.machine.processes import num_cores
+from thawline.machine.processes import num_cores, this_process
 from thawline.settings.trainer_settings import ACCELERATORS
 
 Kind = Literal["cpu", "cuda", "mps"]
@@ -60,6 +60,17 @@ def this_device(accelerator: str = "auto", *, key: str = "trainer.accelerator") 
             f"{key}={accelerator}: PyTorch {torch.__version__} finds no such device here; use {key}=auto or cpu"
         )
     return described(torch.device(kind))
+
+
+def devices_here(accelerator: str) -> int:
+    """What `trainer.devices=auto` stands for: as many processes as torchrun or srun started here, else as many GPUs.
+
+    A CPU is one device, and so is Apple's GPU.
+    """
+    place = this_process()
+    if place.outside and place.here is not None:
+        return place.here
+    return torch.cuda.device_count() if _kind(accelerator) == "cuda" else 1
 
 
 def described(device: torch.device) -> Device:

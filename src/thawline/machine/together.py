@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -54,6 +55,18 @@ def summed_over_processes(sums: Sequence[Tensor]) -> None:
         total = mine.to("cuda" if dist.get_backend() == "nccl" else mine.device)  # NCCL adds on a GPU only
         dist.all_reduce(total)
         mine.copy_(total)
+
+
+def rows_of_all(mine: Tensor) -> Tensor:
+    """The rows (N, ...) of which each process has every `size`-th, from its rank on; in all processes, in order."""
+    if not _several():
+        return mine
+    shares: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(shares, mine)
+    rows = torch.cat(shares)
+    for rank, share in enumerate(shares):
+        rows[rank :: len(shares)] = share
+    return rows
 
 
 def _several() -> bool:

@@ -1,6 +1,8 @@
 """scenario=auto: runs one after the other, each dearer than the one before; the best so far is always complete."""
 
+import contextlib
 import logging
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -10,16 +12,18 @@ from thawline.advisor.choices import Choice, Price, allows
 from thawline.advisor.pass_cost import suffix_latency, weights_bytes
 from thawline.atomic import write_atomically
 from thawline.errors import UserError
-from thawline.invocation import typed
+from thawline.machine.processes import is_main
 from thawline.report.record_sections import AdviceSection
 from thawline.report.run_record import RunRecord
 from thawline.runs.advice import Advice, measured_advice, shown_advice
+from thawline.runs.called import Call, called, others_let_go, shared_batch, wait_for_call, without
 from thawline.runs.candidates import candidates_of
 from thawline.runs.composed import Composed, key_of
 from thawline.runs.compute_of_run import compute_of
 from thawline.runs.context import RunContext
+from thawline.runs.ranks import refuse_other_processes
 from thawline.runs.resume import CONFIG_NAME
-from thawline.runs.rung import Climb, completed, keep, lowered, note_rung, noted, run_rung
+from thawline.runs.rung import Climb, completed, keep, lowered, note_rung, noted, run_as, run_rung
 from thawline.runs.shared import Shared
 from thawline.runs.stacks import Solved, Stacks
 from thawline.runs.whose_fault import users_code_named
@@ -35,32 +39,43 @@ def climb(composed: Composed, context: RunContext, record: RunRecord, *, start: 
     Returns:
         What interrupted it after the first rung, when the best so far is complete; else None.
     Raises:
-        UserError: The command line chooses what is to be tried, a candidate is no model, or several processes train.
+        UserError: The command line chooses what is to be tried, a candidate is no model, or there are other processes
+            than the settings ask for.
     """
     overrides = record.advice.overrides or list(context.overrides)  # of a resumed run, those it began with
     context = replace(context, overrides=tuple(overrides))
     _refuse_what_auto_chooses(context)
     config = composed.read()
-    if config.settings.trainer.num_processes != 1:
-        raise UserError(
-            f"{config.settings.trainer.processes_given}: scenario=auto runs in one process; ask "
-            f"{typed('advise')} first, then train with what it recommends"
-        )
-    write_atomically(context.folder / CONFIG_NAME, config.text)
+    trainer = config.settings.trainer
+    refuse_other_processes(trainer, context)
     record.advice = AdviceSection(overrides=overrides)
-    state = Climb(composed, context, record, start, config.settings.budget, Shared())
+    state = Climb(composed, context, record, start, config.settings.budget, trainer, Shared())
+    if not is_main():
+        _help(state)
+        return None
+    write_atomically(context.folder / CONFIG_NAME, config.text)
+    if trainer.num_processes > 1:
+        _log.info("%s: one process solves, all %d train a blend.", trainer.processes_given, trainer.num_processes)
     with users_code_named(config.leaves):
         stacks = Stacks(state, candidates_of(composed, overrides, state.shared))
     stacks.first()
     try:
-        with noted(partial(_failed, state, "the comparison")):
-            stacks.others()
-        with noted(partial(_failed, state, "the advice")):
-            _go_on(state, stacks, _advised(state, stacks.taken))
+        with others_let_go():
+            with noted(partial(_failed, state, "the comparison")):
+                stacks.others()
+            with noted(partial(_failed, state, "the advice")):
+                _go_on(state, stacks, _advised(state, stacks.taken))
     except (KeyboardInterrupt, SystemExit) as error:
         state.record.advice.ended = "interrupted"
         return error
     return None
+
+
+def _help(state: Climb) -> None:
+    """Train with the first process where it calls; it alone says how that ended."""
+    if (call := wait_for_call()) is not None:
+        with noted(lambda line: print(line, file=sys.stderr)):
+            run_as(state, call.name, call.config(state.composed), call.overrides, number=call.number)
 
 
 def _failed(state: Climb, name: str, line: str) -> None:
@@ -137,9 +152,11 @@ def _beyond(state: Climb, stacks: Stacks, choice: Choice) -> str | None:
 
 def _blend(state: Climb, choice: Choice, solved: Solved) -> None:
     """Run it on the candidate that was taken; keep it where more is to be expected of it than of the stack."""
-    overrides = [*solved.candidate.given, *choice.overrides]
-    config = state.composed.with_overrides(solved.candidate.given, choice.overrides).read()
-    rung = run_rung(state, choice.name, config, overrides)
+    batch = shared_batch(state.trainer, batch_size=solved.candidate.config.settings.loader.batch_size)
+    given, more = without(solved.candidate.given, batch), (*choice.overrides, *batch)
+    call = Call(choice.name, len(state.record.advice.rungs) + 1, tuple(given), more)
+    with called(call, state.trainer) if completed(state, choice.name) is None else contextlib.nullcontext():
+        rung = run_rung(state, choice.name, call.config(state.composed), call.overrides)
     expected = lowered(rung.record.expected, state.record.advice.optimism)
     kept = expected.accuracy > state.record.expected.accuracy
     if kept:

@@ -54,7 +54,7 @@ def store_frozen_stages(parts: Parts) -> tuple[StoredSplits | None, CacheSection
     start = time.perf_counter()
     _log.info("Cache: %s", _sentence(parts, need, decision))
     try:
-        with _shared(parts.settings.trainer) as team:
+        with shared_pass("frozen", parts.settings.trainer) as team:
             stored = _store(parts, need, decision.views, few=few, team=team)
     except OSError as error:
         if need.required:
@@ -94,12 +94,16 @@ def _why_sums(need: Need, few: Need) -> str:
 
 
 @contextlib.contextmanager
-def _shared(trainer: TrainerSettings) -> Iterator[Meeting | None]:
-    """The processes that share the pass; where one fails, the others learn why, and end with the same error."""
+def shared_pass(name: str, trainer: TrainerSettings) -> Iterator[Meeting | None]:
+    """The processes that share the pass; where one fails, the others learn why, and end with the same error.
+
+    Args:
+        name: Of the pass; no other of this command has it.
+    """
     if trainer.num_processes == 1:
         yield None
         return
-    team = meet_for_pass(devices=trainer.devices)
+    team = meet_for_pass(name, devices=trainer.devices)
     try:
         yield team
         team.wait_for_all()  # from here on all read what is stored, or none does

@@ -10,6 +10,7 @@ from thawline.data.splits import splits_of
 from thawline.errors import UserError
 from thawline.models.expected_input import usual_size
 from thawline.models.weights import default_weights, hint_at_name
+from thawline.runs.called import ALONE, without
 from thawline.runs.composed import Composed, RunConfig, key_of
 from thawline.runs.shared import Shared
 from thawline.settings.model_settings import ModelSettings
@@ -87,7 +88,7 @@ def _naming(name: str, *, weights_given: bool) -> list[str]:
 
 
 def _at_sizes(composed: Composed, name: str, given: list[str], sizes: object, shared: Shared) -> list[Candidate]:
-    config = composed.with_overrides(given, STACK).read()
+    config = _stack_of(composed, given)
     model, usual = config.settings.model, usual_size(config.settings.model.name)
     if model.image_size is not None:
         return [Candidate(name, model.image_size, tuple(given), config)]
@@ -100,7 +101,12 @@ def _at_sizes(composed: Composed, name: str, given: list[str], sizes: object, sh
 
 def _at_size(composed: Composed, name: str, given: list[str], size: int, usual: int) -> Candidate:
     sized = [*given, *([] if size == usual else [f"model.image_size={size}"])]
-    return Candidate(name, size, tuple(sized), composed.with_overrides(sized, STACK).read())
+    return Candidate(name, size, tuple(sized), _stack_of(composed, sized))
+
+
+def _stack_of(composed: Composed, given: Sequence[str]) -> RunConfig:
+    """The first of several processes solves alone."""
+    return composed.with_overrides(without(given, ALONE), (*STACK, *ALONE)).read()
 
 
 def _short_side(config: RunConfig, shared: Shared) -> float:

@@ -10,6 +10,7 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from thawline.errors import UserError, strange_values_told
+from thawline.machine.device import devices_here
 from thawline.runs.config import look_settings, seed_setting, settings_of, sweep_settings
 from thawline.runs.literal import literal
 from thawline.runs.saved_config import read_yaml_text
@@ -132,6 +133,9 @@ def resolve(cfg: DictConfig) -> DictConfig:
     missing = sorted(OmegaConf.missing_keys(resolved))
     if missing:
         raise UserError(f"{missing[0]} has no value; give one with {missing[0]}=VALUE")
+    trainer = resolved.get("trainer")
+    if OmegaConf.is_dict(trainer) and trainer.get("devices") == "auto":  # a resumed run keeps the number
+        trainer.devices = devices_here(str(trainer.get("accelerator", "auto")))
     return resolved
 
 

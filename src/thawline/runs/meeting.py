@@ -61,6 +61,11 @@ class Meeting:
     def size(self) -> int:
         return self._place.world_size
 
+    @property
+    def ended(self) -> bool:
+        """Whether it gives no sign of life any more."""
+        return self._over.is_set()
+
     def word_of_first(self, name: str, value: str) -> str:
         """`value` of the first process.
 
@@ -189,13 +194,14 @@ def meeting() -> Meeting | None:
     return _meet(place, "start")
 
 
-def meet_for_pass(*, devices: int) -> Meeting:
+def meet_for_pass(name: str, *, devices: int) -> Meeting:
     """Of processes that share a process group already, whoever started them.
 
     Args:
+        name: Of the pass; no other of this command has it.
         devices: Processes on each machine.
     """
-    return _meet(this_process(devices=devices), "pass")
+    return _meet(this_process(devices=devices), f"pass/{name}")
 
 
 def _meet(place: Place, what: str) -> Meeting:

@@ -85,7 +85,7 @@ def run_once(
     with told_where_memory_ends(what, compute.device, next_step="try a smaller data.batch_size or model.image_size"):
         if then is None:
             _store(parts, record)
-        if (together := meeting()) is not None:
+        if settings.trainer.num_processes > 1 and (together := meeting()) is not None:
             together.wait_for_all()
         fit_and_test(parts, record, said, cost=cost, boundary=boundary, logs=logs)
 

@@ -11,6 +11,7 @@ _CHATTY = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities
 _TENSORBOARD_THREAD = "_AsyncWriterThread"  # a class of tensorboard.summary.writer.event_file_writer
 _EXPECTED = (
     r".*does not have many workers.*",  # the number of workers is chosen from the cores
+    r".*`persistent_workers=True` in 'test_dataloader'.*",  # the test is one pass; Lightning says so beside spawn
     r".*number of training batches.*logging interval.*",
     r".*module\(s\) in eval mode at the start of training.*",  # frozen stages, on purpose
     r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run goes on in its own

@@ -12,6 +12,8 @@ def refuse_other_processes(trainer: TrainerSettings, context: RunContext) -> Non
     Raises:
         UserError: With the settings that go with the processes.
     """
+    if context.rung:  # refused before the first one, which one process runs however many there are
+        return
     if trainer.num_processes > 1 and context.multirun:
         raise UserError(
             f"{trainer.processes_given}: several processes for a job of a sweep need hydra/launcher=subprocess"

@@ -20,6 +20,7 @@ from thawline.runs.shared import Shared
 from thawline.runs.tracked import recorded_and_tracked
 from thawline.runs.whose_fault import users_code_named
 from thawline.settings.advise_settings import BudgetSettings
+from thawline.settings.trainer_settings import TrainerSettings
 
 SCENARIO = "auto"
 _log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Climb:
     record: RunRecord
     start: float
     budget: BudgetSettings
+    trainer: TrainerSettings = field(default_factory=TrainerSettings)
     shared: Shared = field(default_factory=Shared)
     pace: float = 1.0
     fixed_s: float = 0.0
@@ -122,18 +124,22 @@ class Rung:
 
 def run_rung(climb: Climb, name: str, config: RunConfig, overrides: Sequence[str]) -> Rung:
     """Run it, or read what it gave before the run was cut off."""
-    start, rungs = time.perf_counter(), climb.record.advice.rungs
     if (before := completed(climb, name)) is not None:
         record = load_record(before / RECORD_FILE)
         return Rung(name, before, record, record.cost.wall_s, True)
-    folder = climb.context.folder / RUNGS / f"{len(rungs) + 1}_{name}"
+    return run_as(climb, name, config, overrides, number=len(climb.record.advice.rungs) + 1)
+
+
+def run_as(climb: Climb, name: str, config: RunConfig, overrides: Sequence[str], *, number: int) -> Rung:
+    """Run the rung `number`, from 1."""
+    start, folder = time.perf_counter(), climb.context.folder / RUNGS / f"{number}_{name}"
     folder.mkdir(parents=True, exist_ok=True)
     record = RunRecord(run_id=f"{climb.record.run_id}/{folder.name}", scenario=SCENARIO, seed=climb.record.seed)
     record.versions = climb.record.versions
     climb.record.progress.doing = f"trying {name}"
-    context = replace(climb.context, folder=folder, rung=len(rungs) + 1, overrides=tuple(overrides))
+    context = replace(climb.context, folder=folder, rung=number, overrides=tuple(overrides))
     with recorded_and_tracked(record, folder) as logs, users_code_named(config.leaves):
-        begun = start if rungs else climb.start
+        begun = start if number > 1 else climb.start
         run_once(config, context, record, logs, start=begun, boundary=None, shared=climb.shared)
     return Rung(name, folder, record, time.perf_counter() - start, False)
 

@@ -1,11 +1,15 @@
 """Stored features of the training and validation images for the stack of a blend."""
 
+from dataclasses import replace
+
 import torch
 
 from thawline.errors import UserError
+from thawline.features.feature_store import StoredArray
 from thawline.features.fill import Wanted, fill
+from thawline.features.pieces import Team
 from thawline.features.stored_dataset import STORED, StoredDataset
-from thawline.runs.caching import extraction
+from thawline.runs.caching import extraction, shared_pass
 from thawline.runs.parts import Parts
 from thawline.runs.sums_pass import MOST_STORED
 from thawline.training.make_solver import stack_rows
@@ -30,27 +34,45 @@ def refuse_too_many(parts: Parts) -> None:
         )
 
 
-def stored_stack_rows(parts: Parts) -> tuple[StackRows, StackRows]:
-    """Rows of both splits, from the cache or from a pass of the pretrained stages over plain views of the images.
+def store_for_stack(parts: Parts) -> list[list[StoredArray]]:
+    """What the stack is solved for, of both splits; several processes share the pass.
 
+    Raises:
+        UserError: The cache cannot be written.
+    """
+    with shared_pass("stack", parts.settings.trainer) as team:
+        return _filled(parts, team)
+
+
+def stored_stack_rows(parts: Parts, arrays: list[list[StoredArray]] | None = None) -> tuple[StackRows, StackRows]:
+    """Rows of both splits.
+
+    Args:
+        arrays: From `store_for_stack`; None reads the cache, or makes the pass in this process alone.
     Raises:
         UserError: The cache cannot be written.
     """
     beside, data = parts.beside, parts.data
     assert beside is not None
+    rows = []
+    for split, of_split in zip(STORED, _filled(parts) if arrays is None else arrays, strict=True):
+        indices = data.splits[split]
+        labels, groups = (torch.from_numpy(of_all[indices]) for of_all in (data.source.labels, data.source.groups))
+        stored = StoredDataset(of_split, labels, cut=beside.backbone.num_stages).everything(groups)
+        rows.append(stack_rows(stored, num_classes=data.num_classes, aim=parts.aim, readout=beside.readout))
+    return rows[0], rows[1]
+
+
+def _filled(parts: Parts, team: Team | None = None) -> list[list[StoredArray]]:
+    """From the cache, or from a pass of the pretrained stages over plain views of the images."""
+    beside, data = parts.beside, parts.data
+    assert beside is not None
     wanted = [Wanted(data.plain_dataset(split), 1, random_views=False) for split in STORED]
-    how = extraction(parts, beside.prefix, sum(split.num_rows for split in wanted))
+    how = replace(extraction(parts, beside.prefix, sum(split.num_rows for split in wanted)), team=team)
     beside.to(how.device)
     try:
-        filled = fill(wanted, beside.backbone, list(beside.readout.taps), how)
+        return fill(wanted, beside.backbone, list(beside.readout.taps), how)
     except OSError as error:
         raise UserError(
             f"strategy.stack_share: no features can be stored ({error}); choose another cache.dir"
         ) from error
-    rows = []
-    for split, arrays in zip(STORED, filled, strict=True):
-        indices = data.splits[split]
-        labels, groups = (torch.from_numpy(of_all[indices]) for of_all in (data.source.labels, data.source.groups))
-        stored = StoredDataset(arrays, labels, cut=beside.backbone.num_stages).everything(groups)
-        rows.append(stack_rows(stored, num_classes=data.num_classes, aim=parts.aim, readout=beside.readout))
-    return rows[0], rows[1]

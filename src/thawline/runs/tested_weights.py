@@ -17,7 +17,7 @@ from thawline.machine.processes import is_main
 from thawline.machine.together import only_first
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.models.stacked_head import StackedHead
-from thawline.runs.blend import blend
+from thawline.runs.blend import Blended, blend
 from thawline.runs.parts import Parts
 from thawline.runs.watchers import Watchers
 from thawline.settings.select_setting import VAL_LOSS
@@ -80,8 +80,12 @@ def choose(trainer: L.Trainer, parts: Parts, watch: Watchers, *, pretrained: dic
         return refitted or Tested(scores, rule, why)
     if parts.beside is not None:
         body = load_checkpoint(best.best)
-        blended = blend(parts, body["state_dict"])
-        _replace_weights(best, body | {"state_dict": parts.model.state_dict()}, blended.scores)
+
+        def save(blended: Blended) -> None:
+            _replace_weights(best, body | {"state_dict": parts.model.state_dict()}, blended.scores)
+
+        if (blended := blend(parts, body["state_dict"], save=save)) is None:
+            return Tested(scores, rule, why)
         return Tested(blended.scores, rule, why, expected=blended.expected, judged=blended.judged)
     if not pretrained:
         return Tested(scores, rule, why)

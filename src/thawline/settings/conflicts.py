@@ -46,9 +46,6 @@ def _refuse_beside_a_stack(chosen: Settings) -> None:
         raise UserError(f"{given}: beside regularize.wise_ft={chosen.regularize.wise_ft}; set one of them to 0 or 1")
     if chosen.cache.enabled is False:
         raise UserError(f"{given}: solves on stored features, and cache.enabled=false; use cache.enabled=auto")
-    if chosen.trainer.num_processes != 1:
-        wanted = "trainer.devices=1" if chosen.trainer.num_nodes == 1 else "trainer.devices=1 trainer.num_nodes=1"
-        raise UserError(f"{given}: one process solves; set {wanted}, it is {chosen.trainer.processes_given}")
 
 
 def _refuse_beside_feature_stages(chosen: Settings) -> None:
