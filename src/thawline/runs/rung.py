@@ -32,7 +32,6 @@ class Climb:
 
     Attributes:
         record: Of the whole run.
-        pace: Seconds that the first pass took, by those measured for its images.
         fixed_s: Seconds of a rung besides the pass over the images.
         seconds_of: Foretold and taken, of every rung of which both are known.
     """
@@ -44,7 +43,6 @@ class Climb:
     budget: BudgetSettings
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
     shared: Shared = field(default_factory=Shared)
-    pace: float = 1.0
     fixed_s: float = 0.0
     seconds_of: list[tuple[float, float]] = field(default_factory=list)
 

@@ -37,7 +37,11 @@ class Solved:
 
 @dataclass
 class Stacks:
-    """What was solved, and what became of every candidate."""
+    """What was solved, and what became of every candidate.
+
+    Attributes:
+        pace: Seconds that the first pass took, by those measured for its images.
+    """
 
     climb: Climb
     candidates: list[Candidate]
@@ -45,6 +49,7 @@ class Stacks:
     costs: dict[Candidate, PassCost] = field(default_factory=dict)
     notes: dict[Candidate, str] = field(default_factory=dict)
     best: Solved | None = None
+    pace: float = 1.0
 
     def first(self) -> None:
         """Solve the first candidate that can be; with bounds on candidates, the first within them.
@@ -99,14 +104,14 @@ class Stacks:
         first.cost = cost = self.cost_of(first.candidate)
         data, pass_s = first.rung.record.data, first.rung.record.cache.seconds
         measured = cost.image_s * (data.num_train + data.num_val)
-        climb.pace = pass_s / measured if pass_s > _LEAST_PASS * measured else 1.0
-        climb.fixed_s = max(first.rung.seconds - pass_s - climb.pace * cost.image_s * data.num_test, 0.0)
+        self.pace = pass_s / measured if pass_s > _LEAST_PASS * measured else 1.0
+        climb.fixed_s = max(first.rung.seconds - pass_s - self.pace * cost.image_s * data.num_test, 0.0)
 
     def _foretold(self, candidate: Candidate) -> float:
         """Seconds of the candidate's rung."""
         data = self.solved[0].rung.record.data
         num_images = data.num_train + data.num_val + data.num_test
-        return self.climb.fixed_s + self.climb.pace * num_images * self.cost_of(candidate).image_s
+        return self.climb.fixed_s + self.pace * num_images * self.cost_of(candidate).image_s
 
     def _is_ready(self, candidate: Candidate) -> bool:
         """Load and measure it; a line where it cannot be, or lies beyond a bound, or too little time is left."""
