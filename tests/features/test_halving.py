@@ -62,3 +62,22 @@ def test_the_caller_learns_each_new_limit() -> None:
 
     Halving(run, what="a pass", on_limit=limits.append)(torch.ones(8, 2))
     assert limits == [4, 2]
+
+
+def test_the_cpus_lack_of_memory_is_halved_too_and_no_other_error() -> None:
+    sizes: list[int] = []
+
+    def run(images: Tensor) -> list[Tensor]:
+        sizes.append(len(images))
+        if len(images) > 2:
+            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 GB")
+        return [images]
+
+    assert len(Halving(run, what="a pass")(torch.ones(4, 2))[0]) == 4
+    assert sizes == [4, 2, 2]
+
+    def wrong(images: Tensor) -> list[Tensor]:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        Halving(wrong, what="a pass")(torch.ones(4, 2))

@@ -46,7 +46,7 @@ def _calibrated(description: Description) -> str:
         return "not calibrated."
     assumed = "equally frequent" if how.prior == EQUAL else "as frequent as among the training images"
     lines = [
-        f"calibrated on {how.images:,} images ({how.by}), temperature {how.temperature:.3f}; they hold where the",
+        f"calibrated on {how.images:,} images ({how.by}), logits times {how.temperature:.3f}; they hold where the",
         f"classes are {assumed}.",
     ]
     if how.tested is not None:

@@ -91,7 +91,7 @@ class Calibration:
     """What makes the logits probabilities, and probabilities sets that hold the right class.
 
     Attributes:
-        temperature: Factor of the logits.
+        temperature: The logits are multiplied by it: 1 / T of Guo et al. 2017.
         images, by: Number of images that it was fitted on, and which: `leave-one-out`, `validation`, or `` for none.
         coverage: Share of right classes that the sets are made for.
         set_threshold: A class is in the set from this probability on.

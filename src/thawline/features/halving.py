@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from thawline.machine.device_memory import is_lack_of_memory
+
 _log = logging.getLogger(__name__)
 
 
@@ -31,14 +33,14 @@ class Halving:
     def __call__(self, images: Tensor) -> list[Tensor]:
         """
         Raises:
-            torch.OutOfMemoryError: The memory does not hold a single image.
+            RuntimeError: The memory does not hold a single image; on CUDA a `torch.OutOfMemoryError`.
         """
         size = self.limit or len(images)
         while True:
             try:
                 parts = [self._run(part) for part in torch.split(images, size)]
-            except torch.OutOfMemoryError:
-                if size == 1:
+            except RuntimeError as error:
+                if size == 1 or not is_lack_of_memory(error):
                     raise
                 size = self.limit = -(-size // 2)
                 _log.warning("%s: the memory of %s is full; going on with %d images at a time.", self._what,

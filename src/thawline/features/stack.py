@@ -182,7 +182,7 @@ def _best_setting(
         temperature, loss = fit_temperature(scores, targets.labels, targets.weights, start=temperature)
         probabilities = (temperature * scores).softmax(1).float()
         worths = [worth(probabilities[r], t, by=by) for r, t in zip(_outside(folds), outside, strict=True)]
-        better = torch.tensor([one > least for one, least in zip(worths, most_outside, strict=True)])
+        better = torch.tensor([one > before for one, before in zip(worths, most_outside, strict=True)])
         nested = probabilities if best is None else torch.where(better[folds, None], probabilities, nested)
         most_outside = [max(pair) for pair in zip(worths, most_outside, strict=True)]
         whole = (worth(probabilities, targets, by=by)[0], -loss)

@@ -109,6 +109,7 @@ class Fitted:
         known: Distances there.
         quantiles: Of the distances of images of known classes, (101,), rising.
         auroc: Of `separation`.
+        images: Number of images of known classes that quantiles and threshold are of.
         threshold: Score from which on an image is called unknown; None where too few images are known.
     """
 
@@ -116,6 +117,7 @@ class Fitted:
     known: KnownClasses
     quantiles: Tensor
     auroc: float
+    images: int
     threshold: float | None
 
     @property
@@ -130,12 +132,13 @@ def fit_unknown(
     train: Mapping[Tap, Tensor], labels: Tensor, others: Mapping[Tap, Tensor], other_labels: Tensor
 ) -> Fitted:
     """Choose among the stages in `train` by leaving classes out; `others` has features of other known images."""
-    found = {key: separation((rows, labels), (others[key], other_labels)) for key, rows in train.items()}
-    best = max(found, key=lambda tap: (found[tap], tap.cut))  # of equals the last stage
+    aurocs = {tap: separation((rows, labels), (others[tap], other_labels)) for tap, rows in train.items()}
+    best = max(aurocs, key=lambda tap: (aurocs[tap], tap.cut))  # of equals the last stage
     known = fit_known(train[best], labels)
     distances = known.distances(others[best])
     quantiles = distances.quantile(torch.linspace(0, 1, _QUANTILES))
-    return Fitted(best, known, quantiles, found[best], unknown_threshold(share_nearer(distances, quantiles)))
+    threshold = unknown_threshold(share_nearer(distances, quantiles))
+    return Fitted(best, known, quantiles, aurocs[best], len(distances), threshold)
 
 
 def unknown_threshold(scores: Tensor, *, share: float = KNOWN_AS_UNKNOWN) -> float | None:

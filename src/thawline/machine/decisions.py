@@ -1,4 +1,4 @@
-"""What the device decides. Every difference between devices that is a choice stands here, in plain functions.
+"""What the device decides: number formats, layout, batches, compiling. In plain functions.
 
 docs/gpu.md shows their answers for some devices; a test holds that table equal to them.
 """

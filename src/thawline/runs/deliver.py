@@ -15,7 +15,6 @@ from thawline.models.adapted_names import merged
 from thawline.models.stacked_head import StackedHead
 from thawline.report.record_sections import CalibrationSection
 from thawline.report.run_record import RunRecord
-from thawline.runs.caching import MOST_KNOWN
 from thawline.runs.known_features import fit_known_images
 from thawline.runs.parts import Parts
 from thawline.settings.imbalance_setting import equal_classes
@@ -41,8 +40,7 @@ def deliver(
     prior = EQUAL if equal_classes(parts.settings.imbalance) else AS_TRAINED
     calibration, known = calibrate(judged or images.judged, prior=prior), images.fitted
     tap, stages = known.tap, parts.model.backbone.stages
-    num_judged = min(len(parts.data.splits["val"]), MOST_KNOWN)
-    unknown = Unknown(tap.cut, tap.grid or 1, known.auroc, num_judged, known.threshold, KNOWN_AS_UNKNOWN)
+    unknown = Unknown(tap.cut, tap.grid or 1, known.auroc, known.images, known.threshold, KNOWN_AS_UNKNOWN)
     got = achieved(calibration, *test)
     calibration = replace(calibration, tested=got.error)
     record.calibration = replace(

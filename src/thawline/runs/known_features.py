@@ -99,7 +99,7 @@ def _split(features: dict[Tap, Tensor], labels: Tensor) -> Rows:
 def _frozen(parts: Parts) -> tuple[Features, Features]:
     """Pooled features of stages before what is stored, of at most `MOST_KNOWN` images of each split.
 
-    Stored by the run's pass where the images are few and fit; else computed from the images once more. None where
+    Stored by the run's pass where the images are few and fit; else computed from the images once more. Empty where
     random views are stored: the images as they are would have to be read again.
     """
     if parts.settings.loader.augment.is_random:
