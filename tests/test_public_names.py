@@ -24,6 +24,15 @@ def test_every_name_is_there_and_listed() -> None:
         _ = thawline.Freeze  # type: ignore[attr-defined]
 
 
+def test_what_is_printed_of_an_object_says_what_it_is() -> None:
+    assert repr(thawline.FreezeCallback()) == "FreezeCallback(unfreeze_depth=2)"
+    assert repr(thawline.FreezeCallback(stages=["layer4"])) == "FreezeCallback(stages=['layer4'])"
+    assert repr(thawline.FreezeGuard()) == "FreezeGuard(checks=0, verified=None)"
+    record = thawline.RunRecord("7", "auto", 0, metrics={"test/accuracy": 0.81234, "val/accuracy": 0.9})
+    says = "RunRecord(run_id='7', scenario='auto', status='running', metrics={'test/accuracy': 0.8123})"
+    assert repr(record) == says
+
+
 def test_type_checkers_see_what_is_imported() -> None:
     tree = ast.parse(Path(thawline.__file__).read_text(encoding="utf-8"))
     checked = {

@@ -34,7 +34,7 @@ def refused(result: Any) -> str:
         ("model=resnet18", "any timm model: model.name=NAME model.weights=hub, none or FILE"),
         ("model/head=mpl", "model/head=mpl: no such head; did you mean mlp?"),
         ("strategy.unfreeze_dept=2", "strategy.unfreeze_dept: no such key; did you mean unfreeze_depth?"),
-        ("optim.lr=fast", "optim.lr: Value 'fast' of type 'str' could not be converted to Float"),
+        ("optim.lr=fast", "optim.lr=fast: give a number, such as 0.001"),
         ("optim.lr=-1", "optim.lr=-1.0: allowed are 0 to 10"),
         ("optim.name=adam", "optim.name=adam: allowed are adamw, sgd, lbfgs"),
         ("model.head=mlp", "model.head=mlp: choose a head with model/head=linear, mlp or cosine"),
@@ -55,7 +55,7 @@ def refused(result: Any) -> str:
         ("seed=abc", "seed=abc: allowed are whole numbers from 0"),
         ("optim=sgd", "optim.lr has no value; give one with optim.lr=VALUE"),
         ("trainer.devices=0", "trainer.devices=0: allowed are 1 to"),
-        ("trainer.devices=all", "trainer.devices: Value 'all' of type 'str' could not be converted to Integer"),
+        ("trainer.devices=all", "trainer.devices=all: give a whole number, such as 1"),
         (
             "trainer.strategy=fsdp",
             "trainer.strategy=fsdp: it shards frozen and training parameters alike; allowed are auto, ddp",
@@ -128,7 +128,8 @@ def test_one_class_only_is_named(run_cli: Run, image_folder: Path) -> None:
 
 def test_what_is_no_override_or_no_group_is_told(run_cli: Run, image_folder: Path) -> None:
     told = refused(run_cli(str(image_folder)))
-    assert f"{image_folder}: write key=value; for a folder of images, data=folder data.root={image_folder}" in told
+    folder = f"python train.py scenario=auto data=folder data.root={image_folder}"
+    assert f"{image_folder}: write key=value; for a folder of images: {folder}; see --help" in told
     assert "else: write key=value; see --help" in refused(run_cli("else"))
     advised = run_cli("data=digits", "strategy=fine_tune", script="scripts/advise.py")
     assert "strategy: no such group for this command; its groups: --help" in refused(advised)
@@ -205,7 +206,11 @@ def test_stochastic_weight_averaging_with_frozen_batchnorm_is_refused(
     assert "StochasticWeightAveraging changes frozen weights or BatchNorm statistics, of 7 stages in some epoch" in line
 
 
-def test_ctrl_c_ends_in_one_line_and_exit_code_130(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_ends_in_one_line_and_exit_code_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["train.py"])
+
     def interrupted() -> None:
         raise KeyboardInterrupt
 

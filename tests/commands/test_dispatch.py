@@ -90,6 +90,7 @@ def test_the_scripts_of_a_clone_run_the_same_commands() -> None:
         ("cach", "cach: no such command; did you mean cache? commands are train, advise, "),
         ("verify-freez", "did you mean verify-freeze? "),
         ("solar_cells", "solar_cells: no such command; commands are train, advise, "),
+        ("photos", "photos: no such command; commands are train, advise, "),  # `export` is not near
     ],
 )
 def test_a_mistyped_command_is_told_in_one_line(
@@ -106,7 +107,24 @@ def test_a_folder_of_images_for_a_command_is_told(
     thawline: Thawline, capsys: pytest.CaptureFixture[str], image_folder: Path
 ) -> None:
     assert thawline(str(image_folder)) == 2
-    assert f"for a folder of images, data=folder data.root={image_folder}\n" in capsys.readouterr().err
+    line = f"for a folder of images: thawline scenario=auto data=folder data.root={image_folder}\n"
+    assert line in capsys.readouterr().err
+
+
+def test_the_command_alone_says_what_to_type(thawline: Thawline, capsys: pytest.CaptureFixture[str]) -> None:
+    assert thawline() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("  thawline scenario=auto data=folder data.root=photos ") for line in lines)
+    assert any(line.startswith("  thawline scenario=small_different ") for line in lines)
+    assert all(
+        any(line.startswith(f"  thawline {shown_name(name)} ") for line in lines) for name in set(COMMANDS) - {"train"}
+    )
+
+
+def test_train_alone_does_not_start_the_demo(thawline: Thawline, capsys: pytest.CaptureFixture[str]) -> None:
+    assert thawline("train") == 2
+    says = "thawline scenario=auto data=folder data.root=photos, or for the demo thawline scenario=small_different\n"
+    assert capsys.readouterr().err == f"error: train: say on which images: {says}"
 
 
 def test_what_hydra_takes_is_no_command() -> None:

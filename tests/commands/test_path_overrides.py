@@ -5,7 +5,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from thawline.commands.path_overrides import quoted_path, quoted_paths
+from thawline.commands.path_overrides import cut_at_a_space, quoted_path, quoted_paths
 
 NAMES = (
     "사진",
@@ -88,3 +88,17 @@ def test_shards_are_a_pattern_or_a_list() -> None:
     assert override.value() == "s (1)/{000..015}-*.tar"
     override = OverridesParser.create().parse_override(quoted_path("data.shards=['a/*.tar','b/*.tar']"))
     assert override.value() == ["a/*.tar", "b/*.tar"]
+
+
+@pytest.mark.parametrize(
+    ("word", "arguments", "whole"),
+    [
+        ("photos", ["train.py", "data.root=my", "photos"], "'data.root=my photos'"),
+        ("new", ["train.py", "seed=0", "+data.root=my", "new", "photos", "--cfg", "job"], "'+data.root=my new photos'"),
+        ("photos", ["train.py", "seed=0", "photos"], ""),
+        ("photos", ["train.py", "photos"], ""),
+        ("photos", [], ""),
+    ],
+)
+def test_a_path_that_a_space_has_cut(word: str, arguments: list[str], whole: str) -> None:
+    assert cut_at_a_space(word, arguments) == whole

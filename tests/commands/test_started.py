@@ -11,11 +11,23 @@ from thawline.commands.started import absolute_config_path, how_started, hydra_o
 from thawline.invocation import Invocation
 
 
-def test_a_script_of_a_clone() -> None:
-    started = how_started(["/clone/train.py", "-m", "seed=0"], module=None)
-    assert started == Invocation(None, (sys.executable, "/clone/train.py"))
-    assert started.typed("train") == "python train.py"
-    assert started.typed("verify_freeze") == "python scripts/verify_freeze.py"
+@pytest.mark.parametrize("script", ["train.py", "scripts/predict.py"])
+def test_a_script_of_a_clone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    for given in (script, f"{tmp_path}/{script}"):
+        started = how_started([given, "-m", "seed=0"], module=None)
+        assert started == Invocation(None, (sys.executable, given))
+        assert started.typed("train") == "python train.py"
+        assert started.typed("verify_freeze") == "python scripts/verify_freeze.py"
+
+
+@pytest.mark.parametrize("script", ["train.py", "scripts/predict.py"])
+def test_a_script_of_a_clone_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str) -> None:
+    """There is no scripts/ in the current folder; jobs still start with the script."""
+    monkeypatch.chdir(tmp_path)
+    started = how_started([f"/clone/{script}", "seed=0"], module=None)
+    assert started == Invocation("thawline", (sys.executable, f"/clone/{script}"))
+    assert started.typed("inspect_images") == "thawline inspect-images"
 
 
 def test_the_installed_command(tmp_path: Path) -> None:

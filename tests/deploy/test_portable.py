@@ -1,6 +1,7 @@
 """What a completed run leaves: a model that answers as the run's test did, without the run."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from PIL import Image
 import thawline
 from thawline.deploy.description import read_description
 from thawline.deploy.inference import precision_of
+from thawline.deploy.loaded import model_folder
 from thawline.deploy.portable import read_model, sha256_of, write_model
 from thawline.errors import UserError
 from thawline.models.load_checkpoint import load_checkpoint
@@ -139,6 +141,22 @@ def test_damage_is_one_line_that_names_the_file(copied: Path, tmp_path: Path) ->
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"holds no model/model\.json; give the folder"):
         thawline.load(tmp_path / "empty")
+
+
+def test_a_folder_of_runs_names_the_newest_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for age, run in enumerate(("auto/new/rungs/1_blend", "auto/new", "auto/old", "multirun/s/0")):
+        file = Path("outputs", run, "model", "model.json")
+        file.parent.mkdir(parents=True)
+        file.touch()
+        os.utime(file, (1000 - age, 1000 - age))
+    for given, newest in (
+        ("outputs/auto", "the newest one below outputs/auto is outputs/auto/new"),
+        ("outputs/auto/gone", "the newest one below outputs/auto is outputs/auto/new"),
+        ("outputs/multirun", "the newest one below outputs/multirun is outputs/multirun/s/0"),
+    ):
+        with pytest.raises(UserError, match=f"a model folder; {newest}$"):
+            model_folder(Path(given))
 
 
 def test_a_run_without_a_model_says_why(made: Made, tmp_path: Path) -> None:

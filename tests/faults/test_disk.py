@@ -255,7 +255,7 @@ def test_a_run_goes_on_from_its_last_checkpoint_once_there_is_room(
     (line,) = lines
     if kind == "full":
         assert line.startswith(f"error: cannot write {out}/run/checkpoints/")
-        assert f"File too large; make room there, then go on with: python train.py resume={out}/run" in line
+        assert f"File too large; make room there, then go on with: thawline resume={out}/run" in line
         assert json.loads((out / "run" / RECORD_FILE).read_text())["status"] == "failed"
     else:
         assert line.startswith(f"error: cannot write {out}/run/")

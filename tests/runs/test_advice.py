@@ -144,7 +144,7 @@ def test_auto_lets_nobody_else_choose(run_cli: Run, image_folder: Path, override
     ("override", "says"),
     [
         ("budget.minutes=0", "budget.minutes=0.0: a number above 0, or null for no bound"),
-        ("budget.memory_gb=little", "budget.memory_gb: Value 'little'"),
+        ("budget.memory_gb=little", "budget.memory_gb=little: give a number"),
         ("advise.max_images=5", "advise.max_images=5: allowed are 10 to 100000"),
         ("budget.min_gain=-1", "budget.min_gain=-1.0: allowed are 0 to 100, in points of accuracy"),
         ("model.name=hrnet_w18_small", "the backbone HighResolutionNet cannot be cut into stages"),

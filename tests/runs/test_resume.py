@@ -182,7 +182,7 @@ def test_sigterm_says_interrupted_and_the_resumed_run_equals_the_uninterrupted_o
     assert code == 128 + signal.SIGTERM
     folder = the_run(tmp_path / "out")
     at = "by SIGTERM while training, in epoch 1 of 4, at step 2"
-    assert told == f"interrupted {at}; go on with: python train.py resume={folder} output_dir={out}"
+    assert told == f"interrupted {at}; go on with: thawline resume={folder} output_dir={out}"
     record = load_record(folder / "run.json")
     assert (record.status, record.progress.signal) == ("interrupted", "SIGTERM")
     assert (folder / "checkpoints" / "last.ckpt").is_file()

@@ -116,7 +116,7 @@ def test_the_hyperparameters_say_that_there_is_no_rate(run_cli: Run, image_folde
         (("optim.penalties=[1,0]",), "optim.penalties=[1.0, 0.0]: a falling list"),
         (("optim.penalties=[0.1,1]",), "optim.penalties=[0.1, 1.0]: a falling list"),
         (("optim.penalties=[inf,1]",), "a falling list of finite numbers above 0"),
-        (("optim.penalties=[strong]",), "optim.penalties[0]: Value 'strong'"),
+        (("optim.penalties=[strong]",), "optim.penalties[0]=strong: give a number"),
         (("optim.penalties=null",), "optim.name=lbfgs: needs optim.penalties; use optim=lbfgs"),
         (("optim.name=adamw",), "optim.penalties=[1.0, 0.1, 0.01]: has no effect beside adamw; use optim=lbfgs"),
     ],

@@ -100,6 +100,13 @@ class FreezeCallback(L.Callback):
         callback._applied, callback._has_fixed_plan = AppliedPlan(bound), True
         return callback
 
+    def __repr__(self) -> str:
+        if self._has_fixed_plan:
+            return "FreezeCallback(bound to a plan)"
+        default = StrategySettings("callback")
+        given = {key: value for key, value in vars(self._strategy).items() if value != getattr(default, key)}
+        return f"FreezeCallback({', '.join(f'{key}={value!r}' for key, value in given.items())})"
+
     @property
     def bound(self) -> BoundPlan:
         assert self._applied is not None, "bound in setup"

@@ -59,6 +59,9 @@ class FreezeGuard(L.Callback):
         guard._bound, guard._strict = bound, True
         return guard
 
+    def __repr__(self) -> str:
+        return f"FreezeGuard(checks={self.checks}, verified={self.verified})"
+
     @property
     def bound(self) -> BoundPlan:
         assert self._bound is not None, "bound in setup"

@@ -4,12 +4,11 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import (
-    HydraException,
-)
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -42,6 +41,7 @@ def run_main(main: Callable[[], None]) -> int:
         makes = resolver in (run_dir, new_dir)  # a folder, once for a config
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True, use_cache=makes)
     try:
+        refuse_unknown_options(sys.argv[1:])
         main()
     except _MENDABLE as error:
         if isinstance(error, BrokenPipeError) and _reader_is_gone():
@@ -57,6 +57,20 @@ def run_main(main: Callable[[], None]) -> int:
             print("interrupted", file=sys.stderr)
         sys.exit(_EXIT_CTRL_C)
     return 0
+
+
+def refuse_unknown_options(arguments: Sequence[str]) -> None:
+    """Where Hydra would print its whole usage.
+
+    Raises:
+        UserError: Hydra has no such option.
+    """
+    options = get_args_parser()._option_string_actions
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        start = name if name.startswith("--") else name[:2]  # after one dash several letters may follow
+        if name.startswith("-") and not any(option.startswith(start) for option in options):
+            raise UserError(f"{name}: no such option; write key=value, such as data.root=photos; see --help")
 
 
 def _reader_is_gone() -> bool:

@@ -5,6 +5,7 @@ Hydra gives a meaning to commas, brackets, quotes, `=`, `~` and `$`, and its lex
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 
 # Their values are paths, or an expression on paths, with no syntax of Hydra's in them.
@@ -51,6 +52,29 @@ def quoted_paths(arguments: Sequence[str]) -> list[str]:
     """`quoted_path` of every argument of a command line."""
     sweeping = any(argument in ("-m", "--multirun") for argument in arguments)
     return [quoted_path(argument, sweeping=sweeping) for argument in arguments]
+
+
+def cut_at_a_space(word: str, arguments: Sequence[str]) -> str:
+    """`photos` of `data.root=my photos` -> `'data.root=my photos'`, to be typed in a shell.
+
+    Args:
+        word: An argument that is no `key=value`.
+        arguments: The command line.
+    Returns:
+        Empty where no path stands before the word.
+    """
+    if word not in arguments:
+        return ""
+    at = arguments.index(word)
+    before = next((i for i in range(at, 0, -1) if _ends_words(arguments[i])), 0)
+    if arguments[before].partition("=")[0].lstrip("+") not in PATH_KEYS:
+        return ""
+    after = next((i for i in range(at, len(arguments)) if _ends_words(arguments[i])), len(arguments))
+    return shlex.quote(" ".join(arguments[before:after]))
+
+
+def _ends_words(argument: str) -> bool:
+    return "=" in argument or argument.startswith("-")
 
 
 def _lies_here(path: str) -> bool:

@@ -69,7 +69,9 @@ def _arguments() -> argparse.Namespace:
         prog=predict, description=_HELP.format(predict=predict), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a completed run, or a model folder")
-    parser.add_argument("images", nargs="*", metavar="IMAGES", help="see above; without any, paths on standard input")
+    parser.add_argument(
+        "images", nargs="*", default=[], metavar="IMAGES", help="see above; without any, paths on standard input"
+    )
     add = parser.add_argument
     add("--out", type=Path, metavar="FILE", help="write .csv, .jsonl or .parquet; - is CSV on standard output, which a "
         "pipe gets without --out too")  # fmt: skip

@@ -53,10 +53,19 @@ def how_started(argv: Sequence[str], *, module: str | None) -> Invocation:
     if module == "thawline.__main__":  # never by its path: that would put the package's own folder on sys.path
         return Invocation("python -m thawline", (*INSTALLED.start, *options))
     if program.endswith(".py"):
-        return Invocation(None, (sys.executable, program, *options))
+        return Invocation(
+            None if _lies_in_this_clone(program) else INSTALLED.program, (sys.executable, program, *options)
+        )
     if not os.path.isfile(program):  # python -c
         return Invocation(INSTALLED.program, (*INSTALLED.start, *options))
     return Invocation(INSTALLED.program, (sys.executable, program, *options))
+
+
+def _lies_in_this_clone(script: str) -> bool:
+    """Whether the current folder is the one that train.py and scripts/ lie in, so that their paths are right here."""
+    folder = os.path.dirname(os.path.realpath(script))
+    clone = os.path.dirname(folder) if os.path.basename(folder) == "scripts" else folder
+    return clone == os.path.realpath(os.curdir)
 
 
 def program_file(program: str) -> str:

@@ -25,6 +25,7 @@ from thawline.machine.precision import Precision
 
 BATCH = 32  # images that are computed together; chosen: larger ones are no faster on the CPUs tried
 _TOP = 5
+_DEEPEST_RUN = 3  # folders below outputs/: multirun/SWEEP/RUN
 Given = str | Path | Image.Image | np.ndarray[Any, Any] | Tensor
 _ONE = (str, Path, Image.Image, np.ndarray, Tensor)
 
@@ -67,6 +68,14 @@ class Model:
         self.device = device
         self.net = net.fuse(device)
         self.transform: Transform = eval_transform(description.preprocessing.spec)
+
+    def __repr__(self) -> str:
+        """Short: what it is, not what it holds."""
+        made, of = self.description.architecture, self.description.provenance
+        return (
+            f"Model(backbone={made.backbone!r}, image_size={made.image_size}, num_classes={len(self.class_names)}, "
+            f"strategy={of.strategy!r})"
+        )
 
     @property
     def class_names(self) -> Sequence[str]:
@@ -173,8 +182,19 @@ def model_folder(folder: Path) -> Path:
         if (place / DESCRIPTION_FILE).is_file():
             return place
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; give the folder of a completed run, or a model folder")
+        give = "give the folder of a completed run, or a model folder"
+        raise UserError(f"{folder}: no such folder; {give}{_newest_below(folder.parent)}")
     raise UserError(f"{folder}: holds no {MODEL_FOLDER}/{DESCRIPTION_FILE}{_why_not(folder)}")
+
+
+def _newest_below(folder: Path) -> str:
+    """`; the newest one below FOLDER is RUN`, where runs write their models; empty where there is none."""
+    from thawline.report.run_record import RUNGS
+
+    depths = ("*/" * depth for depth in range(1, _DEEPEST_RUN + 1))
+    models = [file for depth in depths for file in folder.glob(f"{depth}{MODEL_FOLDER}/{DESCRIPTION_FILE}")]
+    runs = [(file.stat().st_mtime, file.parent.parent) for file in models if file.parents[2].name != RUNGS]
+    return f"; the newest one below {folder} is {max(runs)[1]}" if runs else ""
 
 
 def _why_not(folder: Path) -> str:
@@ -182,7 +202,7 @@ def _why_not(folder: Path) -> str:
     from thawline.report.run_record import RECORD_FILE, load_record
 
     if not (folder / RECORD_FILE).is_file():
-        return "; give the folder of a completed run, or a model folder"
+        return f"; give the folder of a completed run, or a model folder{_newest_below(folder)}"
     status = load_record(folder / RECORD_FILE).status
     if status == "completed":
         return ": the run is of an earlier version; make its model with export.py RUN --format model"

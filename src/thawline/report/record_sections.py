@@ -94,7 +94,7 @@ class CalibrationSection:
     """How well the test images' probabilities are calibrated, and sets of classes that hold the right one.
 
     Attributes:
-        temperature: Factor of the logits, fitted on `images` images, `by` leave-one-out or validation; on no test image.
+        temperature: Factor of the logits, fitted on `images` images, `by` leave-one-out or validation.
         ece_before, ece_after: Expected calibration error of the test images without and with the temperature.
         ece_low, ece_high: 95 % interval of `ece_after`; `ece_by_chance`: what perfect probabilities would have.
         prior: How frequent the probabilities assume the classes to be, `training` or `equal`; the errors are then those

@@ -45,7 +45,7 @@ _SHOWN = 40  # characters of a wrong value in a message
 _SOMETIMES = ("advice", "expected", "calibration", "inspection", "progress")  # sections that some runs never fill
 
 
-@dataclass
+@dataclass(repr=False)
 class RunRecord:
     """The content of run.json; a run fills its sections one after the other. A section may be passed as a mapping."""
 
@@ -78,6 +78,13 @@ class RunRecord:
         for name, kind in SECTIONS.items():
             if isinstance(mapping := getattr(self, name), dict):
                 setattr(self, name, section_from(kind, mapping))
+
+    def __repr__(self) -> str:
+        """Short: the whole is run.json."""
+        tested = {name: round(value, 4) for name, value in self.metrics.items() if name.startswith("test/")}
+        return (
+            f"RunRecord(run_id={self.run_id!r}, scenario={self.scenario!r}, status={self.status!r}, metrics={tested})"
+        )
 
     def save(self, folder: Path) -> Path:
         """Write `folder`/run.json; a reader sees the old file or the new one, never half of one."""

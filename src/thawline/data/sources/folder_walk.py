@@ -203,7 +203,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         if entry.is_symlink() and not os.path.exists(entry.path) and not is_image_name(entry.name):
             raise UserError(
                 f"data.root: {printable(entry.path)} is a link to {printable(os.readlink(entry.path))}, which is not "
-                "there; connect the drive, or remove the link"
+                "there; connect the drive, or remove the link; data.root is the folder that holds a folder per class"
             )
         return entry.is_dir()
     except OSError as error:
