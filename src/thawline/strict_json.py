@@ -74,34 +74,34 @@ def misfit(value: Any, hint: Any, place: str = "it") -> str | None:
     if get_origin(hint) in (Union, types.UnionType):
         problems = [misfit(value, part, place) for part in get_args(hint)]
         inside = value is not None and len([part for part in get_args(hint) if part is not type(None)]) == 1
-        return None if None in problems else problems[0] if inside else _told(value, hint, place)
+        return None if None in problems else problems[0] if inside else _mismatch(value, hint, place)
     kind = get_origin(hint) or hint
     if is_dataclass(kind):
         return _in_fields(value, kind, place)
     if kind in (list, dict, tuple, Mapping):
         return _inside(value, kind, get_args(hint), place)
-    return None if _is(value, kind) else _told(value, hint, place)
+    return None if _is(value, kind) else _mismatch(value, hint, place)
 
 
 def _inside(value: Any, kind: Any, of: tuple[Any, ...], place: str) -> str | None:
     if not isinstance(value, dict if kind is Mapping else kind):
-        return _told(value, kind, place)
+        return _mismatch(value, kind, place)
     if not of:
         return None
     if isinstance(value, dict):
         items = ((key, item, misfit(key, of[0], f"a key of {place}")) for key, item in value.items())
-        found = (wrong or misfit(item, of[1], f"{place}[{str(key)[:_SHOWN]!r}]") for key, item, wrong in items)
+        problems = (wrong or misfit(item, of[1], f"{place}[{str(key)[:_SHOWN]!r}]") for key, item, wrong in items)
     else:
-        found = (misfit(item, of[0], f"{place}[{number}]") for number, item in enumerate(value))
-    return next((problem for problem in found if problem), None)
+        problems = (misfit(item, of[0], f"{place}[{number}]") for number, item in enumerate(value))
+    return next((problem for problem in problems if problem), None)
 
 
 def _in_fields(value: Any, kind: Any, place: str) -> str | None:
     if not isinstance(value, kind):
-        return _told(value, kind, place)
+        return _mismatch(value, kind, place)
     hints = _hints(kind)
-    found = (misfit(getattr(value, one.name), hints[one.name], one.name) for one in fields(kind))
-    problem = next((told for told in found if told), None)
+    problems = (misfit(getattr(value, one.name), hints[one.name], one.name) for one in fields(kind))
+    problem = next((one for one in problems if one), None)
     return problem if problem is None or place == "it" else f"{place}.{problem}"
 
 
@@ -118,6 +118,6 @@ def _is(value: Any, kind: Any) -> bool:
     return value is None if kind is type(None) else isinstance(value, kind)
 
 
-def _told(value: Any, hint: Any, place: str) -> str:
+def _mismatch(value: Any, hint: Any, place: str) -> str:
     name = getattr(hint, "__name__", str(hint)) if get_origin(hint) is None else str(hint)
     return f"{place} is {repr(value)[:_SHOWN]}, not {name}"

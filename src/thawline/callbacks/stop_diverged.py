@@ -77,16 +77,16 @@ class StopDiverged(L.Callback):
         num_classes = int(classifier(pl_module).train_accuracy.num_classes)  # type: ignore[arg-type]
         losses: list[Any] = torch.stack([loss for _, _, loss in unread]).tolist()
         problems = (loss_problem(loss, num_classes=num_classes) for loss in losses)
-        problem = next(((at, told) for at, told in zip(unread, problems, strict=True) if told), None)
+        problem = next(((at, reason) for at, reason in zip(unread, problems, strict=True) if reason), None)
         # Processes see other images: where one stops, all do, so that none waits for it.
         if trainer.world_size > 1 and trainer.strategy.reduce_boolean_decision(problem is not None, all=False):
             problem = problem or (unread[-1], "went wrong in another process")
         if problem:
-            (epoch, step, _), told = problem
-            self._stop(pl_module, epoch, step, f"train/loss {told}")
+            (epoch, step, _), reason = problem
+            self._stop(pl_module, epoch, step, f"train/loss {reason}")
 
-    def _stop(self, pl_module: L.LightningModule, epoch: int, step: int, told: str) -> None:
-        where = f"training went wrong at step {step}, in epoch {epoch}: {told}"
+    def _stop(self, pl_module: L.LightningModule, epoch: int, step: int, reason: str) -> None:
+        where = f"training went wrong at step {step}, in epoch {epoch}: {reason}"
         if step == 1 and self._first_step == 1:
             raise Diverged(
                 f"{where}. Nothing was learned before that step, so it is not the learning rate: look at the images "

@@ -46,7 +46,7 @@ class ThreadChoice(L.Callback):
         self.changes: list[list[int]] = []
         self._phases = {0, *(plan.changes if plan else ())}
         self._follow, self._clock, self._get, self._set = follow, clock, get_threads, set_threads
-        self._told = self.number  # the last number that a line named, or that goes without saying
+        self._last_named = self.number  # the last number that a line named, or that goes without saying
         self._trial: ThreadTrial | None = None
         self._timed: int | None = None  # threads of the step under way, if it counts
         self._start = 0.0
@@ -57,7 +57,7 @@ class ThreadChoice(L.Callback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         in_the_pass = self._get()  # whose line, where it measured, has named this number
         first = self.number == self.candidates[0] and in_the_pass in self.candidates
-        self._told = in_the_pass if first else self.number
+        self._last_named = in_the_pass if first else self.number
         self._set(self.number)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -95,10 +95,10 @@ class ThreadChoice(L.Callback):
         self._best_s = min(step_s, self._best_s or step_s)
 
     def _choose(self, epoch: int, trial: ThreadTrial) -> None:
-        if (winner := trial.winner) != self._told:
+        if (winner := trial.winner) != self._last_named:
             times = ", ".join(f"{min(trial.seconds[n]) * 1000:.0f} ms with {n}" for n in trial.candidates)
-            _log.info("Threads: %d, not %d; a step takes %s.", winner, self._told, times)
-        self.number, self._told, self._trial = winner, winner, None
+            _log.info("Threads: %d, not %d; a step takes %s.", winner, self._last_named, times)
+        self.number, self._last_named, self._trial = winner, winner, None
         self.changes.append([epoch, winner])
 
     def state_dict(self) -> dict[str, Any]:

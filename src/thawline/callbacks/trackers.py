@@ -103,8 +103,8 @@ class Tracker(Logger):
 
 
 def warn_unreachable(tracker: str, error: Exception) -> None:
-    told = first_line(error)[:300]
-    _log.warning("logger=%s: nothing more is logged there (%s). The run goes on.", tracker, told)
+    reason = first_line(error)[:300]
+    _log.warning("logger=%s: nothing more is logged there (%s). The run goes on.", tracker, reason)
 
 
 class MlflowTracker(Tracker, MLFlowLogger):

@@ -115,9 +115,9 @@ def slug(overrides: str) -> str:
 
     An override that stands in the command as it is belongs to all jobs, and is left out.
     """
-    own = f",{overrides},"
+    varying = f",{overrides},"
     for argument in sys.argv:  # as a whole, because a path may hold commas
-        own = own.replace(f",{argument},", ",")
-    parts = (re.sub(r"^\+*([\w/@-]*[./])*(?=[\w-]+=)", "", part) for part in own.strip(",").split(","))
+        varying = varying.replace(f",{argument},", ",")
+    parts = (re.sub(r"^\+*([\w/@-]*[./])*(?=[\w-]+=)", "", part) for part in varying.strip(",").split(","))
     name = re.sub(r"[^\w=.+-]+", "-", "_".join(parts)).strip("-")
     return name[:_MAX_SLUG] or "run"

@@ -34,16 +34,16 @@ def explain(error: BaseException) -> str | None:
         whole = cut_at_a_space(error.override, sys.argv)
         hint = f"; a path with a space needs quotes: {whole}" if whole else folder_hint(error.override)
         return f"{error.override}: write key=value{hint}; see --help"
-    if isinstance(error, ConfigCompositionException) and (found := _NO_GROUP.match(str(error))):
-        return f"{found[1]}: no such group for this command; its groups: --help"
+    if isinstance(error, ConfigCompositionException) and (no_group := _NO_GROUP.match(str(error))):
+        return f"{no_group[1]}: no such group for this command; its groups: --help"
     if isinstance(error, HydraException):
         cause = error.__cause__
         if isinstance(cause, OmegaConfBaseException) and cause.full_key is not None:
             return _bad_key(cause)
         return explain(cause) if isinstance(cause, UserError) else one_line(error)
     if isinstance(error, OmegaConfBaseException):
-        _, raised, told = str(error).partition("UserError raised while resolving interpolation: ")
-        return one_line(told.splitlines()[0]) if raised else _bad_key(error)
+        _, raised, message = str(error).partition("UserError raised while resolving interpolation: ")
+        return one_line(message.splitlines()[0]) if raised else _bad_key(error)
     return cannot_write_line(error) if isinstance(error, OSError) else None
 
 

@@ -29,7 +29,7 @@ def exit_code(command: Callable[[], int | None], *, way_out: str = "") -> int:
         return READER_GONE
     except OSError as error:
         place = printable(error.filename or "a file")
-        mend = f"; {told}" if (told := mended_by(error)) else way_out
+        mend = f"; {remedy}" if (remedy := mended_by(error)) else way_out
         print(f"error: cannot {use_of(error)} {place}: {error.strerror or error}{mend}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:

@@ -78,16 +78,16 @@ def program_file(program: str) -> str:
 
 def absolute_config_path(arguments: Sequence[str]) -> list[str]:
     """With the folder of `--config-path` seen from the current one; Hydra sees it from the command's own file."""
-    found = list(arguments)
-    for index, argument in enumerate(found):
+    absolute = list(arguments)
+    for index, argument in enumerate(absolute):
         name, equals, value = argument.partition("=")
         if name not in ("--config-path", _CONFIG_OPTIONS["--config-path"]):
             continue
         if equals:
-            found[index] = f"{name}={_absolute(value)}"
-        elif index + 1 < len(found):
-            found[index + 1] = _absolute(found[index + 1])
-    return found
+            absolute[index] = f"{name}={_absolute(value)}"
+        elif index + 1 < len(absolute):
+            absolute[index + 1] = _absolute(absolute[index + 1])
+    return absolute
 
 
 def hydra_options(arguments: Sequence[str]) -> list[str]:

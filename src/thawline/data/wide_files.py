@@ -130,8 +130,8 @@ def three_channels(samples: NDArray[Any], channels: Sequence[int] | None) -> NDA
     if channels is not None:
         if max(channels) >= number:
             raise UserError(f"it has {number} channels, counted from 0; data.channels={list(channels)} asks for more")
-        chosen = samples[..., list(channels)]
-        return chosen[..., 0] if len(channels) == 1 else chosen
+        taken = samples[..., list(channels)]
+        return taken[..., 0] if len(channels) == 1 else taken
     if number not in (1, _RGB):
         raise UserError(f"it has {number} channels; name one or three of them, such as data.channels=[0,1,2]")
     return samples[..., 0] if number == 1 else samples

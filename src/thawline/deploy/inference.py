@@ -69,14 +69,14 @@ class InferenceModel(Answering):
         self.eval()
 
     def _load(self, tensors: Mapping[str, Tensor]) -> None:
-        own = self.state_dict()
+        expected = self.state_dict()
         if self.unknown is None:
             tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("unknown.")}
-        wrong = sorted(set(own) ^ set(tensors)) or [n for n in own if own[n].shape != tensors[n].shape]
+        wrong = sorted(set(expected) ^ set(tensors)) or [n for n in expected if expected[n].shape != tensors[n].shape]
         if wrong:
             raise UserError(
                 f"the weights do not fit the description of the model: {wrong[0]} "
-                f"({len(wrong)} of {len(own)} tensors differ); make the model folder again from its run"
+                f"({len(wrong)} of {len(expected)} tensors differ); make the model folder again from its run"
             )
         self.load_state_dict(dict(tensors))
 

@@ -114,10 +114,10 @@ class Model:
         """
         several = [images] if isinstance(images, _ONE) else images
         given = [file for one in several for file in _files(one)]
-        found: list[Prediction] = []
+        predictions: list[Prediction] = []
         for start in range(0, len(given), batch):
-            found += self.answered([_read(self, image) for image in given[start : start + batch]], top=top)
-        return found
+            predictions += self.answered([_read(self, image) for image in given[start : start + batch]], top=top)
+        return predictions
 
     def answered(self, read: Sequence[tuple[str, Tensor | str]], *, top: int = _TOP) -> list[Prediction]:
         """Predictions of (path, prepared image or why there is none)."""

@@ -46,8 +46,8 @@ def write_model(folder: Path, description: Description, tensors: Mapping[str, Te
             os.rename(folder, old)
         os.rename(part, folder)
     except (OSError, SafetensorError) as error:
-        number, told = (error.errno, error.strerror) if isinstance(error, OSError) else (None, str(error))
-        raise CannotWrite(number, told or str(error), str(folder)) from error
+        number, reason = (error.errno, error.strerror) if isinstance(error, OSError) else (None, str(error))
+        raise CannotWrite(number, reason or str(error), str(folder)) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -87,10 +87,10 @@ def _once(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, s
     kept: dict[str, Tensor] = {}
     shared: dict[str, str] = {}
     for name, tensor in tensors.items():
-        _, _, own = name.partition("beside.")
-        other = kept.get(own)
-        if own and other is not None and other.dtype == tensor.dtype and torch.equal(other, tensor):
-            shared[name] = own
+        _, _, plain = name.partition("beside.")
+        other = kept.get(plain)
+        if plain and other is not None and other.dtype == tensor.dtype and torch.equal(other, tensor):
+            shared[name] = plain
         else:
             kept[name] = tensor.detach().cpu().contiguous()
     return kept, shared

@@ -151,10 +151,10 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
     async def predict(request: Request, response: Response, top: int = Query(_TOP, ge=1)) -> Answers:
         """Classes of one image, or of several. 422 where none of them could be read."""
         images = await sent_images(request, service.limits)
-        found = await asyncio.gather(*(service.predicted(name, data) for name, data in images))
-        if all(one.error is not None for one in found):
+        predictions = await asyncio.gather(*(service.predicted(name, data) for name, data in images))
+        if all(one.error is not None for one in predictions):
             response.status_code = 422
-        return Answers(predictions=[answer_of(one, top=top) for one in found])
+        return Answers(predictions=[answer_of(one, top=top) for one in predictions])
 
     png: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
     png |= {422: {"model": Problem}, 501: {"model": Problem}, **_REFUSALS}

@@ -196,8 +196,8 @@ def _prices(
 def _given(context: RunContext) -> list[str]:
     """The command line's overrides, with the data that was looked at where they do not choose it."""
     given = list(context.overrides)
-    chosen = any(override.startswith("data=") for override in given)
-    return given if chosen else [f"data={context.choices['data']}", *given]
+    names_data = any(override.startswith("data=") for override in given)
+    return given if names_data else [f"data={context.choices['data']}", *given]
 
 
 def _about(data: ImageDataModule, backbone: Backbone, weights: str) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def fit_and_test(
             _fit(trainer, parts, boundary)
             fit_ended, final_step, num_epochs = time.perf_counter(), trainer.global_step, trainer.current_epoch
             watch.last.write_end(trainer)
-            tested = _chosen(trainer, parts, watch, record, pretrained)
+            tested = _settled_weights(trainer, parts, watch, record, pretrained)
             checkpoint = load_checkpoint(watch.best.best)
             record.best_epoch = min(int(checkpoint["epoch"]) + 1, num_epochs)
             if (penalties := parts.settings.optim.penalties) is not None:
@@ -104,7 +104,7 @@ def _pretrained(parts: Parts) -> dict[str, Tensor]:
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in parts.bound.tensors().items()}
 
 
-def _chosen(
+def _settled_weights(
     trainer: L.Trainer, parts: Parts, watch: Watchers, record: RunRecord, pretrained: dict[str, Tensor]
 ) -> Tested:
     """What best.ckpt holds, which is tested; `record` learns how it validates."""
@@ -119,8 +119,8 @@ def _chosen(
 def _test(trainer: L.Trainer, parts: Parts, weights: dict[str, Tensor]) -> dict[str, float]:
     parts.model.load_state_dict(weights)
     (tested,) = trainer.test(parts.model, datamodule=parts.data, verbose=False)
-    if told := doubts(parts.model.test_counts, parts.data.source.class_names):
-        _log.warning("Note: %s.", told)
+    if doubt := doubts(parts.model.test_counts, parts.data.source.class_names):
+        _log.warning("Note: %s.", doubt)
     return {key: float(value) for key, value in tested.items()}
 
 

@@ -22,6 +22,6 @@ def make(node: Any, key: str, **extra: Any) -> Any:
         if isinstance(cause, UserError):
             raise cause from error
         if cause is None or isinstance(cause, _NODE_ERRORS):
-            told = first_line(cause or error)
-            raise UserError(f"{key}: {node.get('_target_')} cannot be made ({told})") from error
+            reason = first_line(cause or error)
+            raise UserError(f"{key}: {node.get('_target_')} cannot be made ({reason})") from error
         raise cause from error

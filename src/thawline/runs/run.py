@@ -133,8 +133,8 @@ def note_replaced(folder: Path) -> None:
             before = load_record(folder / RECORD_FILE)
             if before.status != "completed":
                 was = "killed" if before.status == "running" else before.status
-                told = "Note: this run takes the place of one that was %s%s; resume=%s would have gone on with it."
-                _log.warning(told, was, before.ended_where, folder)
+                note = "Note: this run takes the place of one that was %s%s; resume=%s would have gone on with it."
+                _log.warning(note, was, before.ended_where, folder)
 
 
 def _versions() -> dict[str, str]:

@@ -42,9 +42,9 @@ def blamed(error: Exception, leaves: Mapping[str, Any]) -> str | None:
             return None
         if (key := files.get(name)) is not None:
             kind = type(error).__name__
-            told = (str(error).strip() or "no message").splitlines()[-1].removeprefix(f"{kind}: ")
+            reason = (str(error).strip() or "no message").splitlines()[-1].removeprefix(f"{kind}: ")
             return (
-                f"{key}={leaves[key]}: raised {kind} ({told}) in {function}, {Path(name).name} line {line}; "
+                f"{key}={leaves[key]}: raised {kind} ({reason}) in {function}, {Path(name).name} line {line}; "
                 "this is not Thawline's code; the traceback is in traceback.txt"
             )
     return None

@@ -7,23 +7,23 @@ from thawline.settings.run_settings import Settings
 from thawline.settings.solver_conflicts import refuse_beside_solver
 
 
-def refuse_conflicts(chosen: Settings) -> None:
+def refuse_conflicts(settings: Settings) -> None:
     """Tell the first conflict.
 
     Raises:
         UserError: There is one.
     """
-    _refuse_pull_without_weights(chosen)
-    _refuse_beside_feature_stages(chosen)
-    _refuse_beside_a_stack(chosen)
-    refuse_beside_adapters(chosen)
-    refuse_beside_solver(chosen)
-    refuse_beside_imbalance(chosen)
+    _refuse_pull_without_weights(settings)
+    _refuse_beside_feature_stages(settings)
+    _refuse_beside_a_stack(settings)
+    refuse_beside_adapters(settings)
+    refuse_beside_solver(settings)
+    refuse_beside_imbalance(settings)
 
 
-def _refuse_pull_without_weights(chosen: Settings) -> None:
-    regularize = chosen.regularize
-    if chosen.strategy.pretrained and chosen.model.weights != "none":
+def _refuse_pull_without_weights(settings: Settings) -> None:
+    regularize = settings.regularize
+    if settings.strategy.pretrained and settings.model.weights != "none":
         return
     if regularize.l2_sp:
         given = f"regularize.l2_sp={regularize.l2_sp}"
@@ -33,8 +33,8 @@ def _refuse_pull_without_weights(chosen: Settings) -> None:
         raise UserError(f"{given}: mixes with pretrained weights, and there are none; set it to 1")
 
 
-def _refuse_beside_a_stack(chosen: Settings) -> None:
-    strategy = chosen.strategy
+def _refuse_beside_a_stack(settings: Settings) -> None:
+    strategy = settings.strategy
     if not strategy.stack_share:
         return
     given = f"strategy.stack_share={strategy.stack_share:g}"
@@ -42,14 +42,14 @@ def _refuse_beside_a_stack(chosen: Settings) -> None:
         raise UserError(
             f"{given}: averages with stages that train, and beside strategy.feature_stages none does; set it to 0"
         )
-    if chosen.regularize.wise_ft_shares != [1.0]:
-        raise UserError(f"{given}: beside regularize.wise_ft={chosen.regularize.wise_ft}; set one of them to 0 or 1")
-    if chosen.cache.enabled is False:
+    if settings.regularize.wise_ft_shares != [1.0]:
+        raise UserError(f"{given}: beside regularize.wise_ft={settings.regularize.wise_ft}; set one of them to 0 or 1")
+    if settings.cache.enabled is False:
         raise UserError(f"{given}: solves on stored features, and cache.enabled=false; use cache.enabled=auto")
 
 
-def _refuse_beside_feature_stages(chosen: Settings) -> None:
-    strategy, regularize = chosen.strategy, chosen.regularize
+def _refuse_beside_feature_stages(settings: Settings) -> None:
+    strategy, regularize = settings.strategy, settings.regularize
     if strategy.feature_stages is None:
         return
     for key, head_only in (("unfreeze_depth", 0), ("stages", None), ("phases", None)):

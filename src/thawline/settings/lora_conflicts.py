@@ -7,13 +7,13 @@ _LORA = "lora"  # of strategy.parameters
 _BESIDE = "beside adapters (strategy.lora)"
 
 
-def refuse_beside_adapters(chosen: Settings) -> None:
+def refuse_beside_adapters(settings: Settings) -> None:
     """Refuse what would change pretrained weights, or would have another meaning.
 
     Raises:
         UserError: Adapters, and a setting that they cannot go with.
     """
-    strategy, regularize = chosen.strategy, chosen.regularize
+    strategy, regularize = settings.strategy, settings.regularize
     if (strategy.lora is None) != (strategy.parameters != _LORA):
         raise UserError(
             f"strategy.parameters={strategy.parameters}: adapters take strategy.parameters=lora and strategy.lora.rank "

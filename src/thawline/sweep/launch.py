@@ -49,7 +49,10 @@ def launch(
     setup_globals()
     console = Console()
     sweep = _folder(config, console, resuming=settings.resume)
-    configs = [_composed(config, list(own), number, config_loader) for number, own in enumerate(job_overrides, first)]
+    configs = [
+        _composed(config, list(overrides), number, config_loader)
+        for number, overrides in enumerate(job_overrides, first)
+    ]
     depths = _depths(configs, job_overrides)
 
     def command_of(job: Job) -> list[str]:

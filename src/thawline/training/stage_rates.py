@@ -13,10 +13,10 @@ def stage_lr(index: int, bound: BoundPlan, optim: OptimSettings) -> float:
 
 def phase_factor(group: str, phase: Phase, optim: OptimSettings) -> float:
     """By how much a phase of the freeze plan changes a group's own rate."""
-    wanted, own = (phase.lr, optim.lr) if group == "head" else (phase.backbone_lr, optim.resolved_backbone_lr)
+    wanted, base = (phase.lr, optim.lr) if group == "head" else (phase.backbone_lr, optim.resolved_backbone_lr)
     if wanted is None:
         return 1.0
-    if own == 0.0:
+    if base == 0.0:
         key = "optim.lr" if group == "head" else "optim.backbone_lr"
         raise UserError(f"{key}=0: a phase of the freeze plan sets {wanted:g} in its place; give {key} a rate above 0")
-    return wanted / own
+    return wanted / base

@@ -61,8 +61,8 @@ def file_system(url: str) -> tuple[Any, str]:
     except ImportError as error:
         raise UserError(f"data.shards={shown(url)}: takes a package ({line(error)}); install it with pip") from error
     except ValueError as error:
-        told = f"data.shards={shown(url)}: {line(error)}; give a path, or an address that fsspec knows"
-        raise UserError(told) from error
+        message = f"data.shards={shown(url)}: {line(error)}; give a path, or an address that fsspec knows"
+        raise UserError(message) from error
     return system, str(path)
 
 

@@ -27,9 +27,9 @@ def tar_rows(place: Place, *, image: str, label: str) -> Rows:
     rows = Rows()
     with opened(place) as file:
         for key, members in _samples(file, place):
-            chosen = _image_of(key, members, place, wanted=image)
-            if chosen is not None:
-                rows.add(key, _label_of(key, members, file, place, name=label), at=chosen.offset_data, size=chosen.size)
+            member = _image_of(key, members, place, wanted=image)
+            if member is not None:
+                rows.add(key, _label_of(key, members, file, place, name=label), at=member.offset_data, size=member.size)
     rows.refuse_repeated(place)
     return rows
 
