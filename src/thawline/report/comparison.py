@@ -16,7 +16,7 @@ from thawline.report.groups import RunGroup, group_runs
 from thawline.settings.imbalance_setting import SUGGESTED_FROM
 
 BALANCED = "test/balanced_accuracy"
-COSTS = ("fit_s", "train_flops", "peak_memory_bytes")  # of run.json's section `cost`
+COSTS = ("wall_s", "fit_s", "train_flops", "peak_memory_bytes")  # of run.json's section `cost`
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def compare(runs: Sequence[Run], *, metric: str, baseline: Path | None = None) -
     by_images: dict[str, list[Run]] = {}
     for run in runs:
         by_images.setdefault(f"{run.record.data.name} {run.record.data.fingerprint}", []).append(run)
-    grouped = [group_runs(same_images) for same_images in by_images.values()]
+    grouped = group_runs(list(by_images.values()))
     reference = _group_of(baseline, [group for groups in grouped for group in groups]) if baseline else None
     names = _data_names([same_images[0] for same_images in by_images.values()])
     return [_compared(name, groups, metric, reference) for name, groups in zip(names, grouped, strict=True)]
