@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from thawline.amounts import plural
 from thawline.commands.prediction_progress import Bars, bars
 from thawline.commands.prediction_report import FirstRows, StandardOutput, summary, unknown_line
 from thawline.deploy.image_list import STDIN, Listed
@@ -62,7 +63,7 @@ def run(given: argparse.Namespace, images: Listed) -> None:
     if model.unknown_threshold is not None:
         lines.append(unknown_line(outlet.written, model.unknown_threshold))
     if heat is not None and not heat.left:
-        lines.append(f"heatmaps of the first {heat.most:,} images; --explain-most N makes others")
+        lines.append(f"heatmaps: of the first {plural(heat.most, 'image')}; --explain-most N makes others")
     places = [f"wrote  {printable(place)}" for place in (out, copies, pictures) if place is not None]
     print(*lines, *places, sep="\n", file=sys.stderr if isinstance(outlet, StandardOutput) else sys.stdout)
 
@@ -138,5 +139,5 @@ def _outlet(
 
 
 def _interrupted(outlet: Outlet, total: int) -> str:
-    done = f"interrupted after {outlet.written.done:,} of {total:,} images"
+    done = f"interrupted after {outlet.written.done:,} of {plural(total, 'image')}"
     return f"{done}; the same command, without --overwrite, goes on" if isinstance(outlet, PredictionFile) else done

@@ -64,7 +64,9 @@ def inspected(where: Path, *, model: ModelChoice | None = None) -> Inspected:
     ]
     notes, probe = list(listing.notes), None
     if listing.labelled and not measured:
-        notes.append("shortcuts are not looked for: that takes two classes of ten distinct images")
+        notes.append(
+            "not tested whether file properties give the class away: that takes ten distinct images in each of two classes"
+        )
     if model is None:
         notes.append("no model looked at the images: labels and outliers are not judged")
     else:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from thawline.amounts import plural
 from thawline.errors import UserError
 from thawline.report.collect import Run
 from thawline.report.estimates import Estimate, estimate, paired_difference, pareto_front
@@ -95,7 +96,9 @@ def _compared(data: str, groups: Sequence[RunGroup], metric: str, reference: Run
 def _data_names(runs: Sequence[Run]) -> list[str]:
     """Names of the images of each run; with the fingerprint if name and number of images are the same for two."""
     data = [run.record.data for run in runs]
-    plain = [f"{part.name}: {part.num_train:,} training images" if part.num_train else part.name for part in data]
+    plain = [
+        f"{part.name}: {plural(part.num_train, 'training image')}" if part.num_train else part.name for part in data
+    ]
     return [
         f"{name} ({part.fingerprint[:8]})" if plain.count(name) > 1 else name
         for name, part in zip(plain, data, strict=True)
