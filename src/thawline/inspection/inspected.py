@@ -64,9 +64,7 @@ def inspected(where: Path, *, model: ModelChoice | None = None) -> Inspected:
     ]
     notes, probe = list(listing.notes), None
     if listing.labelled and not measured:
-        notes.append(
-            "not tested whether file properties give the class away: that takes ten distinct images in each of two classes"
-        )
+        notes.append("classes told apart by file properties: not looked for; takes ten distinct images in two classes")
     if model is None:
         notes.append("no model looked at the images: labels and outliers are not judged")
     else:
