@@ -63,7 +63,7 @@ def run(given: argparse.Namespace, images: Listed) -> None:
     if model.unknown_threshold is not None:
         lines.append(unknown_line(outlet.written, model.unknown_threshold))
     if heat is not None and not heat.left:
-        lines.append(f"heatmaps: of the first {plural(heat.most, 'image')}; --explain-most N makes others")
+        lines.append(f"heatmaps of the first {plural(heat.most, 'image')}; --explain-most N makes others")
     places = [f"wrote  {printable(place)}" for place in (out, copies, pictures) if place is not None]
     print(*lines, *places, sep="\n", file=sys.stderr if isinstance(outlet, StandardOutput) else sys.stdout)
 
