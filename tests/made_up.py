@@ -21,7 +21,7 @@ def write_run(folder: Path, *, depth: int | str, seed: int, accuracy: float, fit
         metrics={"test/accuracy": accuracy, "test/loss": 1 - accuracy, "val/accuracy": accuracy},
         curves={"val/accuracy": [[1, 0.5], [2, accuracy]], "train/loss": [[1, 1.0], [2, None]]},
         classes={"names": ["good", "<bad>"], "confusion": [[8, 2], [1, 9]]},
-        cost={"fit_s": fit_s, "train_flops": 1e12, "peak_memory_bytes": 2e9},
+        cost={"wall_s": fit_s + 5, "fit_s": fit_s, "train_flops": 1e12, "peak_memory_bytes": 2e9},
         freeze={"verified": True, "checks": 3, "frozen_stages": 7},
         settings={"strategy.unfreeze_depth": depth, "strategy.name": "partial_fine_tune", "optim.lr": 0.001},
     )

@@ -3,6 +3,7 @@
 import pytest
 
 from thawline import progress_bar
+from thawline.commands.prediction_progress import bars
 from thawline.progress_bar import counted, progress
 
 
@@ -27,3 +28,13 @@ def test_little_work_is_not_shown(clock: list[float], capsys: pytest.CaptureFixt
         advance(5)
     assert list(counted("abc", 3, "letters", above=3)) == ["a", "b", "c"]
     assert capsys.readouterr().err == ""
+
+
+def test_predict_tells_images_and_heatmaps_where_no_terminal_is(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with bars(500, 100, heatmaps=20) as shown:
+        clock[0] += 11
+        shown.heatmaps(1)
+        shown.images(32)
+    assert capsys.readouterr().err.splitlines() == ["heatmaps: 1 of 20", "images: 132 of 500"]

@@ -21,7 +21,7 @@ def progress(total: int, what: str, *, above: int) -> Iterator[Callable[[int], N
         yield lambda number: None
         return
     if not sys.stderr.isatty():
-        yield _lines(total, what)
+        yield lines(total, what)
         return
     from rich.console import Console
     from rich.progress import Progress
@@ -39,7 +39,8 @@ def counted(items: Iterable[Item], total: int, what: str, *, above: int) -> Iter
             advance(1)
 
 
-def _lines(total: int, what: str) -> Callable[[int], None]:
+def lines(total: int, what: str) -> Callable[[int], None]:
+    """Moves on by a number, and says so on stderr, such as `images: 1,024 of 50,000`."""
     done, said = 0, time.monotonic()
 
     def advance(number: int) -> None:

@@ -13,20 +13,25 @@ _SHOWN = re.compile(r"\w|^-$")  # in a cell that is no bar and no rule
 
 
 class WholeTable:
-    """Shows `table`; where a word of a column of numbers, or of one that must not wrap, is broken: a line a cell."""
+    """Shows `table`; where a word of a column of numbers, or of one that must not wrap, is broken: a line a cell.
 
-    def __init__(self, table: Table) -> None:
-        self.table = table
-        for column in table.columns:
+    Args:
+        narrower: The same with fewer columns, the widest first. The first of all that breaks no word is shown.
+    """
+
+    def __init__(self, table: Table, *narrower: Table) -> None:
+        self.table, self.narrower = table, narrower
+        for column in (column for one in (table, *narrower) for column in one.columns):
             column.overflow = "fold"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        drawn = console.render_lines(self.table, options, pad=False)
-        shown = Counter("\n".join("".join(part.text for part in line) for line in drawn).split())
-        if all(shown[word] >= number for word, number in Counter(_words(self.table)).items()):
-            yield self.table
-        else:
-            yield from _row_by_row(self.table)
+        for table in (self.table, *self.narrower):
+            drawn = console.render_lines(table, options, pad=False)
+            shown = Counter("\n".join("".join(part.text for part in line) for line in drawn).split())
+            if all(shown[word] >= number for word, number in Counter(_words(table)).items()):
+                yield table
+                return
+        yield from _row_by_row(self.table)
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         return Measurement.get(console, options, self.table)

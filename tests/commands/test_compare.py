@@ -29,7 +29,8 @@ def test_table_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     out = capsys.readouterr().out
     assert "unfreeze_depth=2" in out
     assert "+0.100 (+0.100 to +0.100)" in out
-    assert "left out: 1\n" in out
+    assert "left out: 1\n  half: " in out
+    assert "total, s fit, s" in out
     assert "frozen: verified in every run" in out
     assert all(path.stat().st_size > 200 for path in files.values())
 
@@ -46,6 +47,7 @@ def test_the_table_fits_80_columns(
     out = capsys.readouterr().out
     assert "strategy=gradual_unfreezing" in out  # no word is broken
     assert "10.0*" in out
+    assert "total" not in out  # there is no room for the whole time
     assert max(map(len, out.splitlines()[:-2])) <= 80  # the last two lines are sentences
     assert "strategy=full_fine_tune unfreeze_depth=0: BROKEN" in out
 

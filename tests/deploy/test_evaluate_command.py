@@ -150,7 +150,7 @@ def test_one_class_is_evaluated_with_a_word_of_warning(model: Model, colour_fold
 def test_no_readable_image_is_refused_with_the_first(model: Model, tmp_path: Path) -> None:
     (tmp_path / "red").mkdir()
     (tmp_path / "red" / "a.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"none of the 1 images can be read, first: .*a\.png: the file is empty"):
+    with pytest.raises(UserError, match=r"of 1 image none can be read, first: .*a\.png: the file is empty"):
         evaluated(model, tmp_path)
 
 

@@ -1,10 +1,12 @@
 """Scores of answers against values worked out by hand."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from thawline.deploy.evaluated import called_unknown
 from thawline.deploy.evaluation import confused_pairs, scores, share, thresholds
 from thawline.deploy.evaluation_text import accept_line, percent
 from thawline.deploy.paired_models import paired
@@ -115,3 +117,13 @@ def test_equal_answers_are_no_difference() -> None:
 
 def test_percent_says_100_only_for_all() -> None:
     assert [percent(v) for v in (1.0, 0.9999, 0.98, 0.714)] == ["100 %", "99.9 %", "98 %", "71.4 %"]
+
+
+def test_the_share_called_unknown_comes_first_and_the_command_is_whole(tmp_path: Path) -> None:
+    said = called_unknown(share(3, 120), made_for=0.05, folder=Path("out/my run"), images=tmp_path)
+    assert said == (
+        "2.5 % of these images of known classes are called unknown by `predict --unknown` (0.009 to 0.071, 3 of 120); "
+        "the threshold is made for 5 % at most; to look at them: thawline predict 'out/my run' "
+        f"{tmp_path} --unknown --copy-to sorted, then see sorted/unknown"
+    )
+    assert "predict out " not in called_unknown(share(0, 9), made_for=0.05, folder=Path("out"), images=tmp_path)

@@ -7,6 +7,8 @@ from PIL import Image
 
 from thawline.deploy.label_match import match_labels
 from thawline.deploy.labelled_images import LabelledImages, labelled_images
+from thawline.deploy.prediction_files import csv_lines, json_lines
+from thawline.deploy.prediction_rows import columns
 from thawline.errors import UserError
 
 KNOWN = ("cat", "dog")
@@ -91,6 +93,18 @@ def test_a_table_that_cannot_be_used(tmp_path: Path, content: str, says: str) ->
     assert str(error.value).removeprefix(f"{tmp_path}/").startswith(says)
 
 
+@pytest.mark.parametrize("name", ["predictions.csv", "predictions.jsonl"])
+def test_answers_of_a_model_are_no_labels(tmp_path: Path, name: str) -> None:
+    names = columns(2)
+    written = [("a.png", "cat", 0.9, 0.1, 0.5, "dog 0.100000", None), ("b.png", *[None] * 5, "unreadable")]
+    text = csv_lines([names, *written], names) if name.endswith("csv") else json_lines(written, names)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=f"{name}: is what predict wrote, not labels: its column label holds a model's"):
+        labelled_images(tmp_path / name, class_names=KNOWN)
+    (tmp_path / "labels.csv").write_text("path,label,entropy\na.png,cat,0.5\n")
+    assert len(labelled_images(tmp_path / "labels.csv", class_names=KNOWN).images) == 1
+
+
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere: no such folder or file; give a folder of class folders, or a table"):
         labelled_images(tmp_path / "nowhere", class_names=KNOWN)
@@ -99,7 +113,7 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
     with pytest.raises(UserError, match="holds no image"):
         labelled_images(tmp_path, class_names=KNOWN)
-    with pytest.raises(UserError, match="holds 1 images without class folders"):
+    with pytest.raises(UserError, match="holds 1 image without class folders"):
         labelled_images(folder(tmp_path / "flat", "a.png"), class_names=KNOWN)
     folder(tmp_path, "cat/a.png")
     with pytest.raises(UserError, match=r"--split test: .* has no image of it; it has no splits"):

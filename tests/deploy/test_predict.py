@@ -171,7 +171,9 @@ def test_far_images_are_unknown_where_asked(
     assert [row["label"] == "unknown" for row in rows] == far
     assert [row["probability"] == "" for row in rows] == far
     assert [row["top1"].rpartition(" ")[0] for row in rows] == [one.label for one in expected]
-    assert f"unknown  {sum(map(bool, far))}" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"unknown  {sum(map(bool, far))}" in told
+    assert f"perhaps unknown: {sum(map(bool, far))} of {len(far)} images, with an unknown_score from 0.5000 on" in told
     assert len(list((tmp_path / "sorted" / "unknown").iterdir())) == sum(map(bool, far))
     threshold_of(copied, None)
     assert predict(monkeypatch, copied, images, "--out", tmp_path / "q.csv", "--unknown") == 2

@@ -1,11 +1,15 @@
 """Rows of predictions, by hand."""
 
 import math
+from collections import Counter
 
 import pytest
 import torch
 
-from thawline.deploy.prediction_rows import Read, columns, is_kept, rows
+from thawline.commands.prediction_report import summary, unknown_line
+from thawline.deploy.image_list import Listed
+from thawline.deploy.prediction_files import Written
+from thawline.deploy.prediction_rows import Read, columns, is_kept, num_far, rows
 
 
 def test_values_by_hand_and_unreadable_files_between() -> None:
@@ -47,3 +51,18 @@ def test_a_batch_without_a_readable_file_needs_no_answer() -> None:
 def test_only_above_takes_the_limit_itself_and_every_unreadable_file() -> None:
     assert [is_kept(("a", "x", p, None), 0.9) for p in (0.89, 0.9, None)] == [False, True, True]
     assert is_kept(("a", "x", 0.1, None), None)
+
+
+def test_the_summary_counts_images_from_the_threshold_on() -> None:
+    made = [("a", "cat", 0.9, 0.1, 0.97, None), ("b", "cat", 0.9, 0.1, 0.96, None), ("bad", *[None] * 4, "why")]
+    assert num_far(made, 0.97) == 1
+    assert num_far(made, None) == 0
+    written = Written().after(["cat", "cat", None], far=1).after([], far=0)
+    said = "perhaps unknown: 1 of 2 images, with an unknown_score from 0.9700 on; lower ones are usual"
+    assert unknown_line(written, 0.97) == said
+
+
+def test_a_summary_of_one_image() -> None:
+    images = Listed(passed_over=Counter({".txt": 1}))
+    said = summary(Written().after(["cat"]), images, only_above=None, before=0, seconds=8.0)
+    assert said == ["1 image, 0.1 images/s", "  cat  1", "passed over, not images by their names: 1 .txt"]

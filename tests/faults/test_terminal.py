@@ -27,7 +27,7 @@ from thawline.report.advice_panel import advice_panel
 from thawline.report.candidate_table import candidate_table
 from thawline.report.collect import collect
 from thawline.report.comparison import compare
-from thawline.report.comparison_table import terminal_table
+from thawline.report.comparison_table import terminal_tables
 from thawline.report.record_sections import CandidateEntry
 from thawline.report.run_record import RunRecord
 from thawline.report.summary import summary_panel
@@ -111,7 +111,7 @@ def advice() -> RenderableType:
 
 def comparison(folder: Path) -> RenderableType:
     runs, _ = collect([depth_sweep(folder)])
-    return WholeTable(terminal_table(compare(runs, metric="test/accuracy", baseline=runs[0].folder)[0]))
+    return WholeTable(*terminal_tables(compare(runs, metric="test/accuracy", baseline=runs[0].folder)[0]))
 
 
 def certificate(folder: Path) -> RenderableType:

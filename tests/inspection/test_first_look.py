@@ -131,6 +131,7 @@ def test_the_first_run_says_all_and_the_next_one_line(image_folder: Path, tmp_pa
     first, notes = run()
     command = f"thawline inspect-images {image_folder}"
     assert "copies inside a class: 1, cats/copy.png (cats): the same file as cats/00.png" in "\n".join(notes)
+    assert "; data.exclude=outputs/inspections/images/issues.csv keeps one of each" in "\n".join(notes)
     assert notes[-1] == (
         f"{command} looks closer than at these thumbs, shows the images, and writes "
         "data.exclude=outputs/inspections/images/issues.csv"

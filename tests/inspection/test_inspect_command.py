@@ -42,6 +42,14 @@ def test_a_faulty_folder_in_terminal_table_and_page(command: Command, faulty: Pa
     assert lines[0] == f"66 images of 3 classes in {faulty}, splits train, test"
     assert lines[1] == "files that cannot be read: 1"
     assert lines[3].startswith("    -> repair or delete them")
+    assert "data.exclude=issues.csv" not in out
+    assert "keeps one of each; data.group_by" in out
+    assert ", ...\n" not in out
+    assert "    train/a/02.png (a): the same file as train/b/conflict.png, which is b\n    and 1 more, below" in out
+    table = Path("outputs", "inspections", faulty.name, "issues.csv")
+    assert f"    -> scores are too high; data.exclude={table} keeps" in out
+    command_line = f"python train.py scenario=auto data=folder data.root={faulty} data.exclude={table}"
+    assert lines[-1] == f"then train: {command_line}"
     rows = list(csv.DictReader((place / "issues.csv").open()))
     assert tuple(rows[0]) == ISSUE_COLUMNS
     assert rows[0]["path"] == "train/a/broken.png"
@@ -55,6 +63,7 @@ def test_a_faulty_folder_in_terminal_table_and_page(command: Command, faulty: Pa
     page = (place / "inspection.html").read_text()
     assert page.count("data:image/jpeg;base64,") >= 12
     assert "http" not in page
+    assert f"data.exclude={table}" in page
     assert sorted(faulty.rglob("*")) == before
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from made_up import depth_sweep, write_run
 
+from thawline.commands.compare import left_out_lines
 from thawline.errors import UserError
 from thawline.report.collect import collect, with_metric
 from thawline.report.comparison import compare
@@ -21,9 +22,9 @@ def test_runs_that_differ_in_the_seed_alone_are_one_group(tmp_path: Path) -> Non
     assert [[run.record.seed for run in row.group.runs] for row in found.rows] == [[0, 1, 2]] * 3
     assert [round(row.score.mean, 6) for row in found.rows] == [0.81, 0.76, 0.71]
     assert [sorted(row.efficient) for row in found.rows] == [
-        ["fit_s", "peak_memory_bytes", "train_flops"],
+        ["fit_s", "peak_memory_bytes", "train_flops", "wall_s"],
         [],
-        ["fit_s"],
+        ["fit_s", "wall_s"],
     ]
     assert compare(runs, metric="test/loss")[0].rows[0].group.name == "unfreeze_depth=2"  # the lowest first
 
@@ -49,6 +50,34 @@ def test_only_runs_on_the_same_images_are_set_side_by_side(tmp_path: Path) -> No
     assert markdown([hard, other]).count("### ") == 2
     rows = list(csv.DictReader(io.StringIO(csv_text([hard, other]))))
     assert [row["data"] for row in rows] == ["solar_cells"] * 3 + ["digits: 1,100 training images"]
+
+
+def test_a_configuration_has_the_same_name_beside_all_images(tmp_path: Path) -> None:
+    easy = {"name": "digits", "fingerprint": "xyz"}
+    write_run(tmp_path / "a", depth=2, seed=0, accuracy=0.5)
+    write_run(tmp_path / "b", depth=0, seed=0, accuracy=0.6)
+    write_run(tmp_path / "c", depth=2, seed=0, accuracy=0.9, data=easy)
+    hard, other = compare(collect([tmp_path])[0], metric="test/accuracy")
+    assert [row.group.name for row in hard.rows] == ["unfreeze_depth=0", "unfreeze_depth=2"]
+    assert [row.group.name for row in other.rows] == ["unfreeze_depth=2"]
+
+
+def test_what_failed_before_training_is_one_line_and_the_others_are_named_below_the_folder(tmp_path: Path) -> None:
+    write_run(tmp_path / "good", depth=0, seed=0, accuracy=0.5)
+    long = "ValueError: " + "no " * 99
+    for name, doing in (("auto/typo", "preparing"), ("auto/typo2", "preparing"), ("auto/late", "training")):
+        failed = {"status": "failed", "error": long, "progress": {"doing": doing}}
+        write_run(tmp_path / name, depth=0, seed=1, accuracy=0.5, **failed)
+    skipped = collect([tmp_path])[1]
+    number, late, early = left_out_lines(skipped, every=False)
+    assert number == "left out: 1"
+    assert late.startswith("  auto/late: failed while training (ValueError: no no")
+    assert (late[-3:], len(late) < 140) == ("...", True)
+    assert early == "left out: 2 runs that failed before training began; --all names each"
+    whole = left_out_lines(skipped, every=True)
+    assert [line.partition(":")[0] for line in whole] == ["left out", "  auto/late", "  auto/typo", "  auto/typo2"]
+    assert long in whole[1]
+    assert collect([tmp_path / "good", tmp_path / "auto" / "typo"])[1][0].name == "typo"
 
 
 def test_images_of_one_name_are_told_apart_by_their_fingerprint(tmp_path: Path) -> None:
@@ -115,7 +144,7 @@ def test_a_cost_that_is_not_known_is_not_taken_as_none(tmp_path: Path) -> None:
     rows = {row.group.name: row for row in found.rows}
     assert rows["unfreeze_depth=0"].costs["fit_s"] == 5.0  # of the three that tell it
     assert not rows["unfreeze_depth=4"].efficient
-    assert "| unfreeze_depth=4 | 1 | 0.900 | 10.0% | - | - | - |" in markdown([found])
+    assert "| unfreeze_depth=4 | 1 | 0.900 | 10.0% | - | - | - | - |" in markdown([found])
 
 
 @pytest.mark.parametrize(("name", "says"), [("nowhere", "no such file or folder"), ("", "no run.json was found")])
@@ -132,9 +161,11 @@ def test_an_unknown_metric_lists_those_present(tmp_path: Path) -> None:
 
 def test_the_markdown_table_has_a_row_per_group(tmp_path: Path) -> None:
     lines = markdown(compare(collect([depth_sweep(tmp_path)])[0], metric="test/accuracy")).splitlines()
-    assert lines[0].startswith("| runs of | seeds | test/accuracy | trained | fit, s | TFLOP | GB | frozen |")
+    assert lines[0].startswith(
+        "| runs of | seeds | test/accuracy | trained | total, s | fit, s | TFLOP | GB | frozen |"
+    )
     assert lines[2].startswith(
-        "| unfreeze_depth=2 | 3 | 0.810 (0.800 to 0.820) | 10.0% | 10.0* | 1* | 2.0* | verified |"
+        "| unfreeze_depth=2 | 3 | 0.810 (0.800 to 0.820) | 10.0% | 15.0* | 10.0* | 1* | 2.0* | verified |"
     )
     assert len(lines) == 5
 

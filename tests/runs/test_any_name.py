@@ -42,7 +42,7 @@ def test_no_name_ends_a_run(run_cli, tmp_path: Path, name: str) -> None:
     assert sorted(record.classes.names) == sorted(
         ["$0_$50", "[red] [bold]", "사진, a=b", "caf\\xe9", "two\\nlines", 'it\'s "x" {y} ${z}']
     )
-    assert "1 unreadable images are left out" in done.out
+    assert "1 unreadable image is left out" in done.out
     assert json.loads((folder / "run.json").read_text())["status"] == "completed"
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -18,8 +19,10 @@ from thawline.advisor.choices import Price
 from thawline.freezing.verify import verify
 from thawline.machine.sigterm import Terminated
 from thawline.models.load_checkpoint import load_checkpoint
+from thawline.report.run_record import RunRecord
 from thawline.runs import auto
 from thawline.runs import rung as one_rung
+from thawline.runs.context import RunContext
 from thawline.runs.one_run import run_once
 from thawline.runs.rung import Climb
 from thawline.settings.advise_settings import BudgetSettings
@@ -111,6 +114,18 @@ def test_a_blend_is_as_deep_as_the_time_that_is_left_allows(left: float, fits: b
     assert auto._in_time(state, Price(20.0, 1)) == fits
     refused = state.refused("blend_2", seconds=25.0, gain=0.01)
     assert refused is None if fits else str(refused).startswith("budget.minutes=2: blend_2 would take 50 s, 4")
+
+
+def test_the_whole_time_counts_what_came_after_the_last_rung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = SimpleNamespace(trainer=SimpleNamespace(num_processes=1), budget=BudgetSettings())
+    config = SimpleNamespace(settings=settings, text="", leaves={})
+    stacks = SimpleNamespace(first=lambda: None, others=lambda: None, taken=None)
+    for name, replaced in (("Stacks", stacks), ("candidates_of", []), ("_advised", None), ("_go_on", None)):
+        monkeypatch.setattr(auto, name, lambda *_, value=replaced: value)
+    record = RunRecord("r", "auto", 0, cost={"wall_s": 2.0})
+    composed = cast(Any, SimpleNamespace(read=lambda: config))
+    auto.climb(composed, RunContext(tmp_path, (), {}, False), record, start=time.perf_counter() - 7)
+    assert 7 <= record.cost.wall_s < 9
 
 
 @pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt, 130), (Terminated, 128 + signal.SIGTERM)])

@@ -30,7 +30,7 @@ from thawline.models.load_checkpoint import load_checkpoint
 from thawline.models.weights import create_model
 from thawline.report.collect import collect, with_metric
 from thawline.report.comparison import compare
-from thawline.report.comparison_table import csv_text, markdown, terminal_table
+from thawline.report.comparison_table import csv_text, markdown, terminal_tables
 from thawline.report.page import page
 from thawline.runs.composed import Composed
 from thawline.sweep.job import Job
@@ -83,7 +83,7 @@ def _compare(data: bytes, folder: Path) -> None:
     csv_text(comparisons), markdown(comparisons)
     console = Console(file=io.StringIO(), width=80)
     for one in comparisons:
-        console.print(terminal_table(one))
+        console.print(*terminal_tables(one))
 
 
 class _Elements(HTMLParser):

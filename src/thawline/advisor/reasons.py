@@ -3,6 +3,7 @@
 from thawline.advisor.choices import Recommendation, allows
 from thawline.advisor.guidelines import LARGE, SIMILAR, SMALL, guideline
 from thawline.advisor.profile import DepthProfile
+from thawline.amounts import plural
 from thawline.settings.advise_settings import BudgetSettings
 
 # Images: two models that differ by fewer may be equal. McNemar's test compares the difference with twice the square
@@ -27,7 +28,7 @@ def reasons(
 def _target(profile: DepthProfile, advice: Recommendation, num_train: int, num_classes: int) -> list[str]:
     size, side = advice.cell.split("_")
     first = (
-        f"{num_train:,} training images in {num_classes} classes: {size} "
+        f"{plural(num_train, 'training image')} in {plural(num_classes, 'class', 'classes')}: {size} "
         f"(the matrix calls fewer than {SMALL:,} small, more than {LARGE:,} large)."
     )
     if profile.distances is None:
@@ -44,8 +45,8 @@ def _probes(profile: DepthProfile, why: str) -> list[str]:
     expected = profile.expected
     sentences = [
         f"The stack of all probes gets {expected.accuracy:.3f} of images right that it was not fitted on "
-        f"({expected.by}, {expected.images:,} images); the probe of the last stage {profile.last.accuracy:.3f}; "
-        f"calling everything the largest class, {profile.majority:.3f}."
+        f"({expected.by}, {plural(expected.images, 'image')}); the probe of the last stage "
+        f"{profile.last.accuracy:.3f}; calling everything the largest class, {profile.majority:.3f}."
     ]
     if expected.by == "validation":
         sentences.append(f"The training images do not represent new ones: the stack is {why}.")

@@ -1,7 +1,8 @@
 """Compare runs: which is better, by how much, at what cost."""
 
 import argparse
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -9,18 +10,21 @@ from rich.console import Console
 from rich.markup import escape
 
 from thawline import __version__
+from thawline.amounts import plural
 from thawline.atomic import write_atomically
 from thawline.commands.plain_end import exit_code
 from thawline.commands.started import note_start
 from thawline.errors import UserError
 from thawline.invocation import typed
+from thawline.printable import printable
 from thawline.report.collect import Skipped, collect, with_metric
 from thawline.report.comparison import Comparison, compare
-from thawline.report.comparison_table import LEGEND, csv_text, markdown, proof_line, terminal_table
+from thawline.report.comparison_table import LEGEND, csv_text, markdown, proof_line, terminal_tables
 from thawline.report.page import page
 from thawline.whole_table import WholeTable
 
 _SHOWN = 5  # records left out that are named in the terminal
+_LONGEST = 120  # characters of why; chosen: how far a run was, and the beginning of an error
 _HELP = """Compare runs: which is better, by how much, at what cost.
 
     {compare} outputs                                   # every completed run below it
@@ -58,12 +62,9 @@ def _check_files(given: argparse.Namespace) -> None:
 def _write(found: list[Comparison], skipped: list[Skipped], given: argparse.Namespace) -> None:
     console = Console(highlight=False)
     for comparison in found:
-        console.print(f"[bold]{escape(comparison.data)}[/]", WholeTable(terminal_table(comparison)), "", sep="\n")
-    said = [LEGEND, proof_line(found)]
-    if skipped:
-        named = [f"  {one.path}: {one.reason}" for one in skipped[:_SHOWN]]
-        more = [f"  and {len(skipped) - _SHOWN} more"] if len(skipped) > _SHOWN else []
-        said += [f"left out: {len(skipped)}", *named, *more]
+        table = WholeTable(*terminal_tables(comparison))
+        console.print(f"[bold]{escape(comparison.data)}[/]", table, "", sep="\n")
+    said = [LEGEND, proof_line(found), *left_out_lines(skipped, every=given.all)]
     console.print("\n".join(said), markup=False, soft_wrap=True)
     foot = f"thawline {__version__}, {date.today().isoformat()}, from {', '.join(map(str, given.paths))}"
     makers: list[tuple[Path | None, Callable[[], str]]] = [
@@ -77,6 +78,28 @@ def _write(found: list[Comparison], skipped: list[Skipped], given: argparse.Name
             console.print(f"wrote  {path}", markup=False, soft_wrap=True)
 
 
+def left_out_lines(skipped: Sequence[Skipped], *, every: bool) -> list[str]:
+    """What is left out and why: a line for those that failed before training, one each for a few of the others.
+
+    Args:
+        every: A line for each, whole.
+    """
+    early = [] if every else [one for one in skipped if one.before_training]
+    named = [one for one in skipped if every or not one.before_training]
+    lines = [f"  {printable(one.name)}: {one.reason if every else _short(one.reason)}" for one in named]
+    lines = lines if every else lines[:_SHOWN]
+    if len(named) > len(lines):
+        lines.append(f"  and {len(named) - len(lines)} more; --all names them")
+    said = [f"left out: {len(named)}", *lines] if named else []
+    if early:
+        said.append(f"left out: {plural(len(early), 'run')} that failed before training began; --all names each")
+    return said
+
+
+def _short(reason: str) -> str:
+    return textwrap.shorten(reason, _LONGEST, placeholder=" ...")
+
+
 def _arguments() -> argparse.Namespace:
     compare = typed("compare")
     parser = argparse.ArgumentParser(
@@ -85,6 +108,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="folders below which runs lie")
     parser.add_argument("--baseline", type=Path, metavar="RUN", help="folder of a run: its group is compared with")
     parser.add_argument("--metric", default="test/accuracy", help="a key of run.json's metrics; default %(default)s")
+    parser.add_argument("--all", action="store_true", help="name every run that is left out, and the whole reason")
     for kind in ("html", "csv", "markdown"):
         name = f"report.{'md' if kind == 'markdown' else kind}"
         parser.add_argument(f"--{kind}", nargs="?", type=Path, const=Path(name), metavar="FILE", help=f"write {name}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thawline import __version__
+from thawline.amounts import plural
 from thawline.atomic import write_atomically
 from thawline.commands.model_options import add_model_options
 from thawline.commands.plain_end import exit_code
@@ -101,7 +102,7 @@ def _write(evaluated: "Evaluated", other: "Against | None", given: argparse.Name
         say(f"{verb:12}{printable(folder / name)}")
     cold = sum(view.heat is None for view in views.values())
     if cold and given.heatmap_seconds:
-        say(f"{'note':12}{cold} of {len(views)} images without heatmaps: time was up; see --heatmap-seconds")
+        say(f"{'note':12}{cold} of {plural(len(views), 'image')} without heatmaps: time was up; see --heatmap-seconds")
 
 
 def _arguments() -> argparse.Namespace:

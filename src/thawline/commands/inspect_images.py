@@ -25,8 +25,9 @@ _HELP = """What is wrong with these images and labels, before anything is learne
     {inspect} DIR --no-model     # the files alone, in seconds: no labels, no outliers
 
 It writes inspection.html (look at this one), issues.csv and issues.json to outputs/inspections/NAME, NAME being that of
-the images, and changes nothing. Delete the rows of good images from issues.csv; a run with data.exclude=issues.csv then
-leaves out the images that are still listed. The exit code is 0 also where issues were seen, 2 for bad input.
+the images, and changes nothing. Delete the rows of good images from issues.csv; a run with data.exclude=FILE, which the
+last line writes out, then leaves out the images that are still listed. The exit code is 0 also where issues were seen,
+2 for bad input.
 """
 _EXIT_CTRL_C = 130  # as shells say it
 _GALLERY = 12  # images of each kind; chosen: two or three rows
@@ -61,8 +62,8 @@ def _inspect(given: argparse.Namespace) -> None:
     from rich.console import Console
 
     from thawline.inspection.inspected import inspected  # imports torch; --help does without
-    from thawline.inspection.inspection_files import default_place
-    from thawline.inspection.inspection_summary import summary
+    from thawline.inspection.inspection_files import ISSUES_TABLE, default_place
+    from thawline.inspection.inspection_summary import summary, training_command
     from thawline.inspection.judged_images import ModelChoice
 
     folder = given.out or default_place(given.images)
@@ -72,9 +73,12 @@ def _inspect(given: argparse.Namespace) -> None:
         model = ModelChoice(given.model, given.weights, given.image_size, given.accelerator, given.precision)
     one = inspected(given.images, model=model)
     written = _write(one, folder, gallery=given.gallery)
-    Console(highlight=False).print(summary(one), soft_wrap=True)
+    table = folder / ISSUES_TABLE
+    Console(highlight=False).print(summary(one, table=table), soft_wrap=True)
     for path in written:
         print(f"wrote {printable(path)}", flush=True)
+    if one.listing.labelled:
+        print(f"then train: {training_command(one, table=table)}", flush=True)
 
 
 def _write(one: "Inspected", folder: Path, *, gallery: int) -> list[Path]:
@@ -82,9 +86,9 @@ def _write(one: "Inspected", folder: Path, *, gallery: int) -> list[Path]:
     from thawline.inspection.inspection_page import galleries, inspection_page
 
     folder.mkdir(parents=True, exist_ok=True)
-    made = f"thawline {__version__}, {date.today().isoformat()}"
+    table, made = folder / files.ISSUES_TABLE, f"thawline {__version__}, {date.today().isoformat()}"
     contents: dict[str, str | bytes] = {
-        files.INSPECTION_PAGE: inspection_page(one, galleries(one, most=gallery), foot=made),
+        files.INSPECTION_PAGE: inspection_page(one, galleries(one, most=gallery), table=table, foot=made),
         files.ISSUES_TABLE: files.issues_csv(one),
         files.ISSUES_FILE: files.issues_json(one, made=made),
     }

@@ -1,8 +1,9 @@
-"""How far `predict` is, on a terminal: images and their speed, and heatmaps."""
+"""How far `predict` is: images and heatmaps, on a terminal with their speed, elsewhere a line every ten seconds."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
 from rich.progress import (
@@ -11,11 +12,12 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
-    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+from thawline.progress_bar import lines
 
 
 class _Rate(ProgressColumn):
@@ -25,28 +27,25 @@ class _Rate(ProgressColumn):
 
 @dataclass(frozen=True)
 class Bars:
-    """Two bars; the second only where heatmaps are made."""
+    """What to call with a number of images, or of heatmaps, that are done."""
 
-    progress: Progress
-    of_images: TaskID
-    of_heatmaps: TaskID | None
-
-    def images(self, number: int) -> None:
-        self.progress.advance(self.of_images, number)
-
-    def heatmap(self) -> None:
-        if self.of_heatmaps is not None:
-            self.progress.advance(self.of_heatmaps)
+    images: Callable[[int], None]
+    heatmaps: Callable[[int], None]
 
 
 @contextmanager
 def bars(total: int, done: int, *, heatmaps: int) -> Iterator[Bars]:
     """Of `total` images, `done` of them before, and so many heatmaps at most."""
-    console = Console(stderr=True)
+    console, hot = Console(stderr=True), min(heatmaps, total)
+    if not console.is_terminal:
+        shown = Bars(lines(total, "images"), lines(hot, "heatmaps"))
+        shown.images(done)
+        yield shown
+        return
     parts = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*parts, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*parts, console=console, transient=True) as progress:
         of_images = progress.add_task("predicting", total=total, completed=done, unit="images")
-        hot = progress.add_task("heatmaps", total=min(heatmaps, total), unit="maps") if heatmaps else None
-        yield Bars(progress, of_images, hot)
+        of_heatmaps = progress.add_task("heatmaps", total=hot, unit="maps", visible=bool(hot))
+        yield Bars(partial(progress.advance, of_images), partial(progress.advance, of_heatmaps))

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from thawline.amounts import images_per_second, plural
 from thawline.deploy.image_list import Listed
 from thawline.deploy.prediction_files import Written, csv_lines
 from thawline.deploy.prediction_rows import Row, Value
@@ -92,19 +93,25 @@ def summary(written: Written, images: Listed, *, only_above: float | None, befor
     """
     here = written.done - before
     went_on = f" ({before:,} of them before)" if before else ""
-    speed = f", {here / max(seconds, 1e-9):,.0f} images/s" if here else ""
-    lines = [f"{written.done:,} images{went_on}{speed}"]
+    speed = f", {images_per_second(here / max(seconds, 1e-9))}" if here else ""
+    lines = [f"{plural(written.done, 'image')}{went_on}{speed}"]
     counts = Counter(written.counts).most_common()
     width = max((len(printable(name)) for name, _ in counts[:_CLASSES]), default=0)
     lines += [f"  {printable(name):{width}}  {count:,}" for name, count in counts[:_CLASSES]]
     if len(counts) > _CLASSES:
         rest = sum(count for _, count in counts[_CLASSES:])
-        lines.append(f"  and {len(counts) - _CLASSES} more classes, {rest:,}")
+        lines.append(f"  and {plural(len(counts) - _CLASSES, 'more class', 'more classes')}, {rest:,}")
     if written.left_out:
         lines.append(f"left out for a probability below {only_above}: {written.left_out:,}")
     if written.unreadable:
         lines.append(f"unreadable: {written.unreadable:,}; why stands in the column error")
     if images.passed_over:
         kinds = named([f"{count:,} {printable(kind)}" for kind, count in images.passed_over.most_common()])
-        lines.append(f"no images by their names: {kinds}")
+        lines.append(f"passed over, not images by their names: {kinds}")
     return lines
+
+
+def unknown_line(written: Written, threshold: float) -> str:
+    """How many images may show none of the classes; scores of 0.8 look alarming, and are usual for known ones."""
+    number = f"{written.far:,} of {plural(written.done - written.unreadable, 'image')}"
+    return f"perhaps unknown: {number}, with an unknown_score from {threshold:.4f} on; lower ones are usual"

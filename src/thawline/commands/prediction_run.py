@@ -9,15 +9,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from thawline.amounts import plural
 from thawline.commands.prediction_progress import Bars, bars
-from thawline.commands.prediction_report import FirstRows, StandardOutput, summary
+from thawline.commands.prediction_report import FirstRows, StandardOutput, summary, unknown_line
 from thawline.deploy.image_list import STDIN, Listed
 from thawline.deploy.loaded import Model, load
 from thawline.deploy.prediction_copies import checked_folder, copy_to
 from thawline.deploy.prediction_files import PredictionFile, Written, checked
 from thawline.deploy.prediction_heatmaps import Heatmaps
 from thawline.deploy.prediction_pass import Wanted, predicted, with_thread_choice
-from thawline.deploy.prediction_rows import UNKNOWN, Row, columns, is_kept, label_of
+from thawline.deploy.prediction_rows import UNKNOWN, Row, columns, is_kept, label_of, num_far
 from thawline.errors import UserError
 from thawline.machine.memory import keep_freed_memory
 from thawline.machine.sigterm import Terminated
@@ -59,8 +60,10 @@ def run(given: argparse.Namespace, images: Listed) -> None:
             raise
     seconds = time.perf_counter() - start
     lines = summary(outlet.written, images, only_above=given.only_above, before=before, seconds=seconds)
+    if model.unknown_threshold is not None:
+        lines.append(unknown_line(outlet.written, model.unknown_threshold))
     if heat is not None and not heat.left:
-        lines.append(f"heatmaps of the first {heat.most:,} images; --explain-most N makes others")
+        lines.append(f"heatmaps of the first {plural(heat.most, 'image')}; --explain-most N makes others")
     places = [f"wrote  {printable(place)}" for place in (out, copies, pictures) if place is not None]
     print(*lines, *places, sep="\n", file=sys.stderr if isinstance(outlet, StandardOutput) else sys.stdout)
 
@@ -101,7 +104,8 @@ def _pass(
                         copy_to(copies, str(row[0]), label)
             if heat is not None:
                 _explain(heat, kept, bar)
-            outlet.write(kept, outlet.written.after(labels, left_out=len(rows) - len(kept)))
+            far = num_far(rows, model.unknown_threshold)
+            outlet.write(kept, outlet.written.after(labels, left_out=len(rows) - len(kept), far=far))
             bar.images(len(rows))
 
 
@@ -110,7 +114,7 @@ def _explain(heat: Heatmaps, rows: Sequence[Row], bar: Bars) -> None:
         label = label_of(row)
         if label is not None and heat.left:
             heat.add(str(row[0]), label)
-            bar.heatmap()
+            bar.heatmaps(1)
 
 
 def _depends_on(given: argparse.Namespace, model: Model, images: Listed) -> dict[str, str | float | None]:
@@ -135,5 +139,5 @@ def _outlet(
 
 
 def _interrupted(outlet: Outlet, total: int) -> str:
-    done = f"interrupted after {outlet.written.done:,} of {total:,} images"
+    done = f"interrupted after {outlet.written.done:,} of {plural(total, 'image')}"
     return f"{done}; the same command, without --overwrite, goes on" if isinstance(outlet, PredictionFile) else done

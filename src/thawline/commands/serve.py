@@ -6,6 +6,7 @@ import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
+from thawline.amounts import plural
 from thawline.commands.model_options import add_model_options
 from thawline.commands.plain_end import EXIT_CTRL_C
 from thawline.commands.started import note_start
@@ -45,7 +46,7 @@ def main() -> int:
 
 
 def _serve(given: argparse.Namespace) -> None:
-    print(f"loading  {printable(given.run)}, and a first batch of {given.batch_size} images", flush=True)
+    print(f"loading  {printable(given.run)}, and a first batch of {plural(given.batch_size, 'image')}", flush=True)
     from PIL import Image  # this and what follows takes seconds
 
     from thawline.deploy.loaded import load, model_folder

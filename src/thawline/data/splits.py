@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from thawline.amounts import plural
 from thawline.data.mixed_groups import members_by_class, take_groups
 from thawline.data.sources.source import SPLITS, ImageSource, IntArray, Split
 from thawline.data.sources.subset import largest_remainder
@@ -67,11 +68,11 @@ def _check_enough(
     smallest = int(counts.argmin())
     if counts[smallest] >= num_splits:
         return
-    name, number = class_names[smallest], counts[smallest]
+    name, number = class_names[smallest], int(counts[smallest])
     if members.sum(axis=1).max() > 1 and members[:, smallest].sum() >= num_splits:
-        what = f"all images of class '{name}' lie in {number} groups of images that belong together"
+        what = f"all images of class '{name}' lie in {plural(number, 'group')} of images that belong together"
     else:
-        what = f"class '{name}' has {number} distinct images"
+        what = f"class '{name}' has {plural(number, 'distinct image')}"
     raise UserError(
         f"{what}; at least {num_splits} are needed to put one in each of {num_splits} splits; "
         "add images, or provide val/ and test/ folders"

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,11 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from thawline.amounts import plural
 from thawline.data.split_table import SPLITS_FILE
 from thawline.deploy.calibration_error import worse_line
-from thawline.deploy.evaluation import Array, Ints, Scores, scores, share
+from thawline.deploy.evaluation import Array, Ints, Scores, Share, scores, share
 from thawline.deploy.evaluation_pass import Answered, answers_to
-from thawline.deploy.evaluation_text import with_interval
+from thawline.deploy.evaluation_text import percent, with_interval
 from thawline.deploy.label_match import LabelMatch, match_labels
 from thawline.deploy.labelled_images import LabelledImages
 from thawline.deploy.loaded import BATCH, Model
@@ -83,11 +85,16 @@ def evaluate(model: Model, source: LabelledImages, *, folder: Path, batch: int =
     if not len(answered.places):
         path, reason = next(iter(answered.unreadable.items()))
         reason = reason.removeprefix(f"unreadable image {printable(path)}: ")
-        raise UserError(f"{where}: none of the {len(known)} images can be read, first: {printable(path)}: {reason}")
+        raise UserError(
+            f"{where}: of {plural(len(known), 'image')} none can be read, first: {printable(path)}: {reason}"
+        )
     paths = [known[place].path for place in answered.places]
     labels = np.array([match.index[known[place].label] for place in answered.places], dtype=np.int64)
     measured = _scores(answered.log_probabilities, labels, model)
-    notes = [*_notes(source, match, answered, measured, folder, paths), *_called_unknown(model, answered)]
+    notes = [
+        *_notes(source, match, answered, measured, folder, paths),
+        *_called_unknown(model, answered, folder, source),
+    ]
     return Evaluated(
         folder, model, source, match, paths, labels, answered.log_probabilities, answered.unreadable, measured,
         notes,
@@ -108,8 +115,8 @@ def _notes(
         listed = named([f"{printable(label)} ({count})" for label, count in match.unknown.items()], most=5)
         as_wrong = measured.accuracy.count / (measured.images + number)
         notes.append(
-            f"left out, of classes that the model does not know: {number} images, {listed}; counted as wrong they would"
-            f" make the accuracy {as_wrong:.4f}; where a label only has another name, rename it"
+            f"left out, of classes that the model does not know: {plural(number, 'image')}, {listed}; counted "
+            f"as wrong they would make the accuracy {as_wrong:.4f}; where a label only has another name, rename it"
         )
     if match.absent:
         listed = named(match.absent, most=5)
@@ -130,18 +137,24 @@ def _notes(
     return notes
 
 
-def _called_unknown(model: Model, answered: Answered) -> list[str]:
+def _called_unknown(model: Model, answered: Answered, folder: Path, source: LabelledImages) -> list[str]:
     """How many images of known classes the model's threshold calls unknown."""
     about, far = model.description.unknown, answered.unknown_scores
     if about is None or about.threshold is None or about.share is None or far is None:
         return []
     of = share(int((far >= about.threshold).sum()), len(far))
-    command = f"{typed('predict')} RUN IMAGES --unknown --copy-to DIR"
-    look = f"; {command} puts them into DIR/{UNKNOWN}, to look at" if of.count else ""
-    return [
-        f"images of known classes that `predict --unknown` calls unknown: {with_interval(of, brackets=False)}; the "
-        f"threshold is made for {about.share:.0%} at most{look}"
-    ]
+    return [called_unknown(of, made_for=about.share, folder=folder, images=source.where)] if of.of else []
+
+
+def called_unknown(of: Share, *, made_for: float, folder: Path, images: Path) -> str:
+    """A sentence; `of` are images of known classes, `made_for` the share that the threshold promises at most."""
+    where = shlex.quote(printable(images)) if images.is_dir() else "IMAGES"  # `predict` takes no table
+    command = f"{typed('predict')} {shlex.quote(printable(folder))} {where} --unknown --copy-to sorted"
+    look = f"; to look at them: {command}, then see sorted/{UNKNOWN}" if of.count else ""
+    return (
+        f"{percent(of.value or 0.0)} of these images of known classes are called unknown by `predict --unknown` "
+        f"({with_interval(of, brackets=False)}); the threshold is made for {percent(made_for)} at most{look}"
+    )
 
 
 def run_of(folder: Path) -> Path:
@@ -211,7 +224,10 @@ def against(first: Evaluated, model: Model, *, folder: Path, batch: int = BATCH)
 def _differences(first: Evaluated, model: Model, match: LabelMatch, *, left_out: int, seen: int) -> list[str]:
     notes = list(match.notes)
     if left_out:
-        notes.append(f"{left_out} images are left out of the comparison: the other model does not know or read them")
+        notes.append(
+            f"{plural(left_out, 'image is', 'images are')} left out of the comparison: the other model does not "
+            "know or read them"
+        )
     if set(first.model.class_names) != set(model.class_names):
         numbers = len(first.model.class_names), len(model.class_names)
         notes.append(f"the models choose among different classes ({numbers[0]} and {numbers[1]})")

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from thawline.amounts import plural
 from thawline.deploy.calibration_error import error_line
 from thawline.deploy.evaluated import Against, Evaluated
-from thawline.deploy.evaluation import Scores, Share, confused_pairs
+from thawline.deploy.evaluation import Bin, Scores, Share, confused_pairs
 from thawline.deploy.evaluation_files import summary_metrics
 from thawline.deploy.evaluation_text import accept_line, p_text, percent, score_text, with_interval
 from thawline.deploy.gallery import Pictures, Shown
@@ -68,8 +69,8 @@ def _about(evaluated: Evaluated) -> str:
     split = f", split {source.split}" if source.split else ""
     number, classes = evaluated.scores.images, sum(1 for one in evaluated.scores.classes if one.images)
     return (
-        f"{number:,} images of {classes} classes in {printable(source.where)}{split}, answered by "
-        f"{model.provenance.strategy} on {model.architecture.backbone} ({printable(evaluated.folder)})"
+        f"{plural(number, 'image')} of {plural(classes, 'class', 'classes')} in {printable(source.where)}{split}, "
+        f"answered by {model.provenance.strategy} on {model.architecture.backbone} ({printable(evaluated.folder)})"
     )
 
 
@@ -122,10 +123,14 @@ def _matrix(measured: Scores, names: Sequence[str]) -> dict[str, Any] | None:
     return {"class_names": names, "rows": rows}
 
 
+def _bin_title(one: Bin) -> str:
+    return f"{plural(one.images, 'image')}: {_counted(one.right)}"
+
+
 def _reliability(measured: Scores) -> str:
     points = [
-        Point(b.confidence, b.right.value or 0.0, b.right.low, b.right.high, f"{b.images} images: {_counted(b.right)}")
-        for b in measured.bins
+        Point(one.confidence, one.right.value or 0.0, one.right.low, one.right.high, _bin_title(one))
+        for one in measured.bins
     ]
     ideal = Series("ideal", [Point(0, 0), Point(1, 1)], NUM_COLOURS - 1, dotted=False)
     return chart([ideal, Series("measured", points)], x_label="probability of the answer", y_label="share right")

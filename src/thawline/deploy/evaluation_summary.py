@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from thawline.amounts import plural
 from thawline.deploy.calibration_error import error_line
 from thawline.deploy.evaluated import Against, Evaluated
 from thawline.deploy.evaluation import ClassScores, Scores, confused_pairs
@@ -20,7 +21,7 @@ def summary(evaluated: Evaluated, other: Against | None) -> str:
     present = sum(1 for one in measured.classes if one.images)
     rows = [
         ("model", f"{about.provenance.strategy} on {about.architecture.backbone}, {len(about.class_names)} classes"),
-        ("images", f"{measured.images:,} of {present} classes in {printable(source.where)}{split}"),
+        ("images", f"{measured.images:,} of {plural(present, 'class', 'classes')} in {printable(source.where)}{split}"),
         *(("note", note) for note in evaluated.notes),
         ("accuracy", f"{score_text(measured.accuracy.value)} ({with_interval(measured.accuracy, brackets=False)})"),
         ("", _numbers(measured)),

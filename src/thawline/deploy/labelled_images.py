@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from thawline.amounts import plural
 from thawline.data.sources.class_names import class_name
 from thawline.data.sources.folder_walk import Walk, looked_for
 from thawline.data.sources.source import SPLITS, Split
@@ -16,6 +17,7 @@ from thawline.printable import printable
 
 ALL_SPLITS = "all"  # for --split
 _JUDGES: tuple[Split, ...] = ("test", "val")  # which split is evaluated if none is named, the first that has images
+_OF_ANSWERS = ("probability", "entropy")  # columns beside label in what `predict` and `evaluate` write
 _DEEPEST = 3  # folders between the folder given and a class folder: dataset/fold1/test/cat
 
 
@@ -96,7 +98,7 @@ def _in_class_folders(root: Path, known: set[str], notes: list[str]) -> Iterator
     loose = walk.loose(root)
     folders = _class_folders(root, walk, known, deepest=_DEEPEST) or walk.subfolders(root)
     if not folders:
-        what = f"holds {len(loose)} images without class folders" if loose else "holds no class folder"
+        what = f"holds {plural(len(loose), 'image')} without class folders" if loose else "holds no class folder"
         raise UserError(
             f"{printable(root)}: {what}; sort the images into folders named after their classes, or give a table with "
             f"the columns path and label ({looked_for()})"
@@ -134,10 +136,15 @@ def _split_in(folders: Sequence[str]) -> Split | None:
 
 def _of_table(file: Path, notes: list[str]) -> list[Labelled]:
     try:
-        rows = read_rows(file, {column: column for column in COLUMNS})
+        rows = read_rows(file, {column: column for column in (*COLUMNS, *_OF_ANSWERS)})
     except UserError as error:  # its words are for data=table
         text = re.sub(r"; name it with data\.columns\.\w+=NAME", "; it needs the columns path and label", str(error))
         raise UserError(text.removeprefix("data.file=")) from error
+    if any(all(row.values[column] is not None for column in _OF_ANSWERS) for row in rows):
+        raise UserError(
+            f"{printable(file)}: is what predict wrote, not labels: its column label holds a model's answers; give the "
+            f"right labels, or, where you corrected them by hand, delete the columns {' and '.join(_OF_ANSWERS)}"
+        )
     labels: dict[Path, str] = {}
     splits: dict[Path, Split | None] = {}
     without, again = 0, 0

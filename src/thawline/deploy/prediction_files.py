@@ -70,6 +70,7 @@ class Written:
         bytes: Length of the file that holds their rows.
         counts: Rows of each label.
         unreadable, left_out: Images with an error, and images that have no row.
+        far: Images whose unknown score reaches the model's threshold.
     """
 
     of: Mapping[str, Any] = field(default_factory=dict)
@@ -78,8 +79,9 @@ class Written:
     counts: Mapping[str, int] = field(default_factory=dict)
     unreadable: int = 0
     left_out: int = 0
+    far: int = 0
 
-    def after(self, labels: Iterable[Value], *, left_out: int = 0) -> "Written":
+    def after(self, labels: Iterable[Value], *, left_out: int = 0, far: int = 0) -> "Written":
         """With rows of these labels, None for an unreadable file, and with images that have no row."""
         seen = Counter(labels)
         unreadable = seen.pop(None, 0)
@@ -92,6 +94,7 @@ class Written:
             counts=dict(counts),
             unreadable=self.unreadable + unreadable,
             left_out=self.left_out + left_out,
+            far=self.far + far,
         )
 
 
@@ -190,5 +193,5 @@ def _read_written(about: Path) -> Written | None:
         return None
     if misfit(read, Written) is not None:
         return None
-    counts = (read.done, read.bytes, read.unreadable, read.left_out, *read.counts.values())
+    counts = (read.done, read.bytes, read.unreadable, read.left_out, read.far, *read.counts.values())
     return read if min(counts) >= 0 else None

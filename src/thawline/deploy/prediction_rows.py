@@ -33,6 +33,11 @@ def is_kept(row: Row, only_above: float | None) -> bool:
     return only_above is None or row[2] is None or float(row[2]) >= only_above
 
 
+def num_far(rows: Sequence[Row], threshold: float | None) -> int:
+    """How many have an unknown score of `threshold` or more; 0 without one."""
+    return sum(threshold is not None and row[4] is not None and float(row[4]) >= threshold for row in rows)
+
+
 @dataclass(frozen=True)
 class Read:
     """A batch of files.

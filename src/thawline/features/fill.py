@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
+from thawline.amounts import plural
 from thawline.data.dataset import Key, SplitDataset
 from thawline.features.extract import Mode, PrefixRunner, Tap
 from thawline.features.feature_cache import FeatureCache, cache_key
@@ -177,7 +178,7 @@ def _pass(split: Wanted, runner: PrefixRunner, keys: Sequence[dict[str, Any]], h
         _shared_pass(split, runner, keys, how, how.team)
     for key in keys if how.first else ():  # a pass of several processes may have left some when it was interrupted
         shutil.rmtree(how.cache.pieces(key), ignore_errors=True)
-    _log.info("Cached %s images in %.0f s.", f"{split.num_rows:,}", time.perf_counter() - start)
+    _log.info("Cached %s in %.0f s.", plural(split.num_rows, "image"), time.perf_counter() - start)
 
 
 def _shared_pass(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from thawline.amounts import plural
 from thawline.data.sources.source import IntArray
 from thawline.inspection.file_facts import Facts
 from thawline.inspection.issue import Issue
@@ -34,7 +35,7 @@ def _small(listing: Listing, distinct: IntArray) -> Iterator[Issue]:
             yield Issue("empty_class", None, 1.0, name, "no image", "add images, or remove the folder")
         elif number < ENOUGH:
             trouble = "too few for train, val and test" if number < _SPLITS else "its labels are not judged"
-            detail = f"{number} distinct {'image' if number == 1 else 'images'} of {total}: {trouble}"
+            detail = f"{plural(number, 'distinct image')} of {total}: {trouble}"
             yield Issue("small_class", None, 1 - number / ENOUGH, name, detail, "add images, or merge it with another")
 
 
@@ -48,7 +49,7 @@ def _uneven(listing: Listing) -> Iterator[Issue]:
         return
     share = counts[large] / sum(counts.values())
     detail = (
-        f"{large} has {counts[large]:,} images, {small} {counts[small]:,} ({ratio:.1f} : 1); "
+        f"{large} has {plural(counts[large], 'image')}, {small} {counts[small]:,} ({ratio:.1f} : 1); "
         f"always answering {large} is right {share:.0%} of the time"
     )
     yield Issue(

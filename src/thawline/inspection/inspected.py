@@ -64,7 +64,7 @@ def inspected(where: Path, *, model: ModelChoice | None = None) -> Inspected:
     ]
     notes, probe = list(listing.notes), None
     if listing.labelled and not measured:
-        notes.append("shortcuts are not looked for: that takes two classes of ten distinct images")
+        notes.append("classes told apart by file properties: not looked for; takes ten distinct images in two classes")
     if model is None:
         notes.append("no model looked at the images: labels and outliers are not judged")
     else:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
+from pathlib import Path
 
 from thawline.data.decode import UnreadableImage, decode
 from thawline.errors import named
 from thawline.inspection.inspected import Inspected
-from thawline.inspection.issue import Issue, Kind
+from thawline.inspection.issue import Issue, Kind, with_table
 from thawline.inspection.listing import about, class_counts
 from thawline.printable import printable
 from thawline.progress_bar import progress
@@ -75,8 +77,8 @@ def _card(one: Inspected, issue: Issue, pictures: dict[int, str]) -> Card:
     return Card(issue, one.listing.shown(issue.image), pictures.get(issue.image), other_path, other)
 
 
-def inspection_page(one: Inspected, shown: Sequence[Gallery], *, foot: str) -> str:
-    """The page; `foot` says when and by which version it was made."""
+def inspection_page(one: Inspected, shown: Sequence[Gallery], *, table: Path, foot: str) -> str:
+    """The page; `table` is the place of issues.csv, `foot` says when and by which version it was made."""
     from jinja2 import Environment  # slow to load
 
     template = (files("thawline.inspection") / "inspection.html.jinja").read_text(encoding="utf-8")
@@ -92,6 +94,8 @@ def inspection_page(one: Inspected, shown: Sequence[Gallery], *, foot: str) -> s
         shortcuts=[shortcut.text() for shortcut in one.shortcuts],
         notes=one.notes,
         galleries=shown,
+        exclude=printable(table),
+        step=partial(with_table, table=table),
         classes=list(counts.items())[:_MOST_CLASSES],
         more_classes=named(list(counts)[_MOST_CLASSES:]) if len(counts) > _MOST_CLASSES else "",
         largest=max(counts.values(), default=1) or 1,

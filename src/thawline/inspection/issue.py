@@ -1,6 +1,7 @@
 """The kinds of issues, the most important first, and one issue."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from thawline.printable import printable
@@ -21,7 +22,7 @@ class Kind:
     next_step: str
 
 
-_EXCLUDE = "data.exclude=issues.csv"
+_EXCLUDE = "data.exclude=issues.csv"  # `with_table` says where it lies
 _REVIEW = f"look at them, delete the rows of good ones, leave out the rest with {_EXCLUDE}"
 _SOURCE = "check where they come from"
 ISSUE_KINDS = (
@@ -44,6 +45,15 @@ ISSUE_KINDS = (
     Kind("cropped", "images of which the centre crop drops more than a third", "data.fit=pad or data.fit=squash"),
 )
 KIND = {kind.name: kind for kind in ISSUE_KINDS}
+
+
+def with_table(text: str, table: Path) -> str:
+    """The text, with the place of issues.csv wherever it says to leave out what stands there.
+
+    >>> with_table("data.exclude=issues.csv keeps one of each", Path("out", "issues.csv"))
+    'data.exclude=out/issues.csv keeps one of each'
+    """
+    return text.replace(_EXCLUDE, f"data.exclude={printable(table)}")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from thawline.amounts import plural
 from thawline.data.sources.class_names import class_name
 from thawline.data.sources.folder_index import Index, scan
 from thawline.data.sources.folder_walk import Walk, looked_for
@@ -106,8 +107,8 @@ def about(listing: Listing) -> str:
     """The listing in a few words."""
     number, classes, splits = len(listing), len(listing.index.class_names), listing.index.splits()
     parts = f", splits {named(list(splits))}" if splits else ""
-    of = f" of {classes} {'class' if classes == 1 else 'classes'}" if listing.labelled else ""
-    return f"{number:,} {'image' if number == 1 else 'images'}{of} in {printable(listing.where)}{parts}"
+    of = f" of {plural(classes, 'class', 'classes')}" if listing.labelled else ""
+    return f"{plural(number, 'image')}{of} in {printable(listing.where)}{parts}"
 
 
 class _Collector(logging.Handler):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from thawline.amounts import plural
 from thawline.data.sources.source import IntArray
 from thawline.errors import named
 from thawline.features.judged import wilson_interval
@@ -41,7 +42,7 @@ class Probe:
     def text(self) -> str:
         return (
             f"{self.about}, probes of all stages: right on {self.accuracy:.1%} ({self.low:.1%} to {self.high:.1%}) of "
-            f"{self.images:,} images left out"
+            f"{plural(self.images, 'image')} left out"
         )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from thawline.errors import UserError
 from thawline.machine.file_lock import is_held
+from thawline.machine.run_progress import PREPARING
 from thawline.report.run_record import LOCK_FILE, RECORD_FILE, RUNGS, RunRecord, load_record
 
 
@@ -16,14 +17,30 @@ class Run:
 
     folder: Path
     record: RunRecord
+    below: Path = Path()  # the path given that it lies at or below
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A record that is left out, and why."""
+    """A record that is left out, and why.
+
+    Attributes:
+        path: Of run.json, complete.
+        below: The path given that it lies at or below.
+        before_training: Whether the run failed before its training began, as one with a wrong setting does.
+    """
 
     path: Path
     reason: str
+    below: Path = Path()
+    before_training: bool = False
+
+    @property
+    def name(self) -> str:
+        """The run's folder below the path given; where that is the run, its name."""
+        folder, below = self.path.parent, self.below.resolve()
+        inside = folder.is_relative_to(below) and folder != below
+        return str(folder.relative_to(below)) if inside else folder.name
 
 
 def collect(paths: Sequence[Path]) -> tuple[list[Run], list[Skipped]]:
@@ -33,16 +50,17 @@ def collect(paths: Sequence[Path]) -> tuple[list[Run], list[Skipped]]:
         UserError: A path does not exist, or nothing below any of them is a completed run.
     """
     runs, skipped = [], []
-    for path in _records_below(paths):
+    for path, below in _records_below(paths).items():
         try:
             record = load_record(path)
         except UserError as error:
-            skipped.append(Skipped(path, str(error).removeprefix(f"{path}: ")))
+            skipped.append(Skipped(path, str(error).removeprefix(f"{path}: "), below))
             continue
         if record.status == "completed":
-            runs.append(Run(path.parent, record))
+            runs.append(Run(path.parent, record, below))
         else:
-            skipped.append(Skipped(path, _not_completed(record, path.parent)))
+            early = record.status == "failed" and record.progress.doing == PREPARING
+            skipped.append(Skipped(path, _not_completed(record, path.parent), below, early))
     if not runs:
         where = ", ".join(map(str, paths))
         others = f"no {RECORD_FILE} was found"
@@ -77,20 +95,23 @@ def with_metric(runs: Sequence[Run], metric: str) -> tuple[list[Run], list[Skipp
             having.append(run)
         else:
             reason = f"{metric} is no finite number" if metric in run.record.metrics else f"has no {metric}"
-            lacking.append(Skipped(run.folder / RECORD_FILE, reason))
+            lacking.append(Skipped(run.folder / RECORD_FILE, reason, run.below))
     if not having:
         raise UserError(f"--metric {metric}: no run has a finite number there")
     return having, lacking
 
 
-def _records_below(paths: Sequence[Path]) -> list[Path]:
-    records: dict[Path, None] = {}
+def _records_below(paths: Sequence[Path]) -> dict[Path, Path]:
+    """The records, each with the path given that it lies below."""
+    records: dict[Path, Path] = {}
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder; give run folders, or a folder below which runs lie")
         files = [path] if path.is_file() else sorted(path.rglob(RECORD_FILE))
-        records |= dict.fromkeys(file.resolve() for file in files if not _is_of_a_rung(file, below=path))
-    return list(records)
+        for file in files:
+            if not _is_of_a_rung(file, below=path):
+                records.setdefault(file.resolve(), path)
+    return records
 
 
 def _is_of_a_rung(file: Path, *, below: Path) -> bool:

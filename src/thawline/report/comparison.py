@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from thawline.amounts import plural
 from thawline.errors import UserError
 from thawline.report.collect import Run
 from thawline.report.estimates import Estimate, estimate, paired_difference, pareto_front
@@ -16,7 +17,7 @@ from thawline.report.groups import RunGroup, group_runs
 from thawline.settings.imbalance_setting import SUGGESTED_FROM
 
 BALANCED = "test/balanced_accuracy"
-COSTS = ("fit_s", "train_flops", "peak_memory_bytes")  # of run.json's section `cost`
+COSTS = ("wall_s", "fit_s", "train_flops", "peak_memory_bytes")  # of run.json's section `cost`
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def compare(runs: Sequence[Run], *, metric: str, baseline: Path | None = None) -
     by_images: dict[str, list[Run]] = {}
     for run in runs:
         by_images.setdefault(f"{run.record.data.name} {run.record.data.fingerprint}", []).append(run)
-    grouped = [group_runs(same_images) for same_images in by_images.values()]
+    grouped = group_runs(list(by_images.values()))
     reference = _group_of(baseline, [group for groups in grouped for group in groups]) if baseline else None
     names = _data_names([same_images[0] for same_images in by_images.values()])
     return [_compared(name, groups, metric, reference) for name, groups in zip(names, grouped, strict=True)]
@@ -95,7 +96,9 @@ def _compared(data: str, groups: Sequence[RunGroup], metric: str, reference: Run
 def _data_names(runs: Sequence[Run]) -> list[str]:
     """Names of the images of each run; with the fingerprint if name and number of images are the same for two."""
     data = [run.record.data for run in runs]
-    plain = [f"{part.name}: {part.num_train:,} training images" if part.num_train else part.name for part in data]
+    plain = [
+        f"{part.name}: {plural(part.num_train, 'training image')}" if part.num_train else part.name for part in data
+    ]
     return [
         f"{name} ({part.fingerprint[:8]})" if plain.count(name) > 1 else name
         for name, part in zip(plain, data, strict=True)

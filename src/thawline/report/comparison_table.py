@@ -16,6 +16,7 @@ LEGEND = "* no other group is cheaper and as good. - not measured: what is solve
 PROOF = {True: "verified", False: "BROKEN", None: "not checked"}
 _NAME_WIDTH = 30  # characters; longer names take several lines
 _COSTS: dict[str, tuple[str, Callable[[float], str]]] = {  # heading, and format of a value
+    "wall_s": ("total, s", lambda value: f"{value:.1f}"),
     "fit_s": ("fit, s", lambda value: f"{value:.1f}"),
     "train_flops": ("TFLOP", lambda value: f"{value / 1e12:.3g}"),
     "peak_memory_bytes": ("GB", lambda value: f"{value / 1e9:.1f}"),
@@ -58,14 +59,21 @@ def _cost(row: Row, name: str) -> str:
     return "-" if math.isnan(value) else _COSTS[name][1](value) + ("*" if name in row.efficient else "")
 
 
-def terminal_table(comparison: Comparison) -> Table:
-    """The table without its last column, so that it fits 80 columns; `proof_line` sums that column up."""
+def terminal_tables(comparison: Comparison) -> list[Table]:
+    """The table without its last column, which `proof_line` sums up; and one for 80 columns, without the whole time."""
+    return [_terminal_table(comparison, leave_out=()), _terminal_table(comparison, leave_out=("total, s",))]
+
+
+def _terminal_table(comparison: Comparison, *, leave_out: Sequence[str]) -> Table:
+    headings = columns(comparison)[:-1]
+    kept = [place for place, heading in enumerate(headings) if heading not in leave_out]
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("runs of", no_wrap=True)  # in a narrow terminal the other columns wrap instead
-    for name in columns(comparison)[1:-1]:
-        table.add_column(name, overflow="fold", justify="right")
+    for place in kept[1:]:
+        table.add_column(headings[place], overflow="fold", justify="right")
     for row in comparison.rows:
-        name, *others = cells(comparison, row)[:-1]
+        texts = cells(comparison, row)
+        name, *others = (texts[place] for place in kept)
         style = "bold" if row is comparison.rows[0] else ""
         table.add_row(escape(textwrap.fill(name, _NAME_WIDTH)), *others, style=style)
     return table

@@ -28,8 +28,21 @@ class RunGroup:
     runs: list[Run]
 
 
-def group_runs(runs: Sequence[Run]) -> list[RunGroup]:
-    """The groups in the order of their first runs; of runs with the same seed the last one counts."""
+def group_runs(sets: Sequence[Sequence[Run]]) -> list[list[RunGroup]]:
+    """The groups of each set, in the order of their first runs; of runs with the same seed the last one counts.
+
+    A configuration has the same name in every set: a setting that tells groups of one set apart is named in all.
+    """
+    parts = [_together(runs) for runs in sets]
+    keys = list(dict.fromkeys(key for part in parts for key in _telling_apart([settings for settings, _ in part])))
+    return [
+        [RunGroup(_name(settings, keys), settings, [by_seed[s] for s in sorted(by_seed)]) for settings, by_seed in part]
+        for part in parts
+    ]
+
+
+def _together(runs: Sequence[Run]) -> list[tuple[dict[str, Any], dict[int, Run]]]:
+    """The settings of each group, and its run of every seed."""
     together: dict[str, dict[int, Run]] = {}
     settings: dict[str, dict[str, Any]] = {}
     for run in runs:
@@ -37,11 +50,7 @@ def group_runs(runs: Sequence[Run]) -> list[RunGroup]:
         key = json.dumps(run_settings, sort_keys=True, default=str)
         settings[key] = run_settings
         together.setdefault(key, {})[run.record.seed] = run
-    names = _names(list(settings.values()))
-    return [
-        RunGroup(name, settings[key], [by_seed[seed] for seed in sorted(by_seed)])
-        for name, (key, by_seed) in zip(names, together.items(), strict=True)
-    ]
+    return [(settings[key], by_seed) for key, by_seed in together.items()]
 
 
 def settings_of(run: Run) -> dict[str, Any]:
@@ -59,14 +68,18 @@ def settings_of(run: Run) -> dict[str, Any]:
     return {**sections, **record.settings}
 
 
-def _names(settings: Sequence[dict[str, Any]]) -> list[str]:
-    """A name for each group from few settings that differ: each one used separates groups that the others do not."""
+def _telling_apart(settings: Sequence[dict[str, Any]]) -> list[str]:
+    """Few settings that differ: each one separates groups that the others do not."""
     others = sorted({key for group in settings for key in group} - set(_FIRST))
     keys: list[str] = []
     for key in (*_FIRST, *others):
         if _num_distinct(settings, [*keys, key]) > _num_distinct(settings, keys):
             keys.append(key)
-    return [" ".join(f"{_short(key)}={group.get(key)}" for key in keys) or str(group["scenario"]) for group in settings]
+    return keys
+
+
+def _name(settings: dict[str, Any], keys: Sequence[str]) -> str:
+    return " ".join(f"{_short(key)}={settings.get(key)}" for key in keys) or str(settings["scenario"])
 
 
 def _num_distinct(settings: Sequence[dict[str, Any]], keys: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from thawline.amounts import images_per_second, plural
 from thawline.freezing.status import counted_line
 from thawline.invocation import typed
 from thawline.machine.run_cost import Cost
@@ -33,7 +34,8 @@ def next_steps(folder: Path, log_root: Path, *, tensorboard: bool = True) -> str
 
 def _rows(record: RunRecord) -> list[tuple[str, str]]:
     data, model, cost, metrics = record.data, record.model, record.cost, record.metrics
-    sizes = f"{data.num_train:,} train, {data.num_val:,} val, {data.num_test:,} test, {data.num_classes} classes"
+    classes = plural(data.num_classes, "class", "classes")
+    sizes = f"{data.num_train:,} train, {data.num_val:,} val, {data.num_test:,} test, {classes}"
     penalty = record.strategy.penalty
     solved = [] if penalty is None else [("head", f"logistic regression, penalty {penalty:g} chosen on validation")]
     return [
@@ -58,7 +60,7 @@ def _costs(cost: Cost) -> list[tuple[str, str]]:
         return [("time", seconds), ("memory", f"peak {peak}")]
     state, saved = _bytes(cost.optimizer_state_bytes), _bytes(cost.saved_activation_bytes)
     return [
-        ("time", f"{seconds}, {cost.images_per_s:.0f} images/s"),
+        ("time", f"{seconds}, {images_per_second(cost.images_per_s)}"),
         ("memory", f"peak {peak}, optimizer state {state}, saved activations {saved}"),
         ("compute", f"{cost.train_flops / 1e12:.3g} TFLOP of training"),
     ]
@@ -75,9 +77,14 @@ def _expected(record: RunRecord) -> list[tuple[str, str]]:
     expected = record.expected
     if not expected.images:
         return []
-    of = f" of {expected.new_images:,} test images" if expected.new_images else ""
+    of = f" of {plural(expected.new_images, 'test image')}" if expected.new_images else ""
     interval = f"{expected.low:.4f} to {expected.high:.4f}{of} with a probability of 0.8"
-    return [("expected", f"accuracy {expected.accuracy:.4f}, {interval} ({expected.by}, {expected.images:,} images)")]
+    return [
+        (
+            "expected",
+            f"accuracy {expected.accuracy:.4f}, {interval} ({expected.by}, {plural(expected.images, 'image')})",
+        )
+    ]
 
 
 def _tested(record: RunRecord) -> str:

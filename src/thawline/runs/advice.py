@@ -19,6 +19,7 @@ from thawline.advisor.look import Look, draw_both, look
 from thawline.advisor.prices import blended_price, solved_price
 from thawline.advisor.reasons import reasons
 from thawline.advisor.step_cost import SMALLER, step_cost
+from thawline.amounts import plural
 from thawline.atomic import write_atomically
 from thawline.callbacks.tensorboard import add_picture
 from thawline.features.feature_cache import FeatureCache
@@ -76,7 +77,7 @@ def advise(settings: LookSettings, context: RunContext) -> Advice:
     shown_advice(advice, Console())
     print(next_steps(advice.commands))
     print(f"advice  {folder}")
-    _log.info(f"Looked at {advice.look.profile.num_images:,} images in {time.perf_counter() - start:.0f} s.")
+    _log.info(f"Looked at {plural(advice.look.profile.num_images, 'image')} in {time.perf_counter() - start:.0f} s.")
     return advice
 
 
@@ -135,7 +136,8 @@ def _look(data: ImageDataModule, backbone: Backbone, settings: LookSettings, com
     check_sample(source.labels[sample.train], name=source.name)
     num_train = len(data.splits["train"])
     drawn = "" if len(sample.train) == num_train else f", a sample of {len(sample.train):,} of them is looked at"
-    _log.info("%s: %s training images, %d classes%s", source.name, f"{num_train:,}", data.num_classes, drawn)
+    images, classes = plural(num_train, "training image"), plural(data.num_classes, "class", "classes")
+    _log.info("%s: %s, %s%s", source.name, images, classes, drawn)
     if not backbone.pretrained:
         _log.warning("Note: model.weights=none: nothing was learned in this backbone; there is no source to compare.")
     cache = FeatureCache.of(settings.cache)

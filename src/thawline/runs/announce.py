@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from thawline.advisor.guidelines import size_note
+from thawline.amounts import plural
 from thawline.data.input_spec import LONGEST_KEPT
 from thawline.data.near_copies import near_copies_in
 from thawline.data.sources.source import ImageSource, IntArray, Split
@@ -54,16 +55,16 @@ def _announce_data(parts: Parts, record: RunRecord, context: RunContext, *, resu
         where = f" at epoch {parts.epoch + 1} of {parts.steps.epochs}" if resuming else ""
         _log.info("%s %s%s", "Resuming" if resuming else "Run", record.run_id, where)
     sizes = ", ".join(f"{count:,} {split}" for split, count in counts.items())
-    num_images, num_classes = f"{sum(counts.values()):,}", parts.data.num_classes
-    _log.info("%s: %s images (%s), %d classes", record.data.name, num_images, sizes, num_classes)
+    images, classes = plural(sum(counts.values()), "image"), plural(parts.data.num_classes, "class", "classes")
+    _log.info("%s: %s (%s), %s", record.data.name, images, sizes, classes)
 
 
 def _announce_solver(parts: Parts) -> None:
     penalties = parts.settings.optim.penalties
     if isinstance(parts.model.head, StackedHead):
         _log.info(
-            "Head: %d ridge probes, averaged, solved for in one step; trainer.max_epochs does not apply.",
-            len(parts.model.head.columns),
+            "Head: %s, averaged, solved for in one step; trainer.max_epochs does not apply.",
+            plural(len(parts.model.head.columns), "ridge probe"),
         )
     if penalties is not None:
         _log.info(
@@ -188,9 +189,9 @@ def near_copies_note(thumbs: NDArray[np.uint8], source: ImageSource, splits: Map
         )
     )
     return (
-        f"{len(near):,} of {len(kept):,} validation and test images that were compared are nearly the same as training "
-        f"images, so their accuracy is too high; first: {source.describe(int(near[0]))} and "
-        f"{source.describe(int(like[0]))}; {way_out}"
+        f"{len(near):,} of {len(kept):,} validation and test images that were compared "
+        f"{'is' if len(near) == 1 else 'are'} nearly the same as training images, so the accuracy is too high; "
+        f"first: {source.describe(int(near[0]))} and {source.describe(int(like[0]))}; {way_out}"
     )
 
 

@@ -68,6 +68,8 @@ def climb(composed: Composed, context: RunContext, record: RunRecord, *, start: 
     except (KeyboardInterrupt, SystemExit) as error:
         state.record.advice.ended = "interrupted"
         return error
+    finally:
+        record.cost = replace(record.cost, wall_s=state.seconds)  # with what came after the last rung
     return None
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from thawline.amounts import plural
 from thawline.invocation import typed
 from thawline.runs.context import RunContext
 from thawline.runs.parts import Parts
@@ -33,6 +34,6 @@ def sizes_note(counts: Sequence[int], names: Sequence[str], command: str) -> str
     if most < SUGGESTED_FROM * fewest:
         return None
     return (
-        f"{largest} has {most:,} training images, {smallest} {fewest:,} ({most / fewest:.3g} times): small classes "
-        f"count little; to make all count alike: {command}"
+        f"{largest} has {plural(most, 'training image')}, {smallest} {fewest:,} ({most / fewest:.3g} times): small "
+        f"classes count little; to make all count alike: {command}"
     )

@@ -6,6 +6,7 @@ from thawline.data.sources.scanned import Scanned
 from thawline.data.sources.source import ImageSource
 from thawline.inspection.first_look import first_look
 from thawline.inspection.inspection_files import ISSUES_TABLE, default_place
+from thawline.inspection.issue import with_table
 from thawline.invocation import typed
 from thawline.machine.processes import is_main
 from thawline.printable import printable
@@ -22,7 +23,11 @@ def inspection_of(source: ImageSource, *, state: str) -> InspectionSection:
     if scanned is None or not is_main():
         return InspectionSection()
     look, first = first_look(scanned, state=state)
-    return InspectionSection(look.issues, look.notes, first and bool(look.notes))
+    notes = look.notes
+    if notes and scanned.listed:
+        table = default_place(scanned.listed) / ISSUES_TABLE
+        notes = [with_table(note, table) for note in notes]
+    return InspectionSection(look.issues, notes, first and bool(notes))
 
 
 def inspection_notes(source: ImageSource, seen: InspectionSection) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
+from thawline.amounts import plural
 from thawline.training.metrics import ClassCounts
 
 _SIGMAS = 2.0  # chosen: guessing gets beyond two standard errors in one test of forty
@@ -35,6 +36,6 @@ def doubts(counts: ClassCounts, names: Sequence[str]) -> str | None:
     if recall >= guess + _SIGMAS * error:
         return None
     return (
-        f"a balanced accuracy of {recall:.2f} on {num_images:,} test images cannot be told from guessing "
+        f"a balanced accuracy of {recall:.2f} on {plural(num_images, 'test image')} cannot be told from guessing "
         f"({guess:.2f}): the model learned nothing, or the test is too small to show it"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+from thawline.amounts import images_per_second
 from thawline.atomic import write_atomically
 from thawline.callbacks.checkpoint_files import save_whole
 from thawline.errors import first_line
@@ -90,7 +91,7 @@ def _speed(backbone: Backbone, images: torch.Tensor) -> str:
         backbone(images)
         start = time.perf_counter()
         backbone(images)[0, 0].item()
-        return f"{len(images) / (time.perf_counter() - start):,.0f} images/s forward"
+        return f"{images_per_second(len(images) / (time.perf_counter() - start))} forward"
     trial = ThreadTrial(tuple(dict.fromkeys((usable_threads(), 1))))
     with threads_restored():
         backbone(images)

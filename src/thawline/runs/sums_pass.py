@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thawline.amounts import plural
 from thawline.data.sources.source import IntArray, Split
 from thawline.data.sources.subset import stratified_subset
 from thawline.features.decide import Need
@@ -89,7 +90,7 @@ def sum_stages(parts: Parts, wanted: Mapping[Split, Wanted], how: Extraction, fe
         groups = len(torch.unique(known[split].groups))
         parts.sums[split] = StackSums(readout, reads, (sums.sums,), kept[split], groups, parts.aim.select)
     number = sum(split.num_rows for split in wanted.values())
-    _log.info("Summed %s images in %.0f s.", f"{number:,}", time.perf_counter() - start)
+    _log.info("Summed %s in %.0f s.", plural(number, "image"), time.perf_counter() - start)
     return StoredSplits(few.cut, {"train": arrays[0]}, {"train": known["train"].kept})
 
 

@@ -43,9 +43,9 @@ def test_the_images_of_the_rows_are_left_out_and_counted(images: Path, caplog: p
     assert paths(source) == ["a/0.png", "a/1.png", "a/2.png", "a/3.png", "b/0.png", "b/2.png", "b/3.png"]
     assert source.excluded is not None
     assert (source.excluded.file, source.excluded.images, len(source.excluded.sha256)) == (file, 2, 64)
-    assert f"data.exclude={file}: 2 of 9 images are left out (1 copy, 1 label)." in caplog.messages
-    assert f"data.exclude={file}: 1 rows of cropped, odd_file, odd_size leave nothing out." in caplog.messages
-    assert f"data.exclude={file}: 1 paths are no images of this set: a/9.png" in caplog.messages
+    assert f"data.exclude={file}: left out are 2 of 9 images (1 copy, 1 label)." in caplog.messages
+    assert f"data.exclude={file}: 1 row of cropped, odd_file, odd_size leaves nothing out." in caplog.messages
+    assert f"data.exclude={file}: 1 path is no image of this set: a/9.png" in caplog.messages
     assert source.fingerprint() != FolderSource(root=images).fingerprint()
 
 

@@ -121,7 +121,7 @@ def test_loose_images_are_told_of(tmp_path, caplog) -> None:
     for level, name in enumerate(("a/x.png", "b/x.png", "loose.png")):
         put(tmp_path / name, level)
     assert len(FolderSource(root=tmp_path).labels) == 2
-    assert f"1 images lie in {tmp_path} outside any class folder and are ignored: loose.png" in caplog.text
+    assert f"1 image lies in {tmp_path} outside any class folder and ignored: loose.png" in caplog.text
 
 
 def test_links_are_followed_without_end(tmp_path) -> None:
@@ -253,7 +253,7 @@ def test_errors_about_the_layout(tmp_path) -> None:
     assert "no class folder found" in message(root=tmp_path)
     assert "tif tiff" in message(root=tmp_path)
     put(tmp_path / "loose.png")
-    assert "holds 1 images without class folders, so their labels are not known" in message(root=tmp_path)
+    assert "holds 1 image without class folders, so their labels are not known" in message(root=tmp_path)
     put(tmp_path / "cats/x.png")
     expected = f"data.root={tmp_path} holds one class ('cats'); at least two class folders are needed"
     assert message(root=tmp_path) == expected

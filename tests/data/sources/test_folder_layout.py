@@ -111,8 +111,8 @@ def test_images_without_labels_beside_splits_are_told(tmp_path: Path, caplog: py
     plant(tmp_path, "seg_train/a", "seg_train/b", "seg_pred", "seg_test")
     index = scan(tmp_path)
     assert counts(index) == {"train": 4}
-    assert f"{tmp_path}/seg_pred holds 2 images without a class; it is left out" in caplog.text
-    assert f"{tmp_path}/seg_test holds 2 images without class folders; they are left out" in caplog.text
+    assert f"{tmp_path}/seg_pred holds 2 images without a class; the folder is left out" in caplog.text
+    assert f"{tmp_path}/seg_test holds 2 images without class folders; left out" in caplog.text
 
 
 def test_a_class_that_a_split_lacks_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

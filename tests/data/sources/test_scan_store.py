@@ -143,7 +143,7 @@ def test_a_file_that_changes_while_it_is_read_is_told_and_not_kept(
     inode = (root / NAMES[1]).stat().st_ino
     monkeypatch.setattr(read_files, "_state", growing)
     scan(root)
-    assert "1 images changed while they were read, first: cats/b.png" in caplog.text
+    assert "1 image changed during the reading, first: cats/b.png" in caplog.text
     monkeypatch.undo()
     store_of = store(root).load()
     assert store_of is not None

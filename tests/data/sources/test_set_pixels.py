@@ -57,7 +57,7 @@ def test_images_of_8_bits_among_wider_ones_are_told(tmp_path: Path, caplog: pyte
     Image.new("L", (8, 8), 99).save(plant(tmp_path) / "a/8.png")
     FolderSource(root=tmp_path)
     assert (
-        "6 of 7 images have values wider than 8 bits, first: a/0.png; those of 8 bits stay as they are" in caplog.text
+        "6 of 7 images with values wider than 8 bits, first: a/0.png; those of 8 bits stay as they are" in caplog.text
     )
 
 
@@ -68,7 +68,7 @@ def test_images_that_show_nothing_are_told(tmp_path: Path, caplog: pytest.LogCap
             Image.new("L", (8, 8), level).save(tmp_path / name / f"{level}.png")
     FolderSource(root=tmp_path)
     assert "2 images come out nearly black everywhere, first: a/1.png" in caplog.text
-    assert "1 images come out nearly white everywhere, first: b/254.png" in caplog.text
+    assert "1 image comes out nearly white everywhere, first: b/254.png" in caplog.text
 
 
 def test_a_wide_image_that_comes_out_black_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

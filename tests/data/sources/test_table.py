@@ -165,7 +165,7 @@ def test_many_distinct_whole_numbers_are_measurements(folder: Path) -> None:
 def test_missing_files_are_left_out_on_request(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = table(folder, *rows(), "images/99.png,cat")
     assert len(TableSource(file=file, on_unreadable="skip").labels) == 12
-    assert "1 unreadable images are left out" in caplog.text
+    assert "1 unreadable image is left out" in caplog.text
 
 
 def test_paths_from_windows_and_another_root(folder: Path, tmp_path: Path) -> None:

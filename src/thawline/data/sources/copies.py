@@ -5,6 +5,7 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
+from thawline.amounts import plural
 from thawline.data.sources.folder_content import contradiction, group
 from thawline.data.sources.folder_index import Index
 from thawline.data.sources.source import IntArray
@@ -63,7 +64,8 @@ def _warn_of_leak(
         return
     twin = other_indices[digests[other_indices] == digests[leaked[0]]][0]
     words = {"train": "training", "val": "validation", "test": "test"}
+    what = plural(len(leaked), f"{words[name]} image is", f"{words[name]} images are")
     _log.warning(
-        "%d %s images are byte-identical to %s images, first: %s = %s",
-        *(len(leaked), words[name], words[other_name], printable(paths[leaked[0]]), printable(paths[twin])),
+        "%s byte-identical to %s images, first: %s = %s",
+        *(what, words[other_name], printable(paths[leaked[0]]), printable(paths[twin])),
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from thawline.amounts import plural
 from thawline.data.sources.folder_index import Index
 from thawline.errors import UserError, named
 from thawline.printable import printable
@@ -107,12 +108,14 @@ def _tell(
 ) -> None:  # fmt: skip
     issues = Counter(wanted[str(path)] or "no issue named" for path in index.paths[excluded])
     why = ", ".join(f"{number} {printable(issue)}" for issue, number in issues.most_common())
-    _log.info("%s: %d of %d images are left out (%s).", name, excluded.sum(), len(excluded), why)
+    _log.info("%s: left out are %d of %s (%s).", name, excluded.sum(), plural(len(excluded), "image"), why)
     if passed_over:
-        _log.info("%s: %d rows of %s leave nothing out.", name, passed_over, named(sorted(KEEPS)))
+        rows, verb = plural(passed_over, "row"), "leaves" if passed_over == 1 else "leave"
+        _log.info("%s: %s of %s %s nothing out.", name, rows, named(sorted(KEEPS)), verb)
     if unknown:
         shown = named([printable(path) for path in unknown], most=_SHOWN)
-        _log.warning("%s: %d paths are no images of this set: %s", name, len(unknown), shown)
+        what = plural(len(unknown), "path is no image", "paths are no images")
+        _log.warning("%s: %s of this set: %s", name, what, shown)
 
 
 def _refuse_emptied(name: str, index: Index, kept: Index) -> None:

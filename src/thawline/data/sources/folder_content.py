@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from thawline.amounts import plural
 from thawline.data.decode import AS_THEY_ARE, Pixels
 from thawline.data.sources.content import Content
 from thawline.data.sources.read_files import NO_STATE, STATE, Told, read_rows, states_of
@@ -41,8 +42,8 @@ def read_all(
     if told.changed:
         first = printable(paths[min(told.changed)])
         _log.warning(
-            "%d images changed while they were read, first: %s; wait until they are all there, and start again",
-            *(len(told.changed), first),
+            "%s changed during the reading, first: %s; wait until all are there, and start again",
+            *(plural(len(told.changed), "image"), first),
         )
     return rows.content, {str(paths[row]): told.reasons[row] for row in sorted(told.reasons)}
 

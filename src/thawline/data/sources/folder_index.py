@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from thawline.amounts import plural
 from thawline.data.sources.class_checks import Classes, check_classes
 from thawline.data.sources.class_names import natural_order
 from thawline.data.sources.folder_layout import find_layout
@@ -125,14 +126,17 @@ def _tell_left_out(walk: Walk, root: Path) -> None:
     if masks:
         first = printable(next(iter(masks)).relative_to(root).as_posix())
         number = sum(masks.values())
-        _log.warning("%d masks beside images are left out, first: %s; data.leave_out=[] takes them", number, first)
+        what = plural(number, "mask beside images is", "masks beside images are")
+        _log.warning("%s left out, first: %s; data.leave_out=[] takes them", what, first)
     strange = walk.strange_kinds()
     if strange:
         kinds = _kinds(strange)
-        _log.warning("%d images cannot be read and are left out (%s; %s)", strange.total(), kinds, looked_for(strange))
+        what = plural(strange.total(), "image cannot be read and is", "images cannot be read and are")
+        _log.warning("%s left out (%s; %s)", what, kinds, looked_for(strange))
     others = walk.other_kinds - strange
     if others:
-        _log.info("%d files that are no images lie beside them (%s)", others.total(), _kinds(others))
+        what = plural(others.total(), "file beside the images is no image", "files beside the images are no images")
+        _log.info("%s (%s)", what, _kinds(others))
 
 
 def _kinds(counts: Counter[str]) -> str:

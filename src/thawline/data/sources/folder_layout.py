@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from thawline.amounts import plural
 from thawline.data.sources.class_checks import LAYOUT, Classes
 from thawline.data.sources.class_names import class_name
 from thawline.data.sources.folder_walk import Walk, holds_images
@@ -114,7 +115,8 @@ def _pass_over_others(root: Path, split: Path, others: list[Path]) -> None:
                 f"Leave it out with '{leave_out_command(folder.name)}'"
             )
         if count:
-            _log.warning("%s holds %d images without a class; it is left out", printable(folder), count)
+            what = plural(count, "image")
+            _log.warning("%s holds %s without a class; the folder is left out", printable(folder), what)
 
 
 def _unwrapped_split(folder: Path, walk: Walk) -> Path:
@@ -129,7 +131,8 @@ def _is_labelled(folder: Path, walk: Walk) -> bool:
     """Whether a split's folder holds class folders, not images directly, as the test set of a competition does."""
     loose = walk.loose(folder)
     if loose and not walk.subfolders(folder):
-        _log.warning("%s holds %d images without class folders; they are left out", printable(folder), len(loose))
+        what = plural(len(loose), "image")
+        _log.warning("%s holds %s without class folders; left out", printable(folder), what)
         return False
     return True
 
@@ -168,8 +171,9 @@ def _classes(root: Path, folder: Path, walk: Walk, level: int | None) -> Classes
     loose = walk.loose(folder)
     if loose and not firsts:
         raise UserError(
-            f"data.root={root}: {printable(folder)} holds {len(loose)} images without class folders, so their labels "
-            "are not known; sort them into class folders, or list them in a table, data=table data.file=FILE"
+            f"data.root={root}: {printable(folder)} holds {plural(len(loose), 'image')} without class folders, "
+            "so their labels are not known; sort them into class folders, or list them in a table, "
+            "data=table data.file=FILE"
         )
     if (level or _level(root, firsts, walk)) == 1:
         return _by_name(root, firsts)
@@ -181,8 +185,8 @@ def _classes(root: Path, folder: Path, walk: Walk, level: int | None) -> Classes
 def _warn_of_loose(loose: list[Path], folder: Path, *, anything_else: bool) -> None:
     if loose and anything_else:
         _log.warning(
-            "%d images lie in %s outside any class folder and are ignored: %s",
-            len(loose),
+            "%s in %s outside any class folder and ignored: %s",
+            plural(len(loose), "image lies", "images lie"),
             printable(folder),
             printable(min(loose).name),
         )

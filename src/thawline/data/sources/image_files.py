@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from thawline.amounts import plural
 from thawline.data.decode import AS_THEY_ARE, decode
 from thawline.data.sources.content import Content
 from thawline.data.sources.copies import take_readable, warn_of_copies
@@ -152,8 +153,8 @@ class ImageFiles:
             looked = np.flatnonzero(self._content.is_wide)
             if 0 < len(looked) < len(paths):
                 _log.warning(
-                    "%d of %d images have values wider than 8 bits, first: %s; those of 8 bits stay as they are",
-                    *(len(looked), len(paths), printable(paths[looked[0]])),
+                    "%s with values wider than 8 bits, first: %s; those of 8 bits stay as they are",
+                    *(f"{len(looked)} of {plural(len(paths), 'image')}", printable(paths[looked[0]])),
                 )
         value_range = decided_range(self.root, paths, self.pixels, looked=looked)
         if self._content is None:
@@ -185,7 +186,8 @@ class ImageFiles:
         self.unreadable = list(reasons)
         names = ", ".join(map(printable, self.unreadable[:_NAMES_SHOWN]))
         more = ", ..." if len(reasons) > _NAMES_SHOWN else ""
-        _log.warning("%d unreadable images are left out of %s: %s%s", len(reasons), self.root, names, more)
+        what = plural(len(reasons), "unreadable image is", "unreadable images are")
+        _log.warning("%s left out of %s: %s%s", what, self.root, names, more)
 
 
 def _extremes(thumbs: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from thawline.amounts import plural
 from thawline.data.decode import UnreadableImage
 from thawline.data.sources.content import Content, thumb_of
 from thawline.data.sources.copies import take_readable, warn_of_copies
@@ -157,7 +158,8 @@ class PackedImages:
             others = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
             raise UserError(f"{self._where}: {reason}{others}; repair it, or set data.on_unreadable=skip")
         first = printable(self._index.paths[place])
-        _log.warning("%d unreadable images are left out, first: %s", len(reasons), first)
+        what = plural(len(reasons), "unreadable image is", "unreadable images are")
+        _log.warning("%s left out, first: %s", what, first)
 
 
 def read_rows(packed: Packed, rows: IntArray) -> tuple[Content, dict[int, str]]:

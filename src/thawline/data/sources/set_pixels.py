@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from thawline.amounts import plural
 from thawline.data.decode import Pixels, read_bytes, read_samples
 from thawline.data.sources.source import IntArray
 from thawline.data.value_range import ValueRange, WideImage, range_of, to_8_bit
@@ -59,8 +60,8 @@ def decided_range(root: Path, paths: NDArray[np.str_], pixels: Pixels, *, looked
         _refuse_mixture(wide)
         value_range = range_of(list(wide.values()))
         _log.info(
-            "Values of the images: %g becomes black, %g white, from %d of %d images; data.value_range sets it.",
-            *(value_range.low, value_range.high, len(wide), len(looked)),
+            "Values of the images: %g becomes black, %g white, from %d of %s; data.value_range sets it.",
+            *(value_range.low, value_range.high, len(wide), plural(len(looked), "image")),
         )
     levels = {path: np.asarray(to_8_bit(image, value_range)) for path, image in wide.items()}
     warn_of_extremes(list(levels), np.array([[array.min(), array.max()] for array in levels.values()]))
@@ -94,5 +95,6 @@ def warn_of_extremes(paths: "list[str] | NDArray[np.str_]", extremes: NDArray[np
         places = np.flatnonzero(shows_nothing)
         if len(places):
             _log.warning(
-                "%d images come out nearly %s everywhere, first: %s", len(places), word, printable(paths[places[0]])
+                "%s out nearly %s everywhere, first: %s",
+                *(plural(len(places), "image comes", "images come"), word, printable(paths[places[0]])),
             )
