@@ -85,10 +85,10 @@ def _clear(cache: FeatureCache, entries: list[Entry], names: list[str]) -> int:
     for name in names:
         if not any(entry.folder.name.startswith(name) for entry in entries):
             raise UserError(f"--clear {name}: no store's name begins so; see {typed('cache')}")
-    chosen = [e for e in entries if not names or any(e.folder.name.startswith(name) for name in names)]
-    for entry in chosen:
+    matching = [e for e in entries if not names or any(e.folder.name.startswith(name) for name in names)]
+    for entry in matching:
         cache.remove(entry)
-    print(f"Removed {plural(len(chosen), 'store')}, {_size(chosen)}.")
+    print(f"Removed {plural(len(matching), 'store')}, {_size(matching)}.")
     return 0
 
 

@@ -47,8 +47,8 @@ def _compare(given: argparse.Namespace) -> None:
     _check_files(given)
     runs, skipped = collect(given.paths)
     runs, lacking = with_metric(runs, given.metric)
-    found = compare(runs, metric=given.metric, baseline=given.baseline)
-    _write(found, [*skipped, *lacking], given)
+    comparisons = compare(runs, metric=given.metric, baseline=given.baseline)
+    _write(comparisons, [*skipped, *lacking], given)
 
 
 def _check_files(given: argparse.Namespace) -> None:
@@ -59,18 +59,18 @@ def _check_files(given: argparse.Namespace) -> None:
             raise UserError(f"--{name} {path}: is a folder; put the PATHs first, or name the file to write")
 
 
-def _write(found: list[Comparison], skipped: list[Skipped], given: argparse.Namespace) -> None:
+def _write(comparisons: list[Comparison], skipped: list[Skipped], given: argparse.Namespace) -> None:
     console = Console(highlight=False)
-    for comparison in found:
+    for comparison in comparisons:
         table = WholeTable(*terminal_tables(comparison))
         console.print(f"[bold]{escape(comparison.data)}[/]", table, "", sep="\n")
-    said = [LEGEND, proof_line(found), *left_out_lines(skipped, every=given.all)]
+    said = [LEGEND, proof_line(comparisons), *left_out_lines(skipped, every=given.all)]
     console.print("\n".join(said), markup=False, soft_wrap=True)
     foot = f"thawline {__version__}, {date.today().isoformat()}, from {', '.join(map(str, given.paths))}"
     makers: list[tuple[Path | None, Callable[[], str]]] = [
-        (given.html, lambda: page(found, skipped, foot=foot)),
-        (given.csv, lambda: csv_text(found)),
-        (given.markdown, lambda: markdown(found)),
+        (given.html, lambda: page(comparisons, skipped, foot=foot)),
+        (given.csv, lambda: csv_text(comparisons)),
+        (given.markdown, lambda: markdown(comparisons)),
     ]
     for path, made in makers:
         if path is not None:

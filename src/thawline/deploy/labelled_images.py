@@ -127,7 +127,7 @@ def _class_folders(folder: Path, walk: Walk, known: set[str], *, deepest: int) -
         return inside
     if not deepest:
         return []
-    return [found for path in inside for found in _class_folders(path, walk, known, deepest=deepest - 1)]
+    return [deeper for path in inside for deeper in _class_folders(path, walk, known, deepest=deepest - 1)]
 
 
 def _split_in(folders: Sequence[str]) -> Split | None:

@@ -60,12 +60,12 @@ def model_issues(listing: Listing, seen: Seen, distinct: IntArray) -> tuple[list
     if listing.labelled and left_out:
         notes.append(f"labels of {named(left_out)} are not judged: fewer than {ENOUGH} distinct images")
     if len(np.unique(seen.labels[judged])) >= 2:
-        found, probe = _labels(listing, seen.take(judged))
+        suspects, probe = _labels(listing, seen.take(judged))
         if probe.low <= probe.majority:
             notes.append("labels are not judged: the probe is no better than answering the largest class each time")
         else:
-            issues += found
-            if found and probe.accuracy < _SURE:
+            issues += suspects
+            if suspects and probe.accuracy < _SURE:
                 share = f"{1 - probe.accuracy:.0%}"
                 notes.append(f"the probe is wrong on {share} of the images: many suspects may be hard, not wrong")
     elif listing.labelled:

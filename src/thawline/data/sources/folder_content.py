@@ -35,17 +35,17 @@ def read_all(
         What was read, and the error messages of the files that do not decode, by path, in the order of `paths`.
     """
     if store is None:
-        rows, told = _nothing(keys_of(paths[:0]), len(paths)), Told()
-        _read_files(root, paths, np.arange(len(paths)), rows=rows, pixels=pixels, told=told)
+        rows, problems = _nothing(keys_of(paths[:0]), len(paths)), Told()
+        _read_files(root, paths, np.arange(len(paths)), rows=rows, pixels=pixels, problems=problems)
     else:
-        rows, told = _looked_up_or_read(root, paths, pixels, store)
-    if told.changed:
-        first = printable(paths[min(told.changed)])
+        rows, problems = _looked_up_or_read(root, paths, pixels, store)
+    if problems.changed:
+        first = printable(paths[min(problems.changed)])
         _log.warning(
             "%s changed during the reading, first: %s; wait until all are there, and start again",
-            *(plural(len(told.changed), "image"), first),
+            *(plural(len(problems.changed), "image"), first),
         )
-    return rows.content, {str(paths[row]): told.reasons[row] for row in sorted(told.reasons)}
+    return rows.content, {str(paths[row]): problems.reasons[row] for row in sorted(problems.reasons)}
 
 
 def _nothing(keys: NDArray[np.uint64], num_images: int) -> Rows:
@@ -53,20 +53,20 @@ def _nothing(keys: NDArray[np.uint64], num_images: int) -> Rows:
 
 
 def _looked_up_or_read(root: Path, paths: NDArray[np.str_], pixels: Pixels, store: ScanStore) -> tuple[Rows, Told]:
-    keys, told = keys_of(paths), Told()
+    keys, problems = keys_of(paths), Told()
     rows = _looked_up(store, keys, states_of(str(root), paths))
     if (rows.states[:, 0] >= 0).all():
-        return rows, told
+        return rows, problems
     with store.alone():
         rows = _looked_up(store, keys, states_of(str(root), paths))  # another run may have read them meanwhile
         missing = np.flatnonzero(rows.states[:, 0] < 0).astype(np.int64)
         try:
-            _read_files(root, paths, missing, rows=rows, pixels=pixels, told=told)
+            _read_files(root, paths, missing, rows=rows, pixels=pixels, problems=problems)
         finally:  # what was read until an interruption, too
             known = np.flatnonzero(rows.states[:, 0] >= 0).astype(np.int64)
             if (rows.states[missing, 0] >= 0).any():
                 store.save(rows if len(known) == len(keys) else rows.take(known))
-    return rows, told
+    return rows, problems
 
 
 def _looked_up(store: ScanStore, keys: NDArray[np.uint64], states: IntArray) -> Rows:
@@ -84,7 +84,7 @@ def _looked_up(store: ScanStore, keys: NDArray[np.uint64], states: IntArray) -> 
 
 
 def _read_files(
-    root: Path, paths: NDArray[np.str_], images: IntArray, *, rows: Rows, pixels: Pixels, told: Told
+    root: Path, paths: NDArray[np.str_], images: IntArray, *, rows: Rows, pixels: Pixels, problems: Told
 ) -> None:
     """Read these images into their places in `rows`, and add to `told`."""
     blocks = [images[start : start + _FILES_AT_ONCE] for start in range(0, len(images), _FILES_AT_ONCE)]
@@ -95,8 +95,8 @@ def _read_files(
     with ThreadPoolExecutor(num_cores()) as pool, progress(len(images)) as advance:
         try:
             for number, of_block in pool.map(read, blocks):
-                told.reasons.update(of_block.reasons)
-                told.changed.extend(of_block.changed)
+                problems.reasons.update(of_block.reasons)
+                problems.changed.extend(of_block.changed)
                 advance(number)
                 beat()
         except BaseException:  # Ctrl-C, too, must not wait for all that is still to be read

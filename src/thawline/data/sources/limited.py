@@ -21,7 +21,7 @@ def limited(index: Index, *, max_images: int | None, max_per_class: int | None, 
     if max_per_class is not None:
         index = index.take(_per_class(index, max_per_class, rng))
     if max_images is not None and max_images < len(index.labels):
-        index = index.take(_chosen(index, np.arange(len(index.labels)), max_images, rng, key="max_images"))
+        index = index.take(_drawn(index, np.arange(len(index.labels)), max_images, rng, key="max_images"))
     return index
 
 
@@ -29,11 +29,11 @@ def _per_class(index: Index, most: int, rng: np.random.Generator) -> IntArray:
     kept = []
     for label in range(len(index.class_names)):
         images = np.flatnonzero(index.labels == label)
-        kept.append(images if len(images) <= most else _chosen(index, images, most, rng, key="max_per_class"))
+        kept.append(images if len(images) <= most else _drawn(index, images, most, rng, key="max_per_class"))
     return np.sort(np.concatenate(kept)).astype(np.int64)
 
 
-def _chosen(index: Index, images: IntArray, total: int, rng: np.random.Generator, *, key: str) -> IntArray:
+def _drawn(index: Index, images: IntArray, total: int, rng: np.random.Generator, *, key: str) -> IntArray:
     """`total` of `images`, every class of every split in proportion and with one image at least."""
     part = np.zeros(len(index.labels), dtype=np.int64) if index.parts is None else index.parts
     strata = np.unique(index.labels[images] * len(SPLITS) + part[images], return_inverse=True)[1]  # (n,)
@@ -41,5 +41,5 @@ def _chosen(index: Index, images: IntArray, total: int, rng: np.random.Generator
     if total < len(sizes):
         raise UserError(f"data.{key}={total}: too few; at least {len(sizes)} are needed for one of every class")
     counts = 1 + largest_remainder(sizes - 1, total - len(sizes))
-    chosen = [rng.permutation(images[strata == number])[:count] for number, count in enumerate(counts)]
-    return np.sort(np.concatenate(chosen)).astype(np.int64)
+    drawn = [rng.permutation(images[strata == number])[:count] for number, count in enumerate(counts)]
+    return np.sort(np.concatenate(drawn)).astype(np.int64)

@@ -48,7 +48,7 @@ def read_rows(
     root: str, paths: NDArray[np.str_], rows: IntArray, *, pixels: Pixels, content: Content, states: IntArray
 ) -> Told:
     """Read these rows' files into `content`, and their states as of reading into `states`; see `states_of`."""
-    told = Told()
+    problems = Told()
     for row in rows:
         path = os.path.join(root, paths[row])
         try:
@@ -56,13 +56,13 @@ def read_rows(
             _fill(content, row, data, path, pixels)
         except UnreadableImage as error:
             states[row] = NO_STATE
-            told.reasons[int(row)] = str(error)
+            problems.reasons[int(row)] = str(error)
             continue
         if before != after or before[0] != len(data):
-            told.changed.append(int(row))
+            problems.changed.append(int(row))
         lasting = before == after and abs(time.time_ns() - before[1]) > _RECENT_S * 1e9
         states[row] = before if lasting else NO_STATE
-    return told
+    return problems
 
 
 def _read_bytes(path: str) -> tuple[bytes, tuple[int, ...], tuple[int, ...]]:
