@@ -48,7 +48,7 @@ def test_a_faulty_folder_in_terminal_table_and_page(command: Command, faulty: Pa
     assert "    train/a/02.png (a): the same file as train/b/conflict.png, which is b\n    and 1 more, below" in out
     table = Path("outputs", "inspections", faulty.name, "issues.csv")
     assert f"    -> scores are too high; data.exclude={table} keeps" in out
-    command_line = f"python train.py scenario=auto data=folder data.root={faulty} data.exclude={table}"
+    command_line = f"thawline scenario=auto data=folder data.root={faulty} data.exclude={table}"
     assert lines[-1] == f"then train: {command_line}"
     rows = list(csv.DictReader((place / "issues.csv").open()))
     assert tuple(rows[0]) == ISSUE_COLUMNS

@@ -26,6 +26,7 @@ from thawline.runs.context import RunContext
 from thawline.runs.one_run import run_once
 from thawline.runs.rung import Climb
 from thawline.settings.advise_settings import BudgetSettings
+from thawline.settings.trainer_settings import TrainerSettings
 from thawline.training.blend_gain import blend_expected
 
 Run = Callable[..., Any]
@@ -117,7 +118,7 @@ def test_a_blend_is_as_deep_as_the_time_that_is_left_allows(left: float, fits: b
 
 
 def test_the_whole_time_counts_what_came_after_the_last_rung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = SimpleNamespace(trainer=SimpleNamespace(num_processes=1), budget=BudgetSettings())
+    settings = SimpleNamespace(trainer=TrainerSettings(), budget=BudgetSettings())
     config = SimpleNamespace(settings=settings, text="", leaves={})
     stacks = SimpleNamespace(first=lambda: None, others=lambda: None, taken=None)
     for name, replaced in (("Stacks", stacks), ("candidates_of", []), ("_advised", None), ("_go_on", None)):

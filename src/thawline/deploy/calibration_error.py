@@ -85,7 +85,7 @@ def error_line(one: Compared) -> str:
 
 def worse_line(one: Compared) -> str | None:
     """What a reader must know where the temperature made the error larger."""
-    if not one.is_worse:
+    if not one.is_worse or f"{one.after:.4f}" == f"{one.before:.4f}":  # nothing that a reader would see
         return None
     chance = "which may be chance" if one.change_low <= 0 else "which is more than chance"
     change = f"{one.after - one.before:+.4f} ({one.change_low:+.4f} to {one.change_high:+.4f})"

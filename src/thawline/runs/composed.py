@@ -10,7 +10,6 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from thawline.errors import UserError, strange_values_told
-from thawline.machine.device import devices_here
 from thawline.runs.config import look_settings, seed_setting, settings_of, sweep_settings
 from thawline.runs.literal import literal
 from thawline.runs.saved_config import read_yaml_text
@@ -135,6 +134,8 @@ def resolve(cfg: DictConfig) -> DictConfig:
         raise UserError(f"{missing[0]} has no value; give one with {missing[0]}=VALUE")
     trainer = resolved.get("trainer")
     if OmegaConf.is_dict(trainer) and trainer.get("devices") == "auto":  # a resumed run keeps the number
+        from thawline.machine.device import devices_here  # loads torch, which a sweep's first process does without
+
         trainer.devices = devices_here(str(trainer.get("accelerator", "auto")))
     return resolved
 
