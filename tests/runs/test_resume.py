@@ -150,7 +150,8 @@ def test_what_a_resumed_run_logs_replaces_even_what_was_written_in_the_same_seco
     assert scalars(tmp_path) == {"val/loss": [(0, 1.0), (1, 20.0)]}
 
 
-@pytest.mark.parametrize("strategy", ["feature_extraction", pytest.param("multi_layer_probe", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["feature_extraction", "multi_layer_probe"])
 def test_a_killed_solver_goes_on_with_the_next_penalty(
     run_cli: Run, tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:

@@ -24,7 +24,11 @@ def records(out: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("launcher", "module"), [("joblib", "hydra_joblib_launcher"), ("submitit_local", "hydra_submitit_launcher")]
+    ("launcher", "module"),
+    [
+        ("joblib", "hydra_joblib_launcher"),
+        pytest.param("submitit_local", "hydra_submitit_launcher", marks=pytest.mark.slow),
+    ],
 )
 def test_another_launcher_runs_the_same_jobs(launcher: str, module: str, tmp_path: Path) -> None:
     if find_spec(f"hydra_plugins.{module}") is None:

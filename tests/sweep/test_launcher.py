@@ -77,14 +77,21 @@ def test_bad_input_is_told_before_anything_runs(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "strategy=nothing: no such strategy" in done.stderr
     assert not records(tmp_path)
-    for argument, says in (
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
         ("hydra.launcher.n_jobs=0", "hydra.launcher.n_jobs=0: allowed are whole numbers from 1"),
         ("hydra.launcher.n_jobs=two", "hydra.launcher.n_jobs=two: allowed are whole numbers from 1"),
         ("sweep.resume=maybe", "sweep.resume"),
-    ):
-        done = sweep(tmp_path, "seed=0", argument)
-        assert done.returncode == 2
-        assert says in done.stderr.splitlines()[-1]
+    ],
+)
+def test_settings_of_the_sweep_are_checked_too(tmp_path: Path, argument: str, says: str) -> None:
+    done = sweep(tmp_path, "seed=0", argument)
+    assert done.returncode == 2
+    assert says in done.stderr.splitlines()[-1]
 
 
 def test_ctrl_c_ends_the_sweep_in_order_and_it_goes_on(tmp_path: Path) -> None:
