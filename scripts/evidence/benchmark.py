@@ -51,7 +51,7 @@ def measure(given: argparse.Namespace, folder: Path, out: Path) -> None:
     machine, _ = run_module("machine")
     sizes = QUICK if given.quick else FULL
     images = folder / "solar_cells"
-    run_module("images", images, sizes.num_images)
+    run_module("image_folders", images, sizes.num_images)
     path = out / f"{file_name(machine)}.json"
     setting = Setting(
         folder, images, sizes, given.repeats, bool(machine["cuda"]), given.plain_epochs, given.plain_workers

@@ -1,8 +1,8 @@
 """Which random views and which weights should be the defaults? Every fit of the comparison, in one pool of processes.
 
-    PYTHONPATH=scripts python scripts/evidence/defaults.py --out defaults.jsonl               # hours on 2 CPU cores
-    PYTHONPATH=scripts python scripts/evidence/defaults.py --out defaults.jsonl --minutes 5   # an H100 with 16 cores
-    PYTHONPATH=scripts python scripts/evidence/defaults.py --tasks digits_100 --depths 0 3 --out defaults.jsonl
+    python scripts/evidence/defaults.py --out defaults.jsonl               # hours on 2 CPU cores
+    python scripts/evidence/defaults.py --out defaults.jsonl --minutes 5   # an H100 with 16 cores
+    python scripts/evidence/defaults.py --tasks digits_100 --depths 0 3 --out defaults.jsonl
     python scripts/evidence/defaults_table.py defaults.jsonl                                  # the tables
 
 The eleven tasks of the regret table at 112 pixels, two backbones, three seeds, each trained with the settings of conf/

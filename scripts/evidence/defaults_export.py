@@ -1,6 +1,6 @@
 """Pack what scripts/evidence/defaults.py needs on a machine without these packages: images, photographs, weights.
 
-    PYTHONPATH=scripts python scripts/evidence/defaults_export.py .tasks
+    python scripts/evidence/defaults_export.py .tasks
 
 The images of solar_cells and textile become JPEG files of 168 pixels, so a run elsewhere and a run here read the same;
 those of the other tasks are made by the product's sources wherever they are needed. Convolutions' weights are kept in

@@ -1,12 +1,15 @@
 """The pure parts of the benchmark: gains, scaling, merging, the table."""
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from speed import child
+from speed.child import run_module
 from speed.plain import STAGES
 from speed.results import file_name, load, merge
 from speed.row import Row
@@ -104,3 +107,17 @@ def test_the_baseline_trains_the_same_modules() -> None:
     stages = build_backbone("tf_efficientnet_lite0", weights="none", image_size=64).stages
     without_weights = {"global_pool", "classifier"}
     assert [tuple(m for m in stage.modules if m not in without_weights) for stage in stages] == list(STAGES)
+
+
+def test_every_measurement_of_the_benchmark_is_a_module_that_is_there() -> None:
+    folder = Path(child.__file__).parent
+    texts = [path.read_text(encoding="utf-8") for path in [folder.parent / "benchmark.py", *folder.glob("*.py")]]
+    names = {name for text in texts for name in re.findall(r'run_module\(\s*"(\w+)"', text)}
+    assert len(names) == 5
+    assert names <= {path.stem for path in folder.glob("*.py")}
+
+
+def test_a_measurement_runs_in_a_process_of_its_own() -> None:
+    about, seconds = run_module("machine")
+    assert "torch" in json.dumps(about)
+    assert seconds > 0

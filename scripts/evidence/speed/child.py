@@ -19,7 +19,7 @@ def run(command: list[str], *, env: Mapping[str, str] | None = None) -> tuple[st
     Raises:
         RuntimeError: It failed; the message ends with the last lines that it wrote.
     """
-    path = os.pathsep.join([str(ROOT / "scripts"), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(ROOT / "scripts" / "evidence"), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, *command],

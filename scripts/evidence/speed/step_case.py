@@ -19,7 +19,7 @@ def training_step(setting: Setting) -> dict[str, Any]:
     for _ in range(setting.repeats):
         for allocator in allocators:
             arguments = ("--batch", sizes.step_batch, "--steps", sizes.steps, "--image-size", sizes.image_size)
-            found[allocator].append(run_module("steps", "--allocator", allocator, *arguments)[0])
+            found[allocator].append(run_module("step_rates", "--allocator", allocator, *arguments)[0])
     medians = {a: {key: statistics.median(r[key] for r in rates) for key in rates[0]} for a, rates in found.items()}
     return {"rows": [], "images_per_s": medians, "batch": sizes.step_batch}
 
