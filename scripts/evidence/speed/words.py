@@ -38,9 +38,9 @@ SURPRISES: dict[str, dict[str, str]] = {
     "speed": {
         "feature_extraction": """\
 For feature extraction the whole process is 26x faster; 71x is the fit alone. Imports, reading the images, the test and
-the portable model take two thirds of Thawline's 20 s. On 2026-11-25, when the baseline was run to its end, it took 506 s,
-and the goal of equal accuracy was missed: in one of two repeats the best epoch had one validation image fewer right
-(0.821 and 0.817 in the median).
+the portable model take two thirds of Thawline's 20 s. On 2026-11-25 the baseline was run to its end, in 506 s. The goal
+of equal accuracy was missed: in one of two repeats the best epoch had one validation image fewer right (0.821 and 0.817
+in the median).
 
 One of 120 validation images is 0.008. Over six seeds the head's mean validation accuracy was 0.814 on features
 computed in bf16, as above, and 0.811 with `trainer.precision=32-true`, whose features are the baseline's. On 120 test
