@@ -10,7 +10,7 @@ from thawline.advisor.prices import blended_price
 from thawline.advisor.profile import DepthProfile, ProbeScore
 from thawline.advisor.reasons import reasons
 from thawline.advisor.step_cost import StepCost
-from thawline.features.judged import Expected
+from thawline.features.expected import Expected
 from thawline.settings.advise_settings import BudgetSettings
 
 

@@ -36,7 +36,7 @@ from judge.regret_table import POLICIES, page
 from judge.sweep_options import Option
 from judge.tasks import TASKS
 from thawline.data.sources.source import ImageSource, IntArray, Split
-from thawline.features.judged import Expected
+from thawline.features.expected import Expected
 from thawline.features.left_out import Targets
 from thawline.features.readout import Readout
 from thawline.features.temperature import fit_temperature

@@ -19,7 +19,7 @@ from thawline.advisor.choices import Choice, Price, Recommendation
 from thawline.callbacks.progress import progress_callbacks
 from thawline.commands.plain_end import exit_code
 from thawline.commands.verify_freeze import _table as certificate_table
-from thawline.features.judged import Expected
+from thawline.features.expected import Expected
 from thawline.freezing.status import StageStatus
 from thawline.freezing.status_table import plan_table, status_table
 from thawline.freezing.verify import StageCheck

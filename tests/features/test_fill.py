@@ -18,7 +18,7 @@ from thawline.features import feature_cache as cache_module
 from thawline.features import fill as fill_module
 from thawline.features.extract import Mode, PrefixRunner, Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache, cache_key
-from thawline.features.fill import Extraction, Wanted, about, fill
+from thawline.features.fill import Extraction, Wanted, fill, store_about
 from thawline.features.in_flight import ahead
 from thawline.machine import tf32
 from thawline.models.backbone import Backbone, build_backbone
@@ -39,7 +39,7 @@ def dataset(backbone: Backbone, source: Source, *, seed: int = 0, hflip: bool = 
 def key(backbone: Backbone, images: SplitDataset, **changes: Any) -> str:
     random, views = changes.pop("random_views", False), changes.pop("num_views", 1)
     arguments = {"tap": Tap(5), "mode": FP32, "device": CPU} | changes
-    return cache_key(about(Wanted(images, views, random_views=random), backbone, **arguments))
+    return cache_key(store_about(Wanted(images, views, random_views=random), backbone, **arguments))
 
 
 def nudged(backbone: Backbone, name: str) -> Backbone:

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from thawline.advisor.choices import Choice, Price, Recommendation
-from thawline.features.judged import Expected
+from thawline.features.expected import Expected
 from thawline.report.advice_panel import advice_panel, commands, next_steps
 from thawline.settings.advise_settings import BudgetSettings
 

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from thawline.features.judged import Expected
+from thawline.features.expected import Expected
 from thawline.report.candidate_table import candidate_table
 from thawline.report.record_sections import CandidateEntry
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from thawline.advisor.distance import Distances, Reading
 from thawline.advisor.profile import DepthProfile, ProbeScore
-from thawline.features.judged import Expected
+from thawline.features.expected import Expected
 from thawline.report.profile_chart import bar, profile_chart
 from thawline.report.profile_figure import profile_figure, save_figure
 

@@ -11,7 +11,7 @@ import torch
 
 from thawline.advisor.pass_cost import PassCost
 from thawline.errors import UserError
-from thawline.features.judged import Expected
+from thawline.features.expected import Expected
 from thawline.features.left_out_answers import LEFT_OUT_FILE, LeftOutAnswers
 from thawline.models.backbone import build_backbone
 from thawline.report.run_record import RunRecord

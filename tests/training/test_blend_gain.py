@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from thawline.features.judged import Expected
+from thawline.features.expected import Expected
 from thawline.training import blend_gain
 from thawline.training.blend_gain import USUAL_GAIN, blend_expected, expected_gain
 

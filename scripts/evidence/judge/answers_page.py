@@ -9,7 +9,7 @@ from judge.expectations import coverage, expected_of, usual_gain
 from judge.regret_results import Answers, load_answers, mean_of
 from judge.sweep_options import PROBE
 from judge.tasks import BACKBONES, TASKS
-from thawline.features.judged import Expected
+from thawline.features.expected import Expected
 from thawline.markdown import markdown_table
 
 Options = Mapping[str, Sequence[float]]  # option -> test accuracy per seed, at the rate that validated best

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from judge.measurement import Entry
 from judge.regret_results import Answers
-from thawline.features.judged import Expected
+from thawline.features.expected import Expected
 from thawline.training.blend_gain import blend_expected
 
 

@@ -15,7 +15,7 @@ from thawline.advisor.look import MAX_DISTANCE_IMAGES
 from thawline.advisor.profile import depth_profile
 from thawline.advisor.source_distances import source_distances
 from thawline.data.sources.source import Split
-from thawline.features.judged import Expected
+from thawline.features.expected import Expected
 from thawline.features.left_out import Targets
 from thawline.features.stack import Stack, probe_taps
 from thawline.features.temperature import fit_temperature

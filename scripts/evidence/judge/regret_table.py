@@ -20,7 +20,7 @@ from judge.policies import (
     judge,
 )
 from judge.regret_results import Sweep
-from thawline.features.judged import Expected
+from thawline.features.expected import Expected
 from thawline.markdown import markdown_table
 
 POLICIES = (FIRST, AVERAGE, AUTO, MATRIX, ALWAYS_PROBE, ALWAYS_EVERYTHING, FASTAI_STYLE, SWEEP, OTHER_SEEDS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from thawline.advisor.guidelines import cell_of, is_similar
 from thawline.advisor.profile import DepthProfile
-from thawline.features.judged import Expected
+from thawline.features.expected import Expected
 from thawline.settings.advise_settings import BudgetSettings
 
 BATCH_SIZE = 32  # conf/loader/default.yaml

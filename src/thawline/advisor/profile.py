@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from thawline.advisor.distance import Distances
+from thawline.features.expected import Expected, wilson_interval
 from thawline.features.extract import Tap
-from thawline.features.judged import Expected, wilson_interval
 from thawline.features.stack import Stack, probe_taps
 
 GRIDS = (1, 2)  # cells along each side of the image over which features are averaged

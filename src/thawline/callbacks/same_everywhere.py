@@ -1,6 +1,6 @@
 """Refuse to train where the processes of a run do not hold the same images, weights and settings."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
@@ -40,11 +40,10 @@ class SameEverywhere(L.Callback):
 
     Args:
         held: What this process holds, as text by key.
-        then: What they do together before the model is wrapped, where they hold the same.
     """
 
-    def __init__(self, held: Mapping[str, str], *, then: Callable[[], None] | None = None) -> None:
-        self.held, self.then = dict(held), then
+    def __init__(self, held: Mapping[str, str]) -> None:
+        self.held = dict(held)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Before the model is wrapped: wrapping waits for parameters of the same shapes.
@@ -60,5 +59,3 @@ class SameEverywhere(L.Callback):
             error = UserError(line)
             setattr(error, TOLD, trainer.global_rank != 0)
             raise error
-        if self.then is not None:
-            self.then()

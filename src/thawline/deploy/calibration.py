@@ -8,7 +8,7 @@ from torch import Tensor
 
 from thawline.deploy.calibration_error import Compared, compared
 from thawline.deploy.description import AS_TRAINED, EQUAL, Calibration
-from thawline.features.judged import wilson_interval
+from thawline.features.expected import wilson_interval
 from thawline.features.left_out import Targets
 from thawline.features.temperature import fit_temperature
 

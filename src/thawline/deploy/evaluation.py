@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thawline.deploy.calibration_error import NUM_BINS, Compared, bins_of, compared
-from thawline.features.judged import wilson_interval
+from thawline.features.expected import wilson_interval
 
 _CONFIDENCE = 0.95  # of intervals
 _GOALS = (0.9, 0.95, 0.98, 0.99, 0.995)  # shares of right answers that people ask for

@@ -70,8 +70,8 @@ class _InOrder(Sampler[Key]):
         return sum(map(len, self.rows))
 
 
-def about(split: Wanted, backbone: Backbone, *, tap: Tap, mode: Mode, device: torch.device) -> dict[str, Any]:
-    """The key of a store: everything that the stored numbers depend on, and nothing else."""
+def store_about(split: Wanted, backbone: Backbone, *, tap: Tap, mode: Mode, device: torch.device) -> dict[str, Any]:
+    """What a store is of: everything that the stored numbers depend on, and nothing else; its name is a hash of this."""
     return {
         "model": backbone.name,
         "image_size": backbone.input.size,
@@ -124,7 +124,7 @@ def fill(splits: Sequence[Wanted], backbone: Backbone, taps: Sequence[Tap], how:
     runner: PrefixRunner | None = None
     filled = []
     for split in splits:
-        keys = {tap: about(split, backbone, tap=tap, mode=how.mode, device=how.device) for tap in taps}
+        keys = {tap: store_about(split, backbone, tap=tap, mode=how.mode, device=how.device) for tap in taps}
         stored = _stored(cache, keys)
         if len(stored) < len(taps) or how.team is not None:
             with _turn(how, {name: value for name, value in keys[taps[0]].items() if name not in _OF_A_TAP}):
@@ -140,9 +140,9 @@ def fill(splits: Sequence[Wanted], backbone: Backbone, taps: Sequence[Tap], how:
     return filled
 
 
-def _turn(how: Extraction, about: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
+def _turn(how: Extraction, description: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
     """Of several processes the first waits for other runs, and the others for the first."""
-    return how.cache.alone(about) if how.first else contextlib.nullcontext()
+    return how.cache.alone(description) if how.first else contextlib.nullcontext()
 
 
 def _agreed(missing: list[Tap], keys: Mapping[Tap, Mapping[str, Any]], how: Extraction) -> list[Tap]:

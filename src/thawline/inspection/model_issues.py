@@ -8,7 +8,7 @@ import numpy as np
 from thawline.amounts import plural
 from thawline.data.sources.source import IntArray
 from thawline.errors import named
-from thawline.features.judged import wilson_interval
+from thawline.features.expected import wilson_interval
 from thawline.inspection.class_issues import ENOUGH
 from thawline.inspection.confident import label_errors
 from thawline.inspection.issue import Issue

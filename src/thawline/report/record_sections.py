@@ -3,7 +3,7 @@
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
-from thawline.features.judged import Expected
+from thawline.features.expected import Expected
 from thawline.machine.run_cost import Cost
 from thawline.machine.run_progress import Progress
 from thawline.report.inspection_section import InspectionSection

@@ -12,7 +12,7 @@ from typing import Any
 
 from thawline.atomic import CannotWrite, write_atomically
 from thawline.errors import ErrorInUsersCode, UserError
-from thawline.features.judged import Expected
+from thawline.features.expected import Expected
 from thawline.machine.run_cost import Cost
 from thawline.machine.run_progress import PREPARING, Progress
 from thawline.machine.sigterm import signal_of

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from thawline.callbacks.best_and_last import Scores
 from thawline.deploy.calibration import Judged
+from thawline.features.expected import Expected
 from thawline.features.feature_store import StoredArray
 from thawline.features.guess_scores import guess_scores
-from thawline.features.judged import Expected
 from thawline.features.stack import Stack
 from thawline.features.temperature import fit_temperature
 from thawline.machine.precision import autocast

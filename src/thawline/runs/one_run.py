@@ -79,19 +79,19 @@ def run_once(
     refuse_too_many(parts)
     _describe_parts(record, parts, folder, boundary)
     announce(parts, record, context, resuming=boundary is not None)
-    then = functools.partial(_store, parts, record) if settings.trainer.num_processes > 1 else None
-    said = Said(folder, config.text, held=_held(record, parts), epoch_lines=not context.rung, then=then)
+    store, together = functools.partial(_store, parts, record), settings.trainer.num_processes > 1
+    said = Said(folder, config.text, _held(record, parts), not context.rung, store if together else None)
     what = f"{parts.bound.backbone.name} at {record.model.image_size} pixels, data.batch_size={parts.data.batch_size},"
     with told_where_memory_ends(what, compute.device, next_step="try a smaller data.batch_size or model.image_size"):
-        if then is None:
-            _store(parts, record)
-        if settings.trainer.num_processes > 1 and (together := meeting()) is not None:
-            together.wait_for_all()
+        if not together:
+            store()
+        elif (others := meeting()) is not None:
+            others.wait_for_all()
         fit_and_test(parts, record, said, cost=cost, boundary=boundary, logs=logs)
 
 
 def _store(parts: Parts, record: RunRecord) -> None:
-    """Several processes do so as soon as they can talk to each other."""
+    """Let the run train on what frozen stages give. Of several processes a callback calls it, once they are joined."""
     stored, record.cache = store_frozen_stages(parts)
     if stored is not None:
         parts.read_from(stored)

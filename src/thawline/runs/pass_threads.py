@@ -8,7 +8,7 @@ import torch
 
 from thawline.features.extract import PrefixRunner, Tap
 from thawline.features.feature_cache import cache_key
-from thawline.features.fill import Extraction, Wanted, about
+from thawline.features.fill import Extraction, Wanted, store_about
 from thawline.machine.thread_trial import candidates, fastest
 from thawline.models.backbone import Backbone
 
@@ -40,5 +40,5 @@ def set_pass_threads(
 
 
 def _is_stored(split: Wanted, backbone: Backbone, taps: Sequence[Tap], how: Extraction) -> bool:
-    keys = (about(split, backbone, tap=tap, mode=how.mode, device=how.device) for tap in taps)
+    keys = (store_about(split, backbone, tap=tap, mode=how.mode, device=how.device) for tap in taps)
     return all((how.cache.folder / cache_key(key)).is_dir() for key in keys)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from thawline.callbacks.guard import FreezeBreach
 from thawline.errors import first_line
-from thawline.features.judged import Expected
+from thawline.features.expected import Expected
 from thawline.report.record_sections import RungEntry
 from thawline.report.run_record import RECORD_FILE, RUNGS, RunRecord, load_record
 from thawline.runs.composed import Composed, RunConfig

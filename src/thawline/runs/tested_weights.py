@@ -11,7 +11,7 @@ from torch import Tensor
 from thawline.callbacks.best_and_last import BestCheckpoint, Scores
 from thawline.callbacks.checkpoint_files import save_whole
 from thawline.deploy.calibration import Judged
-from thawline.features.judged import Expected
+from thawline.features.expected import Expected
 from thawline.features.left_out_answers import LeftOutAnswers
 from thawline.machine.processes import is_main
 from thawline.machine.together import only_first

@@ -22,6 +22,7 @@ from thawline.callbacks.refusals import refuse_unsafe
 from thawline.callbacks.same_everywhere import SameEverywhere
 from thawline.callbacks.seed_each_step import SeedEachStep
 from thawline.callbacks.stop_diverged import StopDiverged
+from thawline.callbacks.store_before_fit import StoreBeforeFit
 from thawline.callbacks.tensorboard import TensorBoardCallback
 from thawline.callbacks.thread_choice import ThreadChoice
 from thawline.freezing.status_table import plan_markdown, status_markdown
@@ -91,14 +92,14 @@ class Said:
         config_text: YAML, for TensorBoard.
         held: What every process of the run must hold alike, as text by key.
         epoch_lines: Whether every validation gets a line in the log.
-        then: What several processes do together before they train.
+        store: What several processes call before they train, to store what frozen stages compute.
     """
 
     folder: Path
     config_text: str
     held: Mapping[str, str] = field(default_factory=dict)
     epoch_lines: bool = True
-    then: Callable[[], None] | None = None
+    store: Callable[[], None] | None = None
 
 
 def all_callbacks(parts: Parts, watch: Watchers, said: Said) -> list[L.Callback]:
@@ -132,6 +133,7 @@ def all_callbacks(parts: Parts, watch: Watchers, said: Said) -> list[L.Callback]
         *progress_callbacks(parts.steps, lines=said.epoch_lines, solves=settings.optim.solves),
         *users,
         *([SeedEachStep(settings.seed)] if users else []),  # again: one of theirs may draw or seed
-        SameEverywhere(said.held, then=said.then),
+        SameEverywhere(said.held),
+        *([StoreBeforeFit(said.store)] if said.store else []),
         *([watch.guard] if watch.guard else []),
     ]

@@ -5,7 +5,7 @@ from statistics import NormalDist
 
 from torch import Tensor
 
-from thawline.features.judged import CONFIDENCE, Expected
+from thawline.features.expected import CONFIDENCE, Expected
 
 # Gain in test accuracy of a blend over its stack: mean and standard deviation over 22 pairs of task and backbone, which
 # `scripts/evidence/regret.py --answers` measures (EfficientNet-Lite0 and Lite1, 112 pixels, 3 seeds, 2026-11-27).

@@ -1,6 +1,6 @@
 """A stack, solved once more with the validation images: they set nothing that leaving rows out does not set better."""
 
-from thawline.features.judged import SHIFTED_FROM, Expected, standard_errors_apart
+from thawline.features.expected import SHIFTED_FROM, Expected, standard_errors_apart
 from thawline.features.stack import Stack
 from thawline.training.stack_solver import StackRows
 from thawline.training.stack_sums import StackSums

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import betabinom
 
-from thawline.features.judged import CONFIDENCE, Expected, standard_errors_apart, wilson_interval
+from thawline.features.expected import CONFIDENCE, Expected, standard_errors_apart, wilson_interval
 
 
 def test_wilson_by_hand() -> None:
