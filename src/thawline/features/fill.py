@@ -71,7 +71,7 @@ class _InOrder(Sampler[Key]):
 
 
 def store_about(split: Wanted, backbone: Backbone, *, tap: Tap, mode: Mode, device: torch.device) -> dict[str, Any]:
-    """What a store is of: everything that the stored numbers depend on, and nothing else; its name is a hash of this."""
+    """What a store is of, all that the stored numbers depend on and nothing else; its name is a hash of this."""
     return {
         "model": backbone.name,
         "image_size": backbone.input.size,
