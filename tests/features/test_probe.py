@@ -8,14 +8,8 @@ import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from thawline.features.probe import (
-    ABSENT_LOGIT,
-    GRADIENT_TOLERANCE,
-    Linear,
-    Standardized,
-    fit_logistic,
-    standardize,
-)
+from thawline.features.left_out import ABSENT_LOGIT
+from thawline.features.probe import GRADIENT_TOLERANCE, Linear, Standardized, fit_logistic, standardize
 
 PENALTY = 0.1
 

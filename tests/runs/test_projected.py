@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 
 from thawline.errors import UserError
 from thawline.runs.conf_folder import conf_folder
-from thawline.runs.projected import described, principal, spread
+from thawline.runs.projected import described, principal
 from thawline.settings.projector_setting import DEFAULT_PROJECTED, MOST_PROJECTED, checked_projector
 
 
@@ -25,12 +25,6 @@ def test_metadata_by_hand() -> None:
     logs = torch.tensor([[0.25, 0.75], [0.9, 0.1]]).log()
     rows = described(logs, torch.tensor([0, 0]), ["a\tb", "c"])
     assert rows == [["a b", "c", "no", "0.750"], ["a b", "a b", "yes", "0.900"]]
-
-
-def test_places_are_spread() -> None:
-    assert spread(10, 4) == [0, 3, 6, 9]
-    assert spread(3, 400) == [0, 1, 2]
-    assert spread(0, 4) == []
 
 
 def test_the_setting() -> None:

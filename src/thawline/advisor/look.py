@@ -14,7 +14,7 @@ from thawline.advisor.source_distances import source_distances
 from thawline.advisor.step_cost import SMALLER
 from thawline.data.dataset import SplitDataset
 from thawline.data.sources.source import ImageSource, IntArray, Split
-from thawline.data.sources.subset import stratified_subset
+from thawline.data.sources.subset import evenly_spread, stratified_subset
 from thawline.data.splits import group_leaders
 from thawline.data.transforms import eval_transform
 from thawline.features.feature_cache import FeatureCache
@@ -113,8 +113,8 @@ def look(
     start = time.perf_counter()
     stack, expected, why = solve_both(*_rows(sample, features, readout))
     solve_s = time.perf_counter() - start
-    spread = np.linspace(0, len(splits[0]) - 1, min(len(splits[0]), MAX_DISTANCE_IMAGES))
-    batches = [batch.to(compute.device) for batch in _batches(splits[0], np.unique(spread.astype(np.int64)))]
+    some = evenly_spread(len(splits[0]), MAX_DISTANCE_IMAGES)
+    batches = [batch.to(compute.device) for batch in _batches(splits[0], some)]
     distances = source_distances(backbone, batches, dtype=compute.precision.prefix) if backbone.pretrained else None
     profile = depth_profile(
         stack,

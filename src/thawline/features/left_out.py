@@ -21,6 +21,8 @@ from torch import Tensor
 
 _LEAST = 1e-12  # of 1 - leverage, which is 0 where a row is all that says anything of a direction
 _ROUNDING = 5e3  # epsilons of the type of the rows; eigenvalues below so many of the largest are rounding errors
+# Logit of a class without rows. The others' have mean zero or lie above -10, so its probability is below 1e-8.
+ABSENT_LOGIT = -30.0
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
+from thawline.features.left_out import ABSENT_LOGIT
+
 _log = logging.getLogger(__name__)
 # Largest gradient entry of the objective at a solution. Chosen: on photo_crops and solar_cells (560 rows, 1,280
 # channels), at 1e-4, scikit-learn's default, the weak penalties end early and validate differently; from 1e-5 to 1e-6
 # no loss at a penalty from 10 to 1e-3 moves by more than 0.001, and a path takes 1.5 times as long.
 GRADIENT_TOLERANCE = 1e-5
 _MAX_ITERATIONS = 5000  # chosen: the longest fit of the same measurement took 202
-# Logit of a class without rows. The others' logits have mean zero, so its probability is below exp(-30) = 1e-13.
-ABSENT_LOGIT = -30.0
 # A product of rows and weights with fewer multiply-adds is computed by one thread. Chosen: the threads of NumPy's and
 # SciPy's OpenBLAS wait for each other in a busy loop. On 2 shared cores an iteration on 560 rows of 1,280 channels and
 # 12 classes takes 153 ms with threads, 4 ms without; on 10,000 rows and 100 classes 583 and 143 ms.

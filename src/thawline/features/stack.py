@@ -9,7 +9,7 @@ from torch import Tensor
 
 from thawline.features.extract import Tap
 from thawline.features.greedy_shares import greedy_shares, worth
-from thawline.features.left_out import Targets
+from thawline.features.left_out import ABSENT_LOGIT, Targets
 from thawline.features.ridge_probe import PENALTIES, Linear, Probe, RidgeProbe, scaled_rows
 from thawline.features.shares import fit_shares
 from thawline.features.temperature import fit_temperature
@@ -21,7 +21,6 @@ _START = 5.0  # of the search for the first temperature
 FOLDS = 5  # of the rows, for an accuracy that no choice has seen
 _RISES = 2  # of the loss from one penalty to the next that end the search
 _WORST = (-math.inf, -math.inf)
-_ABSENT_LOGIT = -30.0  # of a class without rows; the others' are above -10
 
 
 @dataclass(frozen=True)
@@ -227,4 +226,4 @@ def _average_of_folds(nested: Tensor, judged: Tensor, targets: Targets, folds: T
 def _linear(probe: Probe, setting: Setting) -> Linear:
     """Fitted; a class without rows gets no share of the probability."""
     linear = probe.linear(setting.penalty)
-    return replace(linear, bias=torch.where(probe.class_shares == 0, _ABSENT_LOGIT / setting.temperature, linear.bias))
+    return replace(linear, bias=torch.where(probe.class_shares == 0, ABSENT_LOGIT / setting.temperature, linear.bias))

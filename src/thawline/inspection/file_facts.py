@@ -17,6 +17,7 @@ from thawline.data.decode import AS_THEY_ARE, Pixels, UnreadableImage, read_byte
 from thawline.data.sources.content import THUMB, thumb_of
 from thawline.data.sources.fingerprint import DIGEST_BYTES
 from thawline.data.sources.set_pixels import decided_range
+from thawline.data.sources.subset import evenly_spread
 from thawline.data.value_range import WideImage, range_of, to_8_bit
 from thawline.data.wide_files import is_dicom, is_tiff, is_wide_png
 from thawline.errors import UserError
@@ -97,7 +98,7 @@ def read_facts(listing: Listing) -> Facts:
 
 def _pixels(listing: Listing, paths: Sequence[Path]) -> Pixels:
     """With the range of the set's values, where the headers of some files say that these are wider than 8 bits."""
-    tried = np.unique(np.linspace(0, len(paths) - 1, min(len(paths), _TRIED)).round().astype(np.int64))
+    tried = evenly_spread(len(paths), _TRIED)
     wide = [number for number in tried if _may_be_wide(paths[number])]
     if not wide:
         return AS_THEY_ARE

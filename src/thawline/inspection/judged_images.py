@@ -11,7 +11,7 @@ from torch import Tensor
 from thawline.data.dataset import SplitDataset
 from thawline.data.sources.image_files import ImageFiles
 from thawline.data.sources.source import IntArray
-from thawline.data.sources.subset import stratified_subset
+from thawline.data.sources.subset import evenly_spread, stratified_subset
 from thawline.data.transforms import eval_transform
 from thawline.features.extract import Tap
 from thawline.features.feature_cache import FeatureCache
@@ -155,7 +155,7 @@ def left_out_distances(seen: Seen) -> NDArray[np.float64]:
     distances = np.zeros(len(seen.images))
     for fold in _folds(seen.families):
         others = np.flatnonzero(~fold)
-        some = others[np.unique(np.linspace(0, len(others) - 1, min(len(others), _MOST_FITTED)).round().astype(int))]
+        some = others[evenly_spread(len(others), _MOST_FITTED)]
         known = fit_known(rows[some], labels[some])
         distances[fold] = known.distances(rows[torch.from_numpy(fold)]).numpy()
     return distances

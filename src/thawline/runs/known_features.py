@@ -4,12 +4,12 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from thawline.data.sources.source import Split
+from thawline.data.sources.subset import evenly_spread
 from thawline.deploy.calibration import Judged
 from thawline.features.activations import Activations
 from thawline.features.extract import Tap
@@ -91,7 +91,7 @@ def _read(parts: Parts, split: Split) -> tuple[Tensor, Tensor]:
 
 def _split(features: dict[Tap, Tensor], labels: Tensor) -> Rows:
     """Of the coarsest grid of every stage, at most `MOST_KNOWN` rows."""
-    some = _spread(len(labels), most=MOST_KNOWN)
+    some = torch.from_numpy(evenly_spread(len(labels), MOST_KNOWN))
     coarsest = {tap.cut: tap for tap in sorted(features, key=lambda tap: -(tap.grid or 1))}
     return {tap: features[tap][some] for tap in coarsest.values()}, labels[some]
 
@@ -123,11 +123,6 @@ def _pooled(parts: Parts, taps: Sequence[Tap]) -> tuple[Features, Features]:
     return train, val
 
 
-def _spread(number: int, *, most: int) -> Tensor:
-    """At most `most` of so many rows, evenly spread."""
-    return torch.from_numpy(np.linspace(0, number - 1, min(number, most)).round().astype(np.int64))
-
-
 @torch.no_grad()
 def _computed(parts: Parts, split: Split, *, most: int, images: bool = False, last: int | None = None) -> Rows:
     """From what is stored of the images, else or if `images` from these: at the stages behind that, up to `last`."""
@@ -150,7 +145,7 @@ def _batches(
     parts: Parts, split: Split, *, most: int, images: bool = False
 ) -> Iterator[tuple[Tensor | Activations, Tensor]]:
     data, size = parts.data, parts.data.eval_batch_size
-    some = [int(index) for index in _spread(len(data.splits[split]), most=most)]
+    some = evenly_spread(len(data.splits[split]), most).tolist()
     if not images and (stored := data.stored(split)) is not None:
         for first in range(0, len(some), size):
             yield stored[[(0, index) for index in some[first : first + size]]]

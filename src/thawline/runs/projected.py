@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,11 +18,6 @@ PROJECTOR_CONFIG = "projector_config.pbtxt"  # TensorBoard looks for this name
 _TAG = "test_images"
 _DIMENSIONS = 64  # principal components that are kept; chosen: the first tell the most, and the file stays small
 _DIGITS = 4  # after the point
-
-
-def spread(number: int, most: int) -> list[int]:
-    """At most `most` of so many places, evenly spread."""
-    return [int(place) for place in np.linspace(0, number - 1, min(number, most)).round()] if number else []
 
 
 def log_projector(writer: SummaryWriter, parts: Parts, inputs: HeadInputs, answers: tuple[Tensor, Tensor]) -> None:

@@ -25,13 +25,13 @@ from thawline.callbacks.stop_diverged import StopDiverged
 from thawline.callbacks.store_before_fit import StoreBeforeFit
 from thawline.callbacks.tensorboard import TensorBoardCallback
 from thawline.callbacks.thread_choice import ThreadChoice
+from thawline.data.sources.subset import evenly_spread
 from thawline.freezing.status_table import plan_markdown, status_markdown
 from thawline.machine.thread_trial import candidates
 from thawline.report.advice_json import FIGURE_NAME
 from thawline.report.run_record import RunRecord
 from thawline.runs.make import make
 from thawline.runs.parts import Parts
-from thawline.runs.projected import spread
 
 
 @dataclass
@@ -73,7 +73,7 @@ def _head_inputs(parts: Parts) -> HeadInputs | None:
     most = parts.settings.projector
     if not most or parts.settings.trainer.num_processes > 1:
         return None
-    return HeadInputs(spread(len(parts.data.splits["test"]), most))
+    return HeadInputs(evenly_spread(len(parts.data.splits["test"]), most).tolist())
 
 
 def _thread_choice(parts: Parts) -> ThreadChoice | None:

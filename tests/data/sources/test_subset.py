@@ -4,6 +4,7 @@ import pytest
 from thawline.data.sources.subset import (
     checked_subset,
     consecutive_splits,
+    evenly_spread,
     largest_remainder,
     place_in_split,
     stratified_subset,
@@ -72,3 +73,9 @@ def test_consecutive_splits() -> None:
         consecutive_splits(num_train=0, num_val=1, num_test=1)
     with pytest.raises(UserError, match="num_test=-1"):
         consecutive_splits(num_train=1, num_val=1, num_test=-1)
+
+
+def test_places_are_evenly_spread() -> None:
+    assert evenly_spread(10, 4).tolist() == [0, 3, 6, 9]
+    assert evenly_spread(3, 400).tolist() == [0, 1, 2]
+    assert evenly_spread(0, 4).tolist() == []

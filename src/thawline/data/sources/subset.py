@@ -8,6 +8,11 @@ from thawline.data.sources.source import IntArray, Split
 from thawline.errors import UserError
 
 
+def evenly_spread(number: int, most: int) -> IntArray:
+    """At most `most` of the places 0 to `number` - 1, evenly spread, ascending."""
+    return np.unique(np.linspace(0, max(number - 1, 0), min(number, most)).round().astype(np.int64))
+
+
 def stratified_subset(labels: IntArray, num_images: int, *, seed: int) -> IntArray:
     """Choose `num_images` images at random, each class in proportion to its frequency.
 
