@@ -64,6 +64,8 @@ def test_a_bar_is_drawn_only_where_lines_can_be_drawn_over(
     monkeypatch.setenv("FORCE_COLOR", "1")  # asks for colours in a pipe, not for a bar
     made = progress_callbacks(Steps(2, 2, 2, 1, 1.0))
     assert any(isinstance(one, ProgressBar) for one in made) == bar
+    solving = progress_callbacks(Steps(1, 1, 1, 1, 1.0), solves=True)  # one step, and a bar that would stand at 0
+    assert not any(isinstance(one, ProgressBar) for one in solving)
 
 
 def shown(renderable: RenderableType, **console: Any) -> str:

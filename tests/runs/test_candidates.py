@@ -167,6 +167,18 @@ def test_one_whose_foretold_time_does_not_fit_is_not_begun(tmp_path: Path, monke
     assert note == "not tried: budget.minutes=1: b at 32 pixels would take 27 s, 26 s are left"
 
 
+def test_what_no_time_is_left_for_is_not_even_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Made(tmp_path, monkeypatch, BudgetSettings(minutes=None), a=(0.6, 0.1, 10), b=(0.9, 0.3, 30))
+    made.stacks.costs.clear()
+    made.climb.fixed_s = 5.0  # what a rung takes besides its pass
+    monkeypatch.setattr(type(made.climb), "left", 1.0)
+    monkeypatch.setattr(stacks, "completed", lambda *_: None)
+    candidate = made.stacks.candidates[1]
+    assert not made.stacks._is_ready(candidate)
+    assert made.stacks.notes[candidate] == "not tried: 1 s of budget.minutes are left"
+    assert not made.stacks.costs
+
+
 def test_a_bound_on_the_latency_holds_for_the_first_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     budget = BudgetSettings(minutes=None, latency_ms=150)
     made = Made(tmp_path, monkeypatch, budget, a=(0.9, 0.2, 10), b=(0.6, 0.1, 10))
