@@ -6,6 +6,7 @@ What is written lies beside its target, so that both are on one file system and 
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,7 +61,9 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 def remove_parts(folder: Path) -> None:
     """Remove what killed processes left incomplete in `folder`; nobody may be writing there."""
     for part in folder.glob(f"*{_PART}"):
-        if part.is_file():
+        if part.is_dir() and not part.is_symlink():  # of the model's folder
+            shutil.rmtree(part, ignore_errors=True)
+        else:
             part.unlink(missing_ok=True)
 
 

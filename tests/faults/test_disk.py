@@ -218,8 +218,11 @@ def test_what_a_killed_process_was_writing_is_removed_by_the_next(tmp_path: Path
     parts = [tmp_path / "run.json.12.part", tmp_path / "checkpoints" / "last.ckpt.12.part"]
     for part in parts:
         part.write_text("half")
+    model = tmp_path / "model.12.part"
+    model.mkdir()
+    (model / "model.json").write_text("half")
     with owned(tmp_path):
-        assert not any(part.exists() for part in parts)
+        assert not any(part.exists() for part in [*parts, model])
     remove_parts(tmp_path / "no_such_folder")
 
 
