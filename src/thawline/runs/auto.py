@@ -129,15 +129,20 @@ def _not_worth_it(state: Climb, stacks: Stacks, choice: Choice) -> str | None:
     """Why the blend is not tried."""
     if completed(state, choice.name) is not None:
         return None
-    seconds = choice.price.seconds + state.fixed_s
+    seconds = _seconds_of(state, choice.price)
     return _beyond(state, stacks, choice) or state.refused(
         choice.name, seconds=seconds, gain=USUAL_GAIN, memory_bytes=choice.price.memory_bytes
     )
 
 
+def _seconds_of(state: Climb, price: Price) -> float:
+    """Of a rung: a pass and the training, as was just measured, and what a rung takes besides."""
+    return price.seconds + state.fixed_s
+
+
 def _in_time(state: Climb, blended: Price) -> bool:
     """Whether the budget allows it, and what is left of the time."""
-    return allows(state.budget, blended) and state.in_time(blended.seconds + state.fixed_s)
+    return allows(state.budget, blended) and state.in_time(_seconds_of(state, blended))
 
 
 def _beyond(state: Climb, stacks: Stacks, choice: Choice) -> str | None:

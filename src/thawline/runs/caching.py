@@ -178,11 +178,9 @@ def _run_taps(parts: Parts) -> list[Tap]:
 
 
 def known_taps(parts: Parts, *, before: int, room: float = math.inf) -> list[Tap]:
-    """Pooled output of frozen stages in the second half, which tells unknown images apart: the pass over few images
-    stores it too. (Of nine stages the fifth and the sixth told them apart best, docs/model.md.)
+    """Pooled output at `known_cuts`, which the pass over few images stores too.
 
     Args:
-        before: The first cut that is none of them.
         room: Bytes for each image.
     """
     data = parts.data
@@ -190,8 +188,16 @@ def known_taps(parts: Parts, *, before: int, room: float = math.inf) -> list[Tap
     other = parts.model.readout is not None or parts.beside is not None  # what these read is stored anyway
     if other or not few or parts.settings.loader.augment.is_random:
         return []
-    taps = [Tap(cut, 1) for cut in range(math.ceil(parts.bound.plan.num_stages / 2), before)]
+    taps = [Tap(cut, 1) for cut in known_cuts(parts, before=before)]
     return taps if sum(_row_bytes(parts, tap) for tap in taps) <= room else []
+
+
+def known_cuts(parts: Parts, *, before: int) -> range:
+    """Cuts in the second half, below `before`, whose features may tell unknown images apart.
+
+    Of nine stages the fifth and the sixth told them apart best (docs/model.md).
+    """
+    return range(math.ceil(parts.bound.plan.num_stages / 2), before)
 
 
 def _with_swept(parts: Parts, first: Tap, *, room: float) -> list[Tap]:

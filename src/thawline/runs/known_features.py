@@ -17,7 +17,7 @@ from thawline.features.fill import Wanted, fill
 from thawline.features.stored_dataset import STORED
 from thawline.features.unknown import Fitted, fit_unknown
 from thawline.machine.precision import autocast
-from thawline.runs.caching import MOST_KNOWN, extraction, known_taps
+from thawline.runs.caching import MOST_KNOWN, extraction, known_cuts, known_taps
 from thawline.runs.parts import Parts
 from thawline.runs.stack_features import stored_stack_rows
 
@@ -102,13 +102,14 @@ def _frozen(parts: Parts) -> tuple[Features, Features]:
     Stored by the run's pass where the images are few and fit; else computed from the images once more. Empty where
     random views are stored: the images as they are would have to be read again.
     """
-    if parts.settings.loader.augment.is_random:
+    cut = parts.bound.first_training
+    cuts = known_cuts(parts, before=cut)
+    if not cuts or parts.settings.loader.augment.is_random:
         return Features(), Features()
-    last = parts.bound.first_training
-    if taps := known_taps(parts, before=last):
+    if taps := known_taps(parts, before=cut):
         with contextlib.suppress(OSError):  # the cache is full, or gone
             return _pooled(parts, taps)
-    train, val = (_computed(parts, split, most=MOST_KNOWN, images=True, last=last)[0] for split in STORED)
+    train, val = (_computed(parts, split, most=MOST_KNOWN, frozen=cuts)[0] for split in STORED)
     return train, val
 
 
@@ -124,17 +125,17 @@ def _pooled(parts: Parts, taps: Sequence[Tap]) -> tuple[Features, Features]:
 
 
 @torch.no_grad()
-def _computed(parts: Parts, split: Split, *, most: int, images: bool = False, last: int | None = None) -> Rows:
-    """From what is stored of the images, else or if `images` from these: at the stages behind that, up to `last`."""
+def _computed(parts: Parts, split: Split, *, most: int, frozen: range | None = None) -> Rows:
+    """From what is stored of the images, else from these, at the stages behind that; or from the images at `frozen`."""
     model, device = parts.model.to(parts.compute.device).eval(), parts.compute.device
     parts_of: dict[Tap, list[Tensor]] = {}
     labels = []
-    for given, classes in _batches(parts, split, most=most, images=images):
+    for given, classes in _batches(parts, split, most=most, images=frozen is not None):
         x, start = (given.rows, given.cut) if isinstance(given, Activations) else (given, 0)
         x = x.to(device)
         with autocast(parts.compute.precision.training, device):
             x = model.prefix.normalize(x) if start == 0 else x
-            for cut in range(max(start, 1), (last or model.backbone.num_stages) + 1):
+            for cut in frozen or range(max(start, 1), model.backbone.num_stages + 1):
                 x, start = model.until(x, start=start, stop=cut), cut
                 parts_of.setdefault(Tap(cut, 1), []).append(model.backbone.pool(x).float().cpu())
         labels.append(classes)

@@ -86,7 +86,7 @@ def _looked_up(store: ScanStore, keys: NDArray[np.uint64], states: IntArray) -> 
 def _read_files(
     root: Path, paths: NDArray[np.str_], images: IntArray, *, rows: Rows, pixels: Pixels, problems: Told
 ) -> None:
-    """Read these images into their places in `rows`, and add to `told`."""
+    """Read these images into their places in `rows`, and add to `problems`."""
     blocks = [images[start : start + _FILES_AT_ONCE] for start in range(0, len(images), _FILES_AT_ONCE)]
 
     def read(block: IntArray) -> tuple[int, Told]:
