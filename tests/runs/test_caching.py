@@ -12,6 +12,7 @@ from PIL import Image
 
 from thawline.callbacks.mistakes import MistakesCallback
 from thawline.data.sources.folder import FolderSource
+from thawline.runs import caching, known_features
 
 Run = Callable[..., Any]
 TINY = ("model.name=test_resnet", "model.weights=none", "model.image_size=32", "data.batch_size=8")
@@ -37,6 +38,26 @@ def test_a_run_trains_on_stored_activations_and_says_so(run_cli: Run, image_fold
     assert record["freeze"]["verified"]
     # of training and validation images what training reads, and pooled the fourth stage, which unknown images show at
     assert len(features_in(tmp_path / "cache")) == 2 * 2
+
+
+@pytest.mark.parametrize(("depth", "again"), [(1, True), (3, False)])
+def test_of_many_images_some_pass_again_at_stages_that_are_not_stored(
+    run_cli: Run, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: int, again: bool
+) -> None:
+    for module in (caching, known_features):
+        monkeypatch.setattr(module, "MOST_KNOWN", 4)  # images, of more
+    asked: list[range] = []
+    plain = known_features._computed
+
+    def noted(*args: Any, frozen: range | None = None, **more: Any) -> Any:
+        asked.extend([frozen] if frozen else [])
+        return plain(*args, frozen=frozen, **more)
+
+    monkeypatch.setattr(known_features, "_computed", noted)
+    arguments = ("data=folder", f"data.root={image_folder}", *TINY, "data.augment=none")
+    assert run_cli(*arguments, f"strategy.unfreeze_depth={depth}").code == 0
+    assert asked == ([range(4, 6)] * 2 if again else [])  # of seven stages six or four are stored
+    assert len(features_in(tmp_path / "cache")) == 2
 
 
 @pytest.mark.parametrize("depth", ["0", "1", "3"])
