@@ -152,7 +152,7 @@ BOUNDED = "Content-Type: multipart/form-data; boundary=b\r\n"
     [
         (b"\x16\x03\x01\x02\x00 this is no HTTP\r\n\r\n", b"400"),
         (f"{HEAD}Content-Length: many\r\n\r\n".encode(), b"400"),
-        (f"{HEAD}X-A: {'a' * 1_000_000}\r\n\r\n".encode(), b"400"),
+        (f"{HEAD}X-A: {'a' * 66_000}\r\n\r\n".encode(), b"400"),  # a little above h11's limit of 65,536
         (f"{HEAD}Connection: close\r\nContent-Length: 0\r\n\r\n".encode(), b"400"),
         (
             f"{HEAD}Connection: close\r\nContent-Type: multipart/form-data\r\nContent-Length: 3\r\n\r\nabc".encode(),
@@ -200,6 +200,12 @@ def test_a_body_that_never_ends_is_cut_off(server: Server, paths: list[Path]) ->
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             connection.sendall(chunk * 1000)  # 100 MB
     assert server.metric("thawline_held_bytes") == 0
+    assert healthy(server, paths[0].read_bytes())
+
+
+def test_a_head_that_never_ends_is_cut_off(server: Server, paths: list[Path]) -> None:
+    with server.connect() as connection, pytest.raises((BrokenPipeError, ConnectionResetError)):
+        connection.sendall(f"{HEAD}X-A: {'a' * 100_000_000}".encode())
     assert healthy(server, paths[0].read_bytes())
 
 
