@@ -4,8 +4,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-BAD_INPUT = 2  # exit code
-TOLD = "thawline_told"  # attribute of an error whose line was printed
+LINE_PRINTED = "thawline_line_printed"  # attribute of an error whose line was printed
 
 
 def named(items: Sequence[str], *, most: int = 3, between: str = ", ") -> str:

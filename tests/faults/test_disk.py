@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from matplotlib.figure import Figure
 from thawline.atomic import CannotWrite, cannot_write_line, remove_parts, write_atomically
 from thawline.callbacks.checkpoint_files import save_whole
 from thawline.callbacks.tensorboard import EventFileLogger
+from thawline.commands.ending import exit_code, file_line
 from thawline.commands.log_lines import LogFile
-from thawline.commands.plain_end import exit_code
 from thawline.data.decode import UnreadableImage, read_bytes
 from thawline.errors import UserError
 from thawline.features.feature_store import ArraySpec, StoreWriter
@@ -127,7 +128,7 @@ def test_what_the_disk_says_is_told_with_the_file_and_a_way_out(
     def report() -> None:
         raise OSError(number, os.strerror(number), "report.html")
 
-    assert exit_code(report, way_out="; name another folder with --out DIR") == 2
+    assert exit_code(report, explain=partial(file_line, way_out="; name another folder with --out DIR")) == 2
     verb = "use" if number in (errno.EIO, errno.ESTALE) else "write"  # perhaps it was read
     told = SAYS[number] if number != errno.EROFS else "Read-only file system; name another folder with --out DIR"
     assert capsys.readouterr().err == f"error: cannot {verb} report.html: {told}\n"

@@ -17,7 +17,7 @@ from rich.console import Console, RenderableType
 
 from thawline.advisor.choices import Choice, Price, Recommendation
 from thawline.callbacks.progress import progress_callbacks
-from thawline.commands.plain_end import exit_code
+from thawline.commands.ending import exit_code
 from thawline.commands.verify_freeze import _table as certificate_table
 from thawline.features.expected import Expected
 from thawline.freezing.status import StageStatus
@@ -190,10 +190,19 @@ def test_a_reader_that_has_read_enough_ends_a_command_in_silence(
         raise BrokenPipeError(32, "Broken pipe")
 
     nowhere: list[bool] = []
-    monkeypatch.setattr("thawline.commands.plain_end.send_stdout_nowhere", lambda: nowhere.append(True))
+    monkeypatch.setattr("thawline.commands.ending._send_stdout_nowhere", lambda: nowhere.append(True))
     with monkeypatch.context() as only_here:
-        if where == "at the end":
-            only_here.setattr(sys.stdout, "flush", gone)
+        only_here.setattr(sys.stdout, "flush", gone)
         assert exit_code(gone if where == "in the middle" else lambda: 0) == 1
     assert nowhere == [True]
     assert capsys.readouterr().err == ""
+
+
+def test_another_pipe_that_is_gone_does_not_end_a_command_in_silence() -> None:
+    """That of a process that reads images, for one."""
+
+    def gone() -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        exit_code(gone, explain=lambda _: None)

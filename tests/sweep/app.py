@@ -40,4 +40,4 @@ def _misbehave(how: str) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
-    run_main(main)
+    sys.exit(run_main(main))

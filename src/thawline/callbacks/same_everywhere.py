@@ -6,7 +6,7 @@ from typing import Any
 import lightning as L
 import torch.distributed
 
-from thawline.errors import TOLD, UserError
+from thawline.errors import LINE_PRINTED, UserError
 
 _HINTS = {
     "data": "every machine needs the same images; copy them there, or name a folder that all can read",
@@ -57,5 +57,5 @@ class SameEverywhere(L.Callback):
         torch.distributed.all_gather_object(held, self.held)
         if (line := first_disagreement(held)) is not None:
             error = UserError(line)
-            setattr(error, TOLD, trainer.global_rank != 0)
+            setattr(error, LINE_PRINTED, trainer.global_rank != 0)
             raise error

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from thawline.amounts import plural
-from thawline.commands.plain_end import exit_code
+from thawline.commands.ending import exit_code
 from thawline.commands.started import note_start
 from thawline.errors import UserError
 from thawline.features.feature_cache import Entry, FeatureCache

@@ -8,55 +8,36 @@ from collections.abc import Callable, Iterator, Sequence
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from thawline.commands.command_list import commands_help
+from thawline.commands.ending import BAD_INPUT, exit_code, print_line
 from thawline.commands.error_lines import explain, one_line
 from thawline.commands.path_overrides import quoted_paths
-from thawline.commands.reader_gone import READER_GONE, send_stdout_nowhere
 from thawline.commands.started import note_start
-from thawline.errors import BAD_INPUT, TOLD, JobsFailed, UserError
+from thawline.errors import UserError
 from thawline.invocation import typed
 from thawline.runs.context import new_dir
 from thawline.runs.resume import run_dir
 
-_JOBS_FAILED = 1  # exit code
-_EXIT_CTRL_C = 130  # exit code: 128 + SIGINT, as shells report it
-_MENDABLE = (UserError, HydraException, OmegaConfBaseException, OSError)  # perhaps by the user; `explain` decides
 _MAX_SLUG = 100  # characters; file systems allow 255
 
 
 def run_main(main: Callable[[], None]) -> int:
-    """Run a `@hydra.main` function; returns exit code 0. Bad input ends in one line on stderr and exit code 2.
-
-    THAWLINE_DEBUG=1 shows the traceback instead.
-    """
+    """Run a `@hydra.main` function; returns the exit code."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to us instead of printing and exiting with 1
     note_start()
     sys.argv = quoted_paths(sys.argv)
     for resolver in (slug, run_dir, new_dir, typed, commands_help):
         makes = resolver in (run_dir, new_dir)  # a folder, once for a config
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True, use_cache=makes)
-    try:
+
+    def checked() -> None:
         refuse_unknown_options(sys.argv[1:])
         main()
-    except _MENDABLE as error:
-        if isinstance(error, BrokenPipeError) and _reader_is_gone():
-            sys.exit(READER_GONE)
-        if not _tell(error):
-            raise
-        sys.exit(BAD_INPUT)
-    except JobsFailed as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(_JOBS_FAILED)
-    except KeyboardInterrupt as error:
-        if not getattr(error, TOLD, False):
-            print("interrupted", file=sys.stderr)
-        sys.exit(_EXIT_CTRL_C)
-    return 0
+
+    return exit_code(checked, explain=explain)
 
 
 def refuse_unknown_options(arguments: Sequence[str]) -> None:
@@ -73,16 +54,6 @@ def refuse_unknown_options(arguments: Sequence[str]) -> None:
             raise UserError(f"{name}: no such option; write key=value, such as data.root=photos; see --help")
 
 
-def _reader_is_gone() -> bool:
-    """Whether what stdout is piped into, `head` for one, has read enough; then the rest goes nowhere."""
-    try:
-        print(flush=True)
-    except BrokenPipeError:
-        send_stdout_nowhere()
-        return True
-    return False
-
-
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
     """Inside one job: tell bad input in one line as soon as it is met; a sweep goes on with its other jobs."""
@@ -90,24 +61,13 @@ def one_line_errors() -> Iterator[None]:
         yield
     except Exception as error:
         sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
-        if not _tell(error):
+        if not print_line(error, explain):
             if sweeping:  # Hydra shows the traceback of the first failure only, at the end
                 print(f"error: {type(error).__name__}: {one_line(error)}; see traceback.txt", file=sys.stderr)
             raise
         if sweeping:
             raise  # Hydra runs the other jobs, then raises the first error again
         sys.exit(BAD_INPUT)
-
-
-def _tell(error: BaseException) -> bool:
-    """Print the one line for an error that the user can mend, once; False for any other error."""
-    line = explain(error)
-    if line is None or os.environ.get("THAWLINE_DEBUG") == "1":
-        return False
-    if not getattr(error, TOLD, False):
-        print(f"error: {line}", file=sys.stderr)
-        setattr(error, TOLD, True)
-    return True
 
 
 def slug(overrides: str) -> str:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from thawline import __version__
 from thawline.amounts import plural
 from thawline.atomic import write_atomically
-from thawline.commands.plain_end import exit_code
+from thawline.commands.ending import exit_code
 from thawline.commands.started import note_start
 from thawline.errors import UserError
 from thawline.invocation import typed

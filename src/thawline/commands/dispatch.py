@@ -6,8 +6,8 @@ import sys
 from thawline import __version__
 from thawline.commands.command_list import COMMANDS, first_lines, no_such_command, train_alone
 from thawline.commands.completion import command_to_complete, completing
+from thawline.commands.ending import BAD_INPUT
 from thawline.commands.started import note_start
-from thawline.errors import BAD_INPUT
 from thawline.invocation import TRAIN
 
 

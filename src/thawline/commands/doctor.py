@@ -5,13 +5,12 @@ import time
 from pathlib import Path
 
 from thawline import __version__
-from thawline.commands.plain_end import exit_code
+from thawline.commands.ending import BROKEN, exit_code
 from thawline.commands.started import note_start
 from thawline.errors import UserError
 from thawline.invocation import typed
 from thawline.settings.cache_settings import resolved_dir
 
-_BROKEN = 1  # exit code
 _HELP = """Machine, versions, devices, threads and quota, caches, and a self-test of a few seconds.
 
     {doctor}                    # one block of plain text, to paste into a report
@@ -40,7 +39,7 @@ def _doctor() -> int:
         sound = sound and works
         print(f"{'self-test:':15}{'ok    ' if works else 'FAILED'} {name}: {seen}")
     print(f"{'self-test:':15}{'all ok' if sound else 'FAILED'}, {time.perf_counter() - start:.1f} s")
-    return 0 if sound else _BROKEN
+    return 0 if sound else BROKEN
 
 
 def _folders() -> dict[str, Path]:

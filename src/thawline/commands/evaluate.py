@@ -2,15 +2,15 @@
 
 import argparse
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thawline import __version__
 from thawline.amounts import plural
 from thawline.atomic import write_atomically
+from thawline.commands.ending import exit_code, file_line, say
 from thawline.commands.model_options import add_model_options
-from thawline.commands.plain_end import exit_code
-from thawline.commands.reader_gone import say
 from thawline.commands.started import note_start
 from thawline.commands.writable import check_writable
 from thawline.errors import UserError
@@ -39,7 +39,8 @@ def main() -> int:
     """Evaluate; returns the exit code."""
     note_start()
     given = _arguments()
-    return exit_code(lambda: _evaluate(given), way_out="; name another folder with --out DIR")
+    explain = partial(file_line, way_out="; name another folder with --out DIR")
+    return exit_code(lambda: _evaluate(given), explain=explain)
 
 
 def _evaluate(given: argparse.Namespace) -> None:

@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thawline.commands.plain_end import exit_code
-from thawline.commands.reader_gone import say
+from thawline.commands.ending import BROKEN, exit_code, say
 from thawline.commands.started import note_start
 from thawline.errors import UserError
 from thawline.invocation import typed
@@ -16,7 +15,6 @@ if TYPE_CHECKING:  # imports torch; --help does without
     from thawline.deploy.export_images import Images
     from thawline.runs.run_images import RunImages
 
-_BROKEN = 1  # exit code
 _MODEL = "model"
 _FORMATS = ("onnx", "openvino", _MODEL)
 _MOST_CHECKED = 1000  # test images; chosen: they take a minute or two with a large model
@@ -68,7 +66,7 @@ def _runtime(given: argparse.Namespace) -> int:
     good = export(given.run, given.out, wanted, images=_checked(of_run), training=training, say=_say)
     if not good:
         print("error: the exported model does not answer as Thawline does; do not use it", file=sys.stderr)
-    return 0 if good else _BROKEN
+    return 0 if good else BROKEN
 
 
 def _model(given: argparse.Namespace) -> int:

@@ -1,17 +1,16 @@
 """What is wrong with a set of images and labels: files, copies, labels, outliers, shortcuts, classes."""
 
 import argparse
-import sys
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thawline import __version__
 from thawline.atomic import write_atomically
-from thawline.commands.reader_gone import send_stdout_nowhere
+from thawline.commands.ending import exit_code, say
 from thawline.commands.started import note_start
 from thawline.commands.writable import check_writable
-from thawline.errors import BAD_INPUT, UserError
+from thawline.errors import UserError
 from thawline.invocation import typed
 from thawline.printable import printable
 
@@ -29,7 +28,6 @@ the images, and changes nothing. Delete the rows of good images from issues.csv;
 last line writes out, then leaves out the images that are still listed. The exit code is 0 also where issues were seen,
 2 for bad input.
 """
-_EXIT_CTRL_C = 130  # as shells say it
 _GALLERY = 12  # images of each kind; chosen: two or three rows
 
 
@@ -37,21 +35,13 @@ def main() -> int:
     """Inspect; returns the exit code."""
     note_start()
     given = _arguments()
-    try:
-        _inspect(given)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except BrokenPipeError:  # the reader of the summary has read enough; the files are written
-        send_stdout_nowhere()
-    except OSError as error:
-        place = printable(error.filename or given.out or "")
-        print(f"error: {place}: {error.strerror}; to write elsewhere, give --out DIR", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return _EXIT_CTRL_C
-    return 0
+    return exit_code(lambda: _inspect(given), explain=lambda error: _file_line(error, given.out))
+
+
+def _file_line(error: Exception, out: Path | None) -> str | None:
+    if not isinstance(error, OSError):
+        return None
+    return f"{printable(error.filename or out or '')}: {error.strerror}; to write elsewhere, give --out DIR"
 
 
 def _inspect(given: argparse.Namespace) -> None:
@@ -76,9 +66,9 @@ def _inspect(given: argparse.Namespace) -> None:
     table = folder / ISSUES_TABLE
     Console(highlight=False).print(summary(one, table=table), soft_wrap=True)
     for path in written:
-        print(f"wrote {printable(path)}", flush=True)
+        say(f"wrote {printable(path)}")
     if one.listing.labelled:
-        print(f"then train: {training_command(one, table=table)}", flush=True)
+        say(f"then train: {training_command(one, table=table)}")
 
 
 def _write(one: "Inspected", folder: Path, *, gallery: int) -> list[Path]:

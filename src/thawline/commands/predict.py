@@ -5,14 +5,12 @@ import sys
 from pathlib import Path
 
 from thawline.atomic import cannot_write_line
+from thawline.commands.ending import exit_code
 from thawline.commands.model_options import add_model_options
-from thawline.commands.plain_end import EXIT_CTRL_C
-from thawline.commands.reader_gone import READER_GONE, send_stdout_nowhere
 from thawline.commands.started import note_start
 from thawline.deploy.image_list import STDIN, listed
-from thawline.errors import BAD_INPUT, UserError
 from thawline.invocation import typed
-from thawline.machine.sigterm import Terminated, ended_by_sigterm
+from thawline.machine.sigterm import ended_by_sigterm
 
 _MOST_HEATMAPS = 100  # chosen: they take a minute or two with a small backbone on a CPU
 _MOST = 65_536  # of images in a batch, and of other counts
@@ -35,32 +33,21 @@ def main() -> int:
     """Predict; returns the exit code."""
     note_start()
     given = _arguments()
-    try:
-        with ended_by_sigterm():
-            return _predict(given)
-    except BrokenPipeError:  # what stdout is piped into, `head` for one, has read enough
-        send_stdout_nowhere()
-        return READER_GONE
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except OSError as error:
-        if (line := cannot_write_line(error)) is None:
-            raise
-        print(f"error: {line.partition(';')[0]}", file=sys.stderr)  # the rest speaks of a run
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        return EXIT_CTRL_C
-    except Terminated as error:
-        return int(error.code or 0)
+    return exit_code(lambda: _predict(given), explain=_file_line)
 
 
-def _predict(given: argparse.Namespace) -> int:
-    images = listed(given.images, stdin=sys.stdin.buffer)
-    from thawline.commands.prediction_run import run  # imports torch; --help does without, and so does a missing image
+def _predict(given: argparse.Namespace) -> None:
+    with ended_by_sigterm():
+        images = listed(given.images, stdin=sys.stdin.buffer)
+        # Imports torch; --help does without, and so does a missing image.
+        from thawline.commands.prediction_run import run
 
-    run(given, images)
-    return 0
+        run(given, images)
+
+
+def _file_line(error: Exception) -> str | None:
+    line = cannot_write_line(error) if isinstance(error, OSError) else None
+    return None if line is None else line.partition(";")[0]  # the rest speaks of a run
 
 
 def _arguments() -> argparse.Namespace:

@@ -19,7 +19,7 @@ from thawline.deploy.prediction_files import PredictionFile, Written, checked
 from thawline.deploy.prediction_heatmaps import Heatmaps
 from thawline.deploy.prediction_pass import Wanted, predicted, with_thread_choice
 from thawline.deploy.prediction_rows import UNKNOWN, Row, columns, is_kept, label_of, num_far
-from thawline.errors import UserError
+from thawline.errors import LINE_PRINTED, UserError
 from thawline.machine.memory import keep_freed_memory
 from thawline.machine.sigterm import Terminated
 from thawline.printable import printable
@@ -55,8 +55,9 @@ def run(given: argparse.Namespace, images: Listed) -> None:
             heat.made = sum(outlet.written.counts.values())
         try:
             _pass(model, wanted, outlet, only_above=given.only_above, copies=copies, heat=heat)
-        except (KeyboardInterrupt, Terminated):
+        except (KeyboardInterrupt, Terminated) as stop:
             print(_interrupted(outlet, len(images.paths)), file=sys.stderr)
+            setattr(stop, LINE_PRINTED, True)
             raise
     seconds = time.perf_counter() - start
     lines = summary(outlet.written, images, only_above=given.only_above, before=before, seconds=seconds)

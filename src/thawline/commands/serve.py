@@ -1,16 +1,15 @@
 """Serve a model over HTTP: an API, and a page to drop images on."""
 
 import argparse
-import sys
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
 from thawline.amounts import plural
+from thawline.commands.ending import exit_code
 from thawline.commands.model_options import add_model_options
-from thawline.commands.plain_end import EXIT_CTRL_C
 from thawline.commands.started import note_start
-from thawline.errors import BAD_INPUT, UserError
+from thawline.errors import UserError
 from thawline.invocation import typed
 from thawline.printable import printable
 
@@ -33,19 +32,11 @@ def main() -> int:
     """Serve until ctrl-C or SIGTERM; returns the exit code."""
     note_start()
     given = _arguments()
-    try:
-        _check(given)
-        _serve(given)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:  # before the server took the signal over
-        print("interrupted", file=sys.stderr)
-        return EXIT_CTRL_C
-    return 0
+    return exit_code(lambda: _serve(given), explain=lambda _: None)  # writes no file
 
 
 def _serve(given: argparse.Namespace) -> None:
+    _check(given)
     print(f"loading  {printable(given.run)}, and a first batch of {plural(given.batch_size, 'image')}", flush=True)
     from PIL import Image  # this and what follows takes seconds
 

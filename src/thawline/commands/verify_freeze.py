@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from thawline.commands.plain_end import exit_code
+from thawline.commands.ending import BROKEN, exit_code
 from thawline.commands.started import note_start
 from thawline.invocation import typed
 from thawline.whole_table import WholeTable
@@ -16,7 +16,6 @@ from thawline.whole_table import WholeTable
 if TYPE_CHECKING:  # imports torch; --help does without
     from thawline.freezing.verify import StageCheck
 
-_BROKEN = 1  # exit code
 _HELP = """Recompute what a run froze, its freeze.json, from the checkpoints and the pretrained weights.
 
     {verify} outputs/small_different/RUN
@@ -40,7 +39,7 @@ def _verify(run: Path) -> int:
     bad = sum(bool(check.problems) for check in checks)
     broken = f"BROKEN: {bad} of {len(checks)} parts are not what the certificate says"
     print(broken if bad else "The certificate holds.")
-    return _BROKEN if bad else 0
+    return BROKEN if bad else 0
 
 
 def _table(checks: "Sequence[StageCheck]") -> Table:

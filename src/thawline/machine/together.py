@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from thawline.errors import TOLD, UserError
+from thawline.errors import LINE_PRINTED, UserError
 
 _T = TypeVar("_T")
 
@@ -31,7 +31,7 @@ def of_first(make: Callable[[], _T]) -> _T:
     dist.broadcast_object_list(said)
     if said[1] is not None:
         failed = UserError(said[1])
-        setattr(failed, TOLD, True)
+        setattr(failed, LINE_PRINTED, True)
         raise failed
     value: _T = said[0]
     return value

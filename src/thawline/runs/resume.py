@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from thawline.atomic import cannot_write_line
-from thawline.errors import TOLD, UserError
+from thawline.errors import LINE_PRINTED, UserError
 from thawline.invocation import typed
 from thawline.machine.processes import is_main, this_process
 from thawline.report.record_sections import is_empty
@@ -60,7 +60,7 @@ def told_how_to_go_on(record: RunRecord, folder: Path, output_dir: str) -> Itera
             raise
         raise UserError(f"{line}, then {command}" if (folder / CHECKPOINT).is_file() else line) from error
     except (KeyboardInterrupt, SystemExit) as error:
-        setattr(error, TOLD, True)
+        setattr(error, LINE_PRINTED, True)
         if is_main():
             far = (folder / CHECKPOINT).is_file()
             going_on = command if far else "training had not begun"

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from thawline.errors import TOLD, JobsFailed, UserError
+from thawline.errors import LINE_PRINTED, JobsFailed, UserError
 from thawline.invocation import current, typed
 from thawline.machine.file_lock import locked
 from thawline.machine.sigterm import ended_by_sigterm
@@ -107,7 +107,7 @@ def _run(jobs: Sequence[Job], running: Running, console: Console) -> None:
         try:
             running.run(jobs, shown=table.show)
         except KeyboardInterrupt as stop:
-            setattr(stop, TOLD, True)
+            setattr(stop, LINE_PRINTED, True)
             print("interrupted; the same command with sweep.resume=true goes on", file=sys.stderr)
             raise
 
