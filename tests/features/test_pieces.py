@@ -70,7 +70,7 @@ class Member:
     def look_around(self) -> None:
         pass
 
-    def of_first(self, value: str) -> str:
+    def next_word_of_first(self, value: str) -> str:
         if self.rank == 0:
             self.threads.said.append(value)
         self.gather()

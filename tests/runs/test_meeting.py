@@ -10,7 +10,7 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from thawline.errors import UserError
 from thawline.machine.processes import Place
-from thawline.runs.meeting import CANNOT_WRITE, Meeting, leaving_told, meeting
+from thawline.runs.meeting import CANNOT_WRITE, Meeting, leaving_with_reason, meeting
 
 Make = Callable[..., Meeting]
 
@@ -80,7 +80,7 @@ def test_a_living_process_is_waited_for_longer(make: Make, monkeypatch: pytest.M
 def test_the_reason_is_the_error_s_first_line(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     second = make(1)
     monkeypatch.setattr("thawline.runs.meeting.meeting", lambda: second)
-    with pytest.raises(RuntimeError), leaving_told():
+    with pytest.raises(RuntimeError), leaving_with_reason():
         raise RuntimeError("one\ntwo")
     with pytest.raises(UserError, match=r"process 1 of 2 failed: one$"):
         make(0).wait_for_all()
@@ -99,8 +99,8 @@ def test_processes_that_lightning_starts_do_not_meet(monkeypatch: pytest.MonkeyP
 def test_the_first_is_waited_for_as_long_as_it_lives(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("thawline.runs.meeting._BEAT_S", 0.05)
     first, second = make(0), make(1, dead_s=0.3)
-    threading.Timer(0.6, first.of_first, ["a"]).start()
-    assert second.of_first("b") == "a"
+    threading.Timer(0.6, first.next_word_of_first, ["a"]).start()
+    assert second.next_word_of_first("b") == "a"
 
 
 def test_one_that_cannot_write_is_told_to_those_that_work(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from thawline.features.fold_sums import RowFacts
 from thawline.features.left_out import Targets
 from thawline.features.readout import Readout
 from thawline.features.stack import FOLDS, solve_stack
-from thawline.machine.together import summed_over_processes
+from thawline.machine.collectives import summed_over_processes
 from thawline.training.stack_solver import StackRows
 from thawline.training.stack_sums import KeptRows, StackSums, SumsOfRows, coordinates_of
 

@@ -157,7 +157,7 @@ def _agreed(missing: list[Tap], keys: Mapping[Tap, Mapping[str, Any]], how: Extr
         for tap in missing:
             how.cache.pieces(keys[tap]).mkdir(parents=True, exist_ok=True)
     names = {cache_key(key): tap for tap, key in keys.items()}
-    said = json.loads(how.team.of_first(json.dumps([cache_key(keys[tap]) for tap in missing])))
+    said = json.loads(how.team.next_word_of_first(json.dumps([cache_key(keys[tap]) for tap in missing])))
     if not set(said) <= names.keys():
         raise OSError(f"process {how.team.rank} computes with other libraries or in another way than process 0")
     agreed = [names[name] for name in said]

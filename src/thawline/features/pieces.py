@@ -25,7 +25,7 @@ _ROWS, _CHECKSUM = "rows", "crc32"  # in a piece: its tensor, and a word of its 
 
 
 class Team(Protocol):
-    """The processes of a run, which share a pass; all call `of_first` and `gather` in the same order."""
+    """The processes of a run, which share a pass; all call `next_word_of_first` and `gather` in the same order."""
 
     @property
     def rank(self) -> int:
@@ -43,7 +43,7 @@ class Team(Protocol):
             UserError: Another process failed, or is gone.
         """
 
-    def of_first(self, value: str) -> str:
+    def next_word_of_first(self, value: str) -> str:
         """`value` of the first process; raises as `look_around` does while it is waited for."""
 
     def gather(self) -> None:

@@ -14,8 +14,8 @@ from thawline.features.feature_store import StoredArray
 from thawline.features.guess_scores import guess_scores
 from thawline.features.stack import Stack
 from thawline.features.temperature import fit_temperature
+from thawline.machine.collectives import computed_by_first, only_first, rows_of_all
 from thawline.machine.precision import autocast
-from thawline.machine.together import of_first, only_first, rows_of_all
 from thawline.runs.parts import Parts
 from thawline.runs.stack_features import store_for_stack, stored_stack_rows
 from thawline.training.beside import StackBeside
@@ -59,7 +59,7 @@ def blend(parts: Parts, trained: dict[str, Tensor], *, save: Callable[[Blended],
     model.load_state_dict({name: tensor for name, tensor in trained.items() if not name.startswith("beside.")})
     arrays = store_for_stack(parts)
     solved = only_first(lambda: _solved(parts, arrays))
-    beside.head.load_state_dict(of_first(beside.head.state_dict))
+    beside.head.load_state_dict(computed_by_first(beside.head.state_dict))
     model.beside = beside.to(device)
     parts.data.read_images()
     answers = _answers(parts)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from thawline.errors import UserError
 from thawline.runs.composed import Composed, RunConfig, key_of
-from thawline.runs.meeting import leaving_told, meeting
+from thawline.runs.meeting import leaving_with_reason, meeting
 from thawline.settings.trainer_settings import TrainerSettings
 
 ALONE = ("trainer.devices=1", "trainer.num_nodes=1")
@@ -66,9 +66,9 @@ def called(call: Call, trainer: TrainerSettings) -> Iterator[None]:
     text = json.dumps(asdict(call))
     os.environ[_CALL] = text
     try:
-        with leaving_told():
+        with leaving_with_reason():
             if (others := meeting()) is not None:
-                others.of_first(text)
+                others.next_word_of_first(text)
             yield
     finally:
         del os.environ[_CALL]
@@ -81,7 +81,7 @@ def wait_for_call() -> Call | None:
         UserError: The first process failed, or shows no sign of life.
     """
     others = meeting()
-    text = os.environ[_CALL] if others is None else others.of_first(_NO_CALL)
+    text = os.environ[_CALL] if others is None else others.next_word_of_first(_NO_CALL)
     if text == _NO_CALL:
         assert others is not None
         others.wait_for_all()
@@ -93,9 +93,9 @@ def wait_for_call() -> Call | None:
 @contextlib.contextmanager
 def others_let_go() -> Iterator[None]:
     """After the block, which the first process runs, those that were not called end too."""
-    with leaving_told():
+    with leaving_with_reason():
         yield
         if (others := meeting()) is not None and not others.ended:
             with contextlib.suppress(UserError):  # the run is complete, whatever became of those that waited
-                others.of_first(_NO_CALL)
+                others.next_word_of_first(_NO_CALL)
                 others.wait_for_all()

@@ -3,6 +3,9 @@
 Those that torchrun or srun started agree, before they share a process group, on the folder of the run: each composes
 its config by itself, with its own time in the folder's name. They meet at the address at which the process group is
 made later, torchrun's own store or one that the first process holds.
+
+Words through a store need no process group, and a process that is lost is noticed. What a training run computes
+together, once it has its group, goes through `machine/collectives.py`.
 """
 
 import contextlib
@@ -84,7 +87,7 @@ class Meeting:
                 f"{self._wait_s:.0f} s; its output says why. Start all processes at the same time"
             ) from error
 
-    def of_first(self, value: str) -> str:
+    def next_word_of_first(self, value: str) -> str:
         """`value` of the first process, which is waited for as long as it lives.
 
         Raises:
@@ -230,11 +233,11 @@ def _store(place: Place) -> TCPStore:
 
 
 @contextlib.contextmanager
-def leaving_told() -> Iterator[None]:
+def leaving_with_reason() -> Iterator[None]:
     """Where the block fails before all processes are ready, the others learn why."""
     try:
         yield
     except BaseException as error:
-        if (together := meeting()) is not None:
-            together.leave(first_line(error))
+        if (others := meeting()) is not None:
+            others.leave(first_line(error))
         raise

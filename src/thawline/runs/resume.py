@@ -99,9 +99,9 @@ def run_dir(resume: str | None, fresh: str) -> str:
 def _of_first_process(fresh: str) -> str:
     from thawline.runs.meeting import meeting  # imports torch; --help and --cfg do without
 
-    together = meeting()
+    others = meeting()
     made = new_dir(fresh) if is_main() else fresh
-    return made if together is None else together.word_of_first("folder", made)
+    return made if others is None else others.word_of_first("folder", made)
 
 
 def resumed(composed: Composed, context: RunContext) -> tuple[Composed, RunRecord]:

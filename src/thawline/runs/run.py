@@ -26,7 +26,7 @@ from thawline.runs.candidates import refuse_comparison
 from thawline.runs.composed import Composed
 from thawline.runs.context import RunContext
 from thawline.runs.lock import owned
-from thawline.runs.meeting import leaving_told
+from thawline.runs.meeting import leaving_with_reason
 from thawline.runs.one_run import run_once
 from thawline.runs.quiet import quiet
 from thawline.runs.resume import CHECKPOINT, Boundary, resumed, told_how_to_go_on
@@ -53,7 +53,7 @@ def train(composed: Composed, context: RunContext) -> RunRecord:
         recorded_and_tracked(record, folder) as logs,
         quiet(),
         threads_restored(),
-        leaving_told(),
+        leaving_with_reason(),
         tf32_restored(),
     ):
         ended: BaseException | None = None

@@ -22,7 +22,7 @@ from thawline.features.pieces import pieces_of, share_of
 from thawline.features.ridge_probe import NUM_LANDMARKS
 from thawline.features.stack import FOLDS
 from thawline.features.stored_dataset import STORED, StoredDataset, StoredSplits
-from thawline.machine.together import of_first, summed_over_processes
+from thawline.machine.collectives import computed_by_first, summed_over_processes
 from thawline.runs.parts import Parts
 from thawline.settings.cache_settings import CacheSettings
 from thawline.training.stack_sums import KeptRows, StackSums, SumsOfRows, coordinates_of
@@ -79,7 +79,7 @@ def sum_stages(parts: Parts, wanted: Mapping[Split, Wanted], how: Extraction, fe
     some = [_some(wanted[split], known[split].kept) for split in STORED]
     arrays = fill(some, parts.bound.backbone, list(readout.taps), how)
     kept = {split: _kept(parts, known[split], of, cut=few.cut) for split, of in zip(STORED, arrays, strict=True)}
-    reads = of_first(lambda: coordinates_of(readout, kept["train"]))  # sums in other coordinates do not add up
+    reads = computed_by_first(lambda: coordinates_of(readout, kept["train"]))  # sums in other coordinates do not add up
     runner = PrefixRunner(parts.bound.backbone, readout.taps, how.mode, fused=how.fused)
     for split in STORED:
         sums = SumsOfRows(readout, reads, num_classes=parts.data.num_classes)

@@ -13,8 +13,8 @@ from thawline.callbacks.checkpoint_files import save_whole
 from thawline.deploy.calibration import Judged
 from thawline.features.expected import Expected
 from thawline.features.left_out_answers import LeftOutAnswers
+from thawline.machine.collectives import only_first
 from thawline.machine.processes import is_main
-from thawline.machine.together import only_first
 from thawline.models.load_checkpoint import load_checkpoint
 from thawline.models.stacked_head import StackedHead
 from thawline.runs.blend import Blended, blend

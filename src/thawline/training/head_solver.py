@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from thawline.features.probe import fit_logistic, standardize
-from thawline.machine.together import of_first
+from thawline.machine.collectives import computed_by_first
 from thawline.models.heads import LinearHead
 
 
@@ -49,7 +49,7 @@ class HeadSolver(torch.optim.Optimizer):
         assert group["num_done"] < len(self.penalties), group["num_done"]
         head = group["params"]
         num_classes = len(head[1])
-        solution = of_first(
+        solution = computed_by_first(
             lambda: fit_logistic(
                 self.rows, self.labels, num_classes=num_classes, penalty=self.penalty, start=(head[0], head[1]),
                 weights=self.weights,

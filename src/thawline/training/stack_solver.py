@@ -10,7 +10,7 @@ from torch import Tensor
 from thawline.features.left_out import Targets
 from thawline.features.readout import Readout
 from thawline.features.stack import Stack, refit_stack, solve_stack
-from thawline.machine.together import of_first
+from thawline.machine.collectives import computed_by_first
 from thawline.models.stacked_head import StackedHead
 from thawline.settings.select_setting import AUTO
 from thawline.training.stack_sums import StackSums
@@ -95,7 +95,7 @@ class StackSolver(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float]) -> float:  # type: ignore[override]
         """Solve, in the first process for all; then evaluate: `closure` returns the loss at the solution."""
-        solution, accuracy = of_first(self._solve)
+        solution, accuracy = computed_by_first(self._solve)
         for parameter, solved in zip(self.head.parameters(), solution, strict=True):
             parameter.copy_(solved)
         self.param_groups[0]["left_out_accuracy"] = accuracy

@@ -1,4 +1,8 @@
-"""What the processes of a run do with each other once they have a process group; with one process, nothing."""
+"""What the processes of a training run compute once or add up, by collectives of their process group.
+
+With one process, nothing is sent. Before there is a group, and in work so long that a process may be lost meanwhile,
+the processes exchange words through the store of `runs/meeting.py` instead.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -12,7 +16,7 @@ from thawline.errors import LINE_PRINTED, UserError
 _T = TypeVar("_T")
 
 
-def of_first(make: Callable[[], _T]) -> _T:
+def computed_by_first(make: Callable[[], _T]) -> _T:
     """What `make` gives in the first process, in all of them; the others wait for it, and do not call theirs.
 
     Raises:
@@ -38,9 +42,9 @@ def of_first(make: Callable[[], _T]) -> _T:
 
 
 def only_first(make: Callable[[], _T]) -> _T | None:
-    """As `of_first`, and the others get None."""
+    """As `computed_by_first`, and the others get None."""
     made: list[_T] = []
-    of_first(lambda: made.append(make()))
+    computed_by_first(lambda: made.append(make()))
     return made[0] if made else None
 
 
