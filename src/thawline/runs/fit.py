@@ -118,10 +118,10 @@ def _settled_weights(
 
 def _test(trainer: L.Trainer, parts: Parts, weights: dict[str, Tensor]) -> dict[str, float]:
     parts.model.load_state_dict(weights)
-    (tested,) = trainer.test(parts.model, datamodule=parts.data, verbose=False)
+    (metrics,) = trainer.test(parts.model, datamodule=parts.data, verbose=False)
     if doubt := doubts(parts.model.test_counts, parts.data.source.class_names):
         _log.warning("Note: %s.", doubt)
-    return {key: float(value) for key, value in tested.items()}
+    return {key: float(value) for key, value in metrics.items()}
 
 
 def _classes(parts: Parts) -> ClassesSection:
@@ -157,9 +157,9 @@ def _leave(parts: Parts, watch: Watchers, record: RunRecord, tested: Tested, *, 
 
 
 def _prove(
-    parts: Parts, watch: Watchers, record: RunRecord, tested: dict[str, Tensor], *, folder: Path, num_epochs: int
+    parts: Parts, watch: Watchers, record: RunRecord, weights: dict[str, Tensor], *, folder: Path, num_epochs: int
 ) -> None:
-    """Write the freeze certificate: checksums before, after and as tested."""
+    """Write the freeze certificate: checksums before, after, and of the `weights` that were tested."""
     if watch.guard is None:
         return
     after = digests(plain_names(load_checkpoint(watch.last.path)["state_dict"]))
@@ -167,7 +167,7 @@ def _prove(
         parts.bound.until(num_epochs),
         before=watch.guard.before,
         after=after,
-        tested=digests(plain_names(tested)),
+        tested=digests(plain_names(weights)),
         num_epochs=num_epochs,
     )
     about = {"run_id": record.run_id, "seed": record.seed, "model": vars(record.model)}
