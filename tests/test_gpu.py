@@ -12,7 +12,7 @@ import torch
 import thawline
 from thawline.features.halving import Halving
 from thawline.features.in_flight import in_flight
-from thawline.machine.precision import autocast
+from thawline.machine.number_formats import autocast
 from thawline.machine.tf32 import set_tf32, tf32_restored
 from thawline.models.backbone import Backbone, build_backbone
 

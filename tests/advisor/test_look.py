@@ -13,7 +13,7 @@ from thawline.errors import UserError
 from thawline.features.feature_cache import FeatureCache
 from thawline.machine.compute import Compute
 from thawline.machine.device import Device
-from thawline.machine.precision import Precision
+from thawline.machine.number_formats import Precision
 from thawline.models.backbone import Backbone
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from thawline.advisor.step_cost import StepCost, step_cost
 from thawline.errors import UserError
-from thawline.machine.precision import Precision
+from thawline.machine.number_formats import Precision
 from thawline.models.backbone import Backbone
 from thawline.models.digests import checksum
 

@@ -16,13 +16,11 @@ from thawline.machine.decisions import (
     memory_format,
     num_workers,
     pins_memory,
-    precision_note,
-    precision_of,
     rounding,
-    uses_tf32,
 )
 from thawline.machine.device import Device
-from thawline.machine.precision import Precision
+from thawline.machine.number_formats import Precision
+from thawline.machine.precision_choice import precision_note, precision_of, uses_tf32
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "gpu.md"
 SAME = object()  # the precision that is asked for

@@ -8,7 +8,7 @@ from described_devices import A100, LAPTOP
 
 from thawline.machine import tf32
 from thawline.machine.compute import Compute
-from thawline.machine.precision import Precision
+from thawline.machine.number_formats import Precision
 from thawline.machine.tf32 import rounding_now, set_tf32, tf32_in_use, tf32_restored
 
 

@@ -26,7 +26,7 @@ from thawline.features.stored_dataset import StoredSplits
 from thawline.freezing.bound_plan import bind
 from thawline.machine.compute import choose_compute
 from thawline.machine.memory import keep_freed_memory
-from thawline.machine.precision import Precision
+from thawline.machine.number_formats import Precision
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse_where_faster

@@ -16,7 +16,7 @@ from thawline.data.dataset import EpochSampler, Key
 from thawline.features.activations import at_cut
 from thawline.features.stored_dataset import EpochBatches
 from thawline.freezing.bound_plan import bind
-from thawline.machine.precision import autocast
+from thawline.machine.number_formats import autocast
 from thawline.models.backbone import Backbone
 from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.heads import LinearHead

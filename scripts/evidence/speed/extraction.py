@@ -24,9 +24,10 @@ from thawline.data.transforms import eval_transform
 from thawline.features.extract import Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache
 from thawline.features.fill import Extraction, Wanted, fill
-from thawline.machine.decisions import compiles_pass, pass_batch, precision_of
+from thawline.machine.decisions import compiles_pass, pass_batch
 from thawline.machine.device import described
 from thawline.machine.memory import keep_freed_memory
+from thawline.machine.precision_choice import precision_of
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.fused import fuse_where_faster
 from thawline.settings.data_settings import LoaderSettings

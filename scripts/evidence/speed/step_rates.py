@@ -13,7 +13,7 @@ from torch import Tensor
 from speed.modes import ALLOCATORS, DEPTHS, MODES
 from thawline.freezing.bound_plan import bind
 from thawline.machine.memory import keep_freed_memory
-from thawline.machine.precision import Precision, autocast
+from thawline.machine.number_formats import Precision, autocast
 from thawline.models.backbone import build_backbone
 from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse

@@ -63,5 +63,5 @@ AFTER_STEPS = """\
 "In bf16" means three things. The frozen stages run with BatchNorm and activation fused into the convolutions
 (`models/fused.py`). Training stages run under autocast, with the gradients of depthwise convolutions in fp32
 (`models/depthwise.py`). Weights, optimizer and head stay in fp32. On a CPU Thawline also keeps freed memory
-(`machine/memory.py`). `trainer.precision=auto` computes in bf16 where the hardware does (`machine/decisions.py`);
-`trainer.precision=32-true` computes in fp32 throughout."""
+(`machine/memory.py`). `trainer.precision=auto` computes in bf16 where the hardware does
+(`machine/precision_choice.py`); `trainer.precision=32-true` computes in fp32 throughout."""

@@ -11,7 +11,7 @@ from thawline.advisor.step_cost import shortest
 from thawline.features.extract import PrefixRunner, choose_mode
 from thawline.features.readout import Readout
 from thawline.machine.compute import Compute
-from thawline.machine.precision import autocast
+from thawline.machine.number_formats import autocast
 from thawline.models.backbone import Backbone
 from thawline.models.fused import fuse_where_faster
 

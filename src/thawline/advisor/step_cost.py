@@ -12,7 +12,7 @@ from torch import Tensor
 
 from thawline.freezing.bound_plan import bind
 from thawline.machine.device_memory import told_where_memory_ends
-from thawline.machine.precision import Precision, autocast
+from thawline.machine.number_formats import Precision, autocast
 from thawline.models.backbone import Backbone
 from thawline.models.depthwise import Fp32DepthwiseBackward
 from thawline.models.heads import LinearHead

@@ -38,9 +38,7 @@ def bars(total: int, done: int, *, heatmaps: int) -> Iterator[Bars]:
     """Of `total` images, `done` of them before, and so many heatmaps at most."""
     console, hot = Console(stderr=True), min(heatmaps, total)
     if not console.is_terminal:
-        shown = Bars(lines(total, "images"), lines(hot, "heatmaps"))
-        shown.images(done)
-        yield shown
+        yield Bars(lines(total, "images", before=done), lines(hot, "heatmaps"))
         return
     parts = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(),

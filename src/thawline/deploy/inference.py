@@ -12,7 +12,7 @@ from thawline.features.extract import Tap
 from thawline.features.readout import Readout
 from thawline.features.stack import probe_taps
 from thawline.features.unknown import KnownClasses, share_nearer
-from thawline.machine.precision import Precision, autocast, precision_name
+from thawline.machine.number_formats import Precision, autocast, precision_name
 from thawline.models.backbone import Backbone
 from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse_where_faster

@@ -21,7 +21,7 @@ from thawline.deploy.likeliest import likeliest
 from thawline.deploy.portable import MODEL_FOLDER, read_model
 from thawline.errors import UserError, strange_values_told
 from thawline.machine.compute import choose_compute
-from thawline.machine.precision import Precision
+from thawline.machine.number_formats import Precision
 
 BATCH = 32  # images that are computed together; chosen: larger ones are no faster on the CPUs tried
 _TOP = 5

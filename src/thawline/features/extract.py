@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from thawline.machine.precision import autocast
+from thawline.machine.number_formats import autocast
 from thawline.models.backbone import Backbone
 from thawline.models.compiled import Compiled
 from thawline.models.fused import FusedPrefix

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from thawline.machine.decisions import precision_of, uses_tf32
 from thawline.machine.device import Device, this_device
-from thawline.machine.precision import Precision
+from thawline.machine.number_formats import Precision
+from thawline.machine.precision_choice import precision_of, uses_tf32
 from thawline.machine.tf32 import set_tf32
 
 

@@ -1,4 +1,4 @@
-"""What the device decides: number formats, layout, batches, compiling. In plain functions.
+"""What the device decides besides the precision: layout, batches, workers, compiling. In plain functions.
 
 docs/gpu.md shows their answers for some devices; a test holds that table equal to them.
 """
@@ -7,13 +7,9 @@ from typing import Any
 
 import torch
 
-from thawline.errors import UserError
 from thawline.machine.device import Device
-from thawline.machine.precision import Precision
-from thawline.settings.trainer_settings import PRECISIONS
+from thawline.machine.precision_choice import precision_of, uses_tf32
 
-_BF16_FROM = (8, 0)  # compute capability; Ampere multiplies bf16 and TF32 numbers, Turing and Volta emulate bf16
-_FP16_FROM = (7, 0)  # Volta, the first with tensor cores; cards before it gain little or nothing from fp16
 _TRITON_FROM = (7, 0)  # what torch.compile needs to make code for a GPU
 # Measured at 224 in bf16 on 2 AVX512-bf16 cores. Fused convolutions leave nothing to a compiler: EfficientNet-Lite0 has
 # 303 images/s fused and 296 compiled. Other backbones are compiled from this many images on: ViT-Tiny gains 14 %
@@ -26,58 +22,6 @@ _GPU_IMAGES = 300_000
 _CORES_PER_CPU_WORKER = 4
 # Chosen: on a CPU and on Apple's GPU. There a worker is a new process that imports PyTorch, and the GPU is slower.
 _MOST_WORKERS = 8
-
-
-def precision_of(setting: str, device: Device) -> Precision:
-    """Resolve `trainer.precision`.
-
-    `auto` takes the shortest numbers that the device is fast with; weights, optimizer and head stay in fp32. On a CPU
-    the backward pass of depthwise convolutions stays in fp32 too, because it is slower in bf16 (`models/depthwise.py`).
-    On Apple's GPU it is fp32 for now: half precision was never tried here, and others report NaN on older systems and
-    a loss of speed on newer ones.
-
-    Raises:
-        UserError: The device cannot compute so, or only by emulating it.
-    """
-    if setting not in PRECISIONS:
-        raise UserError(f"trainer.precision={setting}: allowed are {', '.join(PRECISIONS)}")
-    if setting == "auto":
-        return Precision(_shortest_fast(device))
-    if (why := _why_refused(setting, device)) is not None:
-        raise UserError(f"trainer.precision={setting}: {why}; use auto or 32-true")
-    return Precision(setting)
-
-
-def _shortest_fast(device: Device) -> str:
-    if device.kind == "cuda":
-        capability = device.capability or (0, 0)
-        return "bf16-mixed" if capability >= _BF16_FROM else "16-mixed" if capability >= _FP16_FROM else "32-true"
-    return "bf16-mixed" if device.kind == "cpu" and device.avx512_bf16 else "32-true"
-
-
-def _why_refused(setting: str, device: Device) -> str | None:
-    if setting == "16-mixed" and device.kind == "cpu":
-        return "a CPU has no fast fp16, and Lightning would compute in bf16 instead"
-    if setting != "32-true" and device.kind == "mps":
-        return "half precision has not been checked on Apple's GPU"
-    if setting == "bf16-mixed" and device.kind == "cuda" and (device.capability or (0, 0)) < _BF16_FROM:
-        return f"{device.name} has no bf16 arithmetic; it would be emulated, which is slower than fp32"
-    return None
-
-
-def precision_note(precision: Precision, device: Device) -> str | None:
-    """What is worth saying of a precision that is allowed."""
-    if precision.trainer == "bf16-mixed" and device.kind == "cpu" and not device.avx512_bf16:
-        return "trainer.precision=bf16-mixed: this CPU has no bf16 arithmetic, so 32-true is faster"
-    return None
-
-
-def uses_tf32(precision: Precision, device: Device) -> bool:
-    """Whether CUDA rounds the factors of fp32 products to TF32's 10 bits; with `32-true` fp32 means fp32.
-
-    In mixed precision it concerns what is left in fp32, such as the head.
-    """
-    return device.kind == "cuda" and (device.capability or (0, 0)) >= _BF16_FROM and precision.trainer != "32-true"
 
 
 def memory_format(kind: str) -> torch.memory_format:

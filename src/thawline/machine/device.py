@@ -1,4 +1,4 @@
-"""The device of a run, described: what the decisions of `machine/decisions.py` are made from."""
+"""The device of a run, described: what `precision_choice.py` and `decisions.py` decide from."""
 
 import functools
 import subprocess

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from thawline.machine.precision import autocast
+from thawline.machine.number_formats import autocast
 from thawline.models.backbone import Backbone
 from thawline.models.fused import FusedPrefix
 

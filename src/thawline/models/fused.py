@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from thawline.machine.decisions import fuses_convolutions
-from thawline.machine.precision import autocast
+from thawline.machine.number_formats import autocast
 from thawline.models.backbone import Backbone
 from thawline.models.fused_convolution import ACTIVATIONS, NO_STEP, FusedConvolution, Step
 

@@ -15,7 +15,7 @@ from thawline.features.guess_scores import guess_scores
 from thawline.features.stack import Stack
 from thawline.features.temperature import fit_temperature
 from thawline.machine.collectives import computed_by_first, only_first, rows_of_all
-from thawline.machine.precision import autocast
+from thawline.machine.number_formats import autocast
 from thawline.runs.parts import Parts
 from thawline.runs.stack_features import store_for_stack, stored_stack_rows
 from thawline.training.beside import StackBeside

@@ -4,8 +4,8 @@ import torch
 
 from thawline.errors import UserError
 from thawline.machine.compute import Compute, choose_compute
-from thawline.machine.decisions import precision_note
-from thawline.machine.precision import precision_name
+from thawline.machine.number_formats import precision_name
+from thawline.machine.precision_choice import precision_note
 from thawline.machine.thread_trial import candidates
 from thawline.report.record_sections import MachineSection
 from thawline.runs.resume import Boundary

@@ -16,7 +16,7 @@ from thawline.features.extract import Tap
 from thawline.features.fill import Wanted, fill
 from thawline.features.stored_dataset import STORED
 from thawline.features.unknown import Fitted, fit_unknown
-from thawline.machine.precision import autocast
+from thawline.machine.number_formats import autocast
 from thawline.runs.caching import MOST_KNOWN, extraction, known_cuts, known_taps
 from thawline.runs.parts import Parts
 from thawline.runs.stack_features import stored_stack_rows

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from thawline.features.activations import Activations
 from thawline.features.readout import Readout
 from thawline.machine.decisions import memory_format
-from thawline.machine.precision import autocast
+from thawline.machine.number_formats import autocast
 from thawline.models.backbone import Backbone
 from thawline.models.depthwise import Fp32DepthwiseBackward
 from thawline.models.frozen_prefix import FrozenPrefix

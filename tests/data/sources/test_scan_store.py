@@ -232,7 +232,7 @@ def test_an_interrupted_scan_keeps_what_it_read(root: Path, read: list[str], mon
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as during:
-        during.setattr(folder_content, "progress", lambda total: contextlib.nullcontext(interrupt))
+        during.setattr(folder_content, "progress", lambda *_, **__: contextlib.nullcontext(interrupt))
         with pytest.raises(KeyboardInterrupt):
             scan(root)
     before = len(read)

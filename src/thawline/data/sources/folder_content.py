@@ -1,6 +1,7 @@
 """Reads the image files of a folder, or looks up what an earlier run read; and which are copies of one another."""
 
 import logging
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,13 +12,14 @@ from thawline.amounts import plural
 from thawline.data.decode import AS_THEY_ARE, Pixels
 from thawline.data.sources.content import Content
 from thawline.data.sources.read_files import NO_STATE, STATE, Told, read_rows, states_of
-from thawline.data.sources.reading_progress import progress
 from thawline.data.sources.scan_store import Rows, ScanStore, keys_of
 from thawline.data.sources.source import IntArray
 from thawline.machine.heartbeat import beat
 from thawline.machine.processes import num_cores
 from thawline.printable import printable
+from thawline.progress_bar import progress
 
+_SHOWN_ABOVE = 500  # images, by a bar; chosen: fewer are read within seconds
 _FILES_AT_ONCE = 64  # of one thread; chosen: few tasks, and progress that is seen
 
 _log = logging.getLogger(__name__)
@@ -92,7 +94,9 @@ def _read_files(
     def read(block: IntArray) -> tuple[int, Told]:
         return len(block), read_rows(str(root), paths, block, pixels=pixels, content=rows.content, states=rows.states)
 
-    with ThreadPoolExecutor(num_cores()) as pool, progress(len(images)) as advance:
+    above = _SHOWN_ABOVE if sys.stderr.isatty() else 0  # a line comes late enough by itself
+    shown = progress(len(images), "reading images", above=above, say=_log.info)
+    with ThreadPoolExecutor(num_cores()) as pool, shown as advance:
         try:
             for number, of_block in pool.map(read, blocks):
                 problems.reasons.update(of_block.reasons)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from thawline.machine.precision import Precision, autocast, precision_name
+from thawline.machine.number_formats import Precision, autocast, precision_name
 
 CPU = torch.device("cpu")
 
