@@ -11,6 +11,7 @@ from rich.table import Table
 
 from thawline.amounts import plural
 from thawline.commands.ending import exit_code
+from thawline.commands.plain_parser import plain_parser
 from thawline.commands.started import note_start
 from thawline.errors import UserError
 from thawline.features.feature_cache import Entry, FeatureCache
@@ -22,10 +23,10 @@ from thawline.whole_table import WholeTable
 _SHOWN = 20  # stores; chosen: with the two other lines they fit a terminal
 _HELP = """List, or clear, what is kept for later runs: what frozen stages gave, and what reading images showed.
 
-    {cache}                    # what is there: the total, and the 20 largest
-    {cache} --all              # every store
-    {cache} --clear            # remove everything
-    {cache} --clear 1f3a9c     # remove the stores whose names begin so
+    {command}                    # what is there: the total, and the 20 largest
+    {command} --all              # every store
+    {command} --clear            # remove everything
+    {command} --clear 1f3a9c     # remove the stores whose names begin so
 """
 
 
@@ -93,10 +94,7 @@ def _clear(cache: FeatureCache, entries: list[Entry], names: list[str]) -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    cache = typed("cache")
-    parser = argparse.ArgumentParser(
-        prog=cache, description=_HELP.format(cache=cache), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = plain_parser("cache", _HELP)
     where = "the cache; default $XDG_CACHE_HOME/thawline, or ~/.cache/thawline"
     parser.add_argument("--dir", default="auto", help=where)
     parser.add_argument("--all", action="store_true", help="a line for every store, the largest first")

@@ -13,9 +13,9 @@ from thawline import __version__
 from thawline.amounts import plural
 from thawline.atomic import write_atomically
 from thawline.commands.ending import exit_code
+from thawline.commands.plain_parser import plain_parser
 from thawline.commands.started import note_start
 from thawline.errors import UserError
-from thawline.invocation import typed
 from thawline.printable import printable
 from thawline.report.collect import Skipped, collect, with_metric
 from thawline.report.comparison import Comparison, compare
@@ -27,9 +27,9 @@ _SHOWN = 5  # records left out that are named in the terminal
 _LONGEST = 120  # characters of why; chosen: how far a run was, and the beginning of an error
 _HELP = """Compare runs: which is better, by how much, at what cost.
 
-    {compare} outputs                                   # every completed run below it
-    {compare} outputs/multirun/SWEEP --baseline RUN     # differences from RUN's group, seed by seed
-    {compare} outputs --metric test/balanced_accuracy --html
+    {command} outputs                                   # every completed run below it
+    {command} outputs/multirun/SWEEP --baseline RUN     # differences from RUN's group, seed by seed
+    {command} outputs --metric test/balanced_accuracy --html
 
 Reads run.json files only. Runs that differ in nothing but the seed are one group; groups on the same images stand in
 one table.
@@ -101,10 +101,7 @@ def _short(reason: str) -> str:
 
 
 def _arguments() -> argparse.Namespace:
-    compare = typed("compare")
-    parser = argparse.ArgumentParser(
-        prog=compare, description=_HELP.format(compare=compare), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = plain_parser("compare", _HELP)
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="folders below which runs lie")
     parser.add_argument("--baseline", type=Path, metavar="RUN", help="folder of a run: its group is compared with")
     parser.add_argument("--metric", default="test/accuracy", help="a key of run.json's metrics; default %(default)s")

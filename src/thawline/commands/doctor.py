@@ -6,14 +6,14 @@ from pathlib import Path
 
 from thawline import __version__
 from thawline.commands.ending import BROKEN, exit_code
+from thawline.commands.plain_parser import plain_parser
 from thawline.commands.started import note_start
 from thawline.errors import UserError
-from thawline.invocation import typed
 from thawline.settings.cache_settings import resolved_dir
 
 _HELP = """Machine, versions, devices, threads and quota, caches, and a self-test of a few seconds.
 
-    {doctor}                    # one block of plain text, to paste into a report
+    {command}                    # one block of plain text, to paste into a report
 
 It reads and measures; it changes nothing and sends nothing.
 """
@@ -52,8 +52,5 @@ def _folders() -> dict[str, Path]:
 
 
 def _arguments() -> argparse.Namespace:
-    doctor = typed("doctor")
-    parser = argparse.ArgumentParser(
-        prog=doctor, description=_HELP.format(doctor=doctor), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = plain_parser("doctor", _HELP)
     return parser.parse_args()

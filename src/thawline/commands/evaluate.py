@@ -11,10 +11,10 @@ from thawline.amounts import plural
 from thawline.atomic import write_atomically
 from thawline.commands.ending import exit_code, file_line, say
 from thawline.commands.model_options import add_model_options
+from thawline.commands.plain_parser import plain_parser
 from thawline.commands.started import note_start
 from thawline.commands.writable import check_writable
 from thawline.errors import UserError
-from thawline.invocation import typed
 from thawline.printable import printable
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 _HELP = """How good a model is on labelled images.
 
-    {evaluate} RUN DIR                        # a folder that holds a folder for each class
-    {evaluate} RUN images.csv --split test    # a table with the columns path, label and, if you like, split
-    {evaluate} RUN DIR --against RUN2         # is RUN better than RUN2, or is it chance?
+    {command} RUN DIR                        # a folder that holds a folder for each class
+    {command} RUN images.csv --split test    # a table with the columns path, label and, if you like, split
+    {command} RUN DIR --against RUN2         # is RUN better than RUN2, or is it chance?
 
 RUN is the folder of a completed run, or a model folder. Labels are matched with the model's classes by name. It writes
 evaluation.html, evaluation.json and predictions.csv to RUN/evaluations/NAME, NAME being that of the images; those of an
@@ -107,10 +107,7 @@ def _write(evaluated: "Evaluated", other: "Against | None", given: argparse.Name
 
 
 def _arguments() -> argparse.Namespace:
-    evaluate = typed("evaluate")
-    parser = argparse.ArgumentParser(
-        prog=evaluate, description=_HELP.format(evaluate=evaluate), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = plain_parser("evaluate", _HELP)
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a completed run, or a model folder")
     parser.add_argument("images", type=Path, metavar="DIR", help="labelled folder, or a table (csv, jsonl, parquet)")
     parser.add_argument("--split", choices=_SPLITS, help="which images, where there are splits; default test, then val")

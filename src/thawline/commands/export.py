@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thawline.commands.ending import BROKEN, exit_code, say
+from thawline.commands.plain_parser import plain_parser
 from thawline.commands.started import note_start
 from thawline.errors import UserError
-from thawline.invocation import typed
 from thawline.printable import printable
 
 if TYPE_CHECKING:  # imports torch; --help does without
@@ -20,10 +20,10 @@ _FORMATS = ("onnx", "openvino", _MODEL)
 _MOST_CHECKED = 1000  # test images; chosen: they take a minute or two with a large model
 _HELP = """Write a run's model for other runtimes, and check on the spot that it answers as Thawline does.
 
-    {export} outputs/small_different/RUN --format onnx --out exported       # model.onnx and a script that uses it
-    {export} outputs/small_different/RUN --format openvino --out exported   # model.xml, model.bin
-    {export} outputs/small_different/RUN --format onnx --int8 --out exported
-    {export} outputs/small_different/RUN --format model --out exported      # the portable model folder
+    {command} outputs/small_different/RUN --format onnx --out exported       # model.onnx and a script that uses it
+    {command} outputs/small_different/RUN --format openvino --out exported   # model.xml, model.bin
+    {command} outputs/small_different/RUN --format onnx --int8 --out exported
+    {command} outputs/small_different/RUN --format model --out exported      # the portable model folder
 
 The exported model takes uint8 images (N, S, S, 3), a batch of any size, and gives probabilities (N, K).
 """
@@ -113,11 +113,9 @@ def _say(about: str, text: str) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    export = typed("export")
-    parser = argparse.ArgumentParser(
-        prog=export,
-        description=_HELP.format(export=export),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = plain_parser(
+        "export",
+        _HELP,
         epilog="Exit code 0: the exported model answers as Thawline does. 1: it does not. 2: it cannot be made.",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a completed run, or a model folder")

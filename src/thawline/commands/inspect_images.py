@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from thawline import __version__
 from thawline.atomic import write_atomically
 from thawline.commands.ending import exit_code, say
+from thawline.commands.plain_parser import plain_parser
 from thawline.commands.started import note_start
 from thawline.commands.writable import check_writable
 from thawline.errors import UserError
-from thawline.invocation import typed
 from thawline.printable import printable
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 _HELP = """What is wrong with these images and labels, before anything is learned from them.
 
-    {inspect} DIR                # folders of images, in any layout that data.root accepts
-    {inspect} images.csv         # a table with the columns path and label, perhaps split and group
-    {inspect} DIR --no-model     # the files alone, in seconds: no labels, no outliers
+    {command} DIR                # folders of images, in any layout that data.root accepts
+    {command} images.csv         # a table with the columns path and label, perhaps split and group
+    {command} DIR --no-model     # the files alone, in seconds: no labels, no outliers
 
 It writes inspection.html (look at this one), issues.csv and issues.json to outputs/inspections/NAME, NAME being that of
 the images, and changes nothing. Delete the rows of good images from issues.csv; a run with data.exclude=FILE, which the
@@ -88,10 +88,7 @@ def _write(one: "Inspected", folder: Path, *, gallery: int) -> list[Path]:
 
 
 def _arguments() -> argparse.Namespace:
-    inspect = typed("inspect_images")
-    parser = argparse.ArgumentParser(
-        prog=inspect, description=_HELP.format(inspect=inspect), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = plain_parser("inspect_images", _HELP)
     parser.add_argument("images", type=Path, metavar="DIR", help="folder of images, or a table (csv, jsonl, parquet)")
     parser.add_argument("--no-model", action="store_true", help="inspect the files alone, which takes seconds")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write; default outputs/inspections/NAME")

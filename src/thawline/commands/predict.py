@@ -7,21 +7,21 @@ from pathlib import Path
 from thawline.atomic import cannot_write_line
 from thawline.commands.ending import exit_code
 from thawline.commands.model_options import add_model_options
+from thawline.commands.plain_parser import plain_parser
 from thawline.commands.started import note_start
 from thawline.deploy.image_list import STDIN, listed
-from thawline.invocation import typed
 from thawline.machine.sigterm import ended_by_sigterm
 
 _MOST_HEATMAPS = 100  # chosen: they take a minute or two with a small backbone on a CPU
 _MOST = 65_536  # of images in a batch, and of other counts
 _HELP = """Predict images with the model of a run, or of a model folder.
 
-    {predict} RUN photo.jpg more/                       # a table of the first rows, and a summary
-    {predict} RUN more/ --out predictions.csv           # .csv, .jsonl or .parquet
-    {predict} RUN 'more/**/*.jpg' paths.txt --out predictions.csv
-    find more -name '*.jpg' | {predict} RUN - > predictions.csv
-    {predict} RUN more/ --out sure.csv --only-above 0.9 --copy-to sorted/
-    {predict} RUN more/ --out predictions.csv --unknown --explain heatmaps/
+    {command} RUN photo.jpg more/                       # a table of the first rows, and a summary
+    {command} RUN more/ --out predictions.csv           # .csv, .jsonl or .parquet
+    {command} RUN 'more/**/*.jpg' paths.txt --out predictions.csv
+    find more -name '*.jpg' | {command} RUN - > predictions.csv
+    {command} RUN more/ --out sure.csv --only-above 0.9 --copy-to sorted/
+    {command} RUN more/ --out predictions.csv --unknown --explain heatmaps/
 
 IMAGES: files; folders, searched at every depth; patterns in quotes; text files (.txt, .lst, .list) with a path a line;
 - for such lines on standard input. A file that cannot be read is a row with an error. The same command goes on where it
@@ -51,10 +51,7 @@ def _file_line(error: Exception) -> str | None:
 
 
 def _arguments() -> argparse.Namespace:
-    predict = typed("predict")
-    parser = argparse.ArgumentParser(
-        prog=predict, description=_HELP.format(predict=predict), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = plain_parser("predict", _HELP)
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a completed run, or a model folder")
     parser.add_argument(
         "images", nargs="*", default=[], metavar="IMAGES", help="see above; without any, paths on standard input"

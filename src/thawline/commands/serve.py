@@ -8,9 +8,9 @@ from pathlib import Path
 from thawline.amounts import plural
 from thawline.commands.ending import exit_code
 from thawline.commands.model_options import add_model_options
+from thawline.commands.plain_parser import plain_parser
 from thawline.commands.started import note_start
 from thawline.errors import UserError
-from thawline.invocation import typed
 from thawline.printable import printable
 
 _EXTRA = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")  # modules of the extra `serve`
@@ -19,7 +19,7 @@ _MOST_PORTS = 65_535
 _MIB, _MEGAPIXEL = 1 << 20, 1_000_000
 _HELP = """Answer over HTTP with the model of a run, or of a model folder.
 
-    {serve} outputs/small_different/RUN                 # http://127.0.0.1:8000: a page to drop images on
+    {command} outputs/small_different/RUN                 # http://127.0.0.1:8000: a page to drop images on
     curl --data-binary @cat.jpg http://127.0.0.1:8000/predict
     curl -F files=@cat.jpg -F files=@dog.jpg http://127.0.0.1:8000/predict
 
@@ -88,10 +88,7 @@ def _check(given: argparse.Namespace) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    serve = typed("serve")
-    parser = argparse.ArgumentParser(
-        prog=serve, description=_HELP.format(serve=serve), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = plain_parser("serve", _HELP)
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="folder of a completed run, or a model folder")
     add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all networks; default %(default)s")

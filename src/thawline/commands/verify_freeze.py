@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from thawline.commands.ending import BROKEN, exit_code
+from thawline.commands.plain_parser import plain_parser
 from thawline.commands.started import note_start
-from thawline.invocation import typed
 from thawline.whole_table import WholeTable
 
 if TYPE_CHECKING:  # imports torch; --help does without
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # imports torch; --help does without
 
 _HELP = """Recompute what a run froze, its freeze.json, from the checkpoints and the pretrained weights.
 
-    {verify} outputs/small_different/RUN
+    {command} outputs/small_different/RUN
 """
 
 
@@ -55,11 +55,9 @@ def _table(checks: "Sequence[StageCheck]") -> Table:
 
 
 def _arguments() -> argparse.Namespace:
-    verify = typed("verify_freeze")
-    parser = argparse.ArgumentParser(
-        prog=verify,
-        description=_HELP.format(verify=verify),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = plain_parser(
+        "verify_freeze",
+        _HELP,
         epilog="Exit code 0: everything that the plan froze is bitwise the pretrained weights. 1: something is not. "
         "2: the run cannot be checked.",
     )

@@ -25,19 +25,11 @@ _COST_LABELS = {  # label, and its unit
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A drawing with a line below it."""
-
-    svg: str
-    caption: str = ""
-
-
-@dataclass(frozen=True)
 class Section:
-    """Figures under one heading; `key` holds (name, number) of the colours."""
+    """Figures, each an SVG, under one heading; `key` holds (name, number) of the colours."""
 
     title: str
-    figures: list[Figure]
+    figures: list[str]
     note: str = ""
     key: list[tuple[str, int]] = field(default_factory=list)
 
@@ -93,7 +85,7 @@ def _depths(comparison: Comparison) -> Section | None:
     ]
     drawn = chart(series, x_label="stages that train", y_label=comparison.metric, x_names=depths)
     return Section(
-        "How deep to thaw", [Figure(drawn)], "0 trains the head only; bars are 95 % intervals.",
+        "How deep to thaw", [drawn], "0 trains the head only; bars are 95 % intervals.",
         [(line.name, line.colour % NUM_COLOURS) for line in series],
     )  # fmt: skip
 
@@ -115,7 +107,7 @@ def _pareto(comparison: Comparison) -> Section | None:
         efficient = sorted((row for row in rows if cost in row.efficient), key=lambda row: row.costs[cost])
         front = Series("not dominated", [points[row.group.name] for row in efficient], NUM_COLOURS - 1, dotted=False)
         dots = [Series(name, [point], n if in_colours else 0) for n, (name, point) in enumerate(points.items())]
-        figures.append(Figure(chart([front, *dots], x_label=label, y_label=comparison.metric, log_x=True)))
+        figures.append(chart([front, *dots], x_label=label, y_label=comparison.metric, log_x=True))
     key = [(row.group.name, n) for n, row in enumerate(comparison.rows)] if in_colours else []
     note = "Joined: no other group is cheaper and as good. The pointer names a point."
     return Section("What it costs", figures, note, key) if figures else None
@@ -128,7 +120,7 @@ def _curves(comparison: Comparison) -> Section | None:
     for tag in ("train/loss", "val/loss", "val/accuracy"):
         series = [Series(row.group.name, points, n) for n, row in enumerate(rows) if (points := _mean_curve(row, tag))]
         if series:
-            figures.append(Figure(chart(series, x_label="step", y_label=tag)))
+            figures.append(chart(series, x_label="step", y_label=tag))
             key = [(row.group.name, n) for n, row in enumerate(rows)]
     left_out = len(comparison.rows) - len(rows)
     note = f"The best {len(rows)} groups; {left_out} more are not drawn." if left_out > 0 else ""
