@@ -34,7 +34,7 @@ def first_line(error: BaseException, *, nothing: str = "") -> str:
 
 
 @contextlib.contextmanager
-def strange_values_told(path: Path) -> Iterator[None]:
+def strange_values_refused(path: Path) -> Iterator[None]:
     """Make any error of the block one line: it builds what a file describes, and a stranger may describe anything.
 
     Raises:

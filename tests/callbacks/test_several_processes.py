@@ -3,7 +3,7 @@
 import pytest
 import torch.distributed
 
-from thawline.callbacks.lost_process import LostProcess, is_loss, losses_told
+from thawline.callbacks.lost_process import LostProcess, is_loss, lost_process_explained
 from thawline.callbacks.same_everywhere import first_disagreement
 
 
@@ -20,13 +20,13 @@ def test_the_first_process_that_differs_is_named_with_what_to_do() -> None:
 
 def test_a_broken_connection_is_told_in_one_line() -> None:
     ended = "another process of this run ended, its output says why; go on"
-    with pytest.raises(LostProcess, match=ended) as told, losses_told("go on with resume=x"):
+    with pytest.raises(LostProcess, match=ended) as told, lost_process_explained("go on with resume=x"):
         raise RuntimeError("[../gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1")
     assert isinstance(told.value.__cause__, RuntimeError)
     assert is_loss(torch.distributed.DistBackendError("remote process exited"))  # type: ignore[attr-defined]
 
 
 def test_other_errors_stay_what_they_are() -> None:
-    with pytest.raises(RuntimeError, match="mat1 and mat2") as error, losses_told("x"):
+    with pytest.raises(RuntimeError, match="mat1 and mat2") as error, lost_process_explained("x"):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
     assert not isinstance(error.value, LostProcess)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from thawline.errors import UserError
-from thawline.machine.device_memory import allowed_bytes, free_bytes, held_bytes, told_where_memory_ends
+from thawline.machine.device_memory import allowed_bytes, free_bytes, held_bytes, lack_of_memory_explained
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -43,11 +43,11 @@ def test_too_little_memory_is_one_line(error: RuntimeError) -> None:
     expected = r"^vit in batches of 32 does not fit in the GPU's memory; buy more$"
     with (
         pytest.raises(UserError, match=expected),
-        told_where_memory_ends("vit in batches of 32", GPU, next_step="buy more"),
+        lack_of_memory_explained("vit in batches of 32", GPU, next_step="buy more"),
     ):
         raise error
 
 
 def test_another_error_stays_what_it_is() -> None:
-    with pytest.raises(RuntimeError, match=r"^shapes$"), told_where_memory_ends("vit", CPU, next_step=""):
+    with pytest.raises(RuntimeError, match=r"^shapes$"), lack_of_memory_explained("vit", CPU, next_step=""):
         raise RuntimeError("shapes")

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from thawline.features.probe import fit_logistic, standardize
+from thawline.features.logistic_probe import fit_logistic
+from thawline.features.standardized import standardize
 from thawline.models.heads import LinearHead
 from thawline.training.head_solver import HeadSolver
 

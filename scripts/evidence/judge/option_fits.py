@@ -13,7 +13,8 @@ from judge.on_rows import Training, logits_of, train_on_rows
 from judge.prepared import Prepared, pretrained
 from judge.sweep_options import PROBE, Option
 from thawline.advisor.choices import HEAD_LR
-from thawline.features.probe import fit_logistic, standardize
+from thawline.features.logistic_probe import fit_logistic
+from thawline.features.standardized import standardize
 from thawline.settings.optim_settings import OptimSettings
 from thawline.settings.strategy_settings import StrategySettings
 

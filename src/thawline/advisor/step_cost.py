@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from thawline.freezing.bound_plan import bind
-from thawline.machine.device_memory import told_where_memory_ends
+from thawline.machine.device_memory import lack_of_memory_explained
 from thawline.machine.number_formats import Precision, autocast
 from thawline.models.backbone import Backbone
 from thawline.models.depthwise import Fp32DepthwiseBackward
@@ -65,7 +65,7 @@ def step_cost(
     Raises:
         UserError: The device has too little memory.
     """
-    with told_where_memory_ends(batches_of(backbone, len(images)), images.device, next_step=SMALLER):
+    with lack_of_memory_explained(batches_of(backbone, len(images)), images.device, next_step=SMALLER):
         return _measured(backbone, depth, images, num_classes=num_classes, precision=precision, max_bytes=max_bytes)
 
 

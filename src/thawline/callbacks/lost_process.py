@@ -28,7 +28,7 @@ def is_loss(error: RuntimeError) -> bool:
 
 
 @contextlib.contextmanager
-def losses_told(way_on: str) -> Iterator[None]:
+def lost_process_explained(way_on: str) -> Iterator[None]:
     """Around what several processes do together.
 
     Args:

@@ -20,7 +20,7 @@ from thawline.models.stacked_head import StackedHead
 from thawline.training.answering import Answering
 from thawline.training.beside import StackBeside, pretrained_copy
 
-_OWN_HEADS = "thawline.models.heads"
+_HEADS_MODULE = "thawline.models.heads"
 DISTANCE_TENSORS = ("centre", "projection", "means", "quantiles")  # `unknown.NAME` in the weights' file
 
 
@@ -165,7 +165,7 @@ def _head(
 
 def _head_class(part: HeadPart, *, trust: bool) -> type[nn.Module]:
     module, _, name = str(part.target).rpartition(".")
-    if module != _OWN_HEADS and not trust:
+    if module != _HEADS_MODULE and not trust:
         raise UserError(
             f"the model's head is {part.target}, code outside Thawline; if you know it, load with trust=true (--trust)"
         )

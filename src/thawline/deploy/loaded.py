@@ -19,7 +19,7 @@ from thawline.deploy.image_list import listed
 from thawline.deploy.inference import InferenceModel, precision_of
 from thawline.deploy.likeliest import likeliest
 from thawline.deploy.portable import MODEL_FOLDER, read_model
-from thawline.errors import UserError, strange_values_told
+from thawline.errors import UserError, strange_values_refused
 from thawline.machine.compute import choose_compute
 from thawline.machine.number_formats import Precision
 
@@ -166,7 +166,7 @@ def load(folder: str | Path, *, trust: bool = False, accelerator: str = "auto", 
     place = model_folder(Path(folder))
     description, tensors = read_model(place)
     wanted = choose_compute(accelerator=accelerator, precision=precision or "auto", key="accelerator")
-    with strange_values_told(place / DESCRIPTION_FILE):
+    with strange_values_refused(place / DESCRIPTION_FILE):
         numbers = _as_in_the_test(description, wanted.precision) if precision is None else wanted.precision
         net = InferenceModel(description, tensors, precision=numbers, trust=trust)
     return Model(description, net, wanted.device)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from thawline.deploy.described import preprocessing_of, provenance_of
 from thawline.deploy.description import Architecture, Calibration, Description, HeadPart
-from thawline.errors import UserError, strange_values_told
+from thawline.errors import UserError, strange_values_refused
 from thawline.features.readout import with_class_token
 from thawline.freezing.bound_plan import BoundPlan
 from thawline.freezing.plan import HEAD, FreezePlan, Phase
@@ -40,7 +40,7 @@ def read_older_run(run: Path) -> tuple[Description, dict[str, Tensor]]:
     if not record.classes.names or not record.settings:
         raise UserError(f"{run / RECORD_FILE}: does not say the classes and settings of the run; run again")
     trained = load_checkpoint(run / _CHECKPOINT)["state_dict"]
-    with strange_values_told(run / RECORD_FILE):
+    with strange_values_refused(run / RECORD_FILE):
         return _described(record, trained), _merged(trained, record.settings)
 
 

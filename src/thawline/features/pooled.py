@@ -15,7 +15,7 @@ from thawline.features.fill import Extraction, Wanted, fill
 from thawline.features.readout import Readout
 from thawline.machine.compute import Compute
 from thawline.machine.decisions import compiles_pass, pass_batch
-from thawline.machine.device_memory import told_where_memory_ends
+from thawline.machine.device_memory import lack_of_memory_explained
 from thawline.models.backbone import Backbone
 from thawline.models.fused import fuse_where_faster
 
@@ -47,7 +47,7 @@ def pooled_features(
     what = f"{backbone.name} at {backbone.input.size} pixels in batches of {mode.batch_size}"
 
     def filled(store: FeatureCache) -> list[Tensor]:
-        with told_where_memory_ends(what, device, next_step=smaller):
+        with lack_of_memory_explained(what, device, next_step=smaller):
             stores = fill(requests, backbone, list(readout.taps), Extraction(store, mode, device, fused, num_workers))
         return [torch.cat([array.rows(range(len(array))) for array in arrays], 1) for arrays in stores]
 

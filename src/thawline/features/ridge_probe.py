@@ -11,7 +11,7 @@ from thawline.errors import UserError
 from thawline.features.extract import Tap
 from thawline.features.landmarks import landmark_bases
 from thawline.features.left_out import Spectrum, Targets, centre, dual_weights, left_out_scores, spectrum
-from thawline.features.probe import standardize
+from thawline.features.standardized import standardize
 
 # In units of the mean squared norm of a row; half a decade apart.
 PENALTIES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)

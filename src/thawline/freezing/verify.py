@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from thawline.errors import UserError, strange_values_told
+from thawline.errors import UserError, strange_values_refused
 from thawline.freezing.bound_plan import ADAPTERS, BoundPlan, bind
 from thawline.freezing.certificate import CERTIFICATE_FILE, certificate, epochs_trained, load_certificate
 from thawline.freezing.plan import HEAD
@@ -47,7 +47,7 @@ def verify(folder: Path) -> list[StageCheck]:
     """
     body = load_certificate(folder)
     checkpoints = {name: load_checkpoint(folder / "checkpoints" / name) for name in CHECKPOINTS}
-    with strange_values_told(folder / CERTIFICATE_FILE):
+    with strange_values_refused(folder / CERTIFICATE_FILE):
         bound, claimed = _described(body, folder)
     num_epochs = int(checkpoints["last.ckpt"]["epoch"])
     before = digests(bound.tensors())

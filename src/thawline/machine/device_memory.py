@@ -45,7 +45,7 @@ def is_lack_of_memory(error: RuntimeError) -> bool:
 
 
 @contextlib.contextmanager
-def told_where_memory_ends(what: str, device: torch.device, *, next_step: str) -> Iterator[None]:
+def lack_of_memory_explained(what: str, device: torch.device, *, next_step: str) -> Iterator[None]:
     """Make an error for lack of memory one line.
 
     Args:

@@ -25,7 +25,7 @@ from thawline.callbacks.tensorboard import add_picture
 from thawline.features.feature_cache import FeatureCache
 from thawline.machine.compute import Compute, choose_compute
 from thawline.machine.decisions import memory_format
-from thawline.machine.device_memory import allowed_bytes, free_bytes, held_bytes, told_where_memory_ends
+from thawline.machine.device_memory import allowed_bytes, free_bytes, held_bytes, lack_of_memory_explained
 from thawline.machine.memory import keep_freed_memory
 from thawline.machine.tf32 import tf32_restored
 from thawline.machine.utf8_path import utf8_path
@@ -114,7 +114,7 @@ def measured_advice(
     )  # fmt: skip
     before = held_bytes(compute.device)
     what = f"{backbone.name} at {backbone.input.size} pixels"
-    with told_where_memory_ends(what, compute.device, next_step=SMALLER):  # of a batch, `look` says so itself
+    with lack_of_memory_explained(what, compute.device, next_step=SMALLER):  # of a batch, `look` says so itself
         seen = _look(data, backbone, settings, compute)
     resident = before if compute.on_cpu else held_bytes(compute.device)  # a GPU holds nothing before, the model after
     advice = _advice(data, backbone, seen, settings, context, compute, resident=resident, fits=fits)

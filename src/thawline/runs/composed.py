@@ -9,7 +9,7 @@ from typing import Any, cast
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
-from thawline.errors import UserError, strange_values_told
+from thawline.errors import UserError, strange_values_refused
 from thawline.runs.config import look_settings, seed_setting, settings_of, sweep_settings
 from thawline.runs.literal import literal
 from thawline.runs.saved_config import read_yaml_text
@@ -53,7 +53,7 @@ class Composed:
     def saved(cls, path: Path) -> "Composed":
         """That of an earlier run, from its config.yaml."""
         text = read_yaml_text(path)
-        with strange_values_told(path):
+        with strange_values_refused(path):
             cfg = OmegaConf.create(text)
             assert isinstance(cfg, DictConfig), "no mapping of sections"
             _fill_in_what_is_newer(cfg)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from thawline.callbacks.checkpoint_files import CheckpointFiles
 from thawline.callbacks.cost import CostCallback
-from thawline.callbacks.lost_process import losses_told
+from thawline.callbacks.lost_process import lost_process_explained
 from thawline.errors import UserError, first_line
 from thawline.freezing.certificate import certificate, write_certificate
 from thawline.machine.processes import is_main
@@ -55,7 +55,7 @@ def fit_and_test(
     callbacks = all_callbacks(parts, watch, said)
     trainer = _trainer(parts, loggers, callbacks, folder=folder)
     try:
-        with _errors_of_lightning(), losses_told(f"go on with resume={folder}"):
+        with _errors_of_lightning(), lost_process_explained(f"go on with resume={folder}"):
             pretrained = _pretrained(parts)
             _fit(trainer, parts, boundary)
             fit_ended, final_step, num_epochs = time.perf_counter(), trainer.global_step, trainer.current_epoch

@@ -7,7 +7,7 @@ from pathlib import Path
 from thawline.atomic import write_atomically
 from thawline.callbacks.cost import CostCallback
 from thawline.data.split_table import SPLITS_FILE, split_table
-from thawline.machine.device_memory import told_where_memory_ends
+from thawline.machine.device_memory import lack_of_memory_explained
 from thawline.machine.energy import EnergyMeter, counters_of
 from thawline.machine.processes import is_main
 from thawline.report.record_sections import StrategySection
@@ -82,7 +82,7 @@ def run_once(
     store, together = functools.partial(_store, parts, record), settings.trainer.num_processes > 1
     said = Said(folder, config.text, _held(record, parts), not context.rung, store if together else None)
     what = f"{parts.bound.backbone.name} at {record.model.image_size} pixels, data.batch_size={parts.data.batch_size},"
-    with told_where_memory_ends(what, compute.device, next_step="try a smaller data.batch_size or model.image_size"):
+    with lack_of_memory_explained(what, compute.device, next_step="try a smaller data.batch_size or model.image_size"):
         if not together:
             store()
         elif (others := meeting()) is not None:

@@ -14,7 +14,16 @@ from thawline.freezing.certificate import CERTIFICATE_FILE
 from thawline.report.run_record import RunRecord
 from thawline.runs.projected import PROJECTOR_CONFIG, PROJECTOR_FOLDER
 
-_OWN = ("run_id", "scenario", "seed", "status", "error", "advice", "versions", "progress")  # fields that the run keeps
+_OF_THE_RUN = (
+    "run_id",
+    "scenario",
+    "seed",
+    "status",
+    "error",
+    "advice",
+    "versions",
+    "progress",
+)  # fields that the run keeps
 _CHECKPOINTS = "checkpoints"
 _EVENTS = "events.out.tfevents.*"
 
@@ -25,7 +34,7 @@ def publish(rung: RunRecord, source: Path, run: RunRecord, target: Path) -> None
     A reader of any file sees the old one or the new one. On one file system nothing is copied, but linked.
     """
     for field in fields(run):
-        if field.name not in _OWN:
+        if field.name not in _OF_THE_RUN:
             setattr(run, field.name, getattr(rung, field.name))
     (target / _CHECKPOINTS).mkdir(exist_ok=True)
     for path in sorted((source / _CHECKPOINTS).glob("*.ckpt")):

@@ -45,7 +45,7 @@ class Boundary:
 
 
 @contextlib.contextmanager
-def told_how_to_go_on(record: RunRecord, folder: Path, output_dir: str) -> Iterator[None]:
+def going_on_explained(record: RunRecord, folder: Path, output_dir: str) -> Iterator[None]:
     """Where the block is interrupted, say how to go on with the run, if it got far enough for that.
 
     Raises:

@@ -29,7 +29,7 @@ from thawline.runs.lock import owned
 from thawline.runs.meeting import leaving_with_reason
 from thawline.runs.one_run import run_once
 from thawline.runs.quiet import quiet
-from thawline.runs.resume import CHECKPOINT, Boundary, resumed, told_how_to_go_on
+from thawline.runs.resume import CHECKPOINT, Boundary, going_on_explained, resumed
 from thawline.runs.rung import SCENARIO
 from thawline.runs.tracked import recorded_and_tracked
 from thawline.runs.whose_fault import users_code_named
@@ -49,7 +49,7 @@ def train(composed: Composed, context: RunContext) -> RunRecord:
         owned(folder),
         ended_by_sigterm(),
         _end_logged(record, folder),
-        told_how_to_go_on(record, folder, composed.output_dir),
+        going_on_explained(record, folder, composed.output_dir),
         recorded_and_tracked(record, folder) as logs,
         quiet(),
         threads_restored(),

@@ -16,7 +16,7 @@ from thawline.runs.composed import Composed
 from thawline.runs.make import make
 from thawline.runs.resume import CONFIG_NAME
 
-_OWN = "thawline."  # begins the name of a data source that comes along
+_PACKAGE = "thawline."  # begins the name of a data source that comes along
 
 
 class RunImages:
@@ -36,7 +36,7 @@ class RunImages:
             raise UserError(f"{run} is no run's folder: it holds no {CONFIG_NAME}")
         record = load_record(run / RECORD_FILE)
         settings = Composed.saved(config).read().settings
-        foreign = [target for target in _targets(settings.source) if not target.startswith(_OWN)]
+        foreign = [target for target in _targets(settings.source) if not target.startswith(_PACKAGE)]
         if foreign and not trust:
             raise UserError(f"the images come from {foreign[0]}, code outside Thawline; add --trust if you know it")
         source: ImageSource = make(settings.source, "data.source")

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from thawline.features.probe import fit_logistic, standardize
+from thawline.features.logistic_probe import fit_logistic
+from thawline.features.standardized import standardize
 from thawline.machine.collectives import computed_by_first
 from thawline.models.heads import LinearHead
 

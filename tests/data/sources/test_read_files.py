@@ -11,7 +11,7 @@ from skimage import data as photographs
 
 from thawline.data.decode import AS_THEY_ARE, Pixels, UnreadableImage, decode_bytes, read_samples
 from thawline.data.sources.content import Content
-from thawline.data.sources.read_files import STATE, Told, read_rows, states_of
+from thawline.data.sources.read_files import STATE, FileProblems, read_rows, states_of
 
 PHOTO = Image.fromarray(photographs.chelsea())  # 451 x 300
 
@@ -22,7 +22,7 @@ def jpeg(image: Image.Image, **options: object) -> bytes:
     return file.getvalue()
 
 
-def read(folder: Path, *names: str) -> tuple[Content, np.ndarray, Told]:
+def read(folder: Path, *names: str) -> tuple[Content, np.ndarray, FileProblems]:
     content, states = Content.empty(len(names)), np.zeros((len(names), STATE), dtype=np.int64)
     rows = np.arange(len(names))
     told = read_rows(str(folder), np.array(names), rows, pixels=AS_THEY_ARE, content=content, states=states)

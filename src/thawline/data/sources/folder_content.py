@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from thawline.amounts import plural
 from thawline.data.decode import AS_THEY_ARE, Pixels
 from thawline.data.sources.content import Content
-from thawline.data.sources.read_files import NO_STATE, STATE, Told, read_rows, states_of
+from thawline.data.sources.read_files import NO_STATE, STATE, FileProblems, read_rows, states_of
 from thawline.data.sources.scan_store import Rows, ScanStore, keys_of
 from thawline.data.sources.source import IntArray
 from thawline.machine.heartbeat import beat
@@ -37,7 +37,7 @@ def read_all(
         What was read, and the error messages of the files that do not decode, by path, in the order of `paths`.
     """
     if store is None:
-        rows, problems = _nothing(keys_of(paths[:0]), len(paths)), Told()
+        rows, problems = _nothing(keys_of(paths[:0]), len(paths)), FileProblems()
         _read_files(root, paths, np.arange(len(paths)), rows=rows, pixels=pixels, problems=problems)
     else:
         rows, problems = _looked_up_or_read(root, paths, pixels, store)
@@ -54,8 +54,10 @@ def _nothing(keys: NDArray[np.uint64], num_images: int) -> Rows:
     return Rows(keys, np.full((num_images, STATE), NO_STATE, dtype=np.int64), Content.empty(num_images))
 
 
-def _looked_up_or_read(root: Path, paths: NDArray[np.str_], pixels: Pixels, store: ScanStore) -> tuple[Rows, Told]:
-    keys, problems = keys_of(paths), Told()
+def _looked_up_or_read(
+    root: Path, paths: NDArray[np.str_], pixels: Pixels, store: ScanStore
+) -> tuple[Rows, FileProblems]:
+    keys, problems = keys_of(paths), FileProblems()
     rows = _looked_up(store, keys, states_of(str(root), paths))
     if (rows.states[:, 0] >= 0).all():
         return rows, problems
@@ -86,12 +88,12 @@ def _looked_up(store: ScanStore, keys: NDArray[np.uint64], states: IntArray) -> 
 
 
 def _read_files(
-    root: Path, paths: NDArray[np.str_], images: IntArray, *, rows: Rows, pixels: Pixels, problems: Told
+    root: Path, paths: NDArray[np.str_], images: IntArray, *, rows: Rows, pixels: Pixels, problems: FileProblems
 ) -> None:
     """Read these images into their places in `rows`, and add to `problems`."""
     blocks = [images[start : start + _FILES_AT_ONCE] for start in range(0, len(images), _FILES_AT_ONCE)]
 
-    def read(block: IntArray) -> tuple[int, Told]:
+    def read(block: IntArray) -> tuple[int, FileProblems]:
         return len(block), read_rows(str(root), paths, block, pixels=pixels, content=rows.content, states=rows.states)
 
     above = _SHOWN_ABOVE if sys.stderr.isatty() else 0  # a line comes late enough by itself

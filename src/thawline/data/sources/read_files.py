@@ -21,8 +21,8 @@ STATE = 3  # numbers: size in bytes, time of the last change of the content, and
 
 
 @dataclass
-class Told:
-    """What is to be told of files that were read.
+class FileProblems:
+    """What is wrong with files that were read.
 
     Attributes:
         reasons: Row -> why the file does not decode.
@@ -46,9 +46,9 @@ def states_of(root: str, paths: NDArray[np.str_]) -> IntArray:
 
 def read_rows(
     root: str, paths: NDArray[np.str_], rows: IntArray, *, pixels: Pixels, content: Content, states: IntArray
-) -> Told:
+) -> FileProblems:
     """Read these rows' files into `content`, and their states as of reading into `states`; see `states_of`."""
-    problems = Told()
+    problems = FileProblems()
     for row in rows:
         path = os.path.join(root, paths[row])
         try:

@@ -1,10 +1,9 @@
-"""A linear classifier of stored features, fitted exactly: multinomial logistic regression by L-BFGS."""
+"""A logistic probe: a linear classifier of stored features, fitted exactly by L-BFGS."""
 
 import contextlib
 import functools
 import logging
 import warnings
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from thawline.features.left_out import ABSENT_LOGIT
+from thawline.features.standardized import Standardized
 
 _log = logging.getLogger(__name__)
 # Largest gradient entry of the objective at a solution. Chosen: on photo_crops and solar_cells (560 rows, 1,280
@@ -26,46 +26,7 @@ _MAX_ITERATIONS = 5000  # chosen: the longest fit of the same measurement took 2
 _ONE_THREAD_BELOW = 10**9
 
 _Array = np.ndarray[Any, Any]
-Linear = tuple[Tensor, Tensor]  # weight (K, D), bias (K,): logits are features @ weight.T + bias
-
-
-@dataclass(frozen=True)
-class Standardized:
-    """Training rows with mean 0 and standard deviation 1 in every channel; made once for all penalties.
-
-    Attributes:
-        values: (N, D), float64; a channel that is constant over the rows is 0.
-        mean, std: Statistics of the raw features, (D,), float64; std is 1 for a constant channel.
-    """
-
-    values: Tensor
-    mean: Tensor
-    std: Tensor
-
-    @functools.cached_property
-    def spanned(self) -> tuple[Tensor, Tensor | None]:
-        """With more channels than rows: the rows in an orthonormal basis of their span, (N, N), and the basis (D, N).
-
-        The best weights lie in that span (representer theorem), and a rotation does not change their norm. So the
-        solution is the same, and finding it costs as much as with N channels. Otherwise `values` and None.
-        """
-        num_rows, num_channels = self.values.shape
-        if num_channels <= num_rows:
-            return self.values, None
-        basis, upper = torch.linalg.qr(self.values.T)  # (D, N), (N, N)
-        return upper.T.contiguous(), basis
-
-
-def standardize(features: Tensor) -> Standardized:
-    """Standardize features (N, D), any float type, finite, over the rows."""
-    constant = features.amax(0) == features.amin(0)
-    values = features.detach().to("cpu", torch.float64, copy=True)
-    mean = values.mean(0)
-    values -= mean
-    values[:, constant.cpu()] = 0.0  # removes rounding errors
-    std = torch.linalg.vector_norm(values, dim=0) / len(values) ** 0.5
-    std[constant.cpu()] = 1.0
-    return Standardized(values.div_(std), mean, std)
+WeightAndBias = tuple[Tensor, Tensor]  # weight (K, D), bias (K,): logits are features @ weight.T + bias
 
 
 def fit_logistic(
@@ -74,9 +35,9 @@ def fit_logistic(
     *,
     num_classes: int,
     penalty: float,
-    start: Linear | None = None,
+    start: WeightAndBias | None = None,
     weights: Tensor | None = None,
-) -> Linear:
+) -> WeightAndBias:
     """The linear classifier that minimises
 
         mean weighted cross-entropy + penalty / 2 * ||W||^2,   W the weights on standardized features, biases free,
@@ -111,7 +72,7 @@ def fit_logistic(
 
 
 def _present_of(
-    start: Linear | None, present: _Array, mean: _Array, std: _Array, turn: _Array | None
+    start: WeightAndBias | None, present: _Array, mean: _Array, std: _Array, turn: _Array | None
 ) -> tuple[_Array, _Array] | None:
     """`start`, for raw features, as a classifier of standardized features in the basis `turn`; present classes only."""
     if start is None:

@@ -9,7 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from thawline.features.left_out import ABSENT_LOGIT
-from thawline.features.probe import GRADIENT_TOLERANCE, Linear, Standardized, fit_logistic, standardize
+from thawline.features.logistic_probe import GRADIENT_TOLERANCE, WeightAndBias, fit_logistic
+from thawline.features.standardized import Standardized, standardize
 
 PENALTY = 0.1
 
@@ -24,11 +25,13 @@ def blobs(num_classes: int, *, num_rows: int = 60, channels: int = 5) -> tuple[T
     return features * torch.logspace(-2, 2, channels) + 10.0, labels
 
 
-def fitted(features: Tensor, labels: Tensor, num_classes: int, penalty: float = PENALTY, **more: Linear) -> Linear:
+def fitted(
+    features: Tensor, labels: Tensor, num_classes: int, penalty: float = PENALTY, **more: WeightAndBias
+) -> WeightAndBias:
     return fit_logistic(standardize(features), labels, num_classes=num_classes, penalty=penalty, **more)
 
 
-def gradient(raw: Linear, features: Tensor, labels: Tensor, penalty: float) -> float:
+def gradient(raw: WeightAndBias, features: Tensor, labels: Tensor, penalty: float) -> float:
     """Largest entry of the objective's gradient, in the terms in which the docstring states it."""
     mean, std = features.double().mean(0), features.double().std(0, correction=0)
     weight = (raw[0].double() * std).requires_grad_()
