@@ -8,6 +8,8 @@ import re
 import shlex
 from collections.abc import Sequence
 
+from thawline.runs.literal import in_quotes
+
 # Their values are paths, or an expression on paths, with no syntax of Hydra's in them.
 PATH_KEYS = frozenset(
     (
@@ -45,7 +47,7 @@ def quoted_path(argument: str, *, sweeping: bool = False) -> str:
         if _IN_QUOTES.fullmatch(value) or "${" in value or (sweeping and _SWEPT.match(value)):
             return argument
         value = os.path.expanduser(value)  # a shell leaves the ~ of key=~/x
-    return f"{key}={_quoted(value)}"
+    return f"{key}={in_quotes(value)}"
 
 
 def quoted_paths(arguments: Sequence[str]) -> list[str]:
@@ -93,10 +95,3 @@ def _is_plain(value: str) -> bool:
     except ValueError:
         return True
     return False
-
-
-def _quoted(text: str) -> str:
-    """In double quotes; `"`, `${`, and backslashes before them or before the end get a backslash each."""
-    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
-    text = re.sub(r'(\\*)"', r'\1\1\\"', text)
-    return '"' + re.sub(r"(\\+)$", r"\1\1", text) + '"'

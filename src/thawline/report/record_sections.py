@@ -1,7 +1,7 @@
 """The sections of run.json, one dataclass each. Fields keep their defaults until the run sets them."""
 
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from thawline.features.expected import Expected
 from thawline.machine.run_cost import Cost
@@ -200,17 +200,15 @@ class AdviceSection:
     ended: str = ""  # why nothing further was tried
 
     def __post_init__(self) -> None:
-        self.candidates = [_candidate(entry) if isinstance(entry, dict) else entry for entry in self.candidates]
-        self.rungs = [_rung(entry) if isinstance(entry, dict) else entry for entry in self.rungs]
+        self.candidates = [_entry(CandidateEntry, entry) for entry in self.candidates]
+        self.rungs = [_entry(RungEntry, entry) for entry in self.rungs]
 
 
-def _rung(body: dict[str, Any]) -> RungEntry:
-    return RungEntry(**{**body, "expected": section_from(Expected, body["expected"])})
-
-
-def _candidate(body: dict[str, Any]) -> CandidateEntry:
+def _entry(kind: type[_T], body: Any) -> _T:
+    if not isinstance(body, dict):
+        return cast(_T, body)
     expected = body.get("expected")
-    return CandidateEntry(**{**body, "expected": expected and section_from(Expected, expected)})
+    return kind(**{**body, "expected": expected and section_from(Expected, expected)})
 
 
 SECTIONS: dict[str, type[Any]] = {

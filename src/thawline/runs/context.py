@@ -28,6 +28,11 @@ class RunContext:
     multirun: bool
     rung: int = 0
 
+    @property
+    def resumed_as(self) -> Path:
+        """What `resume=` takes: the run's folder, of a rung that of the whole run."""
+        return self.folder.parents[1] if self.rung else self.folder
+
 
 def new_dir(wanted: str) -> str:
     """Make the folder `wanted`, or one with -2, -3, ... after its name where it is there; returns it.

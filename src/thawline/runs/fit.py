@@ -55,7 +55,7 @@ def fit_and_test(
     callbacks = all_callbacks(parts, watch, said)
     trainer = _trainer(parts, loggers, callbacks, folder=folder)
     try:
-        with _errors_of_lightning(), lost_process_explained(f"go on with resume={folder}"):
+        with _errors_of_lightning(), lost_process_explained(f"go on with resume={said.resumed_as}"):
             pretrained = _pretrained(parts)
             _fit(trainer, parts, boundary)
             fit_ended, final_step, num_epochs = time.perf_counter(), trainer.global_step, trainer.current_epoch

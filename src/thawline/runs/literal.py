@@ -1,4 +1,4 @@
-"""Texts that hold `${`, such as the name of a folder, in a config: OmegaConf would read an interpolation."""
+"""Texts such as the name of a folder, in a config or an override, so that OmegaConf and Hydra read nothing else."""
 
 import re
 from typing import Any
@@ -15,3 +15,10 @@ def literal(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: literal(one) for key, one in value.items()}
     return [literal(one) for one in value] if isinstance(value, list) else value
+
+
+def in_quotes(text: str) -> str:
+    """As the value of an override. `"`, `${`, and backslashes before them or before the end get a backslash each."""
+    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    text = re.sub(r'(\\*)"', r'\1\1\\"', text)
+    return '"' + re.sub(r"(\\+)$", r"\1\1", text) + '"'

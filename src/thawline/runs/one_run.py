@@ -7,6 +7,7 @@ from pathlib import Path
 from thawline.atomic import write_atomically
 from thawline.callbacks.cost import CostCallback
 from thawline.data.split_table import SPLITS_FILE, split_table
+from thawline.machine.compute import Compute
 from thawline.machine.device_memory import lack_of_memory_explained
 from thawline.machine.energy import EnergyMeter, counters_of
 from thawline.machine.processes import is_main
@@ -28,6 +29,7 @@ from thawline.runs.shared import Shared
 from thawline.runs.stack_features import refuse_too_many
 from thawline.runs.tracked import RunLogs
 from thawline.runs.watchers import Said
+from thawline.settings.run_settings import Settings
 
 _log = logging.getLogger(__name__)
 # Of the config's leaves, those in which runs of one group may differ: they change no result, or are the seed.
@@ -73,21 +75,26 @@ def run_once(
         write_atomically(folder / CONFIG_NAME, config.text)
     refuse_other_processes(settings.trainer, context)
     compute = ready_compute(settings, boundary)
-    energy = EnergyMeter(counters_of(compute.device))
-    cost = CostCallback(start=start, energy=energy, counts_steps=not settings.optim.solves)
+    cost = _cost_since(start, settings, compute)
     parts = build(settings, compute, step=boundary.step if boundary else 0, shared=shared)
     refuse_too_many(parts)
     _describe_parts(record, parts, folder, boundary)
     announce(parts, record, context, resuming=boundary is not None)
-    store, together = functools.partial(_store, parts, record), settings.trainer.num_processes > 1
-    said = Said(folder, config.text, _held(record, parts), not context.rung, store if together else None)
+    store, several = functools.partial(_store, parts, record), settings.trainer.num_processes > 1
+    held = _held(record, parts)
+    said = Said(folder, context.resumed_as, config.text, held, not context.rung, store if several else None)
     what = f"{parts.bound.backbone.name} at {record.model.image_size} pixels, data.batch_size={parts.data.batch_size},"
     with lack_of_memory_explained(what, compute.device, next_step="try a smaller data.batch_size or model.image_size"):
-        if not together:
+        if not several:
             store()
         elif (others := meeting()) is not None:
             others.wait_for_all()
         fit_and_test(parts, record, said, cost=cost, boundary=boundary, logs=logs)
+
+
+def _cost_since(start: float, settings: Settings, compute: Compute) -> CostCallback:
+    energy = EnergyMeter(counters_of(compute.device))
+    return CostCallback(start=start, energy=energy, counts_steps=not settings.optim.solves)
 
 
 def _store(parts: Parts, record: RunRecord) -> None:

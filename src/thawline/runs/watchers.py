@@ -89,6 +89,7 @@ class Said:
 
     Attributes:
         folder: Of its event file.
+        resumed_as: What `resume=` takes.
         config_text: YAML, for TensorBoard.
         held: What every process of the run must hold alike, as text by key.
         epoch_lines: Whether every validation gets a line in the log.
@@ -96,6 +97,7 @@ class Said:
     """
 
     folder: Path
+    resumed_as: Path
     config_text: str
     held: Mapping[str, str] = field(default_factory=dict)
     epoch_lines: bool = True

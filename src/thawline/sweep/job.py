@@ -11,6 +11,7 @@ from pathlib import Path
 from thawline.errors import UserError
 from thawline.machine.oom_kills import oom_kills
 from thawline.report.run_record import RECORD_FILE, RunRecord, load_record
+from thawline.runs.literal import in_quotes
 from thawline.runs.resume import CHECKPOINT
 
 OUTPUT = "output.log"  # the job's output, in its folder
@@ -134,16 +135,10 @@ def command(job: Job, *, start: Sequence[str], output_dir: str, depths: Sequence
     if job.can_go_on:
         if Path(output_dir).resolve() not in job.folder.resolve().parents:
             output_dir = str(job.folder.parent)  # the sweep has made the folder, so the config in it is trusted
-        return [*start, f"resume={quoted(str(job.folder))}", f"output_dir={quoted(output_dir)}"]
-    settings = [f"hydra.run.dir={quoted(str(job.folder))}", "hydra.mode=RUN", "sweep.resume=false"]
+        return [*start, f"resume={in_quotes(str(job.folder))}", f"output_dir={in_quotes(output_dir)}"]
+    settings = [f"hydra.run.dir={in_quotes(str(job.folder))}", "hydra.mode=RUN", "sweep.resume=false"]
     shared = [f"sweep.depths=[{','.join(depths)}]"] if depths else []
     return [*start, *job.overrides, *settings, *shared]
-
-
-def quoted(value: str) -> str:
-    """The value in quotes, so that Hydra's grammar reads it unchanged."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"') if '"' in value else value
-    return f'"{escaped}"'
 
 
 def _cause(code: int, output: Path, *, killed: bool) -> str:
