@@ -30,7 +30,7 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def own_invocation(monkeypatch: pytest.MonkeyPatch) -> None:
+def invocation_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that starts a command leaves no trace of how in the messages of the next."""
     monkeypatch.setattr(invocation, "_current", invocation.INSTALLED)
 

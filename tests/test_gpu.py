@@ -47,9 +47,9 @@ def train(run_cli: Run, out: Path, *more: str) -> tuple[dict[str, Any], dict[str
 def test_cached_training_ends_where_training_from_images_ends_and_the_guard_holds(
     run_cli: Run, image_folder: Path, tmp_path: Path, precision: str
 ) -> None:
-    told = (f"data.root={image_folder}", f"trainer.precision={precision}")
-    cached, a = train(run_cli, tmp_path / "out", *told, "cache.enabled=true")
-    images, b = train(run_cli, tmp_path / "out", *told, "cache.enabled=false")
+    overrides = (f"data.root={image_folder}", f"trainer.precision={precision}")
+    cached, a = train(run_cli, tmp_path / "out", *overrides, "cache.enabled=true")
+    images, b = train(run_cli, tmp_path / "out", *overrides, "cache.enabled=false")
     assert [cached["cache"]["used"], images["cache"]["used"]] == [True, False]
     for record in (cached, images):
         assert record["machine"]["device"] == torch.cuda.get_device_name()
@@ -75,8 +75,8 @@ def test_features_on_the_gpu_are_those_of_the_cpu(dtype: torch.dtype) -> None:
         backbone.to("cuda")
         images = images.to("cuda")
         with autocast(dtype, images.device):
-            found = backbone(backbone.normalize(images)).float().cpu()
-    assert float((found - exact).norm() / exact.norm()) <= TOLERANCE[dtype]
+            features = backbone(backbone.normalize(images)).float().cpu()
+    assert float((features - exact).norm() / exact.norm()) <= TOLERANCE[dtype]
 
 
 def test_batches_in_flight_come_out_whole_and_in_order() -> None:
@@ -88,9 +88,9 @@ def test_batches_in_flight_come_out_whole_and_in_order() -> None:
             batch = batch @ torch.eye(512, device=cuda)
         return [batch + 1]
 
-    found = [rows.clone() for (rows,) in in_flight(batches, run, cuda)]
-    assert [float(rows.mean()) for rows in found] == [1, 2, 3, 4, 5, 6]
-    assert all(rows.device.type == "cpu" and float(rows.std()) == 0 for rows in found)
+    outputs = [rows.clone() for (rows,) in in_flight(batches, run, cuda)]
+    assert [float(rows.mean()) for rows in outputs] == [1, 2, 3, 4, 5, 6]
+    assert all(rows.device.type == "cpu" and float(rows.std()) == 0 for rows in outputs)
 
 
 def test_a_pass_that_does_not_fit_in_memory_goes_on_in_halves() -> None:

@@ -51,8 +51,8 @@ def test_a_file_system_without_locks_goes_without(
         raise OSError(number, "refused")
 
     monkeypatch.setattr(fcntl, "flock", refused)
-    told = contextlib.nullcontext() if goes_on else pytest.raises(OSError, match="refused")
-    with told, locked(tmp_path / "file", busy=lambda: pytest.fail("nobody holds it")):
+    ending = contextlib.nullcontext() if goes_on else pytest.raises(OSError, match="refused")
+    with ending, locked(tmp_path / "file", busy=lambda: pytest.fail("nobody holds it")):
         pass
 
 

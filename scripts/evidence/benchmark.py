@@ -79,8 +79,8 @@ def _about(given: argparse.Namespace, machine: dict[str, Any]) -> dict[str, Any]
         "--plain-epochs": given.plain_epochs,
         "--plain-workers": given.plain_workers if given.plain_workers != PLAIN_WORKERS else None,
     }
-    told = [f" {name} {value}" for name, value in options.items() if value is not None]
-    command = f"python scripts/evidence/benchmark.py{' --quick' * given.quick}{''.join(told)}"
+    options_given = [f" {name} {value}" for name, value in options.items() if value is not None]
+    command = f"python scripts/evidence/benchmark.py{' --quick' * given.quick}{''.join(options_given)}"
     return {"machine": machine, "date": date.today().isoformat(), "repeats": given.repeats, "command": command}
 
 

@@ -83,13 +83,13 @@ def _short(rule: str) -> str:
 
 
 def _views(fits: Sequence[Result], rule: str) -> list[str]:
-    found = {
+    by_views = {
         views: unit_means(_with(views, fits), rule)
         for views in _CHEAPEST_FIRST
         if any(fit["views"] == views for fit in fits)
     }
-    best = max(found, key=lambda views: statistics.mean(found[views].values()))
-    named = {_LABELS[views]: values for views, values in found.items()}
+    best = max(by_views, key=lambda views: statistics.mean(by_views[views].values()))
+    named = {_LABELS[views]: values for views, values in by_views.items()}
     tables = [_compared(named, against=_LABELS[reference]) for reference in dict.fromkeys(("fresh", best))]
     return [*tables, f"Decided: **{decided(named)}**."]
 
@@ -105,9 +105,9 @@ def _compared(
     lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
     for name, values in options.items():
         compared = difference(values, options[against])
-        told = f"{100 * compared.mean:+.2f} ± {100 * compared.half_width:.2f}" if name != against else ""
+        gap = f"{100 * compared.mean:+.2f} ± {100 * compared.half_width:.2f}" if name != against else ""
         counts = f"{compared.above} / {compared.below}" if name != against else ""
-        row = [name, f"{statistics.mean(values.values()):.4f}", *(extra or {}).get(name, []), told, counts]
+        row = [name, f"{statistics.mean(values.values()):.4f}", *(extra or {}).get(name, []), gap, counts]
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)
 

@@ -50,7 +50,7 @@ BACKBONES = ("tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_
 NUM_IMAGES = 256
 FEWER = (8, 16, 32, 64, 128)
 _BATCH = 32
-Found = dict[str, dict[int, Distances]]  # source -> number of images -> distances
+BySource = dict[str, dict[int, Distances]]  # source -> number of images -> distances
 
 
 def _photos() -> PhotoCrops:
@@ -97,15 +97,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=DOCS / "distance.md")
     out: Path = parser.parse_args().out
     keep_freed_memory()
-    found: dict[str, Found] = {}
-    stand_in: dict[str, Found] = {}
+    by_source: dict[str, BySource] = {}
+    stand_in: dict[str, BySource] = {}
     for name in BACKBONES:
-        found[name], stand_in[name] = measured(name)
-    out.write_text(page(found, stand_in), encoding="utf-8")
+        by_source[name], stand_in[name] = measured(name)
+    out.write_text(page(by_source, stand_in), encoding="utf-8")
     print(out.read_text(encoding="utf-8"))
 
 
-def measured(name: str) -> tuple[Found, Found]:
+def measured(name: str) -> tuple[BySource, BySource]:
     """Source -> number of images -> distances, by the backbone's own BatchNorm, and by photographs."""
     backbone = build_backbone(name, weights="embedded").eval()
     dtype = choose_compute(accelerator="cpu", precision="auto").precision.prefix
@@ -120,35 +120,35 @@ def measured(name: str) -> tuple[Found, Found]:
     noise = both(noise_images(NUM_NOISE_IMAGES, backbone.input.size))
     _, photos = both(_images(Photographs(), backbone))
     references = (batchnorm_reference(backbone), photo_reference(backbone, photos))
-    found: tuple[Found, Found] = ({}, {})
+    by_source: tuple[BySource, BySource] = ({}, {})
     for source, make in SOURCES.items():
         target = both(_images(make(), backbone))
         for side in (0, 1):
-            found[side][source] = {}
+            by_source[side][source] = {}
             for count in (*FEWER, NUM_IMAGES):
                 part = {key: Moments(all_.mean[:count], all_.square[:count]) for key, all_ in target[side].items()}
                 distances = domain_distances(part, noise[side], references[side], num_stages=backbone.num_stages)
                 assert distances is not None
-                found[side][source][count] = distances
-        shown = [f"{of_side[source][NUM_IMAGES].overall.value:.3f}" for of_side in found]
+                by_source[side][source][count] = distances
+        shown = [f"{of_side[source][NUM_IMAGES].overall.value:.3f}" for of_side in by_source]
         print(name, source, *shown, flush=True)
-    return found
+    return by_source
 
 
 def _images(source: Source, backbone: Backbone) -> Tensor:
     """`NUM_IMAGES` of the source in random order: its first ones may be of one class."""
-    chosen = np.random.default_rng(0).permutation(len(source.labels))[:NUM_IMAGES]
+    indices = np.random.default_rng(0).permutation(len(source.labels))[:NUM_IMAGES]
     transform = eval_transform(backbone.input)
-    return torch.stack([transform(source.load(int(index))) for index in chosen])
+    return torch.stack([transform(source.load(int(index))) for index in indices])
 
 
-def page(found: dict[str, Found], stand_in: dict[str, Found]) -> str:
+def page(by_source: dict[str, BySource], stand_in: dict[str, BySource]) -> str:
     """The page as Markdown."""
     machine = (
         f"torch {version('torch')}, timm {version('timm')}, Python {platform.python_version()}, "
         f"{date.today().isoformat()}. `python scripts/evidence/distances.py`"
     )
-    parts = [_INTRODUCTION, _ranking(found), _SIZES, _by_size(found), _STAND_IN, _ranking(stand_in), machine]
+    parts = [_INTRODUCTION, _ranking(by_source), _SIZES, _by_size(by_source), _STAND_IN, _ranking(stand_in), machine]
     return "\n\n".join(["# Domain distance", *parts]) + "\n"
 
 
@@ -170,18 +170,19 @@ stand in for the source, at the end of every stage instead of at BatchNorm's inp
 the same images, on backbones that have both."""
 
 
-def _ranking(found: dict[str, Found]) -> str:
-    first = next(iter(found.values()))
+def _ranking(by_source: dict[str, BySource]) -> str:
+    first = next(iter(by_source.values()))
     order = sorted(SOURCES, key=lambda source: first[source][NUM_IMAGES].overall.value)
-    rows = [[source, *(_shown(found[name][source][NUM_IMAGES]) for name in found)] for source in order]
+    rows = [[source, *(_shown(by_source[name][source][NUM_IMAGES]) for name in by_source)] for source in order]
     return markdown_table(
-        ["images", *(name.removeprefix("tf_") for name in found)], [*rows, ["uniform noise", *("1" for _ in found)]]
+        ["images", *(name.removeprefix("tf_") for name in by_source)],
+        [*rows, ["uniform noise", *("1" for _ in by_source)]],
     )
 
 
-def _by_size(found: dict[str, Found]) -> str:
+def _by_size(by_source: dict[str, BySource]) -> str:
     counts = (*FEWER, NUM_IMAGES)
-    first = next(iter(found.values()))
+    first = next(iter(by_source.values()))
     rows = [[source, *(_shown(first[source][count]) for count in counts)] for source in SOURCES]
     return markdown_table(["images", *map(str, counts)], rows)
 

@@ -59,14 +59,14 @@ def main() -> int:
 
 
 def _check(runs: Runs, body: dict[str, Any], given: argparse.Namespace, *, deadline: float) -> None:
-    jobs = runs.chosen(given.jobs)
+    jobs = runs.jobs_named(given.jobs)
     run_jobs(jobs, folder=runs.folder / "logs", at_once=given.at_once, deadline=deadline)
     from gpu.gpu_checks import check_all, summary  # imports torch: not while the jobs want the cores
 
     results = check_all(runs, {job.name: job for job in jobs})
     body |= {"checks": summary(results), "jobs": _ends(jobs)}
     for result in results:
-        lines = [result.told] if result.passed else result.told.splitlines()[-_SHOWN_LINES:]
+        lines = [result.report] if result.passed else result.report.splitlines()[-_SHOWN_LINES:]
         print("\n      ".join([f"{'PASS' if result.passed else 'FAIL'}  {result.name}", *lines]))
     print(f"{sum(r.passed for r in results)} of {len(results)} checks passed", flush=True)
     body["log"] = _logs(runs)
@@ -110,7 +110,7 @@ def _write(body: dict[str, Any], out: Path) -> None:
     if "speed" in body:
         parts.append(table(body["speed"]))
     failed = {name: check["told"] for name, check in body.get("checks", {}).items() if not check["passed"]}
-    parts += [f"## {name}\n\n```\n{told}\n```" for name, told in failed.items()]
+    parts += [f"## {name}\n\n```\n{report}\n```" for name, report in failed.items()]
     (out / "gpu_check.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 

@@ -66,10 +66,10 @@ def run_for(run: Path, images: Path, seconds: float | None) -> tuple[int, float]
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(seconds)
             process.kill()
-        told = process.communicate()[1].decode(errors="replace").strip()
+        message = process.communicate()[1].decode(errors="replace").strip()
         code = process.returncode
     if code not in (0, -signal.SIGKILL):
-        raise SystemExit(f"exit code {code}: {told}")
+        raise SystemExit(f"exit code {code}: {message}")
     return code, time.perf_counter() - begun
 
 

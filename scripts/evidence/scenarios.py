@@ -43,8 +43,8 @@ def main() -> None:
     text = f"# The four scenarios, measured\n\n{_machine(runs)}\n\n{table(runs)}\n"
     (DOCS / "scenarios.md").write_text(text)
     body = {
-        name: [{"metrics": r.metrics, "cost": vars(r.cost), "seed": r.seed} for r in found]
-        for name, found in runs.items()
+        name: [{"metrics": r.metrics, "cost": vars(r.cost), "seed": r.seed} for r in of_scenario]
+        for name, of_scenario in runs.items()
     }
     (DOCS / "scenarios.json").write_text(json.dumps(body, indent=2) + "\n")
     print(text)
@@ -86,7 +86,7 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def _machine(runs: dict[str, list[RunRecord]]) -> str:
-    records = [record for found in runs.values() for record in found]
+    records = [record for of_scenario in runs.values() for record in of_scenario]
     named = ", ".join(f"{name} {version}" for name, version in records[0].versions.items())
     days = sorted({record.run_id[: len("2026-01-31")] for record in records})
     return (

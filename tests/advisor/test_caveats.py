@@ -28,8 +28,8 @@ def test_enough_large_images_need_no_caveat(colours: ImageSource, tiny_backbone:
 
 def test_random_weights_are_told(colours: ImageSource, tiny_backbone: Backbone) -> None:
     tiny_backbone.pretrained = False
-    (told,) = caveats(colours, np.arange(40), tiny_backbone)
-    assert told == "The weights are random: what stays frozen was never learned. Compare with strategy=from_scratch."
+    (line,) = caveats(colours, np.arange(40), tiny_backbone)
+    assert line == "The weights are random: what stays frozen was never learned. Compare with strategy=from_scratch."
 
 
 def test_few_images_are_told(colours: ImageSource, tiny_backbone: Backbone) -> None:
@@ -50,8 +50,8 @@ class Thumbnails:
 
 
 def test_enlarged_thumbnails_are_told(colours: ImageSource, tiny_backbone: Backbone) -> None:
-    (told,) = caveats(Thumbnails(colours), np.arange(40), tiny_backbone)  # type: ignore[arg-type]
-    assert told.startswith(
+    (line,) = caveats(Thumbnails(colours), np.arange(40), tiny_backbone)  # type: ignore[arg-type]
+    assert line.startswith(
         "The images are small: half of them have a side of 8 pixels or less, and are enlarged to 32."
     )
 

@@ -90,18 +90,18 @@ def source_images(num_images: int, *, shift: int = 0) -> Tensor:
 
 def by_batchnorm(backbone: Backbone, images: Tensor) -> Distances:
     target, noise = (batchnorm_moments(backbone, [x], dtype=torch.float32) for x in (images, noise_images(64, 32)))
-    found = domain_distances(target, noise, batchnorm_reference(backbone), num_stages=backbone.num_stages)
-    assert found is not None
-    return found
+    distances = domain_distances(target, noise, batchnorm_reference(backbone), num_stages=backbone.num_stages)
+    assert distances is not None
+    return distances
 
 
 def by_photographs(backbone: Backbone, images: Tensor, photographs: Tensor) -> Distances:
     target, noise, photos = (
         stage_moments(backbone, [x], dtype=torch.float32) for x in (images, noise_images(64, 32), photographs)
     )
-    found = domain_distances(target, noise, photo_reference(backbone, photos), num_stages=backbone.num_stages)
-    assert found is not None
-    return found
+    distances = domain_distances(target, noise, photo_reference(backbone, photos), num_stages=backbone.num_stages)
+    assert distances is not None
+    return distances
 
 
 def test_the_source_lies_at_0_and_noise_at_1(tiny_backbone: Backbone) -> None:
@@ -143,17 +143,17 @@ def test_batches_do_not_matter(tiny_backbone: Backbone, moments: Callable[..., d
     backbone, images = calibrated(tiny_backbone, source_images(16)), source_images(16, shift=20)
     whole = moments(backbone, [images], dtype=torch.float32)
     parts = moments(backbone, images.split(5), dtype=torch.float32)
-    for name, found in whole.items():
-        torch.testing.assert_close(parts[name].mean, found.mean, rtol=1e-4, atol=1e-5)
+    for name, of_stage in whole.items():
+        torch.testing.assert_close(parts[name].mean, of_stage.mean, rtol=1e-4, atol=1e-5)
 
 
 def test_moments_of_a_stage_are_those_of_its_output(tiny_backbone: Backbone) -> None:
     backbone, images = tiny_backbone.eval(), source_images(4)
-    found = stage_moments(backbone, [images], dtype=torch.float32)
+    moments = stage_moments(backbone, [images], dtype=torch.float32)
     with torch.no_grad():
         third = backbone.prefix(backbone.normalize(images), 3)
-    torch.testing.assert_close(found[backbone.stages[2].name].mean, third.mean((2, 3)))
-    torch.testing.assert_close(found[backbone.stages[2].name].square, third.square().mean((2, 3)))
+    torch.testing.assert_close(moments[backbone.stages[2].name].mean, third.mean((2, 3)))
+    torch.testing.assert_close(moments[backbone.stages[2].name].square, third.square().mean((2, 3)))
 
 
 def test_without_a_reference_there_is_no_distance() -> None:

@@ -40,17 +40,17 @@ def seen(colours: ImageSource, backbone: Backbone, folder: Path, *, max_gb: floa
 
 
 def test_every_stage_is_probed_and_measured(colours: ImageSource, tiny_backbone: Backbone, tmp_path: Path) -> None:
-    found = seen(colours, tiny_backbone, tmp_path)
-    profile = found.profile
+    look = seen(colours, tiny_backbone, tmp_path)
+    profile = look.profile
     assert len(profile.stage_names) == 7
     assert [len(profile.probes[grid]) for grid in GRIDS] == [7, 7]
     assert profile.probes[1][0].accuracy == 1.0  # four colours: the first stage tells them apart
     assert profile.majority == 0.25
     assert profile.distances is not None
     assert all(reading is not None for reading in profile.distances.stages)
-    assert found.images.shape == (24, 3, 32, 32)
-    assert found.sample.train.tolist() == list(range(24))
-    assert found.image_s > 0
+    assert look.images.shape == (24, 3, 32, 32)
+    assert look.sample.train.tolist() == list(range(24))
+    assert look.image_s > 0
     assert profile.expected.images == 24 + 8
     assert profile.expected.by == "leave-one-out"
 
@@ -80,8 +80,8 @@ def test_too_little_memory_names_model_batch_and_next_step(
 def test_without_room_in_the_cache_it_does_without(
     colours: ImageSource, tiny_backbone: Backbone, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    found = seen(colours, tiny_backbone, tmp_path, max_gb=0.0)
-    assert found.profile.num_images == 32
+    look = seen(colours, tiny_backbone, tmp_path, max_gb=0.0)
+    assert look.profile.num_images == 32
     assert "Cache: not used" in caplog.text
     assert not list(tmp_path.iterdir())
 

@@ -41,14 +41,14 @@ def test_a_batch_beyond_the_bound_is_not_tried(tiny_backbone: Backbone) -> None:
     stage.register_forward_hook(lambda *args: sizes.add(len(args[1][0])))
     everything = 7
     images = torch.cat([IMAGES] * 4)
-    found = step_cost(tiny_backbone, everything, images, num_classes=5, precision=FP32)
+    unbounded = step_cost(tiny_backbone, everything, images, num_classes=5, precision=FP32)
     assert sizes == {4, 16}
     sizes.clear()
     bounded = step_cost(
-        tiny_backbone, everything, images, num_classes=5, precision=FP32, max_bytes=found.memory_bytes(16) - 1
+        tiny_backbone, everything, images, num_classes=5, precision=FP32, max_bytes=unbounded.memory_bytes(16) - 1
     )
     assert sizes == {4}
-    assert bounded.memory_bytes(16) == found.memory_bytes(16)
+    assert bounded.memory_bytes(16) == unbounded.memory_bytes(16)
     assert bounded.image_s > 0
 
 

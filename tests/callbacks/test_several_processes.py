@@ -20,9 +20,9 @@ def test_the_first_process_that_differs_is_named_with_what_to_do() -> None:
 
 def test_a_broken_connection_is_told_in_one_line() -> None:
     ended = "another process of this run ended, its output says why; go on"
-    with pytest.raises(LostProcess, match=ended) as told, lost_process_explained("go on with resume=x"):
+    with pytest.raises(LostProcess, match=ended) as error, lost_process_explained("go on with resume=x"):
         raise RuntimeError("[../gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1")
-    assert isinstance(told.value.__cause__, RuntimeError)
+    assert isinstance(error.value.__cause__, RuntimeError)
     assert is_loss(torch.distributed.DistBackendError("remote process exited"))  # type: ignore[attr-defined]
 
 

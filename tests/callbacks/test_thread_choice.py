@@ -111,10 +111,10 @@ def test_a_neighbour_that_comes_later_is_noticed_where_that_is_wanted(fit: Fit, 
 
 def test_a_resumed_training_computes_with_the_same_number() -> None:
     machine = Machine(lambda epoch, threads: 1.0)
-    chosen, resumed = on(machine), on(machine)
-    chosen.number, chosen.changes = 1, [[0, 1]]
-    resumed.load_state_dict(chosen.state_dict())
+    first, resumed = on(machine), on(machine)
+    first.number, first.changes = 1, [[0, 1]]
+    resumed.load_state_dict(first.state_dict())
     assert (resumed.number, resumed.changes) == (1, [[0, 1]])
     elsewhere = on(machine, numbers=(8,))
-    elsewhere.load_state_dict(chosen.state_dict())
+    elsewhere.load_state_dict(first.state_dict())
     assert elsewhere.number == 8  # what the user says holds

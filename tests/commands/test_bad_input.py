@@ -127,9 +127,9 @@ def test_one_class_only_is_named(run_cli: Run, image_folder: Path) -> None:
 
 
 def test_what_is_no_override_or_no_group_is_told(run_cli: Run, image_folder: Path) -> None:
-    told = refused(run_cli(str(image_folder)))
+    line = refused(run_cli(str(image_folder)))
     folder = f"python train.py scenario=auto data=folder data.root={image_folder}"
-    assert f"{image_folder}: write key=value; for a folder of images: {folder}; see --help" in told
+    assert f"{image_folder}: write key=value; for a folder of images: {folder}; see --help" in line
     assert "else: write key=value; see --help" in refused(run_cli("else"))
     advised = run_cli("data=digits", "strategy=fine_tune", script="scripts/advise.py")
     assert "strategy: no such group for this command; its groups: --help" in refused(advised)
@@ -232,7 +232,7 @@ def test_sweep_folders_are_named_after_their_overrides(overrides: str, name: str
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "quoted"),
     [
         ("resume=outputs/0_unfreeze_depth=2", 'resume="outputs/0_unfreeze_depth=2"'),
         ("output_dir=a=b", 'output_dir="a=b"'),
@@ -241,5 +241,5 @@ def test_sweep_folders_are_named_after_their_overrides(overrides: str, name: str
         ("optim.lr=1", "optim.lr=1"),
     ],
 )
-def test_paths_with_an_equals_sign_need_no_quotes(given: str, told: str) -> None:
-    assert quoted_path(given) == told
+def test_paths_with_an_equals_sign_need_no_quotes(given: str, quoted: str) -> None:
+    assert quoted_path(given) == quoted

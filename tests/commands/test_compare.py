@@ -40,9 +40,9 @@ def test_the_table_fits_80_columns(
 ) -> None:
     depth_sweep(tmp_path)
     for strategy in ("gradual_unfreezing", "full_fine_tune"):
-        own = {"strategy.name": strategy}
+        settings = {"strategy.name": strategy}
         broken = {"verified": False, "checks": 3, "frozen_stages": 7}
-        write_run(tmp_path / strategy, depth=0, seed=0, accuracy=0.5, settings=own, freeze=broken)
+        write_run(tmp_path / strategy, depth=0, seed=0, accuracy=0.5, settings=settings, freeze=broken)
     assert run(monkeypatch, tmp_path, columns=80) == 0
     out = capsys.readouterr().out
     assert "strategy=gradual_unfreezing" in out  # no word is broken

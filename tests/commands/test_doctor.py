@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from thawline.commands.doctor import main
-from thawline.machine import inventory as told
+from thawline.machine import inventory as inventory_module
 from thawline.machine.decisions import decided
 from thawline.machine.device import this_device
 from thawline.models.backbone import Backbone
@@ -26,7 +26,7 @@ def block(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_sound_machine(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(told, "quota_cores", lambda: 1.5)
+    monkeypatch.setattr(inventory_module, "quota_cores", lambda: 1.5)
     threads = torch.get_num_threads()
     code, lines = block(monkeypatch, capsys)
     assert code == 0
@@ -53,5 +53,5 @@ def test_what_does_not_work_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 def test_the_users_name_does_not_stand_in_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
-    assert told._short("/home/ada/.cache/thawline") == "~/.cache/thawline"
-    assert told._short("/scratch") == "/scratch"
+    assert inventory_module._short("/home/ada/.cache/thawline") == "~/.cache/thawline"
+    assert inventory_module._short("/scratch") == "/scratch"

@@ -94,10 +94,10 @@ def test_keeping_saves_loads_and_changes_no_view(
     source = Counting(colours)
     each = 40 * 40 * 3 if augment.is_random else 3 * 16 * 16  # bytes: the source's image, or the transformed one
     keep = None if num_kept is None else KeptImages(num_kept * each)
-    found = views(source, augment, keep=keep)
-    assert torch.equal(found, views(colours, augment, keep=None))
+    seen = views(source, augment, keep=keep)
+    assert torch.equal(seen, views(colours, augment, keep=None))
     assert source.num_loads == num_loads
-    assert torch.equal(found[:8], found[8:16]) is not augment.is_random
+    assert torch.equal(seen[:8], seen[8:16]) is not augment.is_random
 
 
 def test_changing_a_view_in_place_leaves_what_is_kept(colours: ImageSource) -> None:

@@ -62,9 +62,9 @@ def test_what_is_kept_is_a_copy() -> None:
     kept, given = KeptImages(math.inf), image(1)
     kept.put(0, given)
     given.zero_()
-    found = kept.get(0)
-    assert found is not None
-    assert found.tolist() == image(1).tolist()
+    pixels = kept.get(0)
+    assert pixels is not None
+    assert pixels.tolist() == image(1).tolist()
 
 
 def test_a_used_up_budget_is_told_once_with_the_way_out(caplog: pytest.LogCaptureFixture) -> None:

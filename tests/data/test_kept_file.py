@@ -20,9 +20,9 @@ def test_arrays_come_back_as_they_were_in_their_order_of_dimensions(tmp_path: Pa
     assert file.put(("decoded", 2), ONE)
     assert file.put(("transformed", 2), turned)
     for key, expected in ((("decoded", 2), ONE), (("transformed", 2), turned)):
-        found = file.get(key)
-        assert found is not None
-        assert np.array_equal(found, expected)
+        pixels = file.get(key)
+        assert pixels is not None
+        assert np.array_equal(pixels, expected)
     assert file.get(("decoded", 1)) is None
     assert (file.num_images, file.num_bytes) == (2, 48)
 
@@ -67,9 +67,9 @@ def test_a_killed_process_leaves_nothing_and_what_it_wrote_stays_readable(tmp_pa
         file.put(("decoded", 1), ONE)
         os.kill(os.getpid(), 9)
     os.waitpid(child, 0)
-    found = file.get(("decoded", 1))
-    assert found is not None
-    assert np.array_equal(found, ONE)
+    pixels = file.get(("decoded", 1))
+    assert pixels is not None
+    assert np.array_equal(pixels, ONE)
     assert list(tmp_path.iterdir()) == []
 
 

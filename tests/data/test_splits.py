@@ -59,7 +59,7 @@ def test_copies_of_an_image_stay_in_one_split() -> None:
     groups = np.arange(60) // 4 * 2 + labels  # two copies of every image
     splits = split(labels, groups)
     owners = [set(groups[splits[s]]) for s in SPLITS]
-    assert len(set.union(*owners)) == sum(len(own) for own in owners)
+    assert len(set.union(*owners)) == sum(len(owner) for owner in owners)
     assert sum(len(splits[s]) for s in SPLITS) == 60
 
 
@@ -83,7 +83,7 @@ def test_groups_of_several_classes_stay_whole_and_every_split_has_every_class() 
     labels = rng.choice(3, 600, p=[0.5, 0.3, 0.2])
     splits = split(labels, groups)
     owners = [set(groups[splits[s]]) for s in SPLITS]
-    assert sum(len(own) for own in owners) == len(set.union(*owners)) == 40
+    assert sum(len(owner) for owner in owners) == len(set.union(*owners)) == 40
     assert np.array_equal(np.sort(np.concatenate([splits[s] for s in SPLITS])), np.arange(600))
     for name, share in (("train", 0.7), ("val", 0.15), ("test", 0.15)):
         shares = np.bincount(labels[splits[name]], minlength=3) / np.bincount(labels)

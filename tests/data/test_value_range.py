@@ -24,9 +24,9 @@ def test_usual_ranges_are_taken_as_they_are(low: float, high: float, expected: t
 
 @pytest.mark.parametrize(("low", "high"), [(-1000, 2000), (20000, 21000), (0, 1.04), (0, 80), (-5, -2)])
 def test_other_ranges_come_from_percentiles(low: float, high: float) -> None:
-    found = range_of([ramp(low, high)])
-    assert found.low == pytest.approx(low, abs=0.002 * (high - low))
-    assert found.high == pytest.approx(high, abs=0.002 * (high - low))
+    value_range = range_of([ramp(low, high)])
+    assert value_range.low == pytest.approx(low, abs=0.002 * (high - low))
+    assert value_range.high == pytest.approx(high, abs=0.002 * (high - low))
 
 
 def test_a_set_has_one_range() -> None:

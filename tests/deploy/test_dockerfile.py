@@ -29,7 +29,7 @@ def instructions() -> list[tuple[str, str]]:
 
 
 def of_kind(kind: str) -> list[str]:
-    return [rest for found, rest in instructions() if found == kind]
+    return [rest for word, rest in instructions() if word == kind]
 
 
 def test_each_line_is_an_instruction_and_the_user_is_not_root() -> None:
@@ -58,7 +58,7 @@ def test_what_is_copied_exists_and_is_all_that_the_build_needs() -> None:
 
 
 def test_what_is_installed_is_an_extra_of_the_project() -> None:
-    (extra,) = {found[1] for rest in of_kind("RUN") if (found := re.search(r"/thawline\[(\w+)\]", rest))}
+    (extra,) = {match[1] for rest in of_kind("RUN") if (match := re.search(r"/thawline\[(\w+)\]", rest))}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert extra in project["optional-dependencies"]
     python = re.fullmatch(r"python:(3\.\d+)-slim", of_kind("FROM")[0])

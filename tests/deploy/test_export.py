@@ -152,8 +152,8 @@ from thawline.deploy.export_openvino import openvino_runner
 print(openvino_runner(Path({file!r}), threads=1)(numpy.zeros((2, 75, 41, 3), numpy.uint8)).shape)
 print(json.loads(openvino.Core().read_model({file!r}).get_rt_info(["thawline", "class_names"]).astype(str)))
 """
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert told.splitlines() == ["(2, 3)", "['blue', 'green', 'red']"]
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.splitlines() == ["(2, 3)", "['blue', 'green', 'red']"]
 
 
 @pytest.mark.slow

@@ -18,10 +18,10 @@ TRUTH = np.array([[0.7, 0.3], [0.49, 0.51], [0.2, 0.8]], np.float32)
 def test_agreement_by_hand() -> None:
     assert agreement(TRUTH, TRUTH) == Agreement(3, 0, 0.0)
     got = TRUTH + np.array([[-0.1, 0.1], [0.02, -0.02], [0, 0]], np.float32)
-    found = agreement(got, TRUTH)
-    assert (found.images, found.labels_differ, found.good) == (3, 1, False)
-    assert found.largest == pytest.approx(0.1, abs=1e-6)
-    assert str(found) == "1 of 3 labels differ, largest difference of a probability 1.0e-01"
+    agreed = agreement(got, TRUTH)
+    assert (agreed.images, agreed.labels_differ, agreed.good) == (3, 1, False)
+    assert agreed.largest == pytest.approx(0.1, abs=1e-6)
+    assert str(agreed) == "1 of 3 labels differ, largest difference of a probability 1.0e-01"
 
 
 @pytest.mark.parametrize(("shift", "good"), [(0.0009, True), (0.0011, False), (np.nan, False)])

@@ -73,20 +73,20 @@ def test_paths_images_and_arrays_get_the_same_answer_and_damage_is_a_row(
     bad = tmp_path / "bad.png"
     bad.write_bytes(path.read_bytes()[:50])
     image = Image.open(path)
-    found = model.predict([path, image, np.array(image), bad, model.prepare(path)])
-    assert len({(a.label, a.probability) for a in (*found[:3], found[4])}) == 1
-    assert (found[3].label, found[3].probability) == (None, None)
-    assert str(found[3].error).startswith(f"unreadable image {bad}:")
-    assert sum(p for _, p in found[0].top) == pytest.approx(1.0)  # three classes: all of them
-    assert found[0].entropy == pytest.approx(-sum(p * np.log(p) for _, p in found[0].top), abs=1e-4)
+    answers = model.predict([path, image, np.array(image), bad, model.prepare(path)])
+    assert len({(a.label, a.probability) for a in (*answers[:3], answers[4])}) == 1
+    assert (answers[3].label, answers[3].probability) == (None, None)
+    assert str(answers[3].error).startswith(f"unreadable image {bad}:")
+    assert sum(p for _, p in answers[0].top) == pytest.approx(1.0)  # three classes: all of them
+    assert answers[0].entropy == pytest.approx(-sum(p * np.log(p) for _, p in answers[0].top), abs=1e-4)
 
 
 def test_a_folder_is_its_images(made: Made, colour_folder: Path, tmp_path: Path) -> None:
     model = thawline.load(made("stacked_probe"), accelerator="cpu")
     folder, one = colour_folder / "test", colour_folder / "val" / "red" / "0.png"
     paths = sorted(folder.glob("*/*.png"), key=lambda path: path.parts)
-    found = model.predict([one, folder])
-    assert [answer.path for answer in found] == [str(path) for path in (one, *paths)]
+    answers = model.predict([one, folder])
+    assert [answer.path for answer in answers] == [str(path) for path in (one, *paths)]
     assert [answer.path for answer in model.predict(str(folder))] == [str(path) for path in paths]
     with pytest.raises(UserError, match="holds no image"):
         model.predict(tmp_path)
@@ -110,9 +110,9 @@ print(thawline.load({str(copied)!r}).predict({str(image)!r})[0].label)
 heavy = {{"lightning", "hydra", "omegaconf", "torchmetrics"}}
 print(sorted({{name.partition(".")[0] for name in sys.modules}} & heavy))
 """
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split("\n")
-    assert told[0] in ("blue", "green", "red")
-    assert told[1] == "[]"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split("\n")
+    assert output[0] in ("blue", "green", "red")
+    assert output[1] == "[]"
 
 
 def test_damage_is_one_line_that_names_the_file(copied: Path, tmp_path: Path) -> None:
@@ -161,9 +161,13 @@ def test_a_folder_of_runs_names_the_newest_run(tmp_path: Path, monkeypatch: pyte
 
 def test_a_run_without_a_model_says_why(made: Made, tmp_path: Path) -> None:
     record = load_record(made("stacked_probe") / "run.json")
-    for status, told in (("failed", "the run is failed"), ("running", "the run is running"), ("completed", "earlier")):
+    for status, reason in (
+        ("failed", "the run is failed"),
+        ("running", "the run is running"),
+        ("completed", "earlier"),
+    ):
         replace(record, status=status).save(tmp_path)
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=reason):
             thawline.load(tmp_path)
 
 

@@ -69,9 +69,9 @@ def test_the_test_split_has_the_accuracy_of_the_run(
     right = sum(row["label"] == Path(row["path"]).parent.name for row in rows)
     assert right / len(rows) == pytest.approx(load_record(run / "run.json").metrics["test/accuracy"], abs=1e-6)
     assert list(rows[0]) == ["path", "label", "probability", "entropy", "unknown_score", "top2", "top3", "error"]
-    told = capsys.readouterr().out
-    assert told.startswith("21 images, ")
-    assert f"wrote  {out}" in told
+    output = capsys.readouterr().out
+    assert output.startswith("21 images, ")
+    assert f"wrote  {out}" in output
 
 
 @pytest.mark.parametrize(("batch", "workers"), [(1, 0), (7, 0), (64, 0), (8, 2)])
@@ -147,8 +147,8 @@ def test_the_same_command_goes_on_where_it_was_interrupted(
 
     monkeypatch.setattr(InferenceModel, "scored", interrupted)
     assert predict(monkeypatch, run, listed_in, "--out", parts, "--batch-size", 4) == code
-    told = capsys.readouterr().err
-    assert told == "interrupted after 12 of 40 images; the same command, without --overwrite, goes on\n"
+    output = capsys.readouterr().err
+    assert output == "interrupted after 12 of 40 images; the same command, without --overwrite, goes on\n"
     assert predict(monkeypatch, run, listed_in, "--out", parts, "--batch-size", 4) == 0
     assert sum(asked) == 36 + 4  # readable images; the batch that was interrupted is computed again
     assert parts.read_bytes() == whole.read_bytes()
@@ -180,9 +180,11 @@ def test_far_images_are_unknown_where_asked(
     assert [row["label"] == "unknown" for row in rows] == far
     assert [row["probability"] == "" for row in rows] == far
     assert [row["top1"].rpartition(" ")[0] for row in rows] == [one.label for one in expected]
-    told = capsys.readouterr().out
-    assert f"unknown  {sum(map(bool, far))}" in told
-    assert f"perhaps unknown: {sum(map(bool, far))} of {len(far)} images, with an unknown_score from 0.5000 on" in told
+    output = capsys.readouterr().out
+    assert f"unknown  {sum(map(bool, far))}" in output
+    assert (
+        f"perhaps unknown: {sum(map(bool, far))} of {len(far)} images, with an unknown_score from 0.5000 on" in output
+    )
     assert len(list((tmp_path / "sorted" / "unknown").iterdir())) == sum(map(bool, far))
     threshold_of(copied, None)
     assert predict(monkeypatch, copied, images, "--out", tmp_path / "q.csv", "--unknown") == 2
@@ -203,9 +205,9 @@ def test_heatmaps_of_the_first_images_are_written(
         (row["label"], Path(row["path"]).stem) for row in rows[1:3]
     }
     assert Image.open(pictures[0]).size == (32, 32)
-    told = capsys.readouterr().out
-    assert "heatmaps of the first 2 images; --explain-most N makes others" in told
-    assert f"wrote  {heat}" in told
+    output = capsys.readouterr().out
+    assert "heatmaps of the first 2 images; --explain-most N makes others" in output
+    assert f"wrote  {heat}" in output
     assert predict(monkeypatch, run, images, "--explain", images / "heat") == 2
     assert f"--explain {images / 'heat'}: lies in" in capsys.readouterr().err
 

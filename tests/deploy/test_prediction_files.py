@@ -46,14 +46,14 @@ def test_an_interrupted_file_becomes_the_same_as_one_written_at_once(tmp_path: P
     whole, parts = tmp_path / "a" / f"p.{kind}", tmp_path / "b" / f"p.{kind}"
     whole.parent.mkdir()
     parts.parent.mkdir()
-    told = write(whole, ROWS)
+    written = write(whole, ROWS)
     with pytest.raises(KeyboardInterrupt):
         write(parts, ROWS[:4], stop=KeyboardInterrupt())
     assert left(parts.parent) == [f"p.{kind}.unfinished", f"p.{kind}.unfinished.json"]
-    assert write(parts, ROWS) == told
+    assert write(parts, ROWS) == written
     assert parts.read_bytes() == whole.read_bytes()
     assert left(parts.parent) == [f"p.{kind}"]
-    assert (told.done, told.counts, told.unreadable) == (6, {"x": 5}, 1)
+    assert (written.done, written.counts, written.unreadable) == (6, {"x": 5}, 1)
 
 
 def test_after_a_kill_rows_that_were_not_counted_are_made_again(

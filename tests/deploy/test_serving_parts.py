@@ -143,14 +143,14 @@ def test_an_answer_that_nobody_reads_closes_the_connection(monkeypatch: pytest.M
 
 def test_bodies_of_many_clients_have_a_limit_together() -> None:
     """Eight bodies of the largest size are held; the ninth is told to come again, and may when one is gone."""
-    limits, metrics, told = Limits(max_bytes=100, timeout_s=60), Metrics(), []
+    limits, metrics, refusals = Limits(max_bytes=100, timeout_s=60), Metrics(), []
     gone = False
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         try:
             await receive()
         except HTTPException as error:
-            told.append((error.status_code, error.headers))
+            refusals.append((error.status_code, error.headers))
             return
         while not gone:
             await asyncio.sleep(0.005)
@@ -170,7 +170,7 @@ def test_bodies_of_many_clients_have_a_limit_together() -> None:
         await guard(scope, body, _never)
 
     asyncio.run(clients())
-    assert told == [(503, {"retry-after": "1"})]
+    assert refusals == [(503, {"retry-after": "1"})]
     assert b"thawline_held_bytes 0.0" in metrics.text()
 
 

@@ -36,10 +36,10 @@ def test_seeds_are_averaged_before_units_are_compared() -> None:
 
 def test_interval_of_paired_differences_is_students() -> None:
     ours, theirs = {("a", "b"): 0.3, ("c", "b"): 0.5}, {("a", "b"): 0.2, ("c", "b"): 0.2}
-    found = difference(ours, theirs)
-    assert found.mean == pytest.approx(0.2)
-    assert found.half_width == pytest.approx(12.7062 * math.sqrt(0.02) / math.sqrt(2), rel=1e-4)  # t of 1 degree
-    assert (found.above, found.below, found.is_settled) == (2, 0, False)
+    compared = difference(ours, theirs)
+    assert compared.mean == pytest.approx(0.2)
+    assert compared.half_width == pytest.approx(12.7062 * math.sqrt(0.02) / math.sqrt(2), rel=1e-4)  # t of 1 degree
+    assert (compared.above, compared.below, compared.is_settled) == (2, 0, False)
 
 
 def test_cheapest_option_that_is_level_with_the_best_is_decided_for() -> None:

@@ -5,13 +5,15 @@ from thawline.advisor.distance import Distances, Reading
 
 
 def test_the_page_ranks_the_sources_and_shows_every_size() -> None:
-    found = {
+    by_source = {
         source: {
             count: Distances([], Reading(0.1 * (len(SOURCES) - number), 0.0, 1.0)) for count in (*FEWER, NUM_IMAGES)
         }
         for number, source in enumerate(SOURCES)
     }
-    ranking, sizes = page({"tf_efficientnet_lite0": found}, {"tf_efficientnet_lite0": found}).split("With fewer images")
+    ranking, sizes = page({"tf_efficientnet_lite0": by_source}, {"tf_efficientnet_lite0": by_source}).split(
+        "With fewer images"
+    )
     ranked = [line.split("|")[1].strip() for line in ranking.splitlines() if line.startswith("| ")][2:]
     assert ranked == [*reversed(SOURCES), "uniform noise"]
     assert "| images | 8 | 16 | 32 | 64 | 128 | 256 |" in sizes

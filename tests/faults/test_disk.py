@@ -130,8 +130,8 @@ def test_what_the_disk_says_is_told_with_the_file_and_a_way_out(
 
     assert exit_code(report, explain=partial(file_line, way_out="; name another folder with --out DIR")) == 2
     verb = "use" if number in (errno.EIO, errno.ESTALE) else "write"  # perhaps it was read
-    told = SAYS[number] if number != errno.EROFS else "Read-only file system; name another folder with --out DIR"
-    assert capsys.readouterr().err == f"error: cannot {verb} report.html: {told}\n"
+    words = SAYS[number] if number != errno.EROFS else "Read-only file system; name another folder with --out DIR"
+    assert capsys.readouterr().err == f"error: cannot {verb} report.html: {words}\n"
 
 
 def _failing(number: int) -> Callable[[int], None]:
@@ -233,7 +233,7 @@ SMALL = (
 )  # fmt: skip
 
 
-def run_and_told(tmp_path: Path, *arguments: str) -> tuple[int, list[str]]:
+def exit_code_and_errors(tmp_path: Path, *arguments: str) -> tuple[int, list[str]]:
     """Run train.py in a process of its own; returns its exit code and the lines on stderr."""
     command = [sys.executable, str(ROOT / "train.py"), *arguments]
     paths = os.pathsep.join([str(ROOT / "tests"), *sys.path])
@@ -254,7 +254,7 @@ def test_a_run_goes_on_from_its_last_checkpoint_once_there_is_room(
     }[kind]
     overrides = [f"+callbacks.fault.{key}={value}" for key, value in fault.items()]
     where = (f"output_dir={out}", f"hydra.run.dir={out}/run", f"cache.dir={tmp_path / 'cache'}")
-    code, lines = run_and_told(tmp_path, *SMALL, "data=folder", f"data.root={image_folder}", *overrides, *where)
+    code, lines = exit_code_and_errors(tmp_path, *SMALL, "data=folder", f"data.root={image_folder}", *overrides, *where)
     assert code == 2, "\n".join(lines)
     (line,) = lines
     if kind == "full":

@@ -28,9 +28,9 @@ def test_every_fault_names_a_test_that_exists() -> None:
     paths = {path.name: path for path in TESTS.rglob("test_*.py")}
     wrong = []
     for fault, _, shown in rows(PAGE.read_text(encoding="utf-8")):
-        found = REFERENCE.findall(shown)
-        wrong += [] if found else [f"{fault}: no test"]
-        for file, name, case in found:
+        references = REFERENCE.findall(shown)
+        wrong += [] if references else [f"{fault}: no test"]
+        for file, name, case in references:
             text = paths[file].read_text(encoding="utf-8") if files[file] == 1 else ""
             functions = {node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
             if name not in functions or case not in text:

@@ -28,9 +28,9 @@ def test_what_was_stored_is_found_and_another_key_is_a_miss(tmp_path: Path) -> N
     cache = FeatureCache(tmp_path / "cache", max_bytes=10**6)
     assert cache.get({"name": "a"}) is None
     put(cache, "a", used=1.0)
-    found = cache.get({"name": "a"})
-    assert found is not None
-    assert len(found) == 10
+    store = cache.get({"name": "a"})
+    assert store is not None
+    assert len(store) == 10
     assert cache.get({"name": "b"}) is None
 
 

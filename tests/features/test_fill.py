@@ -246,11 +246,11 @@ def test_two_runs_that_want_the_same_at_once_compute_it_once(
     stored = fill_module._stored
 
     def together(cache: FeatureCache, keys: Any) -> Any:
-        found = stored(cache, keys)
+        outputs = stored(cache, keys)
         if not both_came.broken and len(waited) < 2:
             waited.append(1)
             both_came.wait()  # each has seen that nothing is there
-        return found
+        return outputs
 
     waited: list[int] = []
     monkeypatch.setattr(fill_module, "_stored", together)

@@ -39,17 +39,17 @@ def test_where_nothing_counts_there_is_no_energy(tmp_path: Path) -> None:
 
 
 def test_a_gpu_tells_millijoules_under_its_uuid(monkeypatch: pytest.MonkeyPatch) -> None:
-    nvml, told = types.ModuleType("pynvml"), {"handle of GPU-abc": 10_000}
+    nvml, millijoules = types.ModuleType("pynvml"), {"handle of GPU-abc": 10_000}
     monkeypatch.setattr(nvml, "NVMLError", KeyError, raising=False)
     monkeypatch.setattr(nvml, "nvmlInit", lambda: None, raising=False)
     monkeypatch.setattr(nvml, "nvmlDeviceGetHandleByUUID", lambda uuid: f"handle of {uuid}", raising=False)
-    monkeypatch.setattr(nvml, "nvmlDeviceGetTotalEnergyConsumption", lambda handle: told[handle], raising=False)
+    monkeypatch.setattr(nvml, "nvmlDeviceGetTotalEnergyConsumption", lambda handle: millijoules[handle], raising=False)
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: types.SimpleNamespace(uuid="abc"))
     meter = EnergyMeter(counters_of(torch.device("cuda")))
-    told["handle of GPU-abc"] = 12_500
+    millijoules["handle of GPU-abc"] = 12_500
     assert meter.joules() == 2.5
-    told.clear()
+    millijoules.clear()
     assert counters_of(torch.device("cuda")) == []  # one that does not count
 
 

@@ -28,8 +28,8 @@ class Machine:
 )
 def test_the_faster_number_is_set(seconds: dict[int, float], number: int) -> None:
     machine = Machine(seconds)
-    found = fastest(machine.step, (2, 1), clock=lambda: machine.now, set_threads=machine.set_threads)
-    assert (found, machine.threads, machine.steps) == (number, number, 7)
+    best = fastest(machine.step, (2, 1), clock=lambda: machine.now, set_threads=machine.set_threads)
+    assert (best, machine.threads, machine.steps) == (number, number, 7)
 
 
 def test_with_one_candidate_nothing_is_measured() -> None:

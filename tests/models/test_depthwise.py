@@ -27,14 +27,14 @@ def test_forward_is_that_of_bf16_and_gradients_are_those_of_fp32(bias: bool, str
     torch.manual_seed(0)
     conv = nn.Conv2d(8, 8, 3, padding=1, stride=stride, groups=8, bias=bias)
     x = torch.randn(4, 8, 16, 16)
-    out, found = gradients(conv, x, inside=True)
+    out, computed = gradients(conv, x, inside=True)
     plain, _ = gradients(conv, x, inside=False)
     assert out.dtype == torch.bfloat16
     assert torch.equal(out, plain)
     exact = x.clone().requires_grad_()
     result = conv(exact)
     expected = torch.autograd.grad(result, [exact, *conv.parameters()], torch.ones_like(result))
-    for ours, fp32 in zip(found, expected, strict=True):
+    for ours, fp32 in zip(computed, expected, strict=True):
         assert ours.dtype == torch.float32
         torch.testing.assert_close(ours, fp32)
 

@@ -59,8 +59,8 @@ def test_only_what_is_folded_is_copied_and_the_backbone_stays_as_it_was(tiny_bac
     assert fused is not None
     assert all(torch.equal(tensor, before[name]) for name, tensor in tiny_backbone.state_dict().items())
     assert {name for name, module in tiny_backbone.named_modules() if module.training} == training
-    own = {id(parameter) for parameter in tiny_backbone.model.parameters()}
-    assert {id(parameter) for parameter in fused.model.parameters()} <= own
+    of_backbone = {id(parameter) for parameter in tiny_backbone.model.parameters()}
+    assert {id(parameter) for parameter in fused.model.parameters()} <= of_backbone
     assert not any(module.training for module in fused.model.modules())
 
 

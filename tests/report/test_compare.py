@@ -17,11 +17,11 @@ from thawline.report.comparison_table import csv_text, markdown
 def test_runs_that_differ_in_the_seed_alone_are_one_group(tmp_path: Path) -> None:
     runs, skipped = collect([depth_sweep(tmp_path)])
     assert not skipped
-    (found,) = compare(runs, metric="test/accuracy")
-    assert [row.group.name for row in found.rows] == ["unfreeze_depth=2", "unfreeze_depth=all", "unfreeze_depth=0"]
-    assert [[run.record.seed for run in row.group.runs] for row in found.rows] == [[0, 1, 2]] * 3
-    assert [round(row.score.mean, 6) for row in found.rows] == [0.81, 0.76, 0.71]
-    assert [sorted(row.efficient) for row in found.rows] == [
+    (comparison,) = compare(runs, metric="test/accuracy")
+    assert [row.group.name for row in comparison.rows] == ["unfreeze_depth=2", "unfreeze_depth=all", "unfreeze_depth=0"]
+    assert [[run.record.seed for run in row.group.runs] for row in comparison.rows] == [[0, 1, 2]] * 3
+    assert [round(row.score.mean, 6) for row in comparison.rows] == [0.81, 0.76, 0.71]
+    assert [sorted(row.efficient) for row in comparison.rows] == [
         ["fit_s", "peak_memory_bytes", "train_flops", "wall_s"],
         [],
         ["fit_s", "wall_s"],
@@ -83,15 +83,15 @@ def test_what_failed_before_training_is_one_line_and_the_others_are_named_below_
 def test_images_of_one_name_are_told_apart_by_their_fingerprint(tmp_path: Path) -> None:
     write_run(tmp_path / "a", depth=2, seed=0, accuracy=0.5)
     write_run(tmp_path / "b", depth=2, seed=1, accuracy=0.6, data={"name": "solar_cells", "fingerprint": "xyz"})
-    found = compare(collect([tmp_path])[0], metric="test/accuracy")
-    assert [one.data for one in found] == ["solar_cells (abc)", "solar_cells (xyz)"]
+    comparisons = compare(collect([tmp_path])[0], metric="test/accuracy")
+    assert [one.data for one in comparisons] == ["solar_cells (abc)", "solar_cells (xyz)"]
 
 
 def test_differences_are_from_the_baselines_group(tmp_path: Path) -> None:
     runs, _ = collect([depth_sweep(tmp_path)])
-    (found,) = compare(runs, metric="test/accuracy", baseline=tmp_path / "0_1")
-    assert found.baseline == "unfreeze_depth=0"
-    differences = [row.difference.mean for row in found.rows if row.difference]
+    (comparison,) = compare(runs, metric="test/accuracy", baseline=tmp_path / "0_1")
+    assert comparison.baseline == "unfreeze_depth=0"
+    differences = [row.difference.mean for row in comparison.rows if row.difference]
     assert differences == [pytest.approx(0.10), pytest.approx(0.05), pytest.approx(0.0)]
     with pytest.raises(
         UserError, match=r"--baseline .*nowhere: not among the runs compared; one run of each group: 0_0"
@@ -140,11 +140,11 @@ def test_a_cost_that_is_not_known_is_not_taken_as_none(tmp_path: Path) -> None:
     depth_sweep(tmp_path)
     write_run(tmp_path / "0_3", depth=0, seed=3, accuracy=0.7, cost={})
     write_run(tmp_path / "4_0", depth=4, seed=0, accuracy=0.9, cost={})
-    (found,) = compare(collect([tmp_path])[0], metric="test/accuracy")
-    rows = {row.group.name: row for row in found.rows}
+    (comparison,) = compare(collect([tmp_path])[0], metric="test/accuracy")
+    rows = {row.group.name: row for row in comparison.rows}
     assert rows["unfreeze_depth=0"].costs["fit_s"] == 5.0  # of the three that tell it
     assert not rows["unfreeze_depth=4"].efficient
-    assert "| unfreeze_depth=4 | 1 | 0.900 | 10.0% | - | - | - | - |" in markdown([found])
+    assert "| unfreeze_depth=4 | 1 | 0.900 | 10.0% | - | - | - | - |" in markdown([comparison])
 
 
 @pytest.mark.parametrize(("name", "says"), [("nowhere", "no such file or folder"), ("", "no run.json was found")])

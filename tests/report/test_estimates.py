@@ -8,12 +8,12 @@ from thawline.report.estimates import Estimate, estimate, paired_difference, par
 
 
 def test_the_interval_lies_within_the_values_and_around_the_mean() -> None:
-    found = estimate([0.70, 0.71, 0.75])
-    assert found.mean == pytest.approx(0.72)
-    assert found.low is not None
-    assert found.high is not None
-    assert 0.70 - 1e-9 <= found.low < 0.72 < found.high <= 0.75 + 1e-9
-    assert found == estimate([0.70, 0.71, 0.75])  # the same draws every time
+    interval = estimate([0.70, 0.71, 0.75])
+    assert interval.mean == pytest.approx(0.72)
+    assert interval.low is not None
+    assert interval.high is not None
+    assert 0.70 - 1e-9 <= interval.low < 0.72 < interval.high <= 0.75 + 1e-9
+    assert interval == estimate([0.70, 0.71, 0.75])  # the same draws every time
 
 
 def test_of_three_values_the_ends_are_those_of_all_resamples() -> None:
@@ -36,8 +36,8 @@ def test_few_values(values: list[float], text: str) -> None:
 
 
 def test_differences_are_of_the_same_seeds() -> None:
-    found = paired_difference({0: 0.8, 1: 0.9, 7: 0.1}, {0: 0.7, 1: 0.8, 2: 0.0})
-    assert (found.mean, found.num) == (pytest.approx(0.1), 2)
+    interval = paired_difference({0: 0.8, 1: 0.9, 7: 0.1}, {0: 0.7, 1: 0.8, 2: 0.0})
+    assert (interval.mean, interval.num) == (pytest.approx(0.1), 2)
     assert paired_difference({0: 0.8}, {0: 0.7}).text(signed=True) == "+0.100"
     assert paired_difference({0: 0.8}, {1: 0.7}).text(signed=True) == "-"
 

@@ -95,14 +95,14 @@ def test_points_lie_where_their_values_say() -> None:
 )  # fmt: skip
 def test_a_logarithmic_axis_has_round_numbers(x: tuple[float, float], ticks: list[str]) -> None:
     drawn = chart([Series("a", [Point(x[0], 0), Point(x[1], 0)])], x_label="x", y_label="y", log_x=True)
-    told = [part.split(">")[1].split("<")[0] for part in drawn.split('<text class="tick"')[1:] if "middle" in part]
-    assert [name for name in told if name in ticks] == ticks
+    labels = [part.split(">")[1].split("<")[0] for part in drawn.split('<text class="tick"')[1:] if "middle" in part]
+    assert [name for name in labels if name in ticks] == ticks
 
 
 def test_the_numbers_of_an_axis_have_as_many_digits() -> None:
     drawn = chart([Series("a", [Point(0, 0.66), Point(1, 0.74)])], x_label="x", y_label="y")
-    told = [part.split(">")[1].split("<")[0] for part in drawn.split('<text class="tick"')[1:] if '"end"' in part]
-    assert told == ["0.66", "0.68", "0.70", "0.72", "0.74"]
+    labels = [part.split(">")[1].split("<")[0] for part in drawn.split('<text class="tick"')[1:] if '"end"' in part]
+    assert labels == ["0.66", "0.68", "0.70", "0.72", "0.74"]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")

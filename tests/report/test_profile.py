@@ -33,9 +33,9 @@ def profile(*, distances: bool = True) -> DepthProfile:
     )
 
 
-def shown(found: DepthProfile, freeze_line: int | None) -> list[str]:
+def shown(profile: DepthProfile, freeze_line: int | None) -> list[str]:
     console = Console(file=io.StringIO(), width=120)
-    console.print(profile_chart(found, freeze_line=freeze_line))
+    console.print(profile_chart(profile, freeze_line=freeze_line))
     return console.file.getvalue().splitlines()[2:]  # type: ignore[attr-defined]
 
 

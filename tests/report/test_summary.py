@@ -95,9 +95,9 @@ def test_status_as_table_and_as_markdown() -> None:
     ],
 )
 def test_summary_tells_the_plan(strategy: dict[str, object], says: str) -> None:
-    told = record()
-    told.strategy = replace(told.strategy, **strategy)
-    assert says in text(summary_panel(told))
+    of_run = record()
+    of_run.strategy = replace(of_run.strategy, **strategy)
+    assert says in text(summary_panel(of_run))
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ def test_summary_tells_the_plan(strategy: dict[str, object], says: str) -> None:
     ],
 )
 def test_summary_tells_what_was_checked(freeze: dict[str, object], says: str) -> None:
-    told = record()
-    told.freeze = FreezeSection(**freeze)  # type: ignore[arg-type]
-    assert says in text(summary_panel(told))
+    of_run = record()
+    of_run.freeze = FreezeSection(**freeze)  # type: ignore[arg-type]
+    assert says in text(summary_panel(of_run))
 
 
 def test_plan_as_table_and_as_markdown() -> None:

@@ -95,7 +95,7 @@ def test_classes_named_by_numbers_and_thumbnails_are_no_obstacle(run_cli: Run, t
     assert "Class '0' has" in reasons
 
 
-def own_splits(folder: Path, *, num_train: int, same: bool = False) -> None:
+def write_splits(folder: Path, *, num_train: int, same: bool = False) -> None:
     """`num_train` images of each of two classes to train on, one to validate, one to test."""
     for label in range(2):
         for split, number in (("train", num_train), ("val", 1), ("test", 1)):
@@ -106,7 +106,7 @@ def own_splits(folder: Path, *, num_train: int, same: bool = False) -> None:
 
 
 def test_two_images_per_class_get_advice_with_its_caveat(run_cli: Run, tmp_path: Path) -> None:
-    own_splits(tmp_path / "few", num_train=2)
+    write_splits(tmp_path / "few", num_train=2)
     result = run_cli("data=folder", f"data.root={tmp_path / 'few'}", *TINY, script=ADVISE)
     assert result.code == 0, result.err
     body = advice_in(tmp_path / "out")
@@ -117,7 +117,7 @@ def test_two_images_per_class_get_advice_with_its_caveat(run_cli: Run, tmp_path:
 def test_one_image_per_class_or_copies_of_one_are_told(
     run_cli: Run, tmp_path: Path, num_train: int, same: bool
 ) -> None:
-    own_splits(tmp_path / "few", num_train=num_train, same=same)
+    write_splits(tmp_path / "few", num_train=num_train, same=same)
     result = run_cli("data=folder", f"data.root={tmp_path / 'few'}", *TINY, script=ADVISE)
     assert result.code == 2
     assert "distinct training images, never two of one class; advice needs at least two" in result.err.splitlines()[-1]

@@ -104,7 +104,7 @@ def test_record_and_trainer_have_one_decision(run_cli: Run, image_folder: Path, 
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "says"),
     [
         ("trainer.accelerator=tpu", "trainer.accelerator=tpu: allowed are auto, cpu, gpu, mps"),
         ("trainer.precision=16-mixed", "trainer.precision=16-mixed: a CPU has no fast fp16"),
@@ -112,7 +112,7 @@ def test_record_and_trainer_have_one_decision(run_cli: Run, image_folder: Path, 
     ],
 )
 @pytest.mark.parametrize("script", ["train.py", "scripts/advise.py"])
-def test_what_cannot_be_is_one_line(run_cli: Run, image_folder: Path, script: str, override: str, told: str) -> None:
+def test_what_cannot_be_is_one_line(run_cli: Run, image_folder: Path, script: str, override: str, says: str) -> None:
     more = SMALL[:3] if script == "scripts/advise.py" else SMALL
     given = {"data": "folder", "data.root": image_folder, "trainer.accelerator": "cpu"}
     given |= dict([override.split("=")])
@@ -120,7 +120,7 @@ def test_what_cannot_be_is_one_line(run_cli: Run, image_folder: Path, script: st
         *[one for one in more if one != "data=folder"], *(f"{k}={v}" for k, v in given.items()), script=script
     )
     assert result.code == 2
-    assert told in result.err
+    assert says in result.err
     assert "Traceback" not in result.err
 
 

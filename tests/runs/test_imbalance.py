@@ -21,8 +21,8 @@ TINY += ("data.num_workers=0", "trainer.accelerator=cpu", "trainer.max_epochs=2"
 
 
 def test_three_times_the_images_are_worth_a_line_with_the_command() -> None:
-    told = sizes_note([30, 0, 10], ["cats", "none", "dogs"], "thawline imbalance=weights")
-    assert told == (
+    note = sizes_note([30, 0, 10], ["cats", "none", "dogs"], "thawline imbalance=weights")
+    assert note == (
         "cats has 30 training images, dogs 10 (3 times): small classes count little; to make all count alike: "
         "thawline imbalance=weights"
     )

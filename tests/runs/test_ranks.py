@@ -30,7 +30,7 @@ def test_what_goes_together_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "trainer", "told"),
+    ("place", "trainer", "says"),
     [
         (TORCHRUN, {}, "torchrun started 4 processes, 2 on each machine; set trainer.devices=2 trainer.num_nodes=2"),
         (TORCHRUN, {"devices": 4}, "trainer.devices=4 trainer.num_nodes=1: torchrun started 4 processes, 2 on each"),
@@ -40,11 +40,11 @@ def test_what_goes_together_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_does_not_is_refused(
-    monkeypatch: pytest.MonkeyPatch, place: Place, trainer: dict[str, int], told: str
+    monkeypatch: pytest.MonkeyPatch, place: Place, trainer: dict[str, int], says: str
 ) -> None:
     with pytest.raises(UserError) as refused:
         refuse(monkeypatch, place, **trainer)
-    assert told in str(refused.value)
+    assert says in str(refused.value)
 
 
 def test_a_sweep_is_started_once(monkeypatch: pytest.MonkeyPatch) -> None:

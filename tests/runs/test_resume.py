@@ -37,11 +37,11 @@ KILLED = -signal.SIGKILL
 
 def cut_off(tmp_path: Path, out: Path, *arguments: str, epoch: int, batch: int) -> int:
     """Run train.py in a process that kills itself; returns its exit code."""
-    code, _ = cut_off_and_told(tmp_path, out, *arguments, epoch=epoch, batch=batch, number=signal.SIGKILL)
+    code, _ = cut_off_by_signal(tmp_path, out, *arguments, epoch=epoch, batch=batch, number=signal.SIGKILL)
     return code
 
 
-def cut_off_and_told(
+def cut_off_by_signal(
     tmp_path: Path, out: Path, *arguments: str, epoch: int, batch: int, number: int
 ) -> tuple[int, str]:
     """Run train.py in a process that signals itself; returns its exit code and its last words."""
@@ -179,11 +179,11 @@ def test_sigterm_says_interrupted_and_the_resumed_run_equals_the_uninterrupted_o
     arguments = (*THAWING, "data=folder", f"data.root={image_folder}")
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
     out = tmp_path / "out"
-    code, told = cut_off_and_told(tmp_path, out, *arguments, epoch=0, batch=2, number=signal.SIGTERM)
+    code, last_line = cut_off_by_signal(tmp_path, out, *arguments, epoch=0, batch=2, number=signal.SIGTERM)
     assert code == 128 + signal.SIGTERM
     folder = the_run(tmp_path / "out")
     at = "by SIGTERM while training, in epoch 1 of 4, at step 2"
-    assert told == f"interrupted {at}; go on with: thawline resume={folder} output_dir={out}"
+    assert last_line == f"interrupted {at}; go on with: thawline resume={folder} output_dir={out}"
     record = load_record(folder / "run.json")
     assert (record.status, record.progress.signal) == ("interrupted", "SIGTERM")
     assert (folder / "checkpoints" / "last.ckpt").is_file()

@@ -95,8 +95,8 @@ def ended(processes: list[Any], *, within: float = 150.0) -> list[tuple[int, str
 
 def completed(processes: list[Any], out: Path, *, scenario: str = "small_different") -> Path:
     """The folder of the run, of which there is one however many processes."""
-    told = ended(processes)
-    assert {code for code, _, _ in told} == {0}, [err[-2000:] for _, _, err in told]
+    ends = ended(processes)
+    assert {code for code, _, _ in ends} == {0}, [err[-2000:] for _, _, err in ends]
     (folder,) = (out / scenario).iterdir()
     return folder
 
@@ -201,9 +201,9 @@ def test_auto_solves_in_one_process_and_trains_in_both(tmp_path: Path, images: P
 
 def test_auto_that_only_solves_ends_in_both(tmp_path: Path, images: Path) -> None:
     given = ("scenario=auto", "budget.minutes=0.0001")
-    told = record(completed(torchrun(TRAIN, tmp_path, images, *given, **ONE_THREAD), tmp_path, scenario="auto"))
-    assert told["machine"]["processes"] == 1
-    assert "is spent" in told["advice"]["ended"]
+    body = record(completed(torchrun(TRAIN, tmp_path, images, *given, **ONE_THREAD), tmp_path, scenario="auto"))
+    assert body["machine"]["processes"] == 1
+    assert "is spent" in body["advice"]["ended"]
 
 
 def test_a_killed_process_is_told_within_a_minute_and_the_pass_goes_on(tmp_path: Path, images: Path) -> None:
@@ -231,9 +231,9 @@ def test_a_killed_process_is_told_within_a_minute_and_the_pass_goes_on(tmp_path:
 def test_what_a_process_cannot_read_ends_both_with_one_reason(tmp_path: Path, images: Path, start: Any) -> None:
     counts = str(tmp_path / "counts")
     arguments = ("strategy=feature_extraction", "trainer.max_epochs=4")
-    told = ended(start(FAILING, tmp_path / "out", images, *arguments, FAILS="image", COUNTS=counts), within=60)
-    assert all(code != 0 for code, _, _ in told)
-    assert "error: process 1 of 2 failed: x.png: cannot be read" in told[0][2]
+    ends = ended(start(FAILING, tmp_path / "out", images, *arguments, FAILS="image", COUNTS=counts), within=60)
+    assert all(code != 0 for code, _, _ in ends)
+    assert "error: process 1 of 2 failed: x.png: cannot be read" in ends[0][2]
 
 
 def test_a_process_that_cannot_write_makes_both_read_the_images(tmp_path: Path, images: Path) -> None:
@@ -241,6 +241,6 @@ def test_a_process_that_cannot_write_makes_both_read_the_images(tmp_path: Path, 
     arguments = ("strategy=feature_extraction", "trainer.max_epochs=4")
     both = completed(srun(FAILING, out, images, *arguments, FAILS="full", COUNTS=counts), out)
     assert record(both)["cache"]["reason"] == "not written: process 1 of 2 cannot write: no space left on device"
-    told = ended(srun(FAILING, tmp_path / "solved", images, "strategy=stacked_probe", FAILS="full", COUNTS=counts))
-    assert {code for code, _, _ in told} == {2}
-    assert "they cannot be written (process 1 of 2 cannot write: no space left on device)" in told[0][2]
+    ends = ended(srun(FAILING, tmp_path / "solved", images, "strategy=stacked_probe", FAILS="full", COUNTS=counts))
+    assert {code for code, _, _ in ends} == {2}
+    assert "they cannot be written (process 1 of 2 cannot write: no space left on device)" in ends[0][2]

@@ -82,11 +82,11 @@ def ended(processes: Started, *, within: float = 150.0) -> list[tuple[int, str, 
     """Exit code, stdout and stderr of each."""
     deadline = time.monotonic() + within
     try:
-        told = [process.communicate(timeout=max(1.0, deadline - time.monotonic())) for process in processes]
+        texts_of_all = [process.communicate(timeout=max(1.0, deadline - time.monotonic())) for process in processes]
     finally:
         for process in processes:
             process.terminate()  # an agent ends its process too
-    return [(process.returncode, *texts) for process, texts in zip(processes, told, strict=True)]
+    return [(process.returncode, *texts) for process, texts in zip(processes, texts_of_all, strict=True)]
 
 
 def record_of(out: Path) -> dict[str, object]:
@@ -95,18 +95,18 @@ def record_of(out: Path) -> dict[str, object]:
     return record
 
 
-def errors(told: list[tuple[int, str, str]]) -> list[list[str]]:
-    return [[line for line in err.splitlines() if line.startswith("error: ")] for _, _, err in told]
+def errors(ends: list[tuple[int, str, str]]) -> list[list[str]]:
+    return [[line for line in err.splitlines() if line.startswith("error: ")] for _, _, err in ends]
 
 
 @pytest.mark.parametrize("launch", [agents, srun])
 def test_two_machines_leave_one_run_equal_to_that_of_one_process(
     tmp_path: Path, images: Path, launch: "type[agents]"
 ) -> None:
-    told = ended(launch(tmp_path / "two", images, NODES))
-    assert [code for code, _, _ in told] == [0, 0], [err[-1500:] for _, _, err in told]
-    assert "Trainable:" in told[0][1]
-    assert told[1][1] == ""  # one process talks
+    ends = ended(launch(tmp_path / "two", images, NODES))
+    assert [code for code, _, _ in ends] == [0, 0], [err[-1500:] for _, _, err in ends]
+    assert "Trainable:" in ends[0][1]
+    assert ends[1][1] == ""  # one process talks
     command = [sys.executable, str(ROOT / "train.py")]
     assert ended([started(command, tmp_path / "one", images, "data.batch_size=10")])[0][0] == 0
     two, one = record_of(tmp_path / "two"), record_of(tmp_path / "one")
@@ -119,25 +119,25 @@ def test_two_machines_leave_one_run_equal_to_that_of_one_process(
 def test_other_images_on_one_machine_end_both_with_one_line(tmp_path: Path, images: Path) -> None:
     other = shutil.copytree(images, tmp_path / "other")
     (other / "val" / "cats" / "01.png").unlink()
-    told = ended(agents(tmp_path / "out", images, NODES, second=(f"data.root={other}",)))
-    first, second = errors(told)
+    ends = ended(agents(tmp_path / "out", images, NODES, second=(f"data.root={other}",)))
+    first, second = errors(ends)
     assert len(first) == 1
     assert first[0].startswith("error: data.fingerprint: process 0 has ")
     assert "every machine needs the same images" in first[0]
     assert second == []
-    assert all("exitcode  : 2 " in err for _, _, err in told)  # of the run; torchrun's own is 1
+    assert all("exitcode  : 2 " in err for _, _, err in ends)  # of the run; torchrun's own is 1
 
 
 def test_no_images_on_one_machine_end_both(tmp_path: Path, images: Path) -> None:
-    told = ended(agents(tmp_path / "out", images, NODES, second=(f"data.root={tmp_path / 'nowhere'}",)))
-    first, second = errors(told)
+    ends = ended(agents(tmp_path / "out", images, NODES, second=(f"data.root={tmp_path / 'nowhere'}",)))
+    first, second = errors(ends)
     assert first[0].startswith(f"error: process 1 of 2 failed: data.root={tmp_path / 'nowhere'}: no such folder")
     assert second[0].startswith(f"error: data.root={tmp_path / 'nowhere'}: no such folder")
 
 
 def test_processes_that_the_settings_do_not_ask_for_are_refused(tmp_path: Path, images: Path) -> None:
-    told = ended(agents(tmp_path / "out", images))
-    assert "torchrun started 2 processes, 1 on each machine; set trainer.devices=1 trainer.num_nodes=2" in told[0][2]
+    ends = ended(agents(tmp_path / "out", images))
+    assert "torchrun started 2 processes, 1 on each machine; set trainer.devices=1 trainer.num_nodes=2" in ends[0][2]
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="no /proc")
@@ -151,15 +151,15 @@ def test_a_killed_process_ends_the_other_and_the_run_goes_on(tmp_path: Path, ima
             break
     os.kill(child_of(processes[killed].pid), signal.SIGKILL)
     start = time.monotonic()
-    told = ended(processes, within=60)
+    ends = ended(processes, within=60)
     assert time.monotonic() - start < 60
-    assert all(code != 0 for code, _, _ in told)
-    (line,) = errors(told)[1 - killed]
+    assert all(code != 0 for code, _, _ in ends)
+    (line,) = errors(ends)[1 - killed]
     assert line.startswith("error: another process of this run ended, its output says why; go on with resume=")
     (run,) = (out / "small_different").iterdir()
     if killed == 1:
-        told = ended(agents(out, images, NODES, "trainer.max_epochs=30", f"resume={run}"))
-        assert [code for code, _, _ in told] == [0, 0], [err[-1500:] for _, _, err in told]
+        ends = ended(agents(out, images, NODES, "trainer.max_epochs=30", f"resume={run}"))
+        assert [code for code, _, _ in ends] == [0, 0], [err[-1500:] for _, _, err in ends]
         assert record_of(out)["status"] == "completed"
 
 

@@ -110,12 +110,12 @@ def test_sigterm_ends_both_processes(tmp_path: Path, image_folder: Path) -> None
 
 def survivors(out: Path) -> list[str]:
     """Command lines of living processes that name the folder."""
-    found = []
+    texts = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             text = path.read_text().replace("\0", " ")
         except OSError:  # ended meanwhile
             continue
         if str(out) in text:
-            found.append(text)
-    return found
+            texts.append(text)
+    return texts

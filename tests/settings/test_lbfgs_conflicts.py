@@ -42,9 +42,9 @@ def test_a_run_goes_through_the_penalties_and_tests_the_one_chosen(
     assert "Cache: all stages are computed once" in result.out
     folder = the_run(tmp_path / "out")
     record = record_of(folder)
-    chosen = PENALTIES[record["best_epoch"] - 1]
-    assert record["strategy"]["penalty"] == chosen
-    assert f"logistic regression, penalty {chosen:g} chosen on validation" in result.out
+    penalty = PENALTIES[record["best_epoch"] - 1]
+    assert record["strategy"]["penalty"] == penalty
+    assert f"logistic regression, penalty {penalty:g} chosen on validation" in result.out
     assert record["freeze"]["verified"]
     assert record["cost"]["optimizer_state_bytes"] == 0
     logged = scalars(folder)

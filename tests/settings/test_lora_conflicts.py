@@ -14,10 +14,10 @@ from thawline.settings.strategy_settings import StrategySettings
 
 def refuse(regularize: dict[str, Any] | None = None, **strategy: Any) -> None:
     given = {"parameters": "lora", "batchnorm": "eval", "lora": LoraSettings()} | strategy
-    chosen: Any = SimpleNamespace(
+    settings: Any = SimpleNamespace(
         strategy=StrategySettings("lora", **given), regularize=RegularizeSettings(**regularize or {})
     )
-    refuse_beside_adapters(chosen)
+    refuse_beside_adapters(settings)
 
 
 def test_adapters_alone_and_strategies_without_them_pass() -> None:

@@ -60,7 +60,7 @@ def test_a_search_goes_on_where_it_was_ended(tmp_path: Path) -> None:
     second = run(tmp_path, *arguments, "sweep.resume=true")
     assert second.returncode == 0, second.stderr
     assert list((tmp_path / "multirun").iterdir()) == [folder]
-    found = records(tmp_path)
-    assert len(found) == 3
-    assert found[name] == "completed"
+    states = records(tmp_path)
+    assert len(states) == 3
+    assert states[name] == "completed"
     assert OmegaConf.load(folder / "optimization_results.yaml").best_value == 0.5  # val/accuracy

@@ -39,8 +39,8 @@ def test_bad_jobs_leave_the_others_and_a_second_call_finishes_them(tmp_path: Pat
     arguments = ("seed=0,1,2,3,4,5", *bad, "hydra.launcher.n_jobs=2")
     first = sweep(tmp_path, *arguments)
     assert first.returncode == 1, first.stderr
-    found = {name: (r["status"], r.get("error")) for name, r in records(tmp_path).items()}
-    assert found == {
+    ends = {name: (r["status"], r.get("error")) for name, r in records(tmp_path).items()}
+    assert ends == {
         "0_seed=0": ("completed", None),
         "1_seed=1": ("failed", "ZeroDivisionError: made up"),
         "2_seed=2": ("failed", f"exit code 9: threads {max(1, num_cores() // 2)}, depths []"),
@@ -104,9 +104,9 @@ def test_ctrl_c_ends_the_sweep_in_order_and_it_goes_on(tmp_path: Path) -> None:
         while "1_seed=1" not in records(tmp_path) and time.monotonic() < deadline:
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert told.splitlines() == ["interrupted; the same command with sweep.resume=true goes on"]
+    assert errors.splitlines() == ["interrupted; the same command with sweep.resume=true goes on"]
     assert {name: r["status"] for name, r in records(tmp_path).items()} == {
         "0_seed=0": "completed",
         "1_seed=1": "interrupted",

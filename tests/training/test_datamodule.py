@@ -111,16 +111,16 @@ def test_keeping_changes_no_batch_in_any_process(colours: ImageSource, augment: 
     def epochs(*, keep_decoded: object, num_workers: int) -> list[torch.Tensor]:
         data = module(colours, keep_decoded=keep_decoded, num_workers=num_workers, augment=augment)
         train, val = data.train_dataloader(), data.val_dataloader()
-        found = []
+        batches = []
         for epoch in range(3):
             train.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
-            found += [images for loader in (train, val) for images, _ in loader]
-        return found
+            batches += [images for loader in (train, val) for images, _ in loader]
+        return batches
 
     expected = epochs(keep_decoded=False, num_workers=0)
     for num_workers in (0, 2):
-        found = epochs(keep_decoded="auto", num_workers=num_workers)
-        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        batches = epochs(keep_decoded="auto", num_workers=num_workers)
+        assert all(torch.equal(a, b) for a, b in zip(batches, expected, strict=True))
 
 
 def counted_everywhere(source: ImageSource, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -204,8 +204,8 @@ def test_what_memory_has_no_room_for_is_read_from_a_file_that_nobody_sees(
     expected = [images for images, _ in three_epochs(module(colours, augment=augment, batch_size=28))]
     data = spilling(colours, tmp_path, augment=augment)
     counts = load_counts(colours, monkeypatch)
-    found = [images for images, _ in three_epochs(data)]
-    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    batches = [images for images, _ in three_epochs(data)]
+    assert all(torch.equal(a, b) for a, b in zip(batches, expected, strict=True))
     assert set(counts.values()) == {1}
     assert len(counts) == 28 + 6
     assert list((tmp_path / "cache").iterdir()) == []  # what a killed run leaves

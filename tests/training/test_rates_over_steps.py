@@ -13,7 +13,7 @@ from thawline.settings.strategy_settings import StrategySettings
 from thawline.training.rates_over_steps import GroupRates
 from thawline.training.steps import Steps
 
-OWN = {"head": 0.1, "head/no_decay": 0.1, "layer4": 0.01}
+RATES = {"head": 0.1, "head/no_decay": 0.1, "layer4": 0.01}
 PHASES = [
     {"from_epoch": 0, "stages": ["head", -1], "lr": 0.05},
     {"from_epoch": 1, "stages": ["head", -1], "lr": 0.02, "backbone_lr": 0.002},
@@ -29,7 +29,7 @@ def group_rates(**optim: Any) -> GroupRates:
 
 
 def under_plateau(rates: GroupRates) -> tuple[torch.optim.Optimizer, Any]:
-    groups = [{"params": [nn.Parameter(torch.zeros(1))], "name": n, "lr": lr, "base_lr": lr} for n, lr in OWN.items()]
+    groups = [{"params": [nn.Parameter(torch.zeros(1))], "name": n, "lr": lr, "base_lr": lr} for n, lr in RATES.items()]
     optimizer = torch.optim.SGD(groups)
     return optimizer, rates.scheduled(optimizer)["lr_scheduler"]["scheduler"]
 

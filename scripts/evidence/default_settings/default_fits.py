@@ -50,19 +50,19 @@ class _Prepared:
         pictures = Pictures.read(folders.images, name_of(job.task))
         self.source = replace(pictures, splits=product.split_of(job.task, pictures, seed=job.seed))
         self.seed = job.seed
-        chosen = product.settings(job.task, job.fits[0].depth)
-        self.device, self.precision = product.device_and_precision(chosen)
+        settings = product.settings(job.task, job.fits[0].depth)
+        self.device, self.precision = product.device_and_precision(settings)
         weights = folders.carried / f"{job.backbone}.safetensors"
         self.backbone = product.backbone_of(job.backbone, weights).to(self.device)
         self.pretrained = copy.deepcopy(self.backbone.state_dict())
-        self.num_views = chosen.trainer.max_epochs
+        self.num_views = settings.trainer.max_epochs
         self.cuts = sorted({self._cut(fit) for fit in job.fits})
-        self.rows = {name: self._at_cuts(images) for name, images in self._images(chosen).items()}
+        self.rows = {name: self._at_cuts(images) for name, images in self._images(settings).items()}
 
-    def _images(self, chosen: Any) -> dict[str, Tensor]:
+    def _images(self, settings: Any) -> dict[str, Tensor]:
         """uint8 images, (N, 3, S, S): `plain`, `val`, `test`, and `views` with one view after the other."""
         data = {
-            random: product.data_of(self.source, chosen, self.backbone.input, seed=self.seed, random=random)
+            random: product.data_of(self.source, settings, self.backbone.input, seed=self.seed, random=random)
             for random in (False, True)
         }
         plain, views = data[False], data[True].dataset("train")
@@ -84,15 +84,15 @@ class _Prepared:
     def fitted(self, fit: Fit) -> Result:
         """Train from the pretrained weights; scores of every epoch."""
         L.seed_everything(fit.seed, workers=True, verbose=False)
-        chosen, cut = product.settings(fit.task, fit.depth), self._cut(fit)
+        settings, cut = product.settings(fit.task, fit.depth), self._cut(fit)
         self.backbone.load_state_dict(self.pretrained)
-        data = product.data_of(self.source, chosen, self.backbone.input, seed=fit.seed, random=fit.views != "none")
+        data = product.data_of(self.source, settings, self.backbone.input, seed=fit.seed, random=fit.views != "none")
         rows = {name: at_cut[cut] for name, at_cut in self.rows.items()}
         train = self._viewed(rows, fit.views)
         product.use_rows(data, {"train": train, "val": rows["val"], "test": rows["test"]}, cut=cut)
-        steps = product.steps_of(data, chosen)
+        steps = product.steps_of(data, settings)
         model = product.classifier(
-            self.backbone, chosen, num_classes=data.num_classes, steps=steps, precision=self.precision, entry=cut
+            self.backbone, settings, num_classes=data.num_classes, steps=steps, precision=self.precision, entry=cut
         )
         labels = torch.from_numpy(self.source.labels[data.splits["test"]]).to(self.device)
         scores = EpochScores(rows["test"], labels, cut=cut)
@@ -132,11 +132,11 @@ class EpochScores(L.Callback):
             batches = torch.split(self.rows, _TEST_BATCH)
             logits = torch.cat([pl_module(product.at_cut(rows, self.cut)).float() for rows in batches])  # (N, K)
         accuracy = (logits.argmax(1) == self.labels).double().mean()
-        found = {
+        measured = {
             "val_accuracy": trainer.callback_metrics["val/accuracy"],
             "val_loss": trainer.callback_metrics["val/loss"],
             "test_accuracy": accuracy,
             "test_loss": F.cross_entropy(logits, self.labels),
         }
-        for name, value in found.items():
+        for name, value in measured.items():
             self.kept[name].append(round(float(value), _DIGITS))

@@ -64,14 +64,14 @@ def jobs(
 ) -> list[Job]:
     """Those with something left to do: the first seed before the others, whole backbones a seed behind suffixes."""
     turns = sorted((rank + whole, whole, seed) for rank, seed in enumerate(seeds) for whole in (False, True))
-    found = []
+    jobs_left = []
     for _, whole, seed in turns:
         for backbone in backbones:
             for task in tasks:
                 fits = _fits(task, backbone, seed, whole=whole)
                 left = tuple(fit for fit in fits if fit.depth in depths and fit not in done)
-                found += [Job(left)] if left else []
-    return found
+                jobs_left += [Job(left)] if left else []
+    return jobs_left
 
 
 def _fits(task: str, backbone: str, seed: int, *, whole: bool) -> Iterator[Fit]:

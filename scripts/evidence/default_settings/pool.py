@@ -70,13 +70,13 @@ def append(path: Path, result: dict[str, Any]) -> None:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """The results that are there, the failed ones included; a line that was cut off is left out."""
-    found = []
+    results = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
-            found.append(json.loads(line))
+            results.append(json.loads(line))
         except json.JSONDecodeError:
             continue
-    return found
+    return results
 
 
 def done(results: Sequence[dict[str, Any]]) -> set[Fit]:

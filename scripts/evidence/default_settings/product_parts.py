@@ -93,14 +93,16 @@ def backbone_of(name: str, weights: Path) -> Backbone:
     return build_backbone(name, weights=str(weights), image_size=IMAGE_SIZE)
 
 
-def device_and_precision(chosen: Settings) -> tuple[torch.device, Precision]:
-    compute = choose_compute(accelerator=chosen.trainer.accelerator, precision=chosen.trainer.precision)
+def device_and_precision(run_settings: Settings) -> tuple[torch.device, Precision]:
+    compute = choose_compute(accelerator=run_settings.trainer.accelerator, precision=run_settings.trainer.precision)
     return compute.device, compute.precision
 
 
-def data_of(source: ImageSource, chosen: Settings, spec: InputSpec, *, seed: int, random: bool) -> ImageDataModule:
+def data_of(
+    source: ImageSource, run_settings: Settings, spec: InputSpec, *, seed: int, random: bool
+) -> ImageDataModule:
     """Images of `source`, whose splits are all given; training images randomly as the task's settings say, or plain."""
-    loader = chosen.loader if random else replace(chosen.loader, augment=AugmentSettings())
+    loader = run_settings.loader if random else replace(run_settings.loader, augment=AugmentSettings())
     return ImageDataModule(source, spec=spec, loader=loader, seed=seed)
 
 
@@ -114,20 +116,20 @@ def frozen_pass(backbone: Backbone, images: Tensor, cuts: Sequence[int], precisi
     return [torch.cat(rows) for rows in zip(*parts, strict=True)]
 
 
-def steps_of(data: ImageDataModule, chosen: Settings) -> Steps:
-    return plan_steps(data.num_train_batches, chosen.trainer)
+def steps_of(data: ImageDataModule, run_settings: Settings) -> Steps:
+    return plan_steps(data.num_train_batches, run_settings.trainer)
 
 
 def classifier(
-    backbone: Backbone, chosen: Settings, *, num_classes: int, steps: Steps, precision: Precision, entry: int
+    backbone: Backbone, run_settings: Settings, *, num_classes: int, steps: Steps, precision: Precision, entry: int
 ) -> TransferClassifier:
     """A new head on `backbone`, which trains from stage `entry` on."""
     head = LinearHead(backbone.num_features, num_classes)
-    bound = bind(chosen.strategy, backbone, head)
+    bound = bind(run_settings.strategy, backbone, head)
     bound.apply(0)
     assert bound.first_training == entry
     prefix = FrozenPrefix(backbone, dtype=precision.prefix)
-    return TransferClassifier(bound, num_classes=num_classes, optim=chosen.optim, steps=steps, prefix=prefix)
+    return TransferClassifier(bound, num_classes=num_classes, optim=run_settings.optim, steps=steps, prefix=prefix)
 
 
 class Rows:

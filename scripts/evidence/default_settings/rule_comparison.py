@@ -58,10 +58,10 @@ def complete(results: Sequence[Result], options: Sequence[str]) -> list[Result]:
 
 def unit_means(fits: Iterable[Result], rule: str, *, score: str = "test_accuracy") -> dict[Unit, float]:
     """Mean score of the weights that the rule takes, over the fits of each task and backbone: seeds and all else."""
-    found = defaultdict(list)
+    by_unit = defaultdict(list)
     for fit in fits:
-        found[fit["task"], fit["backbone"]].append(taken(fit, rule, score))
-    return {unit: statistics.mean(values) for unit, values in found.items()}
+        by_unit[fit["task"], fit["backbone"]].append(taken(fit, rule, score))
+    return {unit: statistics.mean(values) for unit, values in by_unit.items()}
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,13 @@ class Difference:
 
 def difference(ours: Mapping[Unit, float], theirs: Mapping[Unit, float]) -> Difference:
     """`ours` minus `theirs`, over the units that both have."""
-    found = [ours[unit] - theirs[unit] for unit in ours if unit in theirs]
+    differences = [ours[unit] - theirs[unit] for unit in ours if unit in theirs]
     half = math.inf
-    if (count := len(found)) > 1:
-        half = float(student.ppf((1 + _CONFIDENCE) / 2, count - 1)) * statistics.stdev(found) / math.sqrt(count)
-    return Difference(statistics.mean(found), half, sum(d > 0 for d in found), sum(d < 0 for d in found))
+    if (count := len(differences)) > 1:
+        half = float(student.ppf((1 + _CONFIDENCE) / 2, count - 1)) * statistics.stdev(differences) / math.sqrt(count)
+    return Difference(
+        statistics.mean(differences), half, sum(d > 0 for d in differences), sum(d < 0 for d in differences)
+    )
 
 
 def decided(options: Mapping[str, Mapping[Unit, float]]) -> str:

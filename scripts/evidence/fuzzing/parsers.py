@@ -152,8 +152,8 @@ def _of_models(made: Path) -> list[Parser]:
 
     def with_weights(data: bytes, folder: Path) -> None:
         (folder / "model.safetensors").write_bytes(data)
-        told = {**description, "sha256": hashlib.sha256(data).hexdigest()}  # a stranger's is right, too
-        (folder / "model.json").write_text(json.dumps(told))
+        with_checksum = {**description, "sha256": hashlib.sha256(data).hexdigest()}  # a stranger's is right, too
+        (folder / "model.json").write_text(json.dumps(with_checksum))
         _predict(folder)
 
     def with_certificate(data: bytes, folder: Path) -> None:

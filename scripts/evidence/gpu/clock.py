@@ -32,9 +32,9 @@ def rate(step: Callable[[], object], *, batch: int, seconds: float) -> Rate:
     calls = max(1, round(seconds / _BLOCKS / max(once, 1e-5)))
     if cuda:
         torch.cuda.reset_peak_memory_stats()
-    found = sorted(batch * calls / _timed(step, calls) for _ in range(_BLOCKS))
+    rates = sorted(batch * calls / _timed(step, calls) for _ in range(_BLOCKS))
     peak = torch.cuda.max_memory_allocated() if cuda else None
-    return Rate(round(statistics.median(found), 1), round(found[0], 1), round(found[-1], 1), peak)
+    return Rate(round(statistics.median(rates), 1), round(rates[0], 1), round(rates[-1], 1), peak)
 
 
 def _timed(step: Callable[[], object], calls: int) -> float:

@@ -20,17 +20,17 @@ from gpu.runs import PRECISIONS, VERIFIED, Runs
 _TOLERANCE = {"32-true": 0.005, "bf16-mixed": 0.05}
 _NOISE = 3.0
 _LARGEST_LOSS_RATIO = 1.02  # of the validation losses; chosen
-_TOLD_LINES = 12
+_LAST_LINES = 12
 _CHANCE_FACTOR = 3  # a trained model is right so many times as often as one that guesses; chosen
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a check found; `told` is a number or the last lines of an error."""
+    """What a check gave; `report` is a number or the last lines of an error."""
 
     name: str
     passed: bool
-    told: str
+    report: str
 
 
 Check = Callable[[Runs], str]  # returns what to tell; raises where something is wrong
@@ -49,7 +49,7 @@ def _result(name: str, needs: tuple[str, ...], check: Check, runs: Runs, jobs: M
     try:
         return Result(name, True, check(runs))
     except Exception:
-        return Result(name, False, "\n".join(traceback.format_exc().strip().splitlines()[-_TOLD_LINES:]))
+        return Result(name, False, "\n".join(traceback.format_exc().strip().splitlines()[-_LAST_LINES:]))
 
 
 def _checks() -> dict[str, tuple[tuple[str, ...], Check]]:
@@ -106,11 +106,11 @@ def compiled(runs: Runs) -> str:
 
 def precisions(runs: Runs) -> str:
     """32-true where it was asked for; by itself bf16 where there is a GPU."""
-    asked, chosen = (runs.record(name)["machine"] for name in ("full_32", "full_fine_tune"))
+    asked, automatic = (runs.record(name)["machine"] for name in ("full_32", "full_fine_tune"))
     completed(runs, name="full_32")
     assert (asked["precision"], asked["prefix_precision"]) == ("32-true", "float32"), asked
-    assert not torch.cuda.is_available() or chosen["precision"] == "bf16-mixed", chosen
-    return f"asked for 32-true: {asked['precision']}; auto: {chosen['precision']}"
+    assert not torch.cuda.is_available() or automatic["precision"] == "bf16-mixed", automatic
+    return f"asked for 32-true: {asked['precision']}; auto: {automatic['precision']}"
 
 
 def same_weights(runs: Runs, *, precision: str) -> str:
@@ -118,10 +118,10 @@ def same_weights(runs: Runs, *, precision: str) -> str:
     names = [f"{kind}_{precision}" for kind in ("partial_cached", "partial_images", "partial_images_again")]
     records = [runs.record(name) for name in names]
     assert [record["cache"]["used"] for record in records] == [True, False, False]
-    told = _near(runs, *names, tolerance=_TOLERANCE[precision])
+    report = _near(runs, *names, tolerance=_TOLERANCE[precision])
     losses = [record["metrics"]["test/loss"] for record in records[:2]]
     assert max(losses) <= _LARGEST_LOSS_RATIO * min(losses), losses
-    return f"{told}; test loss {losses[0]:.4f} and {losses[1]:.4f}"
+    return f"{report}; test loss {losses[0]:.4f} and {losses[1]:.4f}"
 
 
 def resumed(runs: Runs) -> str:
@@ -167,11 +167,11 @@ def weights(runs: Runs, name: str) -> dict[str, Tensor]:
 def _near(runs: Runs, name: str, other: str, again: str, *, tolerance: float) -> str:
     """Compare the weights of two runs; `again` repeats `other`, and tells how far the same run lies from itself."""
     start, a, b, c = (weights(runs, each) for each in ("start", name, other, again))
-    found, noise = distance(a, b, start), distance(c, b, start)
+    gap, noise = distance(a, b, start), distance(c, b, start)
     allowed = max(tolerance, _NOISE * noise)
-    told = f"distance {found:.1e} of the way that training moved, the same run twice {noise:.1e}, allowed {allowed:.1e}"
-    assert found <= allowed, told
-    return told
+    report = f"distance {gap:.1e} of the way that training moved, the same run twice {noise:.1e}, allowed {allowed:.1e}"
+    assert gap <= allowed, report
+    return report
 
 
 def distance(a: dict[str, Tensor], b: dict[str, Tensor], start: dict[str, Tensor]) -> float:
@@ -184,4 +184,4 @@ def distance(a: dict[str, Tensor], b: dict[str, Tensor], start: dict[str, Tensor
 
 def summary(results: list[Result]) -> dict[str, Any]:
     """For the JSON file."""
-    return {result.name: {"passed": result.passed, "told": result.told} for result in results}
+    return {result.name: {"passed": result.passed, "told": result.report} for result in results}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 _POLL_S = 0.1
-_TOLD_LINES = 12  # chosen: of the output of a job that failed
+_LAST_LINES = 12  # chosen: of the output of a job that failed
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Job:
     env: dict[str, str] = field(default_factory=dict)
     code: int | None = None
     seconds: float = 0.0
-    told: str = "not started: no time was left"
+    output: str = "not started: no time was left"
 
     @property
     def is_good(self) -> bool:
@@ -42,7 +42,7 @@ class Job:
 
     @property
     def last_lines(self) -> str:
-        return "\n".join(self.told.strip().splitlines()[-_TOLD_LINES:])
+        return "\n".join(self.output.strip().splitlines()[-_LAST_LINES:])
 
 
 def run_jobs(jobs: Sequence[Job], *, folder: Path, at_once: int, deadline: float) -> None:
@@ -63,7 +63,7 @@ def run_jobs(jobs: Sequence[Job], *, folder: Path, at_once: int, deadline: float
                 try:
                     running[job.name] = job, _start(job, folder, threads), time.perf_counter()
                 except Exception as error:  # what an earlier job should have left is not there
-                    job.told = f"not started: {type(error).__name__}: {error}"
+                    job.output = f"not started: {type(error).__name__}: {error}"
             _collect(running, folder)
             time.sleep(_POLL_S)
     finally:
@@ -79,8 +79,8 @@ def num_cores() -> int:
 
 def environment(more: dict[str, str]) -> dict[str, str]:
     """This process's, with the checkout's own modules first."""
-    own = [str(ROOT / name) for name in ("src", "scripts", "scripts/evidence", "tests")]
-    path = os.pathsep.join([*own, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    ours = [str(ROOT / name) for name in ("src", "scripts", "scripts/evidence", "tests")]
+    path = os.pathsep.join([*ours, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "COLUMNS": "120", **more}
 
 
@@ -118,4 +118,4 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
 
 def _close(job: Job, folder: Path, seconds: float, end: str) -> None:
     output = (folder / f"{job.name}.log").read_text(encoding="utf-8", errors="replace")
-    job.seconds, job.told = seconds, f"{output}\n{end}".strip()
+    job.seconds, job.output = seconds, f"{output}\n{end}".strip()

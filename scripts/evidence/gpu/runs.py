@@ -95,12 +95,12 @@ class Runs:
                 job.limit_s = math.inf
         return jobs
 
-    def chosen(self, words: Sequence[str]) -> list[Job]:
+    def jobs_named(self, words: Sequence[str]) -> list[Job]:
         """Jobs whose name holds one of `words`, and those that they follow; without words all."""
         every = {job.name: job for job in self.jobs()}
-        found = {name for name in every if not words or any(word in name for word in words)}
-        found |= {before for name in found for before in every[name].after if name != "compare"}
-        return [job for name, job in every.items() if name in found]
+        names = {name for name in every if not words or any(word in name for word in words)}
+        names |= {before for name in names for before in every[name].after if name != "compare"}
+        return [job for name, job in every.items() if name in names]
 
     def _cache_jobs(self, epochs: int) -> list[Job]:
         """Cached, not cached, and not cached again, in both precisions; and the weights as they were at the start."""

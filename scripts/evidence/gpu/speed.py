@@ -46,13 +46,13 @@ def _product_row(runs: Runs, job: Job) -> Row:
     record = runs.record(job.name)
     cost, settings = record["cost"], record["settings"]
     cached = f", cache filled in {record['cache']['seconds']:.1f} s" if record["cache"]["used"] else ""
-    told = (
+    label = (
         f"{record['strategy']['name']}, batch {settings['data.batch_size']}: train.py, "
         f"{record['data']['num_train']:,} images, {settings['trainer.max_epochs']} epochs fitted in "
         f"{cost['fit_s']:.1f} s{cached}, {cost['wall_s']:.0f} s in all"
     )
     return {
-        "model": record["model"]["name"], "size": settings["model.image_size"], "name": told,
+        "model": record["model"]["name"], "size": settings["model.image_size"], "name": label,
         "images_per_s": round(cost["images_per_s"], 1), "peak_bytes": cost["peak_memory_bytes"],
         "cost": cost, "cache": record["cache"],
     }  # fmt: skip
@@ -60,7 +60,7 @@ def _product_row(runs: Runs, job: Job) -> Row:
 
 def _lines(job: Job) -> list[Row]:
     """Rows that the job printed, also where it was killed later."""
-    return [json.loads(line) for line in job.told.splitlines() if line.startswith("{")]
+    return [json.loads(line) for line in job.output.splitlines() if line.startswith("{")]
 
 
 def table(rows: list[Row]) -> str:

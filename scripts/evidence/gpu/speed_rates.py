@@ -93,8 +93,8 @@ def forward_rates(setting: Setting) -> Iterator[tuple[str, Rate]]:
         }
         for what, step in steps.items():
             with torch.inference_mode():  # not around what moves the models to the device
-                found = _rate(setting, step, batch)
-            yield f"{name}: {what}", found
+                rate = _rate(setting, step, batch)
+            yield f"{name}: {what}", rate
 
 
 def pass_rates(setting: Setting) -> Iterator[tuple[str, Rate]]:
@@ -103,8 +103,8 @@ def pass_rates(setting: Setting) -> Iterator[tuple[str, Rate]]:
     (dataset,) = held(backbone, setting.num_pass)
     with tempfile.TemporaryDirectory() as folder:
         pass_s(dataset, backbone, setting.device, Path(folder))  # the first one warms up
-        found = setting.num_pass / pass_s(dataset, backbone, setting.device, Path(folder))
-    yield f"extraction pass over {setting.num_pass:,} images in memory: Thawline", Rate(round(found, 1), found, found)
+        rate = setting.num_pass / pass_s(dataset, backbone, setting.device, Path(folder))
+    yield f"extraction pass over {setting.num_pass:,} images in memory: Thawline", Rate(round(rate, 1), rate, rate)
 
 
 def training_rates(setting: Setting) -> Iterator[tuple[str, Rate]]:
@@ -115,9 +115,9 @@ def training_rates(setting: Setting) -> Iterator[tuple[str, Rate]]:
     for name, depth in _DEPTHS.items():
         yield f"{name}, batch {batch}: plain loop from bytes", _plain_step(setting, backbone, depth, images, labels)
         for stored in (False, True) if depth is not None else (False,):
-            told = "stored activations on the device" if stored else "bytes"
-            found = _our_step(setting, copy.deepcopy(backbone), depth, images, labels, stored=stored)
-            yield f"{name}, batch {batch}: Thawline's step from {told}", found
+            origin = "stored activations on the device" if stored else "bytes"
+            rate = _our_step(setting, copy.deepcopy(backbone), depth, images, labels, stored=stored)
+            yield f"{name}, batch {batch}: Thawline's step from {origin}", rate
 
 
 def _our_step(
@@ -204,8 +204,8 @@ def main() -> None:
             if given.quick:
                 setting = Setting(model, 64, (8,), 8, 64, 0.1, device)
             try:
-                for name, found in measure(setting):
-                    row = {"model": model, "size": setting.size, "name": name, **dataclasses.asdict(found)}
+                for name, rate in measure(setting):
+                    row = {"model": model, "size": setting.size, "name": name, **dataclasses.asdict(rate)}
                     print(json.dumps(row), flush=True)
             except Exception as error:
                 traceback.print_exc()

@@ -83,8 +83,8 @@ def _different(before: dict[str, Tensor], net: TinyNet) -> set[str]:
 def _kinds(moved: set[str]) -> str:
     """Names such as `backbone.1.0.weight`: layer 0 of a block is its convolution, layer 1 its BatchNorm."""
     kinds = {"0": "convolutions", "1": "BatchNorm weights"}
-    found = sorted({kinds[name.split(".")[2]] for name in moved}, reverse=True)
-    return f"{' and '.join(found)} move" if found else "unchanged"
+    kinds_moved = sorted({kinds[name.split(".")[2]] for name in moved}, reverse=True)
+    return f"{' and '.join(kinds_moved)} move" if kinds_moved else "unchanged"
 
 
 def optimizer_only_what_trains(peer: Peer, job: Job) -> Answer:

@@ -56,20 +56,20 @@ def train_as_rank(peer: Peer, job: Job) -> None:
     """The body of one process: train, then write what the other process is compared with."""
     rank = int(os.environ["RANK"])
     job = replace(job, processes=2, rank=rank, epochs=EPOCHS, thaw_at=THAW_AT)
-    net, found = TinyNet(), dict[str, Digests]()
+    net, seen = TinyNet(), dict[str, Digests]()
     images: list[float] = []
 
     def watch(moment: Moment) -> None:
         if moment.when == "start" and moment.epoch == THAW_AT:
-            found["thaw"] = digests(moment.net)
+            seen["thaw"] = digests(moment.net)
 
     net.head.register_forward_pre_hook(lambda module, inputs: images.append(float(inputs[0].sum())))
     try:
         peer.train(net, job, watch)
-        found["final"], found["images"] = digests(net), {"sum": repr(images)}
+        seen["final"], seen["images"] = digests(net), {"sum": repr(images)}
     except Exception as error:
-        found["error"] = {"line": first_line(error)}
-    (job.folder / f"rank_{rank}.json").write_text(json.dumps(found))
+        seen["error"] = {"line": first_line(error)}
+    (job.folder / f"rank_{rank}.json").write_text(json.dumps(seen))
 
 
 def digests(net: TinyNet) -> Digests:

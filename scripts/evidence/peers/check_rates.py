@@ -72,15 +72,15 @@ def _one(peer: Peer, schedule: Schedule, job: Job) -> tuple[Verdict, str]:
     except Exception as error:
         step = f"at step {len(rates)} of {job.steps}" if rates else "before training"
         return "no", f"{step} raises {first_line(error)}"
-    own = peer.schedule_factor(schedule, job)
-    verdict, text = _compare(rates, own or torch_factor(schedule, job), start=THAW_AT * BATCHES)
-    return verdict, f"{text} its own formula" if own and verdict == "yes" else text
+    peers_formula = peer.schedule_factor(schedule, job)
+    verdict, text = _compare(rates, peers_formula or torch_factor(schedule, job), start=THAW_AT * BATCHES)
+    return verdict, f"{text} its own formula" if peers_formula and verdict == "yes" else text
 
 
 def _compare(rates: list[set[float]], expected: list[float], *, start: int) -> tuple[Verdict, str]:
     """Compare the thawed rates with the formula, both relative to the first step after the thaw, or to the second."""
     assert len(rates) == len(expected), (len(rates), len(expected))
-    after, factors = [mean(found) for found in rates[start:]], expected[start:]
+    after, factors = [mean(of_step) for of_step in rates[start:]], expected[start:]
     if _proportional(after, factors):
         return "yes", "follows"
     if _proportional(after[1:], factors[1:]):

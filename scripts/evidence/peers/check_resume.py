@@ -22,10 +22,12 @@ def resume(peer: Peer, job: Job) -> Answer:
     whole = _run(peer, replace(job, folder=job.folder / "whole"), seed=0)
     again = _difference(whole, _run(peer, replace(job, folder=job.folder / "again"), seed=0), done=0)
     assert not again, f"two uninterrupted runs differ ({again}): nothing can be said about resumed ones"
-    found = {done: _resumed(peer, replace(job, folder=job.folder / f"stopped_{done}"), whole, done) for done in WHERE}
-    words = [f"{where} the thaw: {found[done] or 'equal'}" for done, where in WHERE.items()]
-    bad = sum(bool(text) for text in found.values())
-    return Answer("yes" if not bad else "no" if bad == len(found) else "partly", "; ".join(words))
+    differences = {
+        done: _resumed(peer, replace(job, folder=job.folder / f"stopped_{done}"), whole, done) for done in WHERE
+    }
+    words = [f"{where} the thaw: {differences[done] or 'equal'}" for done, where in WHERE.items()]
+    bad = sum(bool(text) for text in differences.values())
+    return Answer("yes" if not bad else "no" if bad == len(differences) else "partly", "; ".join(words))
 
 
 def _resumed(peer: Peer, job: Job, whole: Run, done: int) -> str:
@@ -68,10 +70,10 @@ def _difference(whole: Run, other: Run, *, done: int) -> str:
     weights, statistics = dict(whole[1].named_parameters()), dict(whole[1].named_buffers())
     gap = max(float((weights[n] - p).detach().abs().max()) for n, p in other[1].named_parameters())
     moved = [name for name, b in other[1].named_buffers() if not torch.equal(b, statistics[name])]
-    found = [f"{len(flags)} requires_grad flags"] if flags else []
-    found += [f"weights (by up to {gap:.2g})"] if gap else []
-    found += ["BatchNorm statistics"] if moved else []
-    return f"{' and '.join(found)} differ" if found else ""
+    differences = [f"{len(flags)} requires_grad flags"] if flags else []
+    differences += [f"weights (by up to {gap:.2g})"] if gap else []
+    differences += ["BatchNorm statistics"] if moved else []
+    return f"{' and '.join(differences)} differ" if differences else ""
 
 
 def missing_checkpoint(peer: Peer, job: Job) -> Answer:

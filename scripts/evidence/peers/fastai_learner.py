@@ -146,8 +146,8 @@ def _processes(learn: Any, job: Job) -> Iterator[None]:
 def _broadcast_on_cpu(self: Any, indices: list[int], rank: int) -> list[int]:
     tensor = torch.tensor(indices)
     torch.distributed.broadcast(tensor, rank)
-    found: list[int] = tensor.tolist()
-    return found
+    values: list[int] = tensor.tolist()
+    return values
 
 
 def _prepare(learn: Any, phase: Phase, job: Job, done: int) -> None:

@@ -13,7 +13,7 @@ from tiny import EpochSampler, TinyNet, scaled, train_loader, validation_loader
 from torch import Tensor
 
 Batch = tuple[Tensor, Tensor]
-Chosen = Callable[[Any], Iterator[torch.nn.Parameter]]
+ParametersOf = Callable[[Any], Iterator[torch.nn.Parameter]]
 
 
 class TinyModule(L.LightningModule):
@@ -23,7 +23,7 @@ class TinyModule(L.LightningModule):
         parameters_of: What the optimizer gets, as the peer documents it.
     """
 
-    def __init__(self, net: TinyNet, job: Job, *, parameters_of: Chosen) -> None:
+    def __init__(self, net: TinyNet, job: Job, *, parameters_of: ParametersOf) -> None:
         super().__init__()
         self.backbone, self.head = net.backbone, net.head
         self.job, self.parameters_of = job, parameters_of

@@ -39,14 +39,14 @@ def main() -> int:
         print(text)
         return 0
     try:
-        found = observe(arguments.what, only=arguments.only)
+        observed = observe(arguments.what, only=arguments.only)
     except ModuleNotFoundError as error:
         print(f"{arguments.what}: {error.name} is not installed in this environment", file=sys.stderr)
         return NOT_INSTALLED
     earlier = results.get(arguments.what, {}).get("checks", {})
-    found["checks"] = earlier | found["checks"]
+    observed["checks"] = earlier | observed["checks"]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(results | {arguments.what: found}, indent=2) + "\n")
+    arguments.out.write_text(json.dumps(results | {arguments.what: observed}, indent=2) + "\n")
     return 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
-_TOLD_LINES = 15  # chosen: of the output of a process that failed
+_LAST_LINES = 15  # chosen: of the output of a process that failed
 
 
 def run(command: list[str], *, env: Mapping[str, str] | None = None) -> tuple[str, float]:
@@ -31,8 +31,8 @@ def run(command: list[str], *, env: Mapping[str, str] | None = None) -> tuple[st
     )
     seconds = time.perf_counter() - start
     if done.returncode:
-        told = "\n".join((done.stdout + done.stderr).splitlines()[-_TOLD_LINES:])
-        raise RuntimeError(f"{' '.join(command)}: exit code {done.returncode}\n{told}")
+        shown = "\n".join((done.stdout + done.stderr).splitlines()[-_LAST_LINES:])
+        raise RuntimeError(f"{' '.join(command)}: exit code {done.returncode}\n{shown}")
     return done.stdout, seconds
 
 

@@ -81,10 +81,10 @@ def goal(row: Row) -> str:
 
 def machines(cases: dict[str, dict[str, Any]]) -> list[str]:
     """A line per machine, set of versions and day, naming the cases measured there."""
-    told: dict[str, list[str]] = {}
+    by_place: dict[str, list[str]] = {}
     for name, case in cases.items():
-        told.setdefault(_where(case), []).append(name)
-    return [f"- {where}: {', '.join(names)}." for where, names in told.items()]
+        by_place.setdefault(_where(case), []).append(name)
+    return [f"- {where}: {', '.join(names)}." for where, names in by_place.items()]
 
 
 def _where(case: dict[str, Any]) -> str:

@@ -15,12 +15,14 @@ def training_step(setting: Setting) -> dict[str, Any]:
     """Rates by depth, arithmetic and allocator; the allocators in turn, in processes of their own."""
     sizes = setting.sizes
     allocators = ("default",) if setting.cuda else tuple(ALLOCATORS)  # on a GPU torch allocates by itself
-    found: dict[str, list[dict[str, float]]] = {allocator: [] for allocator in allocators}
+    by_allocator: dict[str, list[dict[str, float]]] = {allocator: [] for allocator in allocators}
     for _ in range(setting.repeats):
         for allocator in allocators:
             arguments = ("--batch", sizes.step_batch, "--steps", sizes.steps, "--image-size", sizes.image_size)
-            found[allocator].append(run_module("step_rates", "--allocator", allocator, *arguments)[0])
-    medians = {a: {key: statistics.median(r[key] for r in rates) for key in rates[0]} for a, rates in found.items()}
+            by_allocator[allocator].append(run_module("step_rates", "--allocator", allocator, *arguments)[0])
+    medians = {
+        a: {key: statistics.median(r[key] for r in rates) for key in rates[0]} for a, rates in by_allocator.items()
+    }
     return {"rows": [], "images_per_s": medians, "batch": sizes.step_batch}
 
 

@@ -51,13 +51,13 @@ def plain_fit(setting: Setting, fit: Fit, *, seed: int) -> PlainFit:
         "head-lr": fit.head_lr,
         "backbone-lr": fit.backbone_lr,
     }
-    told, process_s = run_module(
+    measured, process_s = run_module(
         "plain_fit", *(part for key, value in arguments.items() for part in (f"--{key}", value))
     )
     shutil.rmtree(folder)
-    fit_s = scaled_fit_s(told["epoch_ends"], told["fit_s"], epochs=fit.epochs)
-    accuracy = told["val_accuracy"] if epochs == fit.epochs else None
-    return PlainFit(epochs, fit_s, process_s + fit_s - told["fit_s"], told["images_per_s"], accuracy)
+    fit_s = scaled_fit_s(measured["epoch_ends"], measured["fit_s"], epochs=fit.epochs)
+    accuracy = measured["val_accuracy"] if epochs == fit.epochs else None
+    return PlainFit(epochs, fit_s, process_s + fit_s - measured["fit_s"], measured["images_per_s"], accuracy)
 
 
 def thawline_fit(setting: Setting, fit: Fit, *more: str, seed: int) -> Product:

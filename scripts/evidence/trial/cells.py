@@ -58,7 +58,9 @@ class Cell:
     def curve(self, strategy: str) -> tuple[list[float], list[list[float]]]:
         """Optimizer steps, and per seed the validation accuracy at each."""
         curves = [record.curves["val/accuracy"] for record in self.runs[strategy].values()]
-        return [float(step or 0) for step, _ in curves[0]], [[float(value or 0) for _, value in own] for own in curves]
+        return [float(step or 0) for step, _ in curves[0]], [
+            [float(value or 0) for _, value in levels] for levels in curves
+        ]
 
     def _scores(self, strategy: str, metric: str) -> dict[int, float]:
         return {seed: record.metrics[metric] for seed, record in self.runs[strategy].items()}
@@ -70,17 +72,17 @@ def read_cells(paths: Sequence[Path]) -> list[Cell]:
     Raises:
         UserError: A cell lacks a strategy, or its strategies lack common seeds.
     """
-    found: dict[str, dict[str, dict[int, RunRecord]]] = {name: {} for name in GUIDELINE}
+    by_cell: dict[str, dict[str, dict[int, RunRecord]]] = {name: {} for name in GUIDELINE}
     for run in collect(paths)[0]:
         record = run.record
-        if record.scenario in found and record.strategy.name in STRATEGIES:
-            found[record.scenario].setdefault(record.strategy.name, {})[record.seed] = record
-    for name, runs in found.items():
+        if record.scenario in by_cell and record.strategy.name in STRATEGIES:
+            by_cell[record.scenario].setdefault(record.strategy.name, {})[record.seed] = record
+    for name, runs in by_cell.items():
         if missing := [strategy for strategy in STRATEGIES if strategy not in runs]:
             raise UserError(f"scenario={name}: no completed run of {', '.join(missing)}; run sweep=matrix to its end")
         if len({tuple(sorted(by_seed)) for by_seed in runs.values()}) > 1:
             raise UserError(f"scenario={name}: its strategies ran with different seeds; run sweep=matrix to its end")
-    return [Cell(name, {strategy: runs[strategy] for strategy in STRATEGIES}) for name, runs in found.items()]
+    return [Cell(name, {strategy: runs[strategy] for strategy in STRATEGIES}) for name, runs in by_cell.items()]
 
 
 def steps_to(steps: Sequence[float], accuracies: Sequence[Sequence[float]], level: float) -> float | None:

@@ -34,10 +34,10 @@ def _accuracies(axes: Any, cells: Sequence[Cell]) -> None:
         axes.plot([], [], "o", color=_COLOURS[strategy], label=strategy)
         shift = (number / (len(STRATEGIES) - 1) - 0.5) * _SPREAD
         for place, cell in enumerate(cells):
-            found, outline = cell.accuracy(strategy), 1.6 if cell.guideline == strategy else 0
-            low, high = (found.mean if bound is None else bound for bound in (found.low, found.high))
+            accuracy, outline = cell.accuracy(strategy), 1.6 if cell.guideline == strategy else 0
+            low, high = (accuracy.mean if bound is None else bound for bound in (accuracy.low, accuracy.high))
             axes.errorbar(
-                place + shift, found.mean, [[found.mean - low], [high - found.mean]], color=_COLOURS[strategy],
+                place + shift, accuracy.mean, [[accuracy.mean - low], [high - accuracy.mean]], color=_COLOURS[strategy],
                 fmt="o", markersize=8 if outline else 6, markeredgecolor="black", markeredgewidth=outline, capsize=6,
             )  # fmt: skip
     axes.set_xticks(range(len(cells)), [cell.name for cell in cells])
@@ -52,8 +52,10 @@ def _convergence(axes: Any, cell: Cell) -> None:
         steps, curves = cell.curve(strategy)
         columns = list(zip(*curves, strict=True))
         colour = _COLOURS[strategy]
-        axes.plot(steps, [sum(own) / len(own) for own in columns], "o-", color=colour, label=label)
-        axes.fill_between(steps, [min(own) for own in columns], [max(own) for own in columns], color=colour, alpha=0.2)
+        axes.plot(steps, [sum(column) / len(column) for column in columns], "o-", color=colour, label=label)
+        axes.fill_between(
+            steps, [min(column) for column in columns], [max(column) for column in columns], color=colour, alpha=0.2
+        )
     axes.set_xlabel("optimizer steps")
     axes.set_ylabel("validation accuracy")
     axes.set_title(f"{cell.name}: everything trains", fontsize=11)

@@ -20,10 +20,17 @@ def verdicts(cells: Sequence[Cell]) -> str:
     """One row per cell: does its guideline hold?"""
     rows = []
     for cell in cells:
-        own = cell.accuracy(cell.guideline)
+        accuracy = cell.accuracy(cell.guideline)
         images = f"{cell.any_record.data.num_train:,} images, {cell.any_record.data.name}"
         rows.append(
-            [f"`{cell.name}`: {images}", cell.guideline, own.text(), _best(cell), _verdict(cell), cell.best(VALIDATION)]
+            [
+                f"`{cell.name}`: {images}",
+                cell.guideline,
+                accuracy.text(),
+                _best(cell),
+                _verdict(cell),
+                cell.best(VALIDATION),
+            ]
         )
     heads = ["cell", "guideline", "its test accuracy", "the best", "the guideline", "best on validation images"]
     return markdown_table(heads, rows, align="l" * len(heads))
@@ -76,7 +83,7 @@ def convergence(cell: Cell) -> str:
         for label, curves in (("pretrained weights", pretrained), ("random weights", random))
     ]
     table = markdown_table(["validation accuracy after", *(f"{step:.0f} steps" for step in steps)], rows)
-    level = statistics.mean(own[-1] for own in random)
+    level = statistics.mean(curve[-1] for curve in random)
     reached = steps_to(steps, pretrained, level)
     when = f"after {reached:.0f} steps or fewer" if reached else "nowhere"
     return f"{table}\n\nWhat random weights reach after {others[-1]:.0f} steps, pretrained ones have reached {when}."

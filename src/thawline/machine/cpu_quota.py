@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from thawline.machine.kernel_text import kernel_text
+
 _V1_MOUNTS = ("cpu", "cpu,cpuacct", "cpuacct,cpu")  # names below sys/fs/cgroup that distributions use
 
 
@@ -39,7 +41,7 @@ def _folders(root: Path) -> Iterator[Path]:
 
 def _memberships(root: Path) -> Iterator[tuple[str, str]]:
     """(controllers, path) for every hierarchy; lines such as `4:cpu,cpuacct:/docker/1f3a` or `0::/`."""
-    for line in _text(root / "proc" / "self" / "cgroup").splitlines():
+    for line in kernel_text(root / "proc" / "self" / "cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if path.startswith("/"):
@@ -47,17 +49,10 @@ def _memberships(root: Path) -> Iterator[tuple[str, str]]:
 
 
 def _limit_of(folder: Path) -> float | None:
-    if limit := _text(folder / "cpu.max").split():  # "50000 100000", or "max 100000"
+    if limit := kernel_text(folder / "cpu.max").split():  # "50000 100000", or "max 100000"
         quota, period = limit[0], limit[1] if len(limit) > 1 else "100000"
     else:
-        quota, period = _text(folder / "cpu.cfs_quota_us").strip(), _text(folder / "cpu.cfs_period_us").strip()
+        quota, period = (kernel_text(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
     if not (quota.isdigit() and period.isdigit()) or int(quota) == 0 or int(period) == 0:  # "max", "-1", no such file
         return None
     return int(quota) / int(period)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
-        return ""

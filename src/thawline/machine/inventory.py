@@ -14,6 +14,7 @@ import torch
 from thawline.machine.cpu_quota import quota_cores
 from thawline.machine.decisions import decided
 from thawline.machine.device import this_device
+from thawline.machine.kernel_text import kernel_text
 from thawline.machine.processes import num_cores
 
 _LIBRARIES = (
@@ -82,9 +83,7 @@ def _cores() -> str:
 
 
 def _memory() -> str:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
+    if not (lines := kernel_text(Path("/proc/meminfo")).splitlines()):  # not Linux
         return "unknown"
     kilobytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines) if rest}
     return f"{kilobytes['MemAvailable'] / 1e6:.1f} GB free of {kilobytes['MemTotal'] / 1e6:.1f} GB"

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from thawline.machine.kernel_text import kernel_text
+
 # Parameters of glibc's mallopt(3), from malloc.h.
 _M_TRIM_THRESHOLD = -1
 _M_TOP_PAD = -2
@@ -51,7 +53,7 @@ def start_counting_peak() -> bool:
 
 def peak_resident_bytes() -> int:
     """Largest memory of this process in RAM since `start_counting_peak`, in bytes; 0 if it is not known."""
-    if peak := re.search(r"VmHWM:\s*(\d+) kB", _text(Path("/proc/self/status"))):
+    if peak := re.search(r"VmHWM:\s*(\d+) kB", kernel_text(Path("/proc/self/status"))):
         return int(peak[1]) * 1024
     try:
         import resource
@@ -63,7 +65,7 @@ def peak_resident_bytes() -> int:
 
 def resident_bytes() -> int:
     """Memory of this process in RAM now; 0 if it is not known."""
-    now = re.search(r"VmRSS:\s*(\d+) kB", _text(Path("/proc/self/status")))
+    now = re.search(r"VmRSS:\s*(\d+) kB", kernel_text(Path("/proc/self/status")))
     return int(now[1]) * 1024 if now else 0
 
 
@@ -72,20 +74,20 @@ def available_memory(*, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/f
 
     All memory of the machine where free memory is not known (macOS); 0 where nothing is known.
     """
-    available = re.search(r"MemAvailable:\s*(\d+) kB", _text(proc / "meminfo"))
+    available = re.search(r"MemAvailable:\s*(\d+) kB", kernel_text(proc / "meminfo"))
     return min([int(available[1]) * 1024 if available else _installed_memory(), *_cgroup_limits(proc, cgroups)])
 
 
 def _cgroup_limits(proc: Path, cgroups: Path) -> list[int]:
     """Memory limits of the control groups around this process, in bytes; cgroups(7), version 2 and 1."""
     limits = []
-    for line in _text(proc / "self" / "cgroup").splitlines():
+    for line in kernel_text(proc / "self" / "cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers not in ("", "memory"):
             continue
         tree, name = (cgroups / "memory", "memory.limit_in_bytes") if controllers else (cgroups, "memory.max")
         group = tree / path.lstrip("/")  # in a container the path may be the host's; then only the tree's root exists
-        limits += [_text(folder / name).strip() for folder in (group, *group.parents)]
+        limits += [kernel_text(folder / name).strip() for folder in (group, *group.parents)]
     return [int(limit) for limit in limits if limit.isdigit()]  # without a limit, version 2 says "max"
 
 
@@ -94,13 +96,6 @@ def _installed_memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows, or a system without these names
         return 0
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:  # not Linux, or no such group
-        return ""
 
 
 def _glibc(function: str) -> Any:

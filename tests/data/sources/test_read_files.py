@@ -25,17 +25,17 @@ def jpeg(image: Image.Image, **options: object) -> bytes:
 def read(folder: Path, *names: str) -> tuple[Content, np.ndarray, FileProblems]:
     content, states = Content.empty(len(names)), np.zeros((len(names), STATE), dtype=np.int64)
     rows = np.arange(len(names))
-    told = read_rows(str(folder), np.array(names), rows, pixels=AS_THEY_ARE, content=content, states=states)
-    return content, states, told
+    problems = read_rows(str(folder), np.array(names), rows, pixels=AS_THEY_ARE, content=content, states=states)
+    return content, states, problems
 
 
 def test_a_reduced_jpeg_has_its_full_size_and_nearly_the_thumb_of_the_pixels(tmp_path: Path) -> None:
     big = PHOTO.resize((1804, 1200), Image.Resampling.BICUBIC)
     (tmp_path / "big.jpg").write_bytes(jpeg(big, quality=90))
     exact = np.asarray(decode_bytes((tmp_path / "big.jpg").read_bytes()).resize((16, 16), Image.Resampling.BOX))
-    content, _, told = read(tmp_path, "big.jpg")
+    content, _, problems = read(tmp_path, "big.jpg")
     assert content.sizes.tolist() == [[1804, 1200]]
-    assert not told.reasons
+    assert not problems.reasons
     assert np.abs(content.thumbs[0].astype(int) - exact).mean() < 1.5  # levels of 255
 
 
@@ -75,6 +75,6 @@ def test_states_are_size_and_times_and_minus_one_without_a_file(tmp_path: Path) 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_is_no_image_and_nobody_waits_for_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
-    _, states, told = read(tmp_path, "pipe.jpg")
-    assert told.reasons[0].endswith("is no file but a folder, a pipe or a device")
+    _, states, problems = read(tmp_path, "pipe.jpg")
+    assert problems.reasons[0].endswith("is no file but a folder, a pipe or a device")
     assert states.tolist() == [[-1, -1, -1]]

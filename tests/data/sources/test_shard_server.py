@@ -73,9 +73,9 @@ def test_a_server_that_fails_now_and_then_is_asked_again(failing: list[int], buc
 def test_a_server_that_keeps_failing_is_one_line(bucket: Bucket) -> None:
     source = ShardSource(shards=counted(bucket), verify=False)
     bucket.failing = [500] * 3
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         source.load(8)
-    assert str(told.value) == (
+    assert str(error.value) == (
         f"{bucket.url}/shards/001.tar: cannot be read after 3 tries (500 Internal Server Error); try again later"
     )
     check(source, 12)
@@ -116,10 +116,10 @@ def test_what_the_server_lacks_is_one_line(path: str, line: str, bucket: Bucket)
 
 
 def test_no_server_is_one_line_without_the_secrets_of_the_address() -> None:
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         ShardSource(shards="http://me:secret@127.0.0.1:9/a.tar?signature=secret")
-    assert str(told.value).startswith("data.shards=http://127.0.0.1:9/a.tar: cannot be read after 3 tries (")
-    assert "secret" not in str(told.value)
+    assert str(error.value).startswith("data.shards=http://127.0.0.1:9/a.tar: cannot be read after 3 tries (")
+    assert "secret" not in str(error.value)
 
 
 def test_a_shard_that_goes_away_is_one_line(bucket: Bucket) -> None:

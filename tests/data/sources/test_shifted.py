@@ -18,9 +18,9 @@ def test_inverted_by_hand() -> None:
 def test_edges_are_bright_and_areas_black() -> None:
     pixels = np.zeros((10, 10, 3), dtype=np.uint8)
     pixels[:, 5:] = 200
-    found = np.asarray(edges(Image.fromarray(pixels)))[2:-2]
-    assert found[:, 5].min() == 255
-    assert found[:, [2, 8]].max() == 0
+    drawn = np.asarray(edges(Image.fromarray(pixels)))[2:-2]
+    assert drawn[:, 5].min() == 255
+    assert drawn[:, [2, 8]].max() == 0
 
 
 def test_low_resolution_keeps_the_size_and_loses_detail() -> None:

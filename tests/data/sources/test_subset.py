@@ -16,8 +16,8 @@ LABELS = np.repeat([0, 1, 2], [5, 3, 2])
 
 def test_counts_by_hand() -> None:
     # 4 of 10 over 5, 3, 2: shares 2.0, 1.2, 0.8 -> 2, 1, 0, and the one still missing goes to 0.8.
-    chosen = stratified_subset(LABELS, 4, seed=0)
-    np.testing.assert_array_equal(np.bincount(LABELS[chosen], minlength=3), [2, 1, 1])
+    rows = stratified_subset(LABELS, 4, seed=0)
+    np.testing.assert_array_equal(np.bincount(LABELS[rows], minlength=3), [2, 1, 1])
 
 
 def test_tie_goes_to_the_lower_class() -> None:
@@ -42,10 +42,10 @@ def test_an_image_has_one_place_in_consecutive_splits() -> None:
 
 @pytest.mark.parametrize("num_images", range(1, 11))
 def test_exact_total_without_repeats_and_ascending(num_images: int) -> None:
-    chosen = stratified_subset(LABELS, num_images, seed=1)
-    assert len(chosen) == num_images
-    assert (np.diff(chosen) > 0).all()
-    assert chosen.dtype == np.int64
+    rows = stratified_subset(LABELS, num_images, seed=1)
+    assert len(rows) == num_images
+    assert (np.diff(rows) > 0).all()
+    assert rows.dtype == np.int64
 
 
 def test_seed_decides() -> None:
