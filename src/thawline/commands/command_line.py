@@ -43,6 +43,8 @@ def run_main(main: Callable[[], None]) -> int:
     try:
         refuse_unknown_options(sys.argv[1:])
         main()
+        if (sweep := sys.modules.get("thawline.sweep.launch")) is not None:  # imported for a sweep only
+            sweep.tell_failed()
     except _MENDABLE as error:
         if isinstance(error, BrokenPipeError) and _reader_is_gone():
             sys.exit(READER_GONE)

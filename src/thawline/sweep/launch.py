@@ -26,6 +26,8 @@ from thawline.sweep.sweep_table import SweepTable
 
 _SWEEP_LOCK = ".sweep.lock"
 _OBJECTIVE = "val/accuracy"  # the result of a job for a sweeper that searches
+_failed: list[Job] = []  # of this process's sweep, which a search launches in batches
+_launched = 0  # jobs of it
 
 
 def launch(
@@ -38,6 +40,7 @@ def launch(
         first: Number of the first job.
         config: Config of the sweep.
     Raises:
+        JobsFailed: All jobs of the first batch.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, when the jobs under way have ended.
     """
     if not isinstance(n_jobs, int) or n_jobs < 1:
@@ -67,7 +70,35 @@ def launch(
         console.print(
             f"sweep    {sweep}\ncompare  {typed('compare')} {sweep}", highlight=False, markup=False, soft_wrap=True
         )
+    _note_failed([job for job in jobs if job.status is not Status.COMPLETED], jobs, first=first)
     return _returned(jobs, configs)
+
+
+def _note_failed(failed: Sequence[Job], jobs: Sequence[Job], *, first: int) -> None:
+    """Remember what failed in any batch of the sweep.
+
+    Raises:
+        JobsFailed: All jobs of the first batch; a search would propose more for nothing.
+    """
+    if first == 0:
+        _failed.clear()
+        if len(failed) == len(jobs):
+            raise JobsFailed(_failure_line(failed, len(jobs)))
+    _failed.extend(failed)
+    global _launched
+    _launched = first + len(jobs)
+
+
+def tell_failed() -> None:
+    """At the end of a sweep, where a search went on without some of its jobs.
+
+    Raises:
+        JobsFailed: Some did not complete.
+    """
+    failed = list(_failed)
+    _failed.clear()
+    if failed:
+        raise JobsFailed(_failure_line(failed, _launched))
 
 
 def _depths(configs: Sequence[DictConfig], job_overrides: Sequence[Sequence[str]]) -> list[str]:
