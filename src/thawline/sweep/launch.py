@@ -67,11 +67,9 @@ def launch(
         write_manifest(sweep, list(config.hydra.overrides.task), jobs)
         _run(jobs, Running(command_of, n_jobs, timeout_s=settings.timeout_s), console)
     if len(jobs) > 1:  # a search that proposes one job after the other would say it each time
-        console.print(
-            f"sweep    {sweep}\ncompare  {typed('compare')} {sweep}", highlight=False, markup=False, soft_wrap=True
-        )
-    _note_failed([job for job in jobs if job.status is not Status.COMPLETED], jobs, first=first)
-    return _returned(jobs, configs)
+        where = f"sweep    {sweep}\ncompare  {typed('compare')} {sweep}"
+        console.print(where, highlight=False, markup=False, soft_wrap=True)
+    return _returned(jobs, configs, first=first)
 
 
 def _note_failed(failed: Sequence[Job], jobs: Sequence[Job], *, first: int) -> None:
@@ -80,12 +78,12 @@ def _note_failed(failed: Sequence[Job], jobs: Sequence[Job], *, first: int) -> N
     Raises:
         JobsFailed: All jobs of the first batch; a search would propose more for nothing.
     """
+    global _launched
     if first == 0:
         _failed.clear()
         if len(failed) == len(jobs):
             raise JobsFailed(_failure_line(failed, len(jobs)))
     _failed.extend(failed)
-    global _launched
     _launched = first + len(jobs)
 
 
@@ -174,8 +172,9 @@ def _composed(config: DictConfig, overrides: list[str], number: int, loader: Con
     return composed
 
 
-def _returned(jobs: Sequence[Job], configs: Sequence[DictConfig]) -> list[JobReturn]:
+def _returned(jobs: Sequence[Job], configs: Sequence[DictConfig], *, first: int) -> list[JobReturn]:
     failed = [job for job in jobs if job.status is not Status.COMPLETED]
+    _note_failed(failed, jobs, first=first)
     results = []
     for job, cfg in zip(jobs, configs, strict=True):
         task = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
