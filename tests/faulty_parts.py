@@ -2,6 +2,7 @@
 
 import os
 import random
+import time
 from typing import Any
 
 import lightning as L
@@ -39,6 +40,33 @@ class RaisingSource(FolderSource):
     def load(self, index: int) -> Image.Image:
         if index == 5:
             raise RuntimeError("image 5 is not to be had")
+        return super().load(index)
+
+
+class StuckCallback(L.Callback):
+    """Waits at the start of the training, as for a server that does not answer, in many short calls."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def on_train_start(self, *_: Any) -> None:
+        until = time.monotonic() + self.seconds
+        while time.monotonic() < until:
+            self._poll()
+
+    def _poll(self) -> None:
+        time.sleep(0.02)
+
+
+class SlowSource(FolderSource):
+    """Every image takes `seconds`."""
+
+    def __init__(self, seconds: float, **folder: Any) -> None:
+        super().__init__(**folder)
+        self.seconds = seconds
+
+    def load(self, index: int) -> Image.Image:
+        time.sleep(self.seconds)
         return super().load(index)
 
 

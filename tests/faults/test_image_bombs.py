@@ -38,10 +38,10 @@ def tiff(
 
 
 def gif_of_many_frames() -> bytes:
-    """A red pixel, then 300,000 frames more."""
+    """A red pixel, then a million frames more: 19 MB."""
     head = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes((255, 0, 0, 0, 0, 0))
     frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
-    return head + frame * 300_001 + b"\x3b"
+    return head + frame * 1_000_001 + b"\x3b"
 
 
 def dicom_bomb() -> bytes:

@@ -1,17 +1,29 @@
 """Parts of the user's that fail: the run says whose fault it is, and keeps the traceback; no training in vain."""
 
 import json
+import logging
+import re
+import sys
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from faulty_parts import SlowSource
 from omegaconf import OmegaConf
+from torch.utils.data import DataLoader
+from torchvision.transforms.functional import pil_to_tensor
 
 from thawline.callbacks.plain_state import refuse_unreadable, unreadable
+from thawline.data.dataset import SplitDataset
 from thawline.errors import UserError
+from thawline.features.in_flight import ahead
+from thawline.machine import standstill
+from thawline.machine.standstill import standstill_told, users_call, worker_init
 
 Run = Callable[..., Any]
 TINY = ("model.name=test_resnet", "model.weights=none", "model.image_size=32", "trainer.max_epochs=1")
@@ -64,6 +76,66 @@ def test_an_error_in_the_users_code_is_said_to_be_there(
     assert "failed while training, in epoch 1 of 1, at step 0, with " in ended
     assert "GB left: ErrorInUsersCode: " in ended  # with its whole text
     assert says in ended
+
+
+def test_a_callback_that_does_not_come_back_is_said_to_be_there(
+    run_cli: Run, tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line though it makes many short calls, in `train.log` too; the run waits for it, and completes."""
+    monkeypatch.setattr(standstill, "_SILENT_S", 0.3)
+    stuck = ("+callbacks.mine._target_=faulty_parts.StuckCallback", "+callbacks.mine.seconds=0.8")
+    result = run_cli(*TINY, f"data.root={image_folder}", "data.num_workers=0", *stuck)
+    assert result.code == 0, result.err
+    texts = (result.out, (the_run(tmp_path) / "train.log").read_text())
+    for text in texts:
+        (line,) = [line for line in text.splitlines() if "so far" in line]
+        assert "Note: callbacks.mine._target_=faulty_parts.StuckCallback: one call has taken 0 s so far" in line
+        assert re.search(r"and stands in _poll, faulty_parts.py line \d+; this is not Thawline's code", line)
+    assert not [thread for thread in threading.enumerate() if thread.name == "standstill" and thread.is_alive()]
+
+
+@pytest.mark.parametrize(
+    ("where", "seconds", "images"),
+    [("a thread", 0.05, 16), ("a loading process", 1.0, 1)],
+    ids=["slow in a thread", "stuck in a loading process"],
+)
+def test_images_that_are_slow_are_no_standstill(
+    where: str, seconds: float, images: int, tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standstill, "_SILENT_S", 0.6)  # the slow ones take longer together
+    handler = logging.FileHandler(tmp_path / "train.log")  # as a run's, which its processes write to
+    standstill._log.addHandler(handler)
+    data = SplitDataset(SlowSource(seconds, root=image_folder), np.arange(images), transform=pil_to_tensor, seed=0)
+    with standstill_told({"data.source._target_": "faulty_parts.SlowSource"}):
+        how: dict[str, Any] = {"num_workers": 1, "worker_init_fn": worker_init()} if where != "a thread" else {}
+        loader: DataLoader[Any] = DataLoader(
+            data, batch_size=16, sampler=[(0, index) for index in range(images)], **how
+        )
+        assert len(list(loader if how else ahead(loader))) == 1
+    standstill._log.removeHandler(handler)
+    handler.close()
+    said = (tmp_path / "train.log").read_text().splitlines()
+    assert len(said) == (images == 1)
+    for line in said:
+        assert "data.source._target_=faulty_parts.SlowSource: one call has taken" in line
+        assert "and stands in load, faulty_parts.py line" in line
+
+
+def test_only_code_that_thawline_waits_for_is_looked_at() -> None:
+    def outer(then: Callable[[], Any]) -> Any:
+        return then()
+
+    def asked() -> Any:
+        return users_call(sys._getframe(), {__file__: "callbacks.mine._target_"})
+
+    def from_thawline(function: Callable[[], Any]) -> Any:
+        return eval(compile("function()", standstill.__file__, "eval"), {"function": function})
+
+    assert asked() is None  # a thread that the user started, for one
+    first, innermost, key = from_thawline(lambda: outer(asked))
+    assert (first.f_code.co_name, innermost.f_code.co_name, key) == ("<lambda>", "asked", "callbacks.mine._target_")
+    ours = from_thawline(lambda: from_thawline(lambda: asked()) and users_call(first.f_back, {__file__: "key"}))
+    assert ours is None  # what the user's code called of Thawline's is what runs
 
 
 @pytest.mark.parametrize(

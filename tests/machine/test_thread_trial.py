@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from thawline.machine import thread_trial
 from thawline.machine.thread_trial import ThreadTrial, candidates, fastest, threads_restored
+from thawline.runs.config import threads_setting
 
 
 class Machine:
@@ -60,6 +62,19 @@ def test_what_the_user_says_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setattr(thread_trial, "num_cores", lambda: 1)
     assert candidates("auto") == (1,)
+
+
+def test_a_deterministic_run_takes_one_thread_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def threads_of(given: int | str, *, deterministic: bool) -> int | str:
+        return threads_setting(OmegaConf.create({"threads": given, "trainer": {"deterministic": deterministic}}))
+
+    assert [threads_of("auto", deterministic=exact) for exact in (False, True)] == ["auto", 1]
+    assert [threads_of(given, deterministic=True) for given in ("follow", 3)] == [1, 3]
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert threads_of("auto", deterministic=True) == "auto"  # which takes that number
 
 
 def test_the_process_has_its_threads_back() -> None:

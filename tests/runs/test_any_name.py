@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from thawline.deploy.loaded import load
 from thawline.report.run_record import load_record
 
 CLASSES = ("$0_$50", "[red] [bold]", "사진, a=b", os.fsdecode(b"caf\xe9"), "two\nlines", 'it\'s "x" {y} ${z}')
@@ -32,7 +33,7 @@ TINY += ("data.num_workers=0", "trainer.accelerator=cpu", "trainer.max_epochs=1"
     "name", ["dataset (1), [a] {b} 'c' \"d\" $e ~f", "~x = 사진 \\\nline", os.fsdecode(b"caf\xe9 [/red]")]
 )
 def test_no_name_ends_a_run(run_cli, tmp_path: Path, name: str) -> None:
-    root, folder = plant(tmp_path / name / "images"), tmp_path / name / "run"
+    root, folder = plant(tmp_path / name / "images"), tmp_path / name / name
     (tmp_path / name / "images" / "two\nlines" / os.fsdecode(b"bad\xe9\n.png")).write_bytes(b"no image")
     done = run_cli(*TINY, f"data.root={root}", f"hydra.run.dir={folder}", "data.on_unreadable=skip")
     assert done.code == 0, done.err
@@ -44,6 +45,8 @@ def test_no_name_ends_a_run(run_cli, tmp_path: Path, name: str) -> None:
     )
     assert "1 unreadable image is left out" in done.out
     assert json.loads((folder / "run.json").read_text())["status"] == "completed"
+    (predicted,) = load(folder).predict([root / "$0_$50" / "0.png"])
+    assert predicted.label in record.classes.names
 
 
 def test_a_folder_whose_name_looks_like_an_interpolation(run_cli, tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from described_devices import A100, BF16_CPU, H100, LAPTOP, T4
 
 from thawline.errors import UserError
 from thawline.machine import compute as compute_module
+from thawline.machine.compute import Compute
 from thawline.machine.device import Device
 from thawline.report.record_sections import MachineSection
 from thawline.report.run_record import RunRecord
-from thawline.runs.compute_of_run import compute_notes, compute_of
+from thawline.runs.compute_of_run import compute_notes, compute_of, one_thread_note
 from thawline.runs.resume import Boundary
 from thawline.settings.run_settings import Settings
 
@@ -47,6 +48,21 @@ def test_a_fresh_run_takes_what_is_fast(on: Callable[[Device], None]) -> None:
     compute = compute_of(settings(), None)
     assert compute.precision.trainer == "16-mixed"
     assert compute_notes(compute, None) == []
+
+
+@pytest.mark.parametrize(("deterministic", "threads", "cores", "notes"), [
+    (True, 1, 8, 1), (True, 8, 8, 0), (True, 1, 1, 0), (False, 1, 8, 0),
+])  # fmt: skip
+def test_one_thread_for_a_deterministic_run_is_told(
+    monkeypatch: pytest.MonkeyPatch, deterministic: bool, threads: int, cores: int, notes: int
+) -> None:
+    monkeypatch.setattr("thawline.runs.compute_of_run.num_cores", lambda: cores)
+    trainer = SimpleNamespace(arguments={"deterministic": deterministic})
+    given = cast("Settings", SimpleNamespace(trainer=trainer, threads=threads))
+    on_cpu = cast("Compute", SimpleNamespace(on_cpu=True))
+    told = one_thread_note(on_cpu, given)
+    assert len(told) == notes
+    assert all("threads=8 takes all of them" in note for note in told)
 
 
 def test_on_another_device_the_precision_stays_and_both_are_said(on: Callable[[Device], None]) -> None:

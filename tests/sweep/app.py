@@ -31,6 +31,10 @@ def main(cfg: DictConfig) -> None:
 def _misbehave(how: str) -> None:
     if how == "raise":
         raise ZeroDivisionError("made up")
+    if how == "raise_later":
+        if HydraConfig.get().runtime.output_dir.rpartition("/")[2].startswith("1_"):  # the second job
+            raise ZeroDivisionError("made up")
+        return
     if how == "exit":
         os._exit(9)
     if how == "wait":

@@ -45,6 +45,23 @@ def test_another_launcher_runs_the_same_jobs(launcher: str, module: str, tmp_pat
 
 
 @pytest.mark.slow
+def test_a_trial_that_fails_does_not_end_a_search(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    done = run(tmp_path, "sweep=optuna", "hydra.sweeper.n_trials=3", "+bad_0=raise_later")
+    assert done.returncode == 1
+    assert sorted(records(tmp_path).values()) == ["completed", "completed", "failed"]
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "1 of 3 jobs did not complete: 1_" in line
+    assert "Traceback" not in done.stderr + done.stdout
+    (folder,) = (tmp_path / "multirun").iterdir()
+    assert OmegaConf.load(folder / "optimization_results.yaml").best_value == 0.5
+    (folder / "mended").touch()
+    again = run(tmp_path, "sweep=optuna", "hydra.sweeper.n_trials=3", "+bad_0=raise_later", "sweep.resume=true")
+    assert again.returncode == 0, again.stderr
+    assert set(records(tmp_path).values()) == {"completed"}
+
+
+@pytest.mark.slow
 def test_a_search_goes_on_where_it_was_ended(tmp_path: Path) -> None:
     arguments = ("sweep=optuna", "hydra.sweeper.n_trials=3", "+bad_0=raise")
     if find_spec("hydra_plugins.hydra_optuna_sweeper") is None:

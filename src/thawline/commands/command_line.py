@@ -36,6 +36,8 @@ def run_main(main: Callable[[], None]) -> int:
     def checked() -> None:
         refuse_unknown_options(sys.argv[1:])
         main()
+        if (sweep := sys.modules.get("thawline.sweep.launch")) is not None:  # imported for a sweep only
+            sweep.tell_failed()
 
     return exit_code(checked, explain=explain)
 

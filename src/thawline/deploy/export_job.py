@@ -31,6 +31,7 @@ from thawline.deploy.export_resize import PillowResize
 from thawline.deploy.export_script import SCRIPT_FILE, script
 from thawline.deploy.loaded import Model, load, model_folder
 from thawline.deploy.portable import WEIGHTS_FILE
+from thawline.machine.utf8_path import utf8_path
 from thawline.progress_bar import counted
 
 Say = Callable[[str, str], None]  # (what a line is about, what it says)
@@ -102,7 +103,7 @@ def export(source: Path, out: Path, wanted: Wanted, *, images: Images, training:
     built = model.description.architecture
     say("model", f"{source}: {built.backbone}, {len(model.class_names)} classes, {weights / _MB:.1f} MB for PyTorch")
     with new_folder(out) as part:
-        files = _write(job, part, training, say)
+        files = _write(job, utf8_path(part), training, say)
         runs = {name: _runner(file, job.threads) for name, file in files.items()}
         for file in files.values():
             say("wrote", f"{out / file.name}, {_size(file) / _MB:.1f} MB")

@@ -16,6 +16,7 @@ from thawline.atomic import CannotWrite
 from thawline.deploy.card import card
 from thawline.deploy.description import DESCRIPTION_FILE, Description, read_description
 from thawline.errors import UserError
+from thawline.machine.utf8_path import utf8_file
 
 MODEL_FOLDER = "model"  # in that of a run
 WEIGHTS_FILE = "model.safetensors"
@@ -41,7 +42,7 @@ def write_model(folder: Path, description: Description, tensors: Mapping[str, Te
         (part / WEIGHTS_FILE).chmod(part.stat().st_mode & 0o666)  # safetensors makes it readable for the owner only
         description = replace(description, shared=shared, sha256=sha256_of(part / WEIGHTS_FILE))
         (part / DESCRIPTION_FILE).write_text(description.text(), encoding="utf-8")
-        (part / CARD_FILE).write_text(card(description), encoding="utf-8")
+        (part / CARD_FILE).write_bytes(card(description).encode(errors="backslashreplace"))  # as write_atomically
         if folder.exists():
             os.rename(folder, old)
         os.rename(part, folder)
@@ -65,7 +66,8 @@ def read_model(folder: Path) -> tuple[Description, dict[str, Tensor]]:
     if description.sha256 != sha256_of(path):
         raise UserError(f"{path}: its SHA-256 is not that of {DESCRIPTION_FILE}; the file was changed or cut short")
     try:
-        tensors = load_file(path)
+        with utf8_file(path) as readable:
+            tensors = load_file(readable)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: not readable ({error})") from error
     if missing := sorted(set(description.shared.values()) - set(tensors)):

@@ -24,6 +24,7 @@ from thawline.features.in_flight import ahead, in_flight
 from thawline.features.pieces import Team, has_piece, pieces_of, rows_of_pieces, share_of, write_pieces
 from thawline.machine.decisions import pins_memory
 from thawline.machine.heartbeat import beat
+from thawline.machine.standstill import worker_init
 from thawline.machine.tf32 import rounding_now
 from thawline.models.backbone import Backbone
 from thawline.models.digests import checksum
@@ -232,7 +233,10 @@ def outputs_in_order(
 def _batches(split: Wanted, batch_size: int, how: Extraction, rows: Sequence[range] | None) -> Iterator[Tensor]:
     keys, num_workers = split.keys(rows), how.num_workers
     pinned = pins_memory(how.device.type)
-    loader = DataLoader(split.dataset, batch_size=batch_size, sampler=keys, num_workers=num_workers, pin_memory=pinned)
+    loader = DataLoader(
+        split.dataset, batch_size=batch_size, sampler=keys, num_workers=num_workers, pin_memory=pinned,
+        worker_init_fn=worker_init(),
+    )  # fmt: skip
     total = len(loader.sampler) if how.first else 0  # type: ignore[arg-type]
     with progress(total, "images through the frozen stages", above=0) as advance:
         for images, _ in loader if num_workers else ahead(loader):

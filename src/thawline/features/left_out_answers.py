@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from thawline.atomic import write_atomically
+from thawline.machine.utf8_path import utf8_file
 
 LEFT_OUT_FILE = "left_out.safetensors"
 
@@ -40,7 +41,8 @@ class LeftOutAnswers:
 
     @classmethod
     def load(cls, folder: Path) -> "LeftOutAnswers":
-        return cls(**load_file(folder / LEFT_OUT_FILE))
+        with utf8_file(folder / LEFT_OUT_FILE) as readable:
+            return cls(**load_file(readable))
 
     def to(self, images: Tensor) -> "LeftOutAnswers":
         """Those to `images`, (M,), rising; all of them are among these."""

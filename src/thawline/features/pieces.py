@@ -17,6 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from thawline.machine.utf8_path import utf8_file
+
 _T = TypeVar("_T")
 # Chosen: what an interrupted pass has to make again is a 64th at most for each process, and a store of the 10 GB that
 # fit a cache by default has pieces of 160 MB, which are held in memory.
@@ -123,7 +125,7 @@ def _write(path: Path, rows: Tensor) -> None:
 
 def _read(path: Path, num_rows: int) -> Tensor | None:
     try:
-        with safe_open(path, "pt") as file:
+        with utf8_file(path) as readable, safe_open(readable, "pt") as file:
             rows: Tensor = file.get_tensor(_ROWS)
             checksum = (file.metadata() or {}).get(_CHECKSUM)
     except (SafetensorError, OSError):

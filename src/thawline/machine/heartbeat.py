@@ -9,11 +9,18 @@ HEARTBEAT = "THAWLINE_HEARTBEAT"  # environment variable: the file
 HEARTBEAT_FILE = "heartbeat"  # its name in a job's folder
 _EVERY_S = 1.0  # chosen: a touch takes some microseconds, and a timeout is in minutes
 _last = -_EVERY_S
+_beats = 0
+
+
+def beats() -> int:
+    """How often this process called `beat`."""
+    return _beats
 
 
 def beat() -> None:
-    """Touch the file, at most once in `_EVERY_S`; nothing where no sweep waits. Call it where work gets further."""
-    global _last
+    """Count, and touch the file where a sweep waits, at most once in `_EVERY_S`. Call it where work gets further."""
+    global _last, _beats
+    _beats += 1
     path, now = os.environ.get(HEARTBEAT), time.monotonic()
     if path and now - _last >= _EVERY_S:
         _last = now

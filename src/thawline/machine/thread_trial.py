@@ -67,6 +67,11 @@ def usable_threads() -> int:
     return min(torch.get_num_threads(), num_cores())
 
 
+def set_by_environment() -> bool:
+    """Whether an environment variable of OpenMP says how many threads there are."""
+    return any(os.environ.get(name) for name in _SET_BY_USERS)
+
+
 def candidates(threads: int | str) -> tuple[int, ...]:
     """Numbers to choose from: one where the user gives it, by the setting or by an environment variable of OpenMP.
 
@@ -75,7 +80,7 @@ def candidates(threads: int | str) -> tuple[int, ...]:
     """
     if isinstance(threads, int):
         return (threads,)
-    if any(os.environ.get(name) for name in _SET_BY_USERS):
+    if set_by_environment():
         return (torch.get_num_threads(),)
     most = usable_threads()
     return (most, 1) if most > 1 else (most,)

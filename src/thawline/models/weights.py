@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from thawline.errors import UserError, first_line, named
+from thawline.machine.utf8_path import utf8_file
 
 # Model name -> (package on the registry, class in it whose get_model_file_path() names the file).
 EMBEDDED = {
@@ -192,7 +193,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise UserError(f"model.weights={path}: unknown kind of file; allowed are {', '.join(_SUFFIXES)}")
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            with utf8_file(path) as readable:
+                return load_file(readable)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file can cause errors of any type
         raise UserError(f"model.weights={path}: not a file of plain tensors (read with weights_only=True)") from error

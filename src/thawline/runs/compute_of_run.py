@@ -6,6 +6,7 @@ from thawline.errors import UserError
 from thawline.machine.compute import Compute, choose_compute
 from thawline.machine.number_formats import precision_name
 from thawline.machine.precision_choice import precision_note
+from thawline.machine.processes import num_cores
 from thawline.machine.thread_trial import candidates
 from thawline.report.record_sections import MachineSection
 from thawline.runs.resume import Boundary
@@ -40,6 +41,17 @@ def ready_compute(settings: Settings, boundary: Boundary | None) -> Compute:
     if compute.on_cpu and settings.trainer.num_processes == 1:
         torch.set_num_threads(candidates(settings.threads)[0])
     return compute
+
+
+def one_thread_note(compute: Compute, settings: Settings) -> list[str]:
+    """What to say of the threads where the result must not depend on their number."""
+    asked = compute.on_cpu and settings.trainer.arguments.get("deterministic")
+    if not asked or settings.threads != 1 or num_cores() == 1:
+        return []
+    return [
+        "trainer.deterministic=true: one thread computes, so that the result is the same on any number of cores; "
+        f"threads={num_cores()} takes all of them, and may be faster"
+    ]
 
 
 def compute_notes(compute: Compute, boundary: Boundary | None) -> list[str]:

@@ -17,7 +17,7 @@ from thawline.runs.announce import announce
 from thawline.runs.build import build
 from thawline.runs.caching import store_frozen_stages
 from thawline.runs.composed import RunConfig
-from thawline.runs.compute_of_run import compute_notes, ready_compute
+from thawline.runs.compute_of_run import compute_notes, one_thread_note, ready_compute
 from thawline.runs.context import RunContext
 from thawline.runs.describe import describe
 from thawline.runs.fit import fit_and_test
@@ -106,7 +106,7 @@ def _store(parts: Parts, record: RunRecord) -> None:
 
 def _describe_parts(record: RunRecord, parts: Parts, folder: Path, boundary: Boundary | None) -> None:
     describe(record, parts)
-    for note in compute_notes(parts.compute, boundary):
+    for note in (*compute_notes(parts.compute, boundary), *one_thread_note(parts.compute, parts.settings)):
         _log.warning("Note: %s.", note)
     if boundary is not None:
         boundary.refuse_others(record)

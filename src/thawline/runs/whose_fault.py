@@ -1,23 +1,23 @@
-"""An error in code that the user names in the config: say whose it is."""
+"""An error or a standstill in code that the user names in the config: say whose it is."""
 
 import contextlib
 import re
-import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from thawline.errors import ErrorInUsersCode, UserError
+from thawline.machine.standstill import is_ours, standstill_told, users_files, users_parts
 
 _FRAME = re.compile(r'File "(.+?)", line (\d+), in (\w+)')  # of the traceback that a loading process sends as text
-_OURS = "thawline."
-_KNOWN = ("lightning.", "torch.", "torchvision.", "timm.")  # their callbacks and modules are no code of the user's
 
 
 @contextlib.contextmanager
 def users_code_named(leaves: Mapping[str, Any]) -> Iterator[None]:
     """Inside the block, an error that comes from code which the config names becomes one line that says so.
+
+    So does a call of such code that takes a minute, without ending it.
 
     Args:
         leaves: Dotted key -> value of the config; those that end in `_target_` name code.
@@ -25,7 +25,8 @@ def users_code_named(leaves: Mapping[str, Any]) -> Iterator[None]:
         ErrorInUsersCode: In place of the error, which is its cause.
     """
     try:
-        yield
+        with standstill_told(users_parts(leaves)):
+            yield
     except UserError:
         raise
     except Exception as error:
@@ -36,9 +37,9 @@ def users_code_named(leaves: Mapping[str, Any]) -> Iterator[None]:
 
 def blamed(error: Exception, leaves: Mapping[str, Any]) -> str | None:
     """One line for an error whose traceback ends in the user's code, or in what that called; None for any other."""
-    files = dict(_files(leaves))
+    files = users_files(users_parts(leaves))
     for name, line, function in reversed(_frames(error)):
-        if _is_ours(name):
+        if is_ours(name):
             return None
         if (key := files.get(name)) is not None:
             kind = type(error).__name__
@@ -50,21 +51,8 @@ def blamed(error: Exception, leaves: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _files(leaves: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(file, key) of the modules of the user's that the config names."""
-    for key, target in leaves.items():
-        if key.endswith("_target_") and isinstance(target, str) and not target.startswith((_OURS, *_KNOWN)):
-            module = sys.modules.get(target.rpartition(".")[0])
-            if module is not None and (file := getattr(module, "__file__", None)):
-                yield file, key
-
-
 def _frames(error: Exception) -> list[tuple[str, int, str]]:
     """(file, line, function), the innermost last; also of a data-loading process, whose traceback is a text."""
     frames = [(f.filename, f.lineno or 0, f.name) for f in traceback.extract_tb(error.__traceback__)]
     sent = "Original Traceback" in str(error)
     return frames + ([(f, int(line), name) for f, line, name in _FRAME.findall(str(error))] if sent else [])
-
-
-def _is_ours(file: str) -> bool:
-    return Path(__file__).parents[1] in Path(file).parents

@@ -26,6 +26,8 @@ from thawline.sweep.sweep_table import SweepTable
 
 _SWEEP_LOCK = ".sweep.lock"
 _OBJECTIVE = "val/accuracy"  # the result of a job for a sweeper that searches
+_failed: list[Job] = []  # of this process's sweep, which a search launches in batches
+_launched = 0  # jobs of it
 
 
 def launch(
@@ -38,6 +40,7 @@ def launch(
         first: Number of the first job.
         config: Config of the sweep.
     Raises:
+        JobsFailed: All jobs of the first batch.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, when the jobs under way have ended.
     """
     if not isinstance(n_jobs, int) or n_jobs < 1:
@@ -64,10 +67,36 @@ def launch(
         write_manifest(sweep, list(config.hydra.overrides.task), jobs)
         _run(jobs, Running(command_of, n_jobs, timeout_s=settings.timeout_s), console)
     if len(jobs) > 1:  # a search that proposes one job after the other would say it each time
-        console.print(
-            f"sweep    {sweep}\ncompare  {typed('compare')} {sweep}", highlight=False, markup=False, soft_wrap=True
-        )
-    return _returned(jobs, configs)
+        where = f"sweep    {sweep}\ncompare  {typed('compare')} {sweep}"
+        console.print(where, highlight=False, markup=False, soft_wrap=True)
+    return _returned(jobs, configs, first=first)
+
+
+def _note_failed(failed: Sequence[Job], jobs: Sequence[Job], *, first: int) -> None:
+    """Remember what failed in any batch of the sweep.
+
+    Raises:
+        JobsFailed: All jobs of the first batch; a search would propose more for nothing.
+    """
+    global _launched
+    if first == 0:
+        _failed.clear()
+        if len(failed) == len(jobs):
+            raise JobsFailed(_failure_line(failed, len(jobs)))
+    _failed.extend(failed)
+    _launched = first + len(jobs)
+
+
+def tell_failed() -> None:
+    """At the end of a sweep, where a search went on without some of its jobs.
+
+    Raises:
+        JobsFailed: Some did not complete.
+    """
+    failed = list(_failed)
+    _failed.clear()
+    if failed:
+        raise JobsFailed(_failure_line(failed, _launched))
 
 
 def _depths(configs: Sequence[DictConfig], job_overrides: Sequence[Sequence[str]]) -> list[str]:
@@ -143,8 +172,9 @@ def _composed(config: DictConfig, overrides: list[str], number: int, loader: Con
     return composed
 
 
-def _returned(jobs: Sequence[Job], configs: Sequence[DictConfig]) -> list[JobReturn]:
+def _returned(jobs: Sequence[Job], configs: Sequence[DictConfig], *, first: int) -> list[JobReturn]:
     failed = [job for job in jobs if job.status is not Status.COMPLETED]
+    _note_failed(failed, jobs, first=first)
     results = []
     for job, cfg in zip(jobs, configs, strict=True):
         task = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])

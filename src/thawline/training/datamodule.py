@@ -22,6 +22,7 @@ from thawline.features.stored_dataset import EpochBatches, StoredDataset, Stored
 from thawline.machine.decisions import pins_memory
 from thawline.machine.device import this_device
 from thawline.machine.processes import jobs_at_once, this_process
+from thawline.machine.standstill import worker_init
 from thawline.models.backbone import Backbone
 from thawline.settings.cache_settings import CacheSettings
 from thawline.settings.data_settings import AugmentSettings, LoaderSettings
@@ -231,7 +232,6 @@ class ImageDataModule(L.LightningDataModule):
 
     def _loader(self, split: Split) -> Loader:
         training, again = split == "train", split != "test"
-        dataset = self.dataset(split, again=again)
         batch_size = self.batch_size if training else self.eval_batch_size
         labels = self.source.labels[self._images(split)]
         sampler = EpochSampler(
@@ -244,7 +244,7 @@ class ImageDataModule(L.LightningDataModule):
             batches = EpochBatches(sampler, batch_size=min(batch_size, len(sampler)), drop_last=training)
             return DataLoader(self._stored[split], batch_size=None, sampler=batches, pin_memory=pins_memory(self._kind))
         return DataLoader(
-            dataset, batch_size=batch_size, sampler=sampler, drop_last=training, pin_memory=pins_memory(self._kind),
-            num_workers=self.num_workers, persistent_workers=self.num_workers > 0 and again,
-            prefetch_factor=PREFETCH if self.num_workers else None,
+            self.dataset(split, again=again), batch_size=batch_size, sampler=sampler, drop_last=training,
+            pin_memory=pins_memory(self._kind), num_workers=self.num_workers, worker_init_fn=worker_init(),
+            persistent_workers=self.num_workers > 0 and again, prefetch_factor=PREFETCH if self.num_workers else None,
         )  # fmt: skip
