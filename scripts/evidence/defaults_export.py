@@ -7,8 +7,8 @@ those of the other tasks are made by the product's sources wherever they are nee
 fp16: bf16 arithmetic, in which they are used, is coarser. Takes a minute; 52 MB.
 """
 
+import argparse
 import shutil
-import sys
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -35,4 +35,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="to make, or to add to")
+    main(parser.parse_args().folder)
