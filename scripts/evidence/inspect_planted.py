@@ -28,7 +28,11 @@ COPIES: dict[str, Callable[[Image.Image], tuple[Image.Image, dict[str, int]]]] =
     "exact copies": lambda image: (image, {"quality": 90}),
     "re-encoded copies": lambda image: (image, {"quality": 40}),
     "shrunk copies": lambda image: (image.resize((image.width // 2, image.height // 2)), {"quality": 90}),
+    "mirrored copies": lambda image: (image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), {"quality": 90}),
+    "cropped copies": lambda image: (_cropped(image), {"quality": 90}),
 }
+CROPPED = 0.9  # of both sides, about the centre
+CUT = 0.5  # of the bytes of a truncated file
 SOURCES: dict[str, Callable[[], ImageSource]] = {
     "photo_crops": lambda: PhotoCrops(num_train=NUM_IMAGES, num_val=0, num_test=0),
     "textile": lambda: Textile(num_images=NUM_IMAGES),
@@ -36,11 +40,17 @@ SOURCES: dict[str, Callable[[], ImageSource]] = {
 }
 
 
+def _cropped(image: Image.Image) -> Image.Image:
+    left, top = (round(side * (1 - CROPPED) / 2) for side in image.size)
+    return image.crop((left, top, image.width - left, image.height - top))
+
+
 @dataclass(frozen=True)
 class Planted:
-    """Paths below the root: images in the folder of another class, and copy -> (original, kind of copy)."""
+    """Paths below the root: images in the folder of another class, damaged files, copy -> (original, kind of copy)."""
 
     flipped: set[str]
+    truncated: set[str]
     copies: dict[str, tuple[str, str]]
 
 
@@ -49,8 +59,8 @@ def plant(root: Path, source: ImageSource, *, seed: int) -> Planted:
     rng = np.random.default_rng(seed)
     number = round(SHARE * len(source.labels))
     order = rng.permutation(len(source.labels))
-    faulty = {kind: order[n * number : (n + 1) * number] for n, kind in enumerate(("flipped", *COPIES))}
-    flipped, copies = set[str](), dict[str, tuple[str, str]]()
+    faulty = {kind: order[n * number : (n + 1) * number] for n, kind in enumerate(("flipped", "truncated", *COPIES))}
+    planted = Planted(set(), set(), {})
     for index, label in enumerate(source.labels):
         if index in faulty["flipped"]:
             label = (label + rng.integers(1, len(source.class_names))) % len(source.class_names)
@@ -58,14 +68,18 @@ def plant(root: Path, source: ImageSource, *, seed: int) -> Planted:
         image = source.load(index)
         _write(root / path, image, quality=90)
         if index in faulty["flipped"]:
-            flipped.add(path)
+            planted.flipped.add(path)
+        if index in faulty["truncated"]:
+            whole = (root / path).read_bytes()
+            (root / path).write_bytes(whole[: round(CUT * len(whole))])
+            planted.truncated.add(path)
         for kind, change in COPIES.items():
             if index in faulty[kind]:
                 copy = path.replace(".jpg", "_copy.jpg")
                 changed, options = change(image)
                 _write(root / copy, changed, **options)
-                copies[copy] = path, kind
-    return Planted(flipped, copies)
+                planted.copies[copy] = path, kind
+    return planted
 
 
 def _write(path: Path, image: Image.Image, *, quality: int) -> None:
@@ -76,10 +90,11 @@ def _write(path: Path, image: Image.Image, *, quality: int) -> None:
 
 
 def scores(one: Inspected, planted: Planted) -> dict[str, float]:
-    """Precision and recall of labels, precision of copies, recall of each kind of copy, accuracy of the probe."""
-    labels = {
-        one.listing.shown(issue.image) for issue in one.issues if issue.kind == "label" and issue.image is not None
-    }
+    """Precision and recall of labels, damaged files and copies, with the recall of each kind; the probe's accuracy."""
+    labels, damaged = (
+        {one.listing.shown(issue.image) for issue in one.issues if issue.kind == kind and issue.image is not None}
+        for kind in ("label", "unreadable")
+    )
     pairs = {
         (one.listing.shown(issue.image), one.listing.shown(issue.other))
         for issue in one.issues
@@ -96,6 +111,8 @@ def scores(one: Inspected, planted: Planted) -> dict[str, float]:
         "probe right": one.probe.accuracy if one.probe else 0.0,
         "labels: precision": len(labels & planted.flipped) / max(len(labels), 1),
         "labels: recall": len(labels & planted.flipped) / len(planted.flipped),
+        "truncated files: precision": len(damaged & planted.truncated) / max(len(damaged), 1),
+        "truncated files: recall": len(damaged & planted.truncated) / len(planted.truncated),
         "copies: precision": len(pairs & real) / max(len(pairs), 1),
         **{f"{kind}: recall": value for kind, value in recall.items()},
     }

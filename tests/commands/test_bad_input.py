@@ -8,6 +8,10 @@ import pytest
 
 from thawline.commands.command_line import run_main, slug
 from thawline.commands.path_overrides import quoted_path
+from thawline.machine.run_progress import Progress
+from thawline.report.run_record import RunRecord
+from thawline.runs.context import MADE, new_dir
+from thawline.runs.unstarted import remove_unstarted
 
 Run = Callable[..., Any]
 
@@ -180,14 +184,47 @@ def test_an_unwritable_output_folder_is_named(run_cli: Run, image_folder: Path, 
     assert (tmp_path / "taken").read_text() == "a file, not a folder"
 
 
-def test_a_failed_run_leaves_a_record_that_says_why(run_cli: Run, tmp_path: Path) -> None:
+def test_a_run_that_never_began_leaves_no_folder(run_cli: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert "nowhere" in refused(run_cli("data=folder", f"data.root={tmp_path / 'nowhere'}"))
+    assert not out.exists()
+    out.mkdir()
+    assert "nowhere" in refused(run_cli("data=folder", f"data.root={tmp_path / 'nowhere'}"))
+    assert list(out.iterdir()) == []  # what was there before stays
+
+
+def test_a_folder_that_the_command_names_stays(run_cli: Run, tmp_path: Path) -> None:
     import json
 
-    run_cli("data=folder", f"data.root={tmp_path / 'nowhere'}")
-    (path,) = (tmp_path / "out").rglob("run.json")
-    record = json.loads(path.read_text())
+    run_cli("data=folder", f"data.root={tmp_path / 'nowhere'}", f"hydra.run.dir={tmp_path / 'named'}")
+    record = json.loads((tmp_path / "named" / "run.json").read_text())
     assert record["status"] == "failed"
     assert "nowhere" in record["error"]
+
+
+@pytest.mark.parametrize(
+    ("made", "others", "doing", "stays"),
+    [
+        (True, [], "preparing", False),
+        (True, ["train.log", "config.yaml", "splits.csv", ".lock"], "preparing", False),
+        (True, ["notes.txt"], "preparing", True),
+        (True, ["checkpoints/last.ckpt"], "preparing", True),
+        (True, [], "training", True),
+        (False, [], "preparing", True),
+    ],
+)
+def test_only_a_folder_of_this_process_with_nothing_else_in_it_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: bool, others: list[str], doing: str, stays: bool
+) -> None:
+    monkeypatch.setattr("thawline.runs.unstarted.MADE", MADE if made else {})
+    folder = Path(new_dir(str(tmp_path / "out" / "scenario" / "run")))
+    RunRecord("run", "small_similar", 0, status="failed", progress=Progress(doing)).save(folder)
+    for name in others:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("")
+    remove_unstarted(folder)
+    assert folder.exists() == (tmp_path / "out").exists() == stays
+    assert not stays or {path.name for path in folder.iterdir()} == {"run.json", *(o.split("/")[0] for o in others)}
 
 
 def test_debug_shows_the_traceback(run_cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+import base64
 import contextlib
 import io
 import struct
@@ -321,6 +322,27 @@ def test_dicom_follows_slope_window_and_inversion() -> None:
 
 def test_dicom_without_a_window_takes_its_values() -> None:
     assert np.abs(pixels(dicom(ramp(0, 4095, "u2")))[..., 0] - EXPECTED).max() <= 1
+
+
+# 16 x 16, the upper half (200, 40, 40), the lower (40, 40, 200), with the EXIF orientation 6; by pillow-heif 1.8.
+HEIC = """
+AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAb1tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAADRpbG9jAAAAAERA
+AAIAAQAAAAAB4QABAAAAAAAAAFcAAgAAAAACOAABAAAAAAAAACQAAAA4aWluZgAAAAAAAgAAABVpbmZlAgAAAAABAABodmMxAAAAABVpbmZlAgAAAQAC
+AABFeGlmAAAAAA5waXRtAAAAAAABAAAA/GlwcnAAAADcaXBjbwAAAHVodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAA
+AAMAAAMAHroCQGEAAQApQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbqrprm4CGgwIAAAAyAAAADAIRiAAEABkQBwXPBiQAAABNjb2xybmNseAABAA0ABoAA
+AAAUaXNwZQAAAAAAAABAAAAAQAAAAChjbGFwAAAAEAAAAAEAAAAQAAAAAf///9AAAAAC////0AAAAAIAAAAQcGl4aQAAAAADCAgIAAAAGGlwbWEAAAAA
+AAAAAQABBYECAwWEAAAAGmlyZWYAAAAAAAAADmNkc2MAAgABAAEAAACDbWRhdAAAAFMoAa8GMhsxxoBdQ4ib3v///jo+y9hGM31HwvYkeR9HO//0bPRq
+Uf8kgKfQmuquVMdLH/GvNm/8B1Z/qD/6a9/k7CuE0OhifOqKeyUSXHSj2+D4wAAAAAZFeGlmAABNTQAqAAAACAABARIAAwAAAAEABgAAAAAAAA==
+"""
+
+
+def test_heic_is_turned_by_its_box_alone() -> None:
+    """libheif follows the box `irot`, which is not there; EXIF's tag, which phones write too, must not turn twice."""
+    pytest.importorskip("pi_heif")
+    image = np.asarray(decode_bytes(base64.b64decode(HEIC))).astype(int)
+    assert image.shape == (16, 16, 3)
+    for half, colour in ((image[:7], (200, 40, 40)), (image[9:], (40, 40, 200))):
+        assert np.abs(half - colour).max() <= 12  # compressed
 
 
 def test_a_broken_heic_is_unreadable() -> None:

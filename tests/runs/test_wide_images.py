@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ def test_the_range_of_wide_images_is_recorded(run_cli, tiny_run: tuple[str, ...]
         *("model.weights=none", *tiny_run),
     )
     assert done.code == 0, done.err
-    record = load_record(next((tmp_path / "out").glob("*/*/run.json")))
-    assert record.data.value_range == [0.0, 4095.0]
+    (run,) = (tmp_path / "out").glob("*/*")
+    assert load_record(run / "run.json").data.value_range == [0.0, 4095.0]
+    model = json.loads((run / "model" / "model.json").read_text())
+    assert model["preprocessing"]["value_range"] == [0.0, 4095.0]
     assert "Values of the images: 0 becomes black, 4095 white" in done.out
     assert "the centre crop drops more than a third of 16 of 16 images" in " ".join(done.out.split())

@@ -1,10 +1,14 @@
 """Decoding at a reduced scale, and epochs from the temporary file: python -m speed.from_files, for docs/images.md.
 
+    python -m speed.from_files --differences        # how much reduced decoding changes the model's input; a minute
+    python -m speed.from_files --images 5000        # the times
+
 Images are the embedded photographs, resized, as JPEG of quality 90. Full and reduced decoding take turns, and so do the
 epochs of torchvision's ImageFolder and of Thawline, so that other work on the machine slows both.
 """
 
 import argparse
+import io
 import os
 import statistics
 import tempfile
@@ -31,22 +35,48 @@ from thawline.settings.data_settings import LoaderSettings
 from thawline.training.datamodule import ImageDataModule
 
 _SIZES = ((500, 375), (4000, 3000))
+_COMPARED = (1024, 1025, 2048, 2049, 3000, 3001)  # shorter sides in pixels
 _ROUNDS = 5
 _BATCH = 32
 _EPOCHS = 3
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the table of differences, or those of times."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=1000, help="for the epochs")
-    number = parser.parse_args().images
+    parser.add_argument("--differences", action="store_true", help="the pixels instead of the times")
+    arguments = parser.parse_args()
+    if arguments.differences:
+        print("| shorter side | mean difference | largest mean of one | largest |\n|---:|---:|---:|---:|")
+        for side in _COMPARED:
+            _differences(side)
+        return
+    number = arguments.images
     print("| files | decoding | images/s | CPU ms an image | CPU, times as fast |\n|---|---|---:|---:|---:|")
     for size in _SIZES:
         _decoding(size)
     print("| epoch | ImageFolder, images/s | Thawline, images/s | times as fast |\n|---|---:|---:|---:|")
     _epochs(number)
     print(f"load of the machine: {os.getloadavg()[0]:.1f}, cores: {os.cpu_count()}")
+
+
+def _differences(shorter: int) -> None:
+    """Levels of 255 between the model's input from the reduced and from the whole file, over the photographs."""
+    transform, means, largest = eval_transform(IMAGENET), [], 0
+    for photo in map(decode, map(photo_path, PHOTOS)):
+        longest = 8 * round(max(photo.size) * shorter / min(photo.size) / 8) + shorter % 2  # odd sides come together
+        size = (longest, shorter) if photo.width >= photo.height else (shorter, longest)
+        file = io.BytesIO()
+        photo.resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
+        whole, less = (
+            transform(decode_bytes(file.getvalue(), pixels=Pixels(shorter=side))).int()
+            for side in (None, transform.shorter)
+        )
+        difference = (whole - less).abs()
+        means.append(float(difference.float().mean()))
+        largest = max(largest, int(difference.max()))
+    print(f"| {shorter:,} | {statistics.mean(means):.2f} | {max(means):.2f} | {largest} |", flush=True)
 
 
 def _decoding(size: tuple[int, int]) -> None:

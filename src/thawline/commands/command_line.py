@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
@@ -69,6 +70,9 @@ def one_line_errors() -> Iterator[None]:
             raise
         if sweeping:
             raise  # Hydra runs the other jobs, then raises the first error again
+        from thawline.runs.unstarted import remove_unstarted  # imports torch; the job has done so
+
+        remove_unstarted(Path(HydraConfig.get().runtime.output_dir))
         sys.exit(BAD_INPUT)
 
 

@@ -23,8 +23,8 @@ _HELP = """Answer over HTTP with the model of a run, or of a model folder.
     curl --data-binary @cat.jpg http://127.0.0.1:8000/predict
     curl -F files=@cat.jpg -F files=@dog.jpg http://127.0.0.1:8000/predict
 
-/health, /model, /metrics (Prometheus) and /openapi.json tell about it. Only this machine can reach it, unless --host
-says otherwise: it asks nobody for a password.
+/docs, /openapi.json, /health, /model and /metrics (Prometheus) tell about it. Only this machine can reach it, unless
+--host says otherwise: it asks nobody for a password.
 """
 
 

@@ -134,10 +134,9 @@ class SplitDataset(Dataset[tuple[Tensor, int]]):
     def _decoded(self, index: int) -> Image.Image:
         if self.keep is None:
             return self.source.load(index)
-        if (pixels := self.keep.get(("decoded", index))) is not None:  # (H, W, 3)
-            return Image.fromarray(pixels)
-        image = self.source.load(index)
-        self.keep.put(("decoded", index), image)
+        if (image := self.keep.image(("decoded", index))) is None:
+            image = self.source.load(index)
+            self.keep.put(("decoded", index), image)
         return image
 
     def _fixed_view(self, index: int) -> Tensor:
@@ -145,8 +144,8 @@ class SplitDataset(Dataset[tuple[Tensor, int]]):
             return self.transform(self.source.load(index))
         if (pixels := self.keep.get(("transformed", index))) is not None:  # (3, S, S)
             return torch.tensor(pixels)  # a copy, so that a caller who changes it does not change the kept image
-        if (pixels := self.keep.get(("decoded", index))) is not None:
-            return self.transform(Image.fromarray(pixels))
+        if (image := self.keep.image(("decoded", index))) is not None:
+            return self.transform(image)
         view = self.transform(self.source.load(index))
         self.keep.put(("transformed", index), view)
         return view

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from thawline.atomic import LOST, mended_by
+from thawline.data.margins import NO_MARGINS, margins_after, margins_of, turned_margins, with_margins
 from thawline.data.value_range import ValueRange, WideImage, range_of, to_8_bit
 from thawline.data.wide_files import (
     is_dicom,
@@ -170,15 +171,16 @@ def _read(data: bytes, pixels: Pixels) -> Samples:
         if is_tiff(data) and not (pillow_keeps_all(image) and pixels.channels is None):
             return _wide(*read_tiff(data, channels=pixels.channels))
         in_file, shorter = image.size, pixels.shorter
-        reduced = shorter is not None and image.format in _JPEG and image.draft(None, (shorter, shorter)) is not None
+        drafted = image.draft(None, (shorter, shorter)) if shorter is not None and image.format in _JPEG else None
         image.load()
         # After loading: some formats turn the image then, or store its tag at the end.
-        size, orientation = in_file if reduced else image.size, _orientation(image)
+        size, orientation = in_file if drafted else image.size, _orientation(image)
         if is_wide_png(data):
             return _wide(read_png(data), orientation)
         if image.mode in _WIDE_MODES:
             return _wide(WideImage(np.asarray(image)), orientation)
-        return Samples(to_rgb(image), orientation, size)
+        margins = margins_after(image.size, drafted[1]) if drafted else NO_MARGINS
+        return Samples(with_margins(to_rgb(image), margins), orientation, size)
 
 
 def _wide(image: WideImage, orientation: int = 1) -> Samples:
@@ -189,7 +191,9 @@ def _wide(image: WideImage, orientation: int = 1) -> Samples:
 def turned(image: Image.Image, orientation: int) -> Image.Image:
     """Turn and mirror the image as an EXIF orientation says."""
     method = _UPRIGHT.get(orientation)
-    return image if method is None else image.transpose(method)
+    if method is None:
+        return image
+    return with_margins(image.transpose(method), turned_margins(margins_of(image), orientation))
 
 
 def _orientation(image: Image.Image) -> int:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from thawline.data.kept_file import ImageKey, KeptFile, kept_file
+from thawline.data.margins import NO_MARGINS, Margins, margins_of, with_margins
 from thawline.machine.memory import available_memory
 from thawline.settings.cache_settings import CacheSettings
 
@@ -43,6 +44,7 @@ class KeptImages:
         self.num_bytes = 0
         self.full = False
         self._arrays: dict[ImageKey, NDArray[np.uint8]] = {}
+        self._margins: dict[ImageKey, Margins] = {}  # of those in memory that have some
         self._file, self._expected = file, expected
         self._file_first: bool | None = None  # not known before the first image
 
@@ -59,6 +61,14 @@ class KeptImages:
         array = self._arrays.get(key)
         return self._file.get(key) if array is None and self._file is not None else array
 
+    def image(self, key: ImageKey) -> Image.Image | None:
+        """A kept PIL image, as it was given; None if there is none."""
+        if (array := self.get(key)) is None:
+            return None
+        in_file = key not in self._arrays and self._file is not None
+        margins = self._file.margins(key) if in_file else self._margins.get(key, NO_MARGINS)  # type: ignore[union-attr]
+        return with_margins(Image.fromarray(array), margins)
+
     def put(self, key: ImageKey, image: Image.Image | Tensor) -> None:
         """Keep a copy of a PIL image, or of a uint8 tensor on the CPU, if there is room."""
         if self.full:  # first, because copying the bytes of a PIL image costs about half of decoding it
@@ -67,20 +77,23 @@ class KeptImages:
         assert array.dtype == np.uint8, array.dtype
         if self._file_first is None:
             self._file_first = self._file is not None and self._expected * array.nbytes > self.budget
+        margins = margins_of(image) if isinstance(image, Image.Image) else NO_MARGINS
         places = (self._to_file, self._to_memory) if self._file_first else (self._to_memory, self._to_file)
-        if not any(keeps(key, array) for keeps in places):
+        if not any(keeps(key, array, margins) for keeps in places):
             self.full = True
             self._log_limit()
 
-    def _to_memory(self, key: ImageKey, array: NDArray[np.uint8]) -> bool:
+    def _to_memory(self, key: ImageKey, array: NDArray[np.uint8], margins: Margins) -> bool:
         if self.num_bytes + array.nbytes > self.budget:
             return False
         self._arrays[key] = array
+        if margins != NO_MARGINS:
+            self._margins[key] = margins
         self.num_bytes += array.nbytes
         return True
 
-    def _to_file(self, key: ImageKey, array: NDArray[np.uint8]) -> bool:
-        return self._file is not None and self._file.put(key, array)
+    def _to_file(self, key: ImageKey, array: NDArray[np.uint8], margins: Margins) -> bool:
+        return self._file is not None and self._file.put(key, array, margins=margins)
 
     def _log_limit(self) -> None:
         if get_worker_info() is not None:  # a forked process must not use the lock of a live progress bar

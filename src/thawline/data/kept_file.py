@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from thawline.data.margins import NO_MARGINS, Margins
+
 ImageKey = tuple[str, int]  # (kind, index in the source)
 _KINDS = ("decoded", "transformed")
-_OFFSET, _SHAPE = 0, slice(1, 4)  # columns of the index; images have three dimensions
-_COLUMNS = 4
+_OFFSET, _SHAPE, _MARGINS = 0, slice(1, 4), slice(4, 8)  # columns of the index; images have three dimensions
+_COLUMNS = 8
 _SHARE_OF_DISK = 0.5  # of what is free; chosen: the other half stays for checkpoints and stores
 
 
@@ -63,7 +65,12 @@ class KeptFile:
             return None
         return array if whole else None
 
-    def put(self, key: ImageKey, array: NDArray[np.uint8]) -> bool:
+    def margins(self, key: ImageKey) -> Margins:
+        """Of an image that is there."""
+        left, top, right, bottom = self._index[self._row(key), _MARGINS].tolist()
+        return left, top, right, bottom
+
+    def put(self, key: ImageKey, array: NDArray[np.uint8], *, margins: Margins = NO_MARGINS) -> bool:
         """Whether the array is there now: there was room for it, or another process had put it there."""
         row = self._index[self._row(key)]
         with self._lock:
@@ -78,7 +85,7 @@ class KeptFile:
                 return False
         except OSError:  # the disk is full
             return False
-        row[_SHAPE] = array.shape
+        row[_SHAPE], row[_MARGINS] = array.shape, margins
         row[_OFFSET] = offset + 1  # last: now it counts; 0 stands for none
         return True
 

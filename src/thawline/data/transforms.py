@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
 from thawline.data.input_spec import InputSpec
+from thawline.data.margins import NO_MARGINS, margins_of, resized, shown
 from thawline.errors import UserError
 from thawline.settings.data_settings import AugmentSettings
 
@@ -88,7 +90,7 @@ def train_transform(spec: InputSpec, augment: AugmentSettings) -> Prepare:
         scale = (augment.min_scale, 1.0)
         mode = v2.InterpolationMode(spec.interpolation)
         whole = [] if spec.fit == "crop" else steps
-        steps = [*whole, v2.RandomResizedCrop(spec.size, scale=scale, ratio=_ASPECT_RATIO, interpolation=mode)]
+        steps = [*whole, RandomCrop(spec.size, scale=scale, ratio=_ASPECT_RATIO, interpolation=mode)]
     if augment.hflip:
         steps.append(v2.RandomHorizontalFlip())
     if augment.vflip:
@@ -104,7 +106,7 @@ def _resize_and_crop(spec: InputSpec) -> list[Callable[[Image.Image], Image.Imag
     if spec.fit == "pad":
         return [Padded(spec.size, spec.interpolation, _grey_of(spec))]
     if spec.fit == "squash":
-        return [v2.Resize((spec.size, spec.size), interpolation=v2.InterpolationMode(spec.interpolation))]
+        return [Squashed(spec.size, spec.interpolation)]
     assert spec.fit == "crop", spec.fit
     return [CentreCrop(int(spec.size / spec.crop_pct), spec.size, spec.interpolation)]
 
@@ -124,18 +126,19 @@ class CentreCrop:
     interpolation: str
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        (width, height), side, filter_ = image.size, self.side, _FILTERS[self.interpolation]
-        (wide, left), (tall, top) = (self._resized(pixels, min(image.size)) for pixels in image.size)
+        side, filter_, (x, y, width, height) = self.side, _FILTERS[self.interpolation], shown(image)
+        (wide, left), (tall, top) = (self._resized(pixels, min(width, height)) for pixels in (width, height))
         if width < height <= _ELONGATED * width:
-            return image.resize((wide, tall), filter_).crop((left, top, left + side, top + side))
+            return resized(image, (wide, tall), filter_).crop((left, top, left + side, top + side))
         # Products first: a quotient that is rounded up would put an end beyond the image.
-        box = (left * width / wide, top * height / tall, (left + side) * width / wide, (top + side) * height / tall)
-        return image.resize((side, side), filter_, box=box)
+        start = (x + left * width / wide, y + top * height / tall)
+        end = (x + (left + side) * width / wide, y + (top + side) * height / tall)
+        return resized(image, (side, side), filter_, box=(*start, *end))
 
-    def _resized(self, pixels: int, shorter: int) -> tuple[int, int]:
+    def _resized(self, pixels: float, shorter: float) -> tuple[int, int]:
         """What a side of `pixels` becomes, and where the crop begins in that; torchvision rounds so."""
-        resized = self.shorter if pixels == shorter else int(self.shorter * pixels / shorter)
-        return resized, round((resized - self.side) / 2)
+        becomes = self.shorter if pixels == shorter else int(self.shorter * pixels / shorter)
+        return becomes, round((becomes - self.side) / 2)
 
 
 @dataclass(frozen=True)
@@ -147,11 +150,36 @@ class Padded:
     colour: tuple[int, int, int]
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        width, height = (max(1, round(self.side * pixels / max(image.size))) for pixels in image.size)
-        small = image.resize((width, height), _FILTERS[self.interpolation])
+        _, _, *sides = shown(image)
+        width, height = (max(1, round(self.side * pixels / max(sides))) for pixels in sides)
+        small = resized(image, (width, height), _FILTERS[self.interpolation])
         square = Image.new("RGB", (self.side, self.side), self.colour)
         square.paste(small, ((self.side - width) // 2, (self.side - height) // 2))
         return square
+
+
+@dataclass(frozen=True)
+class Squashed:
+    """Resizes both sides to `side` pixels."""
+
+    side: int
+    interpolation: str
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        return resized(image, (self.side, self.side), _FILTERS[self.interpolation])
+
+
+class RandomCrop(v2.RandomResizedCrop):  # type: ignore[misc]
+    """torchvision's random crop, within the margins of a reduced image."""
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        if margins_of(inpt) == NO_MARGINS:
+            return super().transform(inpt, params)
+        x, y, width, height = shown(inpt)  # the crop was drawn for whole pixels
+        across, down = width / inpt.width, height / inpt.height
+        left, top = x + params["left"] * across, y + params["top"] * down
+        box = (left, top, left + params["width"] * across, top + params["height"] * down)
+        return resized(inpt, (self.size[1], self.size[0]), _FILTERS[self.interpolation.value], box=box)
 
 
 def _grey_of(spec: InputSpec) -> tuple[int, int, int]:

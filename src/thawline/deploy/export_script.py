@@ -25,7 +25,7 @@ names, seen = json.loads(about["class_names"]), json.loads(about["preprocessing"
 def read(path):
     image = Image.open(path)
 {draft}    image = ImageOps.exif_transpose(image)
-{wide}    if image.has_transparency_data:
+{turn}{wide}    if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
@@ -45,9 +45,19 @@ for path in paths:
     print(f"{{path}}\\t{{names[probabilities.argmax()]}}\\t{{probabilities.max():.4f}}")
 sys.exit(failed)
 '''
-# As `data.decode` does.
-_DRAFT = """    if image.format in ("JPEG", "MPO"):  # decoded at a reduced scale, its shorter side no less than this
-        image.draft(None, (seen["decoded_side"], seen["decoded_side"]))
+# As `data.decode` and `data.margins` do.
+_DRAFT = """    turn = image.getexif().get(274, 1)
+    if image.format in ("JPEG", "MPO"):  # decoded at a reduced scale, its shorter side no less than this
+        drafted = image.draft(None, (seen["decoded_side"], seen["decoded_side"]))
+        if drafted:  # the part that shows the file, to a fraction of a pixel
+            image.info["box"] = drafted[1]
+"""
+_TURN = """    if "box" in image.info:
+        *_, width, height = image.info["box"]
+        width, height = (height, width) if turn > 4 else (width, height)
+        left = image.width - width if turn in (2, 3, 6, 7) else 0
+        top = image.height - height if turn in (3, 4, 7, 8) else 0
+        image.info["box"] = left, top, left + width, top + height
 """
 _WIDE = """    if image.mode.startswith(("I", "F")):  # wider than 8 bits
         low, high = seen["value_range"]
@@ -57,29 +67,36 @@ _WIDE = """    if image.mode.startswith(("I", "F")):  # wider than 8 bits
 _ANY_SIZE = """    return image  # the model resizes it
 """
 _START = """    size, kind = seen["size"], Image.Resampling[seen["interpolation"].upper()]
+    box = image.info.get("box", (0, 0, *image.size))
+    corner, sides = box[:2], (box[2] - box[0], box[3] - box[1])
 """
 # As `data.transforms.CentreCrop` does, which resizes only the part that stays, but for upright images.
-_CROP = """    shorter, small = min(image.size), int(size / seen["crop_pct"])
-    resized = [small if side == shorter else int(small * side / shorter) for side in image.size]
+_CROP = """    shorter, small = min(sides), int(size / seen["crop_pct"])
+    resized = [small if side == shorter else int(small * side / shorter) for side in sides]
     starts = [round((side - size) / 2) for side in resized]
-    if image.width < image.height <= 4 * image.width:
-        return image.resize(resized, kind).crop((*starts, *(start + size for start in starts)))
-    first = [start * side / of for start, side, of in zip(starts, image.size, resized)]
-    last = [(start + size) * side / of for start, side, of in zip(starts, image.size, resized)]
+    if sides[0] < sides[1] <= 4 * sides[0]:
+        return image.resize(resized, kind, box=box).crop((*starts, *(start + size for start in starts)))
+    each = list(zip(corner, starts, sides, resized))
+    first = [at + start * side / of for at, start, side, of in each]
+    last = [at + (start + size) * side / of for at, start, side, of in each]
     return image.resize((size, size), kind, box=(*first, *last))
 """
-_PAD = """    small = [max(1, round(size * side / max(image.size))) for side in image.size]
+_PAD = """    small = [max(1, round(size * side / max(sides))) for side in sides]
     square = Image.new("RGB", (size, size), tuple(round(255 * level) for level in seen["mean"]))
-    square.paste(image.resize(small, kind), [(size - side) // 2 for side in small])
+    square.paste(image.resize(small, kind, box=box), [(size - side) // 2 for side in small])
     return square
 """
-_SQUASH = """    return image.resize((size, size), kind)
+_SQUASH = """    return image.resize((size, size), kind, box=box)
 """
 _FITS = {"crop": _CROP, "pad": _PAD, "squash": _SQUASH}
 
 
 def script(seen: Preprocessing, *, resize_inside: bool) -> str:
-    """Python that prepares an image as Thawline does; it reads the files that Pillow reads."""
+    """Python that prepares an image as Thawline does; it reads the files that Pillow reads.
+
+    A graph that resizes takes whole pixels, so the script reads files in full there.
+    """
     prepare = _ANY_SIZE if resize_inside else _START + _FITS[seen.fit]
-    draft, wide = _DRAFT if seen.decoded_side else "", _WIDE if seen.value_range else ""
-    return _SCRIPT.format(draft=draft, wide=wide, prepare=prepare)
+    draft, turn = (_DRAFT, _TURN) if seen.decoded_side and not resize_inside else ("", "")
+    wide = _WIDE if seen.value_range else ""
+    return _SCRIPT.format(draft=draft, turn=turn, wide=wide, prepare=prepare)

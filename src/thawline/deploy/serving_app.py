@@ -21,6 +21,7 @@ from thawline import __version__
 from thawline.deploy.loaded import Model, Prediction
 from thawline.deploy.serving_answers import About, Answers, Health, Problem, answer_of
 from thawline.deploy.serving_batches import Batches
+from thawline.deploy.serving_docs import routes_page
 from thawline.deploy.serving_explain import can_explain, explained
 from thawline.deploy.serving_guard import Guard
 from thawline.deploy.serving_images import Limits, prepared
@@ -128,13 +129,13 @@ async def sent_images(request: Request, limits: Limits) -> list[tuple[str, bytes
 
 
 def make_app(service: Service) -> FastAPI:
-    """The application of one model: /predict, /explain, /model, /health, /metrics, /openapi.json, and the page at /."""
+    """The application of one model: /predict, /explain, /model, /health, /metrics, /openapi.json, pages / and /docs."""
     app = FastAPI(
         title="Thawline",
         description=service.name,
         version=__version__,
         lifespan=service.running,
-        docs_url=None,  # Swagger's and Redoc's pages load scripts from elsewhere
+        docs_url=None,  # Swagger's and Redoc's pages load scripts from elsewhere; /docs is a page of ours
         redoc_url=None,
     )
     _add_model_routes(app, service)
@@ -183,6 +184,10 @@ def _add_watching_routes(app: FastAPI, service: Service) -> None:
     async def page() -> HTMLResponse:
         text = (files("thawline.deploy") / "serving_page.html").read_text(encoding="utf-8")
         return HTMLResponse(text, headers=_PAGE_HEADERS)
+
+    @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(routes_page(app.openapi()), headers=_PAGE_HEADERS)
 
     @app.get("/health")
     async def health() -> Health:

@@ -17,7 +17,7 @@ from thawline.settings.cache_settings import LOCK, META_FILE, CacheSettings
 from thawline.strict_json import read_json
 
 # Raise it whenever the order of rows, the arithmetic or the format changes.
-CODE_VERSION = 6
+CODE_VERSION = 7
 _PART = ".part"  # ending of a store's folder while it is written
 _ABANDONED_S = 24 * 3600.0  # chosen: no pass over images that fit a cache takes longer
 _log = logging.getLogger(__name__)

@@ -9,6 +9,9 @@ from typing import Any
 
 from hydra.types import RunMode
 
+# Folder that `new_dir` made in this process -> the folders above that it made for it, the nearest first.
+MADE: dict[Path, list[Path]] = {}
+
 
 @dataclass(frozen=True)
 class RunContext:
@@ -40,12 +43,14 @@ def new_dir(wanted: str) -> str:
     Many jobs of a cluster may start in one microsecond, and a clock may be set back. A Hydra resolver; see
     conf/train.yaml.
     """
+    above = [folder for folder in Path(wanted).parents if not folder.exists()]
     try:
         os.makedirs(os.path.dirname(wanted) or ".", exist_ok=True)
         for number in itertools.count(1):
             folder = wanted if number == 1 else f"{wanted}-{number}"
             try:
                 os.mkdir(folder)
+                MADE[Path(folder).absolute()] = [one.absolute() for one in above]
                 return folder
             except FileExistsError:
                 continue

@@ -1,6 +1,7 @@
 import io
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ from PIL import Image
 
 from thawline.data.decode import UnreadableImage
 from thawline.data.sources.folder import FolderSource
+from thawline.data.splits import splits_of
 from thawline.errors import UserError
+from thawline.settings.data_settings import LoaderSettings
 
 
 def put(path: Path, level: int = 0, *, form: str | None = None) -> Path:
@@ -302,3 +305,47 @@ def test_a_class_without_an_image_of_its_own_is_named(tmp_path) -> None:
     for name, level in (("a/0.png", 1), ("a/1.png", 2), ("b/0.png", 1), ("b/1.png", 2), ("a/2.png", 3)):
         put(tmp_path / name, level)
     assert message(root=tmp_path) == "every image of class 'b' stands under another class too; leave it in one of them"
+
+
+def test_files_and_classes_that_differ_in_case_only_are_apart(tmp_path: Path) -> None:
+    for level, name in enumerate(("a/x.png", "a/X.png", "a/x.PNG", "A/x.png")):
+        put(tmp_path / name, level)
+    if len(list(tmp_path.rglob("*.[pP][nN][gG]"))) < 4:
+        pytest.skip("this file system does not tell case apart")
+    source = FolderSource(root=tmp_path)
+    assert source.class_names == ["A", "a"]
+    assert source.labels.tolist() == [0, 1, 1, 1]
+    assert len({source.describe(i) for i in range(4)}) == 4
+
+
+def test_nothing_depends_on_the_order_of_the_directory_or_on_where_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{kind}/{number}.png" for kind in ("cats", "dogs") for number in range(10)]
+    for place, order in (("here", names), ("else/where", names[::-1])):
+        for name in order:
+            put(tmp_path / place / name, names.index(name))
+
+    def seen(place: str) -> tuple[object, ...]:
+        source = FolderSource(root=tmp_path / place)
+        paths = [Path(source.describe(i)).relative_to(tmp_path / place).as_posix() for i in range(20)]
+        splits = splits_of(source, LoaderSettings())
+        return paths, source.labels.tolist(), {k: v.tolist() for k, v in splits.items()}, source.fingerprint()
+
+    here = seen("here")
+    listed = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: _Backwards(listed(path)))
+    assert seen("else/where") == here
+
+
+class _Backwards(list[os.DirEntry[str]]):
+    """The entries of a directory, the last first."""
+
+    def __init__(self, entries: Iterator[os.DirEntry[str]]) -> None:
+        super().__init__(reversed(list(entries)))
+
+    def __enter__(self) -> "_Backwards":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass

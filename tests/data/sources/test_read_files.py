@@ -78,3 +78,10 @@ def test_a_pipe_is_no_image_and_nobody_waits_for_it(tmp_path: Path) -> None:
     _, states, problems = read(tmp_path, "pipe.jpg")
     assert problems.reasons[0].endswith("is no file but a folder, a pipe or a device")
     assert states.tolist() == [[-1, -1, -1]]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="this system has no such device")
+def test_a_device_is_no_image_and_nobody_reads_it_to_its_end(tmp_path: Path) -> None:
+    os.symlink("/dev/zero", tmp_path / "zero.jpg")
+    _, _, told = read(tmp_path, "zero.jpg")
+    assert told.reasons[0].endswith("is no file but a folder, a pipe or a device")

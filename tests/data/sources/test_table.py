@@ -90,6 +90,16 @@ def test_groups_are_kept_together(folder: Path) -> None:
     assert sum(map(len, owners)) == len(set.union(*owners)) == 6
 
 
+def test_a_column_of_weights_is_told_to_be_unused(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lines = [f"{row},{'' if i else 2.5}" for i, row in enumerate(rows())]
+    TableSource(file=table(folder, *lines, head="path,label,weight"))
+    assert "its column weight is not used, every image counts alike; imbalance=weights" in caplog.text
+    caplog.clear()
+    TableSource(file=table(folder, *lines, head="path,label,grams"))
+    TableSource(file=table(folder, *lines, head="path,label,weight"), columns={"group": "weight"})
+    assert "weight" not in caplog.text
+
+
 def test_a_row_without_a_group_stands_alone(folder: Path) -> None:
     lines = [f"{row},{'g' if i < 2 else ''}" for i, row in enumerate(rows())]
     source = TableSource(file=table(folder, *lines, head="path,label,group"))

@@ -145,6 +145,19 @@ def test_pcam_from_made_files(tmp_path, monkeypatch) -> None:
     assert pickle.loads(pickle.dumps(source)).load(5).size == (96, 96)  # for worker processes
 
 
+def test_fewer_images_are_the_same_images(tmp_path: Path) -> None:
+    make_oxford_pets(tmp_path)
+    whole = TorchvisionDataset(dataset="oxford_pets", root=str(tmp_path))
+    source = TorchvisionDataset(dataset="oxford_pets", root=str(tmp_path), max_images=4)
+    assert lists(source) == {"train": [0, 1], "test": [2, 3]}  # one of every class in each
+    assert source.labels.tolist() == [whole.labels[level] for level in levels(source)]  # image i has the level i
+    assert levels(source)[2:] == [3, 4]
+    assert source.fingerprint() != whole.fingerprint()
+    assert len(TorchvisionDataset(dataset="oxford_pets", root=str(tmp_path), max_per_class=2).labels) == 4
+    with pytest.raises(UserError, match=r"data\.max_images=3: too few; at least 4 are needed"):
+        TorchvisionDataset(dataset="oxford_pets", root=str(tmp_path), max_images=3)
+
+
 def test_source_can_be_sent_to_worker_processes(tmp_path) -> None:
     make_eurosat(tmp_path)
     source = TorchvisionDataset(dataset="eurosat", root=str(tmp_path))

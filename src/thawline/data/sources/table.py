@@ -1,5 +1,6 @@
 """The user's own images, listed in a table with their labels: CSV, JSON lines or Parquet."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 from thawline.data.sources.folder import checked_root
 from thawline.data.sources.image_files import ImageFiles
 from thawline.data.sources.table_index import index_of
-from thawline.data.sources.table_rows import COLUMNS, read_rows
+from thawline.data.sources.table_rows import COLUMNS, WEIGHT, read_rows
 from thawline.errors import UserError
 from thawline.printable import printable
+
+_log = logging.getLogger(__name__)
 
 
 class TableSource(ImageFiles):
@@ -41,8 +44,12 @@ class TableSource(ImageFiles):
             raise UserError(f"data.columns.{unknown[0]}: no such column; allowed are {', '.join(COLUMNS)}")
         names = {**{column: column for column in COLUMNS}, **(columns or {})}
         where = f"data.file={printable(path)}"
+        rows = read_rows(path, {**names, WEIGHT: WEIGHT})
+        if WEIGHT not in names.values() and any(row.values[WEIGHT] is not None for row in rows):
+            told = "%s: its column %s is not used, every image counts alike; imbalance=weights makes the classes alike."
+            _log.warning(told, where, WEIGHT)
         index = index_of(
-            read_rows(path, names),
+            rows,
             where=where,
             root=folder,
             missing_is_error=settings.get("on_unreadable", "error") == "error",

@@ -19,7 +19,9 @@ from PIL import Image
 
 from thawline.data.decode import decode
 from thawline.data.sources.fingerprint import fingerprint
-from thawline.data.sources.source import IntArray, Split
+from thawline.data.sources.limited import limited
+from thawline.data.sources.packed_images import RowIndex
+from thawline.data.sources.source import SPLITS, IntArray, Split
 from thawline.errors import UserError
 
 
@@ -139,11 +141,22 @@ class TorchvisionDataset:
         dataset: Its name.
         root: The data set's folder lies, or is made, in this folder.
         download: Fetch it if it is absent.
+        max_images, max_per_class, subset_seed: See `limited`.
     Raises:
-        UserError: the name is unknown, the data set is absent and `download` is false, or the download fails.
+        UserError: the name is unknown, the data set is absent and `download` is false, the download fails, or a limit
+            is too low.
     """
 
-    def __init__(self, *, dataset: str, root: str, download: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        dataset: str,
+        root: str,
+        download: bool = False,
+        max_images: int | None = None,
+        max_per_class: int | None = None,
+        subset_seed: int = 0,
+    ) -> None:
         if dataset not in DATASETS:
             raise UserError(f"data.source.dataset={dataset!r}: allowed are {', '.join(DATASETS)}")
         if not root:
@@ -155,13 +168,27 @@ class TorchvisionDataset:
             raise UserError("data=pcam needs the package h5py: run pip install h5py")
         self._parts = [_open(dataset, arguments, root=root, download=download) for arguments in spec.parts.values()]
         self._starts = np.cumsum([0] + [len(part.labels) for part in self._parts])  # (parts + 1,)
-        self.class_names: Sequence[str] = list(self._parts[0].class_names)
-        self.labels: IntArray = np.concatenate([part.labels for part in self._parts])
+        whole = self._index(list(spec.parts))
+        self._total = len(whole.rows)
+        index = limited(whole, max_images=max_images, max_per_class=max_per_class, seed=subset_seed)
+        assert isinstance(index, RowIndex)
+        self._rows = index.rows
+        self.class_names: Sequence[str] = index.class_names
+        self.labels: IntArray = index.labels
         self.groups: IntArray = np.arange(len(self.labels), dtype=np.int64)
-        bounds = zip(spec.parts, self._starts[:-1], self._starts[1:], strict=True)
-        self.splits: Mapping[Split, IntArray] = {
-            split: np.arange(start, stop, dtype=np.int64) for split, start, stop in bounds if split is not None
-        }
+        self.splits: Mapping[Split, IntArray] = index.splits()
+
+    def _index(self, splits: Sequence[Split | None]) -> RowIndex:
+        """Of all images of all parts."""
+        labels = np.concatenate([part.labels for part in self._parts])
+        parts = [np.full(len(part.labels), SPLITS.index(s)) for s, part in zip(splits, self._parts, strict=True) if s]
+        return RowIndex(
+            list(self._parts[0].class_names),
+            np.zeros(len(labels), dtype=np.str_),  # `describe` names an image
+            labels,
+            np.concatenate(parts).astype(np.int64) if parts else None,
+            rows=np.arange(len(labels), dtype=np.int64),
+        )
 
     def load(self, index: int) -> Image.Image:
         """Return image `index`, mode RGB, in the data set's own size."""
@@ -177,13 +204,15 @@ class TorchvisionDataset:
         files = sorted(path for path in self._folder.rglob("*") if path.is_file())
         states = [(path.relative_to(self._folder).as_posix(), path.stat()) for path in files]
         lines = "\n".join(f"{name} {state.st_size} {state.st_mtime_ns}" for name, state in states)
-        return fingerprint(self.name, self.labels, lines)
+        taken = () if len(self._rows) == self._total else (self._rows,)
+        return fingerprint(self.name, self.labels, lines, *taken)
 
     def _locate(self, index: int) -> tuple[_Images, int]:
         if not 0 <= index < len(self.labels):
             raise IndexError(f"image {index} of {len(self.labels)}")
-        part = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return self._parts[part].images, int(index - self._starts[part])
+        row = int(self._rows[index])
+        part = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return self._parts[part].images, int(row - self._starts[part])
 
 
 def _open(name: str, arguments: Mapping[str, object], *, root: str, download: bool) -> _Part:
