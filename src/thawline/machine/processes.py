@@ -1,4 +1,4 @@
-"""Which process of its run this is, and the cores that it may use."""
+"""Which process of its run this is, and the cores and threads that it may use."""
 
 import logging
 import math
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from thawline.machine.cpu_quota import quota_cores
 
 _LSF = ("LSB_JOBID", "LSB_DJOB_RANKFILE", "JSM_NAMESPACE_LOCAL_RANK", "JSM_NAMESPACE_SIZE")
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _SHELLS = ("bash", "interactive")  # names of SLURM jobs in which the user starts the processes by hand
 JOBS_AT_ONCE = "THAWLINE_JOBS_AT_ONCE"  # set for the jobs of a sweep: how many share this machine
 
@@ -80,3 +81,8 @@ def only_main_talks() -> None:
     """Turn logging off in all processes but the first."""
     if not is_main():
         logging.disable(logging.WARNING)
+
+
+def threads_in_environment(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether an environment variable of OpenMP says how many threads there are."""
+    return any(environ.get(name) for name in _THREADS)

@@ -6,20 +6,18 @@ stayed near 250 with one.
 """
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
 
-from thawline.machine.processes import num_cores
+from thawline.machine.processes import num_cores, threads_in_environment
 
 _ROUNDS = 3  # chosen: timed steps of each number; the fastest of them counts
 # Chosen: one thread must be this much faster than all. Where both are alike, all of them is the better guess: the
 # neighbour may go.
 _CLEARLY = 1.1
-_SET_BY_USERS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # environment variables
 
 
 @dataclass
@@ -67,11 +65,6 @@ def usable_threads() -> int:
     return min(torch.get_num_threads(), num_cores())
 
 
-def set_by_environment() -> bool:
-    """Whether an environment variable of OpenMP says how many threads there are."""
-    return any(os.environ.get(name) for name in _SET_BY_USERS)
-
-
 def candidates(threads: int | str) -> tuple[int, ...]:
     """Numbers to choose from: one where the user gives it, by the setting or by an environment variable of OpenMP.
 
@@ -80,7 +73,7 @@ def candidates(threads: int | str) -> tuple[int, ...]:
     """
     if isinstance(threads, int):
         return (threads,)
-    if set_by_environment():
+    if threads_in_environment():
         return (torch.get_num_threads(),)
     most = usable_threads()
     return (most, 1) if most > 1 else (most,)

@@ -5,7 +5,7 @@ from typing import Any, TypeVar, cast
 from omegaconf import DictConfig, OmegaConf
 
 from thawline.errors import UserError
-from thawline.machine.thread_trial import set_by_environment
+from thawline.machine.processes import threads_in_environment
 from thawline.settings.advise_settings import AdviseSettings, BudgetSettings
 from thawline.settings.cache_settings import CacheSettings
 from thawline.settings.cost_settings import CostSettings
@@ -126,7 +126,7 @@ def threads_setting(cfg: DictConfig) -> int | str:
     whole = isinstance(threads, int) and not isinstance(threads, bool)
     if threads not in ("auto", "follow") and not (whole and 1 <= threads <= _MOST_THREADS):
         raise UserError(f"threads={threads}: allowed are auto, follow, or a number from 1 to {_MOST_THREADS}")
-    if not whole and cfg.trainer.get("deterministic") and not set_by_environment():
+    if not whole and cfg.trainer.get("deterministic") and not threads_in_environment():
         return 1  # with another number sums are rounded in another order
     return cast("int | str", threads)
 
