@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from thawline.data import near_copies
-from thawline.data.near_copies import near_copies_in, near_groups
+from thawline.data.near_copies import near_copies_in, near_groups, near_pairs
 
 
 def scene(seed: int) -> Image.Image:
@@ -69,3 +69,20 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(near_groups(images), whole)
     np.testing.assert_array_equal(near_copies_in(images, np.arange(12, 15), np.arange(12)), (near, like))
     assert like.tolist() == [3, 3, 9]
+
+
+def test_the_averages_over_squares_leave_out_no_near_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies on both sides of the limit of eight grey levels; half of them differ by the same in every pixel."""
+    rng = np.random.default_rng(0)
+    scenes = rng.integers(40, 215, (40, 16, 16, 3))
+    noise = rng.normal(0, 1, scenes.shape) * np.linspace(6, 10, 40)[:, None, None, None]
+    flat = np.ones(scenes.shape) * np.linspace(6, 10, 40)[:, None, None, None]
+    copies = np.concatenate([scenes + noise, scenes + flat])
+    thumbs = np.concatenate([scenes, np.concatenate([copies[:40], copies[40:, :, ::-1]])]).round().astype(np.uint8)
+    rows, others = near_pairs(thumbs)
+    assert 20 < len(rows) < 2 * 40 + 40  # some of both kinds are beyond it
+    monkeypatch.setattr(
+        near_copies._Prepared, "may_be_near", lambda _, few, many, **__: np.ones((len(few), len(many)), dtype=bool)
+    )
+    everything = near_pairs(thumbs)
+    assert sorted(zip(rows, others, strict=True)) == sorted(zip(*everything, strict=True))
