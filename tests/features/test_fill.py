@@ -180,9 +180,11 @@ def test_pooled_features_of_every_stage_come_from_the_same_pass(
     images = dataset(tiny_backbone, colours)
     pooled = [Tap(cut, grid=1) for cut in range(1, tiny_backbone.num_stages + 1)]
     cache = FeatureCache(tmp_path, max_bytes=10**9)
-    wanted = [Wanted(images, 1, random_views=False)]
+    wanted, asked, fingerprint = [Wanted(images, 1, random_views=False)], [], SplitDataset.fingerprint
+    monkeypatch.setattr(SplitDataset, "fingerprint", lambda self: asked.append(self) or fingerprint(self))
     ((*features, boundary),) = fill(wanted, tiny_backbone, [*pooled, Tap(5)], Extraction(cache, FP32))
     assert len(passes) == 1
+    assert len(asked) == 1  # not once for every tap: it may take as long as reading all images
     with torch.no_grad():
         normal = tiny_backbone.normalize(torch.stack([images[0, i][0] for i in range(len(images))]))
         for array, stage, cut in zip(features, tiny_backbone.stages, range(1, 8), strict=True):

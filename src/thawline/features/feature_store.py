@@ -43,6 +43,11 @@ class ArraySpec:
     row: tuple[int, ...]
     dtype: str
 
+    @classmethod
+    def of(cls, rows: Tensor) -> "ArraySpec":
+        """Of rows (N, *row)."""
+        return cls(tuple(rows.shape[1:]), str(rows.dtype).removeprefix("torch."))
+
     @property
     def row_bytes(self) -> int:
         return math.prod(self.row) * self.torch_type.itemsize

@@ -1,6 +1,7 @@
 """Make the stores that a run needs and the cache lacks, in one pass over the images for all taps."""
 
 import contextlib
+import functools
 import json
 import logging
 import shutil
@@ -53,6 +54,11 @@ class Wanted:
     def num_rows(self) -> int:
         return self.num_views * len(self.dataset)
 
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Of the images and of the split. It may take as long as reading all of them, and every tap's store asks."""
+        return self.dataset.fingerprint()
+
     def keys(self, rows: Sequence[range] | None = None) -> Sampler[Key]:
         """Of some rows, or of all: one view after the other."""
         return _InOrder(len(self.dataset), [range(self.num_rows)] if rows is None else rows)
@@ -80,7 +86,7 @@ def store_about(split: Wanted, backbone: Backbone, *, tap: Tap, mode: Mode, devi
         "grid": tap.grid,
         "stage": backbone.stages[tap.cut - 1].name,
         "weights": checksum(backbone.prefix_tensors(tap.cut)),
-        "images": split.dataset.fingerprint(),
+        "images": split.fingerprint,
         "transform": repr(split.dataset.transform),
         "views": split.num_views,
         "seed": split.dataset.seed if split.random_views else None,
@@ -206,7 +212,7 @@ def _write(
     try:
         for of_keys in outputs:
             if not writers:
-                writers = how.cache.writers(keys, [_spec(rows) for rows in of_keys], num_rows=num_rows)
+                writers = how.cache.writers(keys, [ArraySpec.of(rows) for rows in of_keys], num_rows=num_rows)
             for writer, rows in zip(writers, of_keys, strict=True):
                 writer.append(rows)
         for writer in writers:
@@ -242,7 +248,3 @@ def _batches(split: Wanted, batch_size: int, how: Extraction, rows: Sequence[ran
         for images, _ in loader if num_workers else ahead(loader):
             yield images
             advance(len(images))
-
-
-def _spec(rows: Tensor) -> ArraySpec:
-    return ArraySpec(tuple(rows.shape[1:]), str(rows.dtype).removeprefix("torch."))
