@@ -41,6 +41,12 @@ def test_patterns_take_images_and_folders(here: Path) -> None:
     assert paths("more/**") == ["more/10.jpg", "more/2.jpg", "more/deep/x.PNG"]  # each once
 
 
+def test_where_a_pattern_searches_no_copies_may_go(here: Path) -> None:
+    assert listed(["more/**/*.jpg"], stdin=io.BytesIO()).folders == [Path("more")]
+    assert listed(["**/*.jpg"], stdin=io.BytesIO()).folders == [Path()]
+    assert listed(["more/*.jpg"], stdin=io.BytesIO()).folders == []  # what lies deeper is no match
+
+
 def test_a_name_with_brackets_that_is_there_is_no_pattern(here: Path) -> None:
     (here / "x[1].jpg").write_bytes(b"")
     assert paths("x[1].jpg") == ["x[1].jpg"]

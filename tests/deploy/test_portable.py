@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,13 +16,14 @@ import torch
 from PIL import Image
 
 import thawline
+from thawline.deploy.described import provenance_of
 from thawline.deploy.description import read_description
 from thawline.deploy.inference import precision_of
 from thawline.deploy.loaded import model_folder
 from thawline.deploy.portable import read_model, sha256_of, write_model
 from thawline.errors import UserError
 from thawline.models.load_checkpoint import load_checkpoint
-from thawline.report.run_record import load_record
+from thawline.report.run_record import RunRecord, load_record
 
 Made = Callable[[str], Path]
 STRATEGIES = ("feature_extraction", "partial_fine_tune", "multi_layer_probe", "stacked_probe", "blend")
@@ -200,3 +203,13 @@ def test_the_card_names_classes_input_licence_and_numbers(copied: Path) -> None:
     card, description = (copied / "README.md").read_text(), read_description(copied)
     for part in ("blue, green, red", "32 x 32", "licence:", description.provenance.data_fingerprint, "test/accuracy"):
         assert part in card
+
+
+@pytest.mark.parametrize(
+    ("weights", "stated"), [("embedded", "apache-2.0"), ("hub", "apache-2.0"), ("w.pth", "not stated")]
+)
+def test_a_licence_is_that_of_the_weights_that_were_taken(weights: str, stated: str) -> None:
+    backbone = SimpleNamespace(model=SimpleNamespace(pretrained_cfg={"license": "apache-2.0"}), name="x")
+    record = RunRecord("r", "custom", 0)
+    record.model.weights = weights
+    assert provenance_of(record, cast(Any, backbone)).licence.startswith(stated)

@@ -43,3 +43,9 @@ def test_a_copy_that_cannot_be_written_ends_in_an_error(tmp_path: Path) -> None:
     (tmp_path / "out" / "cat").write_bytes(b"")
     with pytest.raises(CannotWrite):
         copy_to(tmp_path / "out", str(tmp_path / "x.jpg"), "cat")
+
+
+def test_an_image_that_is_gone_since_it_was_read_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    copy_to(tmp_path / "out", str(tmp_path / "gone.jpg"), "cat")
+    assert "gone.jpg is gone since it was read: there is no copy of it." in caplog.text
+    assert not (tmp_path / "out").exists()

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import uvicorn
@@ -15,11 +16,12 @@ from fastapi import HTTPException
 from PIL import Image
 from uvicorn.server import ServerState
 
+from thawline.data.decode import UnreadableImage
 from thawline.deploy import serving_loop
 from thawline.deploy.serving_batches import Batches
 from thawline.deploy.serving_explain import HEATMAP_MODULE, explained
 from thawline.deploy.serving_guard import Guard
-from thawline.deploy.serving_images import Limits
+from thawline.deploy.serving_images import Limits, check_size
 from thawline.deploy.serving_metrics import Metrics
 
 
@@ -210,3 +212,19 @@ def test_the_picture_of_a_heatmap_is_a_png(monkeypatch: pytest.MonkeyPatch) -> N
     picture = Image.open(io.BytesIO(explained(model, torch.zeros(3, 8, 8, dtype=torch.uint8), 2)))
     assert (picture.format, picture.size) == ("PNG", (8, 8))
     assert asked == [("the model", (3, 8, 8), 2)]
+
+
+def test_bands_of_a_tiff_count_as_pixels() -> None:
+    tifffile = pytest.importorskip("tifffile")
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.zeros((10, 10, 30), dtype=np.float32), photometric="minisblack", planarconfig="contig")
+    with pytest.raises(UnreadableImage, match="1,000 pixels, allowed are 999"):  # as ten images of three bands
+        check_size(file.getvalue(), name="x", max_pixels=999)
+    check_size(file.getvalue(), name="x", max_pixels=1000)
+
+
+def test_a_deflated_dicom_is_refused_before_it_is_inflated() -> None:
+    pytest.importorskip("pydicom")
+    data = b"\0" * 128 + b"DICM" + b"1.2.840.10008.1.2.1.99"
+    with pytest.raises(UnreadableImage, match="deflated files are not served, as they may be of any size inside"):
+        check_size(data, name="x", max_pixels=10)

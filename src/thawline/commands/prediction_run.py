@@ -123,6 +123,8 @@ def _depends_on(given: argparse.Namespace, model: Model, images: Listed) -> dict
     return {
         "model": hashlib.sha256(model.description.text().encode()).hexdigest(),
         "list of images": images.paths.digest(),
+        "--precision": given.precision,
+        "--accelerator": given.accelerator,
         "--top": given.top,
         "--only-above": given.only_above,
         "--copy-to": None if given.copy_to is None else printable(given.copy_to.resolve()),

@@ -20,6 +20,7 @@ _PNG_DEPTH, _PNG_COLOUR = 24, 25  # places in the file of bit depth and colour t
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 _DICOM_PREAMBLE = 128  # bytes before "DICM"
 _RGB = 3  # channels
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
 _MOST_VALUES = 4 * 89_478_485  # chosen: four times the pixels of which Pillow warns, as 119 megapixels of RGB have
 # TIFF tags: BitsPerSample, PhotometricInterpretation, SamplesPerPixel, ExtraSamples, SampleFormat.
 _BITS, _PHOTOMETRIC, _SAMPLES, _EXTRA, _FORMAT = 258, 262, 277, 338, 339
@@ -29,6 +30,11 @@ _ORIENTATION = 274
 
 def is_dicom(data: bytes) -> bool:
     return data[_DICOM_PREAMBLE : _DICOM_PREAMBLE + 4] == b"DICM"
+
+
+def is_deflated_dicom(data: bytes) -> bool:
+    """Whether it names the transfer syntax whose elements are compressed as a whole, and are inflated to be read."""
+    return is_dicom(data) and _DEFLATED in data
 
 
 def is_tiff(data: bytes) -> bool:

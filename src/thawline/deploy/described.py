@@ -38,7 +38,7 @@ def provenance_of(record: RunRecord, backbone: Backbone) -> Provenance:
         strategy=record.strategy.name,
         weights=record.model.weights,
         weights_sha256=record.model.weights_sha256,
-        licence=_licence(backbone),
+        licence=_licence(backbone, record.model.weights),
         data=record.data.name,
         data_fingerprint=record.data.fingerprint,
         num_train=record.data.num_train,
@@ -47,7 +47,9 @@ def provenance_of(record: RunRecord, backbone: Backbone) -> Provenance:
     )
 
 
-def _licence(backbone: Backbone) -> str:
-    """What timm says of the pretrained weights."""
+def _licence(backbone: Backbone, weights: str) -> str:
+    """What timm says of its pretrained weights; of a file of the user's, and of random weights, it knows nothing."""
+    if weights not in ("embedded", "hub"):
+        return _UNKNOWN
     config = getattr(backbone.model, "pretrained_cfg", None) or {}
     return str(config.get("license") or _UNKNOWN)

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from thawline.data.decode import UnreadableImage
 from thawline.deploy.loaded import BATCH, Model
+from thawline.deploy.read_image import prepared_or_why
 from thawline.machine.processes import num_cores
 from thawline.progress_bar import progress
 
@@ -70,7 +70,4 @@ def _batches(
 
 
 def _read(model: Model, path: Path) -> Tensor | str:
-    try:
-        return model.prepare(path)
-    except UnreadableImage as error:
-        return str(error)
+    return prepared_or_why(lambda: model.prepare(path), path)

@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+import itertools
 import os
 from array import array
 from collections import Counter
@@ -108,6 +109,9 @@ def _of_pattern(pattern: str, result: Listed) -> Iterator[str]:
     if not matches:
         raise UserError(f"{printable(pattern)}: matches no file")
     recursive = "**" in pattern  # then what lies in a folder that matches is a match itself
+    if recursive:
+        parts = Path(pattern).parts
+        result.folders.append(Path(*itertools.takewhile(lambda part: not glob.has_magic(part), parts)))
     for path in matches:
         if os.path.isdir(path):
             yield from () if recursive else _of_folder(path, result)

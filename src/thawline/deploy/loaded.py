@@ -12,13 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from thawline.data.decode import UnreadableImage, decode, to_rgb
+from thawline.data.decode import decode, to_rgb
 from thawline.data.transforms import Transform, eval_transform
 from thawline.deploy.description import DESCRIPTION_FILE, Description
 from thawline.deploy.image_list import listed
 from thawline.deploy.inference import InferenceModel, precision_of
 from thawline.deploy.likeliest import likeliest
 from thawline.deploy.portable import MODEL_FOLDER, read_model
+from thawline.deploy.read_image import prepared_or_why
 from thawline.errors import UserError, strange_values_refused
 from thawline.machine.compute import choose_compute
 from thawline.machine.number_formats import Precision
@@ -146,11 +147,9 @@ def _files(given: Given) -> Iterable[Given]:
 
 
 def _read(model: Model, image: Given) -> tuple[str, Tensor | str]:
-    path = str(image) if isinstance(image, (str, Path)) else ""
-    try:
-        return path, model.prepare(image)
-    except UnreadableImage as error:
-        return path, str(error)
+    if isinstance(image, (str, Path)):
+        return str(image), prepared_or_why(lambda: model.prepare(image), image)
+    return "", model.prepare(image)
 
 
 def load(folder: str | Path, *, trust: bool = False, accelerator: str = "auto", precision: str | None = None) -> Model:

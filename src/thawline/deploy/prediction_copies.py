@@ -2,6 +2,7 @@
 
 import filecmp
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from thawline.atomic import CannotWrite
 from thawline.errors import UserError
 from thawline.printable import printable
 
+_log = logging.getLogger(__name__)
 _DIGITS = 8  # of a digest in a name; 200,000 images of one name would agree in them five times
 
 
@@ -34,9 +36,14 @@ def checked_folder(folder: Path, searched: Sequence[Path], *, option: str = "--c
 def copy_to(folder: Path, path: str, label: str) -> None:
     """Copy an image into the folder of its label; a copy that is there already stays.
 
+    An image that is gone since it was read is told, and has no copy.
+
     Raises:
         CannotWrite: The copy is not there.
     """
+    if not os.path.exists(path):
+        _log.warning("%s is gone since it was read: there is no copy of it.", printable(path))
+        return
     target = folder / folder_name(label) / os.path.basename(path)
     if target.exists() and not filecmp.cmp(path, target, shallow=False):  # another image has this name
         digest = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()[:_DIGITS]

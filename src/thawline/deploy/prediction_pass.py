@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from thawline.data.decode import Pixels, UnreadableImage, decode
+from thawline.data.decode import Pixels, decode
 from thawline.data.transforms import Transform
 from thawline.deploy.loaded import Model
 from thawline.deploy.prediction_rows import Read, Row, rows
+from thawline.deploy.read_image import prepared_or_why
 from thawline.features.halving import Halving
 from thawline.features.in_flight import ahead, in_flight
 from thawline.machine.decisions import pins_memory
 from thawline.machine.thread_trial import candidates, fastest
-from thawline.printable import printable
 from thawline.settings.data_settings import LoaderSettings
 from thawline.training.workers import choose_num_workers
 
@@ -101,12 +101,7 @@ class _Files(Dataset[tuple[str, Tensor | str]]):
 
     def __getitem__(self, index: int) -> tuple[str, Tensor | str]:
         path = self.paths[index]
-        try:
-            return path, self.transform(decode(path, pixels=self.pixels))
-        except UnreadableImage as error:
-            return path, str(error)
-        except Exception as error:  # a single file, however strange, must not end a pass over all
-            return path, f"unreadable image {printable(path)}: {str(error) or type(error).__name__}"
+        return path, prepared_or_why(lambda: self.transform(decode(path, pixels=self.pixels)), path)
 
 
 def collated(items: list[tuple[str, Tensor | str]]) -> Read:

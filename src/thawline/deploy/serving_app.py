@@ -45,9 +45,9 @@ _BODY = {
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     code: {"model": Problem, "description": why}
     for code, why in {
-        400: "The request is not as described here",
+        400: "The request is not as described here, or holds too many images",
         408: "The body did not arrive in time",
-        413: "The body is too large, or holds too many images",
+        413: "The body is too large",
         503: "Too busy; try again",
     }.items()
 }

@@ -1,6 +1,7 @@
 """Images that strangers send: the size is read from the header and checked before anything is decoded."""
 
 import io
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +9,13 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from thawline.data.decode import UnreadableImage, decode_bytes
-from thawline.data.wide_files import is_dicom, is_tiff, prepare_pillow
+from thawline.data.wide_files import is_deflated_dicom, is_dicom, is_tiff, prepare_pillow
 from thawline.deploy.loaded import Model
 from thawline.errors import UserError
 
 # Pillow opens others too, among them EPS, for which it starts Ghostscript: nothing to do with a stranger's bytes.
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "MPO", "PPM", "AVIF", "HEIF", "JPEG2000", "QOI")
+_RGB = 3
 _HEADER_ERRORS = (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeError, AttributeError, EOFError)
 
 
@@ -81,6 +83,8 @@ def _dicom_pixels(data: bytes) -> int:
     except ImportError:
         return 0  # `decode` says which package is missing
     try:
+        if is_deflated_dicom(data):
+            raise ValueError("deflated files are not served, as they may be of any size inside")
         file = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
         return int(file.Rows) * int(file.Columns) * int(file.get("NumberOfFrames", 1) or 1)
     except Exception as error:  # its readers let any kind escape
@@ -95,6 +99,7 @@ def _tiff_pixels(data: bytes) -> int:
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page: Any = file.pages[0]
-            return int(page.imagewidth) * int(page.imagelength) * int(getattr(page, "imagedepth", 1))
+            bands = math.ceil(int(getattr(page, "samplesperpixel", 1)) / _RGB)  # more take as much memory as images do
+            return int(page.imagewidth) * int(page.imagelength) * int(getattr(page, "imagedepth", 1)) * max(bands, 1)
     except Exception as error:  # its readers let any kind escape
         raise ValueError(f"TIFF: {error}") from error
