@@ -16,12 +16,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from conftest import ColourSource
 
 from thawline.callbacks.curves import CurvesCallback
+from thawline.callbacks.head_inputs import HeadInputs
+from thawline.callbacks.mistakes import MistakesCallback
 from thawline.models.backbone import build_backbone
 from thawline.settings.data_settings import LoaderSettings
 from thawline.training.classifier import TransferClassifier
 from thawline.training.datamodule import ImageDataModule
 
 NUM_IMAGES = 142  # 21 of them in val and in test each: 11 and 10 for two processes
+PLACES = [0, 3, 7, 20]  # of test images whose rows are kept
 BATCH_SIZE = 5  # 10 for validation and test: 2 batches and 1
 
 
@@ -44,7 +47,8 @@ def trainer(*, world_size: int, callbacks: list[L.Callback]) -> L.Trainer:
     return L.Trainer(
         accelerator="cpu", devices=world_size, strategy="ddp" if world_size > 1 else "auto", max_epochs=2,
         use_distributed_sampler=False, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, num_sanity_val_steps=0, callbacks=callbacks,
+        enable_model_summary=False, num_sanity_val_steps=0,
+        callbacks=[*callbacks, MistakesCallback(), HeadInputs(PLACES)],
     )  # fmt: skip
 
 
@@ -72,7 +76,14 @@ def tested(runs: L.Trainer, model: TransferClassifier, data: ImageDataModule) ->
     (scores,) = runs.test(model, datamodule=data, verbose=False)
     confusion = model.test_counts.confusion
     assert confusion is not None
-    return {"tested": {key: float(value) for key, value in scores.items()}, "confusion": confusion.clone()}
+    (answers,) = (callback for callback in runs.callbacks if isinstance(callback, MistakesCallback))
+    (inputs,) = (callback for callback in runs.callbacks if isinstance(callback, HeadInputs))
+    return {
+        "tested": {key: float(value) for key, value in scores.items()},
+        "confusion": confusion.clone(),
+        "answers": answers.answers,
+        "inputs": inputs.kept,
+    }
 
 
 if __name__ == "__main__":

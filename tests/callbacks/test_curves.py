@@ -45,6 +45,7 @@ def test_the_worst_mistakes_come_first() -> None:
     labels = torch.tensor([0, 0, 1, 0])
     for part in (slice(0, 3), slice(3, 4)):
         callback.on_test_batch_end(None, None, logits[part], (torch.empty(0), labels[part]), 0)  # type: ignore[arg-type]
+    callback.on_test_end(None, None)  # type: ignore[arg-type]
     worst = callback.worst()
     assert [(m.position, m.truth, m.predicted) for m in worst] == [(2, 1, 0), (1, 0, 1), (3, 0, 1)]
     assert worst[0].confidence == pytest.approx(1 / (1 + torch.tensor(-5.0).exp().item()), abs=1e-6)
@@ -77,6 +78,7 @@ def test_mistakes_need_no_float64_on_the_device() -> None:
     callback = MistakesCallback()
     batch = (torch.empty(0), torch.tensor([0, 0]).as_subclass(LikeApples))
     callback.on_test_batch_end(None, None, logits, batch, 0)  # type: ignore[arg-type]
+    callback.on_test_end(None, None)  # type: ignore[arg-type]
     assert [m.position for m in callback.worst()] == [1]
 
 

@@ -10,7 +10,7 @@ from torch.utils.hooks import RemovableHandle
 
 
 class HeadInputs(L.Callback):
-    """Keeps the rows of images at given places of the test.
+    """Keeps the rows of images at given places of the test; of several processes each keeps those that it tests.
 
     Args:
         places: Positions in the test split, ascending.
@@ -23,6 +23,8 @@ class HeadInputs(L.Callback):
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._remove()
         self._rows, self._places, self._seen, self._input = list[Tensor](), list[Tensor](), 0, torch.empty(0)
+        self._mine = self._wanted[self._wanted % trainer.world_size == trainer.global_rank]
+        self._local = self._mine // trainer.world_size  # where they stand among the images of this process
         head = pl_module.head
         assert isinstance(head, nn.Module)
         self._handle = head.register_forward_pre_hook(self._keep)
@@ -34,10 +36,11 @@ class HeadInputs(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: tuple[Any, Tensor], *_: Any
     ) -> None:
         number = len(batch[1])
-        inside = self._wanted[(self._wanted >= self._seen) & (self._wanted < self._seen + number)]
-        if len(inside) and len(self._input) == number:
-            self._rows.append(self._input[(inside - self._seen).to(self._input.device)].flatten(1).float().cpu())
-            self._places.append(inside)
+        inside = (self._local >= self._seen) & (self._local < self._seen + number)
+        if inside.any() and len(self._input) == number:
+            rows = (self._local[inside] - self._seen).to(self._input.device)
+            self._rows.append(self._input[rows].flatten(1).float().cpu())
+            self._places.append(self._mine[inside])
         self._seen, self._input = self._seen + number, torch.empty(0)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

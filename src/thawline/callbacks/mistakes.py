@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from thawline.machine.collectives import rows_of_all
+
 NUM_SHOWN = 12  # chosen: three rows of four
 
 
@@ -28,7 +30,7 @@ class Mistake:
 
 
 class MistakesCallback(L.Callback):
-    """Keeps the answer to every test image of this process."""
+    """Keeps the answer to every test image, of several processes in each."""
 
     def __init__(self) -> None:
         self._answers: list[Tensor] = []  # per batch: log-probabilities, (B, K), float32
@@ -43,11 +45,13 @@ class MistakesCallback(L.Callback):
         self._answers.append(outputs.float().log_softmax(1).cpu())
         self._labels.append(batch[1].cpu())
 
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # Kept once: of 20,000 classes every copy counts.
+        self._answers, self._labels = ([rows_of_all(torch.cat(kept))] for kept in (self._answers, self._labels))
+
     @property
     def answers(self) -> tuple[Tensor, Tensor]:
-        """Log-probabilities (N, K), float32, and classes (N,) in the order of the test."""
-        if len(self._answers) != 1:  # kept once: of 20,000 classes every copy counts
-            self._answers, self._labels = [torch.cat(self._answers)], [torch.cat(self._labels)]
+        """After a test: log-probabilities (N, K), float32, and classes (N,) in the order of the test split."""
         return self._answers[0], self._labels[0]
 
     def worst(self, number: int = NUM_SHOWN) -> list[Mistake]:

@@ -41,7 +41,7 @@ def _figures(parts: Parts, record: RunRecord, watch: Watchers) -> "dict[str, Fig
     if record.classes.confusion is not None:
         figures["test/confusion"] = confusion_figure(record.classes.confusion, record.classes.names)
     source, worst = parts.data.source, watch.mistakes.worst()
-    if worst and record.machine.processes == 1:  # each of several sees a part of the images
+    if worst:
         test, names = parts.data.splits["test"], source.class_names
         titles = [f"{names[m.truth]}, not {names[m.predicted]} ({m.confidence:.0%})" for m in worst]
         figures["test/worst_mistakes"] = mistakes_figure([source.load(int(test[m.position])) for m in worst], titles)
