@@ -79,6 +79,7 @@ def test_a_pretrained_copy_that_moved_is_seen(run_cli: Run, image_folder: Path, 
     assert problems == [f"{name} is frozen, but differs in best.ckpt"]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_off_goes_on_to_the_same_end(
     run_cli: Run, image_folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

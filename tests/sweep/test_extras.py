@@ -23,12 +23,9 @@ def records(out: Path) -> dict[str, str]:
     return {path.parent.name: json.loads(path.read_text())["status"] for path in sorted(out.rglob("run.json"))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("launcher", "module"),
-    [
-        ("joblib", "hydra_joblib_launcher"),
-        pytest.param("submitit_local", "hydra_submitit_launcher", marks=pytest.mark.slow),
-    ],
+    ("launcher", "module"), [("joblib", "hydra_joblib_launcher"), ("submitit_local", "hydra_submitit_launcher")]
 )
 def test_another_launcher_runs_the_same_jobs(launcher: str, module: str, tmp_path: Path) -> None:
     if find_spec(f"hydra_plugins.{module}") is None:
