@@ -13,8 +13,9 @@ from thawline.callbacks.seed_each_step import SeedEachStep
 from thawline.data.sources.source import ImageSource
 from thawline.features.extract import Mode, Tap
 from thawline.features.feature_cache import FeatureCache
-from thawline.features.fill import Extraction, Wanted, fill
+from thawline.features.fill import Extraction, fill
 from thawline.features.stored_dataset import StoredSplits
+from thawline.features.wanted import Wanted
 from thawline.freezing.bound_plan import bind
 from thawline.models.backbone import build_backbone
 from thawline.models.frozen_prefix import FrozenPrefix

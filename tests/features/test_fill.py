@@ -18,8 +18,9 @@ from thawline.features import feature_cache as cache_module
 from thawline.features import fill as fill_module
 from thawline.features.extract import Mode, PrefixRunner, Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache, cache_key
-from thawline.features.fill import Extraction, Wanted, fill, store_about
+from thawline.features.fill import Extraction, fill
 from thawline.features.in_flight import ahead
+from thawline.features.wanted import Wanted, stores_of
 from thawline.machine import tf32
 from thawline.models.backbone import Backbone, build_backbone
 from thawline.models.fused import fuse
@@ -38,8 +39,9 @@ def dataset(backbone: Backbone, source: Source, *, seed: int = 0, hflip: bool = 
 
 def key(backbone: Backbone, images: SplitDataset, **changes: Any) -> str:
     random, views = changes.pop("random_views", False), changes.pop("num_views", 1)
-    arguments = {"tap": Tap(5), "mode": FP32, "device": CPU} | changes
-    return cache_key(store_about(Wanted(images, views, random_views=random), backbone, **arguments))
+    tap, how = changes.pop("tap", Tap(5)), {"mode": FP32, "device": CPU} | changes
+    ((about,),) = (of_taps.values() for of_taps in stores_of([Wanted(images, views, random)], backbone, [tap], **how))
+    return cache_key(about)
 
 
 def nudged(backbone: Backbone, name: str) -> Backbone:
@@ -129,7 +131,7 @@ def test_versions_and_the_order_of_the_images_are_in_the_key(
     monkeypatch.setattr(cache_module, "CODE_VERSION", 0)
     assert key(tiny_backbone, images) != before
     monkeypatch.undo()
-    monkeypatch.setattr(fill_module, "version", lambda name: "0.0")
+    monkeypatch.setattr("thawline.features.wanted.version", lambda name: "0.0")
     assert key(tiny_backbone, images) != before
 
 
@@ -182,8 +184,11 @@ def test_pooled_features_of_every_stage_come_from_the_same_pass(
     cache = FeatureCache(tmp_path, max_bytes=10**9)
     wanted, asked, fingerprint = [Wanted(images, 1, random_views=False)], [], SplitDataset.fingerprint
     monkeypatch.setattr(SplitDataset, "fingerprint", lambda self: asked.append(self) or fingerprint(self))
+    hashed: list[int] = []
+    monkeypatch.setattr("thawline.features.wanted.checksum", lambda tensors: hashed.append(len(tensors)) or "sha")
     ((*features, boundary),) = fill(wanted, tiny_backbone, [*pooled, Tap(5)], Extraction(cache, FP32))
     assert len(passes) == 1
+    assert len(hashed) == tiny_backbone.num_stages  # once for each cut, though cut 5 has two stores
     assert len(asked) == 1  # not once for every tap: it may take as long as reading all images
     with torch.no_grad():
         normal = tiny_backbone.normalize(torch.stack([images[0, i][0] for i in range(len(images))]))

@@ -15,8 +15,9 @@ from thawline.data.dataset import SplitDataset
 from thawline.features import fill as fill_module
 from thawline.features.extract import Mode, Tap
 from thawline.features.feature_cache import FeatureCache
-from thawline.features.fill import Extraction, Wanted, fill
+from thawline.features.fill import Extraction, fill
 from thawline.features.pieces import has_piece, pieces_of, rows_of_pieces, share_of, write_pieces
+from thawline.features.wanted import Wanted
 from thawline.models.backbone import Backbone
 from thawline.settings.data_settings import LoaderSettings
 from thawline.training.datamodule import ImageDataModule

@@ -23,7 +23,8 @@ from thawline.data.sources.source import ImageSource, IntArray, Split
 from thawline.data.transforms import eval_transform
 from thawline.features.extract import Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache
-from thawline.features.fill import Extraction, Wanted, fill
+from thawline.features.fill import Extraction, fill
+from thawline.features.wanted import Wanted
 from thawline.machine.decisions import compiles_pass, pass_batch
 from thawline.machine.device import described
 from thawline.machine.memory import keep_freed_memory

@@ -21,7 +21,7 @@ from thawline.deploy.prediction_pass import Wanted, predicted, with_thread_choic
 from thawline.features.extract import Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache
 from thawline.features.fill import Extraction, fill
-from thawline.features.fill import Wanted as Split
+from thawline.features.wanted import Wanted as Split
 from thawline.machine.decisions import compiles_pass, pass_batch
 from thawline.machine.memory import keep_freed_memory
 from thawline.settings.data_settings import LoaderSettings

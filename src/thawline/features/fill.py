@@ -1,98 +1,36 @@
 """Make the stores that a run needs and the cache lacks, in one pass over the images for all taps."""
 
 import contextlib
-import functools
 import json
 import logging
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from thawline.amounts import plural
-from thawline.data.dataset import Key, SplitDataset
 from thawline.features.extract import Mode, PrefixRunner, Tap
 from thawline.features.feature_cache import FeatureCache, cache_key
 from thawline.features.feature_store import ArraySpec, StoredArray, StoreWriter
 from thawline.features.halving import Halving
 from thawline.features.in_flight import ahead, in_flight
 from thawline.features.pieces import Team, has_piece, pieces_of, rows_of_pieces, share_of, write_pieces
+from thawline.features.wanted import Wanted, stores_of
 from thawline.machine.decisions import pins_memory
 from thawline.machine.heartbeat import beat
 from thawline.machine.standstill import worker_init
-from thawline.machine.tf32 import rounding_now
 from thawline.models.backbone import Backbone
-from thawline.models.digests import checksum
 from thawline.models.fused import FusedPrefix
 from thawline.progress_bar import progress
 
 _CPU = torch.device("cpu")
 _log = logging.getLogger(__name__)
 _OF_A_TAP = ("cut", "grid", "stage", "weights")  # keys in which the stores of one pass differ
-_LIBRARIES = ("torch", "torchvision", "timm", "pillow")  # they decode, transform and compute
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A split whose activations are to be stored: `num_views` views of every image, in the order of the split.
-
-    Attributes:
-        random_views: Whether the views depend on the dataset's seed. If not, runs with any seed share the store.
-    """
-
-    dataset: SplitDataset
-    num_views: int
-    random_views: bool
-
-    @property
-    def num_rows(self) -> int:
-        return self.num_views * len(self.dataset)
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """Of the images and of the split. It may take as long as reading all of them, and every tap's store asks."""
-        return self.dataset.fingerprint()
-
-    def keys(self, rows: Sequence[range] | None = None) -> Sampler[Key]:
-        """Of some rows, or of all: one view after the other."""
-        return _InOrder(len(self.dataset), [range(self.num_rows)] if rows is None else rows)
-
-
-class _InOrder(Sampler[Key]):
-    """(view, index) of rows; a list of ten million takes a gigabyte."""
-
-    def __init__(self, num_images: int, rows: Sequence[range]) -> None:
-        self.num_images, self.rows = num_images, rows
-
-    def __iter__(self) -> Iterator[Key]:
-        return (divmod(row, self.num_images) for part in self.rows for row in part)
-
-    def __len__(self) -> int:
-        return sum(map(len, self.rows))
-
-
-def store_about(split: Wanted, backbone: Backbone, *, tap: Tap, mode: Mode, device: torch.device) -> dict[str, Any]:
-    """What a store is of, all that the stored numbers depend on and nothing else; its name is a hash of this."""
-    return {
-        "model": backbone.name,
-        "image_size": backbone.input.size,
-        "cut": tap.cut,
-        "grid": tap.grid,
-        "stage": backbone.stages[tap.cut - 1].name,
-        "weights": checksum(backbone.prefix_tensors(tap.cut)),
-        "images": split.fingerprint,
-        "transform": repr(split.dataset.transform),
-        "views": split.num_views,
-        "seed": split.dataset.seed if split.random_views else None,
-        "compute": f"{mode}, {rounding_now(device)}",
-        "versions": {name: version(name) for name in _LIBRARIES},
-    }
 
 
 @dataclass(frozen=True)
@@ -130,8 +68,7 @@ def fill(splits: Sequence[Wanted], backbone: Backbone, taps: Sequence[Tap], how:
     cache = how.cache
     runner: PrefixRunner | None = None
     filled = []
-    for split in splits:
-        keys = {tap: store_about(split, backbone, tap=tap, mode=how.mode, device=how.device) for tap in taps}
+    for split, keys in zip(splits, stores_of(splits, backbone, taps, mode=how.mode, device=how.device), strict=True):
         stored = _stored(cache, keys)
         if len(stored) < len(taps) or how.team is not None:
             with _turn(how, {name: value for name, value in keys[taps[0]].items() if name not in _OF_A_TAP}):

@@ -11,8 +11,9 @@ from torch import Tensor
 from thawline.data.dataset import SplitDataset
 from thawline.features.extract import choose_mode
 from thawline.features.feature_cache import FeatureCache
-from thawline.features.fill import Extraction, Wanted, fill
+from thawline.features.fill import Extraction, fill
 from thawline.features.readout import Readout
+from thawline.features.wanted import Wanted
 from thawline.machine.compute import Compute
 from thawline.machine.decisions import compiles_pass, pass_batch
 from thawline.machine.device_memory import lack_of_memory_explained

@@ -13,8 +13,9 @@ from thawline.errors import UserError, first_line
 from thawline.features.decide import Decision, Need, decide
 from thawline.features.extract import Tap, choose_mode
 from thawline.features.feature_cache import FeatureCache
-from thawline.features.fill import Extraction, Wanted, fill
+from thawline.features.fill import Extraction, fill
 from thawline.features.stored_dataset import STORED, StoredSplits
+from thawline.features.wanted import Wanted
 from thawline.machine.decisions import compiles_pass, pass_batch
 from thawline.machine.thread_trial import threads_restored
 from thawline.models.frozen_prefix import FrozenPrefix

@@ -13,9 +13,10 @@ from thawline.data.sources.subset import evenly_spread
 from thawline.deploy.calibration import Judged
 from thawline.features.activations import Activations
 from thawline.features.extract import Tap
-from thawline.features.fill import Wanted, fill
+from thawline.features.fill import fill
 from thawline.features.stored_dataset import STORED
 from thawline.features.unknown import Fitted, fit_unknown
+from thawline.features.wanted import Wanted
 from thawline.machine.number_formats import autocast
 from thawline.runs.caching import MOST_KNOWN, extraction, known_cuts, known_taps
 from thawline.runs.parts import Parts

@@ -1,14 +1,16 @@
 """The number of threads of the pass over the images that frozen stages make once."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
 from thawline.features.extract import PrefixRunner, Tap
 from thawline.features.feature_cache import cache_key
-from thawline.features.fill import Extraction, Wanted, store_about
+from thawline.features.fill import Extraction
+from thawline.features.wanted import Wanted, stores_of
 from thawline.machine.thread_trial import candidates, fastest
 from thawline.models.backbone import Backbone
 
@@ -26,7 +28,8 @@ def set_pass_threads(
         threads: The setting.
     """
     numbers = candidates(threads)
-    missing = [split for split in wanted if not _is_stored(split, backbone, taps, how)]
+    stores = stores_of(wanted, backbone, taps, mode=how.mode, device=how.device)
+    missing = [split for split, of_taps in zip(wanted, stores, strict=True) if not _are_stored(of_taps.values(), how)]
     short = sum(split.num_rows for split in missing) < _WORTH
     if how.device.type != "cpu" or len(numbers) == 1 or short:
         return
@@ -39,6 +42,5 @@ def set_pass_threads(
         _log.info("Threads: %d, not %d, is faster here: something else computes on these cores.", number, numbers[0])
 
 
-def _is_stored(split: Wanted, backbone: Backbone, taps: Sequence[Tap], how: Extraction) -> bool:
-    keys = (store_about(split, backbone, tap=tap, mode=how.mode, device=how.device) for tap in taps)
-    return all((how.cache.folder / cache_key(key)).is_dir() for key in keys)
+def _are_stored(abouts: Iterable[Mapping[str, Any]], how: Extraction) -> bool:
+    return all((how.cache.folder / cache_key(about)).is_dir() for about in abouts)

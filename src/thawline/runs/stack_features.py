@@ -6,9 +6,10 @@ import torch
 
 from thawline.errors import UserError
 from thawline.features.feature_store import StoredArray
-from thawline.features.fill import Wanted, fill
+from thawline.features.fill import fill
 from thawline.features.pieces import Team
 from thawline.features.stored_dataset import STORED, StoredDataset
+from thawline.features.wanted import Wanted
 from thawline.runs.caching import extraction, shared_pass
 from thawline.runs.parts import Parts
 from thawline.runs.sums_pass import MOST_STORED

@@ -15,13 +15,14 @@ from thawline.data.sources.subset import stratified_subset
 from thawline.features.decide import Need
 from thawline.features.extract import PrefixRunner
 from thawline.features.feature_store import StoredArray
-from thawline.features.fill import Extraction, Wanted, fill, outputs_in_order
+from thawline.features.fill import Extraction, fill, outputs_in_order
 from thawline.features.fold_sums import RowFacts
 from thawline.features.left_out import Targets
 from thawline.features.pieces import pieces_of, share_of
 from thawline.features.ridge_probe import NUM_LANDMARKS
 from thawline.features.stack import FOLDS
 from thawline.features.stored_dataset import STORED, StoredDataset, StoredSplits
+from thawline.features.wanted import Wanted
 from thawline.machine.collectives import computed_by_first, summed_over_processes
 from thawline.runs.parts import Parts
 from thawline.settings.cache_settings import CacheSettings
