@@ -23,7 +23,7 @@ from thawline.data.dataset import SplitDataset
 from thawline.errors import UserError
 from thawline.features.in_flight import ahead
 from thawline.machine import standstill
-from thawline.machine.standstill import standstill_told, users_call, worker_init
+from thawline.machine.standstill import standstill_reported, users_call, worker_init
 
 Run = Callable[..., Any]
 TINY = ("model.name=test_resnet", "model.weights=none", "model.image_size=32", "trainer.max_epochs=1")
@@ -106,7 +106,7 @@ def test_images_that_are_slow_are_no_standstill(
     handler = logging.FileHandler(tmp_path / "train.log")  # as a run's, which its processes write to
     standstill._log.addHandler(handler)
     data = SplitDataset(SlowSource(seconds, root=image_folder), np.arange(images), transform=pil_to_tensor, seed=0)
-    with standstill_told({"data.source._target_": "faulty_parts.SlowSource"}):
+    with standstill_reported({"data.source._target_": "faulty_parts.SlowSource"}):
         how: dict[str, Any] = {"num_workers": 1, "worker_init_fn": worker_init()} if where != "a thread" else {}
         loader: DataLoader[Any] = DataLoader(
             data, batch_size=16, sampler=[(0, index) for index in range(images)], **how

@@ -10,6 +10,7 @@ from thawline.data.input_spec import InputSpec
 from thawline.data.value_range import ValueRange
 from thawline.deploy.calibration_error import Compared
 from thawline.errors import UserError
+from thawline.models.pooling import CLASS_TOKEN
 from thawline.settings.model_settings import IMAGE_SIZES
 from thawline.strict_json import misfit, read_json
 
@@ -17,7 +18,6 @@ MODEL_SCHEMA = 1
 DESCRIPTION_FILE = "model.json"
 _T = TypeVar("_T")
 _SMALLEST, _LARGEST = IMAGE_SIZES
-_CLASS_TOKEN = 0  # in place of a number of cells
 _FINEST = 64  # cells along a side; chosen: no backbone's first stage has a finer grid that is worth reading
 _LEAST_CROP = 0.1  # chosen: timm's least is 0.75
 _RGB = 3
@@ -213,7 +213,7 @@ def contradiction(description: Description) -> str | None:
         "class_names": num_classes > 0,
         "architecture.image_size": _SMALLEST <= built.image_size <= _LARGEST,
         "architecture.first_training": built.first_training >= 0,
-        "architecture.feature_grids": all(_CLASS_TOKEN <= grid <= _FINEST for grid in built.feature_grids),
+        "architecture.feature_grids": all(CLASS_TOKEN <= grid <= _FINEST for grid in built.feature_grids),
         "architecture.stack_share": 0 <= built.stack_share <= 1,
         "preprocessing.size": _SMALLEST <= seen.size <= _LARGEST,
         "preprocessing.fit": seen.fit in _FITS,

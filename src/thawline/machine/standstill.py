@@ -39,7 +39,7 @@ def is_ours(file: str) -> bool:
 
 
 @contextlib.contextmanager
-def standstill_told(parts: Mapping[str, str]) -> Iterator[None]:
+def standstill_reported(parts: Mapping[str, str]) -> Iterator[None]:
     """Inside the block one line is said of each of the user's parts in which a single call takes a minute.
 
     A thread looks at all others. Code that holds Python's lock in a library of C stops that thread too.
@@ -77,14 +77,14 @@ def _look_on(parts: Mapping[str, str], ended: threading.Event, silent_s: float) 
     step came between two looks, so that no tensor of a step outlives it.
     """
     calls: dict[FrameType, float] = {}  # since when each was seen
-    last, told = beats(), set[str]()
+    last, reported = beats(), set[str]()
     while not ended.wait(silent_s / _LOOKS):
         stepped, last = beats() != last, beats()
-        calls = {} if stepped else _look(calls, parts, silent_s, told)
+        calls = {} if stepped else _look(calls, parts, silent_s, reported)
 
 
 def _look(
-    before: Mapping[FrameType, float], parts: Mapping[str, str], silent_s: float, told: set[str]
+    before: Mapping[FrameType, float], parts: Mapping[str, str], silent_s: float, reported: set[str]
 ) -> dict[FrameType, float]:
     """The calls that run now, in any thread; those that take `silent_s` are told."""
     calls, now, files = {}, time.monotonic(), users_files(parts)
@@ -92,8 +92,8 @@ def _look(
         if (running := users_call(frame, files)) is not None:
             first, innermost, key = running
             calls[first] = before.get(first, now)
-            if now - calls[first] >= silent_s and key not in told:
-                told.add(key)
+            if now - calls[first] >= silent_s and key not in reported:
+                reported.add(key)
                 _log.warning(_line(innermost, key, parts[key], now - calls[first]))
     return calls
 

@@ -28,10 +28,11 @@ def set_pass_threads(
         threads: The setting.
     """
     numbers = candidates(threads)
+    if how.device.type != "cpu" or len(numbers) == 1:
+        return
     stores = stores_of(wanted, backbone, taps, mode=how.mode, device=how.device)
     missing = [split for split, of_taps in zip(wanted, stores, strict=True) if not _are_stored(of_taps.values(), how)]
-    short = sum(split.num_rows for split in missing) < _WORTH
-    if how.device.type != "cpu" or len(numbers) == 1 or short:
+    if sum(split.num_rows for split in missing) < _WORTH:
         return
     style = "eager" if how.mode.style == "compiled" else how.mode.style  # compiling takes longer than measuring
     runner = PrefixRunner(backbone, taps, replace(how.mode, style=style, batch_size=_IMAGES), fused=how.fused)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thawline.errors import ErrorInUsersCode, UserError
-from thawline.machine.standstill import is_ours, standstill_told, users_files, users_parts
+from thawline.machine.standstill import is_ours, standstill_reported, users_files, users_parts
 
 _FRAME = re.compile(r'File "(.+?)", line (\d+), in (\w+)')  # of the traceback that a loading process sends as text
 
@@ -25,7 +25,7 @@ def users_code_named(leaves: Mapping[str, Any]) -> Iterator[None]:
         ErrorInUsersCode: In place of the error, which is its cause.
     """
     try:
-        with standstill_told(users_parts(leaves)):
+        with standstill_reported(users_parts(leaves)):
             yield
     except UserError:
         raise

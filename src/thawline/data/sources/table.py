@@ -46,8 +46,8 @@ class TableSource(ImageFiles):
         where = f"data.file={printable(path)}"
         rows = read_rows(path, {**names, WEIGHT: WEIGHT})
         if WEIGHT not in names.values() and any(row.values[WEIGHT] is not None for row in rows):
-            told = "%s: its column %s is not used, every image counts alike; imbalance=weights makes the classes alike."
-            _log.warning(told, where, WEIGHT)
+            line = "%s: its column %s is not used, every image counts alike; imbalance=weights makes the classes alike."
+            _log.warning(line, where, WEIGHT)
         index = index_of(
             rows,
             where=where,
