@@ -13,11 +13,13 @@ from bucket import Bucket, served
 from PIL import Image
 from shard_files import encoded_image, tar_of
 
+from thawline.callbacks.mistakes import NUM_SHOWN
+
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ("model.name=test_resnet", "model.weights=none", "model.image_size=32", "data.num_workers=0")
 TINY += ("trainer.accelerator=cpu", "data.augment=none", "cache.enabled=false", "trainer.precision=32-true")
-TINY += ("strategy.batchnorm=eval", "trainer.max_epochs=2", "data.keep_decoded=false")
+TINY += ("strategy.batchnorm=eval", "trainer.max_epochs=2", "data.keep_decoded=false", "projector=0")
 SIZES = {"train": 24, "val": 21, "test": 21}
 
 
@@ -66,6 +68,11 @@ def test_two_processes_read_each_image_once_an_epoch_and_test_exactly(tmp_path: 
     assert two["metrics"] == pytest.approx(one["metrics"], abs=1e-5)
     assert two["classes"]["confusion"] == one["classes"]["confusion"]
     assert np.sum(two["classes"]["confusion"]) == SIZES["test"]
-    assert [by_two[split] for split in ("train", "val")] == [by_one[split] for split in ("train", "val")]
-    # Each image once to look at it; then train and val in each of two epochs and to calibrate, test in the test.
-    assert by_two == {"train": [4] * SIZES["train"], "val": [4] * SIZES["val"], "test": [2] * SIZES["test"]}
+    # Each image once to look at it; then train and val in each of two epochs and to calibrate, test in the test,
+    # and the worst mistakes to show them.
+    assert by_two["train"] == by_one["train"] == [4] * SIZES["train"]
+    assert by_two["val"] == by_one["val"] == [4] * SIZES["val"]
+    mistakes = SIZES["test"] - int(np.trace(two["classes"]["confusion"]))
+    shown = min(mistakes, NUM_SHOWN)
+    for by in (by_one, by_two):
+        assert sorted(by["test"]) == [2] * (SIZES["test"] - shown) + [3] * shown
