@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ("model.name=test_resnet", "model.weights=none", "model.image_size=32", "data.num_workers=0")
 TINY += ("trainer.accelerator=cpu", "data.augment=none", "cache.enabled=false", "trainer.precision=32-true")
-TINY += ("strategy.batchnorm=eval", "trainer.max_epochs=2", "data.keep_decoded=false", "projector=0")
+TINY += ("strategy.batchnorm=eval", "trainer.max_epochs=2", "data.keep_decoded=false")
 SIZES = {"train": 24, "val": 21, "test": 21}
 
 
@@ -69,10 +69,10 @@ def test_two_processes_read_each_image_once_an_epoch_and_test_exactly(tmp_path: 
     assert two["classes"]["confusion"] == one["classes"]["confusion"]
     assert np.sum(two["classes"]["confusion"]) == SIZES["test"]
     # Each image once to look at it; then train and val in each of two epochs and to calibrate, test in the test,
-    # and the worst mistakes to show them.
+    # for the projector, and the worst mistakes to show them.
     assert by_two["train"] == by_one["train"] == [4] * SIZES["train"]
     assert by_two["val"] == by_one["val"] == [4] * SIZES["val"]
     mistakes = SIZES["test"] - int(np.trace(two["classes"]["confusion"]))
     shown = min(mistakes, NUM_SHOWN)
     for by in (by_one, by_two):
-        assert sorted(by["test"]) == [2] * (SIZES["test"] - shown) + [3] * shown
+        assert sorted(by["test"]) == [3] * (SIZES["test"] - shown) + [4] * shown

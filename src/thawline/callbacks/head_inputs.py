@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from thawline.machine.collectives import of_all
+
 
 class HeadInputs(L.Callback):
-    """Keeps the rows of images at given places of the test; of several processes each keeps those that it tests.
+    """Keeps the rows of images at given places of the test, of several processes in each.
 
     Args:
         places: Positions in the test split, ascending.
@@ -45,6 +47,11 @@ class HeadInputs(L.Callback):
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._remove()
+        shares = [share for share in of_all((self._rows, self._places)) if share[0]]
+        if shares:
+            rows, places = (torch.cat([part for share in shares for part in share[kept]]) for kept in (0, 1))
+            ascending = places.argsort()
+            self._rows, self._places = [rows[ascending]], [places[ascending]]
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         self._remove()
@@ -56,7 +63,7 @@ class HeadInputs(L.Callback):
 
     @property
     def kept(self) -> tuple[Tensor, Tensor]:
-        """Rows (M, D), float32, and their places (M,) in the test; M is 0 where the test did not reach them."""
+        """After a test: rows (M, D), float32, and their places (M,), ascending; M is 0 where it did not reach them."""
         if not self._rows:
             return torch.empty(0, 0), torch.empty(0, dtype=torch.int64)
-        return torch.cat(self._rows), torch.cat(self._places)
+        return self._rows[0], self._places[0]

@@ -63,14 +63,20 @@ def summed_over_processes(sums: Sequence[Tensor]) -> None:
 
 def rows_of_all(mine: Tensor) -> Tensor:
     """The rows (N, ...) of which each process has every `size`-th, from its rank on; in all processes, in order."""
-    if not _several():
-        return mine
-    shares: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(shares, mine)
+    shares = of_all(mine)
     rows = torch.cat(shares)
     for rank, share in enumerate(shares):
         rows[rank :: len(shares)] = share
     return rows
+
+
+def of_all(mine: _T) -> list[_T]:
+    """What each process gives, in all of them, by rank."""
+    if not _several():
+        return [mine]
+    shares: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(shares, mine)
+    return shares
 
 
 def _several() -> bool:

@@ -71,7 +71,7 @@ def make_watchers(parts: Parts, record: RunRecord, *, folder: Path, cost: CostCa
 
 def _head_inputs(parts: Parts) -> HeadInputs | None:
     most = parts.settings.projector
-    if not most or parts.settings.trainer.num_processes > 1:
+    if not most:
         return None
     return HeadInputs(evenly_spread(len(parts.data.splits["test"]), most).tolist())
 
