@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from thawline.data.balanced_order import balanced_order
+from thawline.data.balanced_order import balanced_order, weighted_order
 from thawline.data.dataset import EpochSampler
 
 LABELS = np.array([0] * 40 + [1] * 15 + [2] * 5)  # 60 images: each class comes 20 times
@@ -50,3 +50,31 @@ def test_processes_share_the_order_of_one() -> None:
     parts = [EpochSampler(60, shuffle=True, seed=3, rank=r, world_size=2, even=True, balance=LABELS) for r in (0, 1)]
     assert torch.tensor(whole)[0::2].tolist() == [list(key) for key in parts[0]]
     assert torch.tensor(whole)[1::2].tolist() == [list(key) for key in parts[1]]
+
+
+WEIGHTS = np.array([0.25, 1.0, 1.0, 1.5, 4.25])  # of 5 images, with the sum 8
+
+
+def test_images_come_in_proportion_to_their_weights() -> None:
+    shares = WEIGHTS * 5 / 8
+    times = np.zeros(5)
+    for seed in range(400):
+        positions, repeats = weighted_order(WEIGHTS, np.random.default_rng(seed))
+        of_epoch = np.bincount(positions, minlength=5)
+        assert of_epoch.sum() == 5
+        assert np.all((of_epoch == np.floor(shares)) | (of_epoch == np.ceil(shares)))
+        assert sorted(zip(positions, repeats, strict=True)) == [(i, k) for i in range(5) for k in range(of_epoch[i])]
+        times += of_epoch
+    assert times / 400 == pytest.approx(shares, abs=0.13)  # five standard errors
+
+
+def test_equal_weights_take_every_image_once_and_balanced_classes_weigh_inside_a_class() -> None:
+    sampler = EpochSampler(60, shuffle=True, seed=0, weights=np.full(60, 0.1))
+    assert sorted(sampler) == [(0, index) for index in range(60)]
+    weights = np.where(np.arange(60) < 20, 3.0, 1.0)  # of the 40 of the first class, which come 20 times
+    times = np.zeros(60)
+    for seed in range(200):
+        positions, _ = balanced_order(LABELS, np.random.default_rng(seed), weights=weights)
+        assert np.bincount(LABELS[positions]).tolist() == [20, 20, 20]
+        times += np.bincount(positions, minlength=60)
+    assert times[:20].sum() / 200 == pytest.approx(15, abs=0.7)  # five standard errors

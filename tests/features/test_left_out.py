@@ -48,6 +48,26 @@ def test_rows_of_a_group_are_left_out_together(channels: int) -> None:
         np.testing.assert_allclose(scores[test], model.predict(features[test].numpy()), atol=1e-6)
 
 
+def test_given_weights_are_those_of_ridge_regression_also_when_a_row_is_left_out() -> None:
+    features, labels = rows()
+    given = torch.linspace(0.2, 4.0, 30, dtype=torch.float64)
+    targets = Targets.of(labels, num_classes=3, given=given)
+    weights = (given * 30 / given.sum()).numpy()
+    scores = left_out(features, targets)
+    for fit, test in LeaveOneOut().split(features):
+        model = Ridge(alpha=PENALTY).fit(features[fit].numpy(), np.eye(3)[labels[fit]], weights[fit])
+        np.testing.assert_allclose(scores[test], model.predict(features[test].numpy()), atol=1e-6)
+
+
+def test_given_weights_count_inside_balanced_classes_and_stay_with_their_rows() -> None:
+    labels, given = torch.tensor([0, 0, 0, 1]), torch.tensor([1.0, 1.0, 2.0, 9.0]).double()
+    targets = Targets.of(labels, num_classes=2, balanced=True, given=given)
+    assert targets.weights.tolist() == [0.5, 0.5, 1.0, 2.0]
+    few = targets.some(torch.tensor([True, False, True, False]))
+    assert few.given is not None
+    assert few.with_others(few).given.tolist() == [1.0, 2.0, 1.0, 2.0]  # type: ignore[union-attr]
+
+
 def test_balanced_classes_weigh_the_same_also_when_a_row_is_left_out() -> None:
     features, _ = rows()
     labels = torch.tensor([0] * 20 + [1] * 8 + [2] * 2)

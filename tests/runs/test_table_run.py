@@ -1,9 +1,11 @@
 """A run on a table, and a run on the table that it leaves."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 TINY = ("scenario=small_similar", "data=table", "model.name=test_resnet", "model.weights=none")
@@ -37,3 +39,33 @@ def test_a_run_leaves_a_table_that_gives_the_same_split_again(
     assert sorted(row["path"] + row["split"] for row in tables[0]) == sorted(
         row["path"] + row["split"] for row in tables[1]
     )
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "strategy=stacked_probe",
+        pytest.param("strategy=feature_extraction", marks=pytest.mark.slow),
+        pytest.param("strategy=full_fine_tune", marks=pytest.mark.slow),
+        pytest.param("cache.enabled=false", marks=pytest.mark.slow),
+    ],
+)
+def test_where_labels_contradict_each_other_the_heavy_ones_are_learned(run_cli, tmp_path: Path, how: str) -> None:
+    """Of every colour half the training images are called by it, with weight 9, and half by the other, with 1."""
+    (tmp_path / "x").mkdir()
+    lines, rng = ["path,label,split,weight"], np.random.default_rng(0)
+    for i in range(120):
+        red, true = i % 2, i // 2 % 2 == 0
+        pixels = rng.integers(0, 60, (32, 32, 3), dtype=np.uint8)
+        pixels[:, :, 0 if red else 2] += 150
+        Image.fromarray(pixels).save(tmp_path / "x" / f"{i}.png")
+        split = "train" if i < 80 else "val" if i < 100 else "test"
+        label = ("blue", "red")[red if true or split != "train" else 1 - red]
+        lines.append(f"x/{i}.png,{label},{split},{9 if true else 1}")
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    tiny = ("model.image_size=32", "data.batch_size=8", "data.num_workers=0", "data.augment=none")
+    tiny += ("data=table", "model.name=test_resnet", "model.weights=none", "trainer.accelerator=cpu")
+    result = run_cli(*tiny, f"data.file={tmp_path}/t.csv", how, "trainer.max_epochs=4", f"hydra.run.dir={tmp_path}/run")
+    assert result.code == 0, result.err
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["metrics"]["test/accuracy"] == 1.0

@@ -254,3 +254,14 @@ def test_workers_share_one_file(colours: ImageSource, monkeypatch: pytest.Monkey
         loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
         list(loader)
     assert loads.value == 28  # an image comes to another worker in another epoch
+
+
+def test_weights_of_the_images_count_in_training_only(colours: ImageSource) -> None:
+    colours.weights = torch.where(torch.from_numpy(colours.labels) == 0, 3.0, 1.0).double().numpy()  # type: ignore[attr-defined]
+    data = module(colours, batch_size=28)
+    labels = torch.cat([of_batch for _, of_batch in data.train_dataloader()])
+    reds = int((colours.labels[data.splits["train"]] == 0).sum())
+    assert abs(int((labels == 0).sum()) - 28 * 3 * reds / (28 + 2 * reds)) < 1
+    for loader, split in ((data.val_dataloader(), "val"), (data.test_dataloader(), "test")):
+        seen = torch.cat([of_batch for _, of_batch in loader])
+        assert seen.tolist() == colours.labels[data.splits[split]].tolist()

@@ -22,6 +22,7 @@ from thawline.features.in_flight import ahead
 from thawline.features.left_out import Targets
 from thawline.features.pooled import pooled_features
 from thawline.features.readout import Readout, with_class_token
+from thawline.features.stored_dataset import groups_and_weights
 from thawline.machine.compute import Compute
 from thawline.models.backbone import Backbone
 from thawline.training.refit import solve_both
@@ -130,8 +131,8 @@ def look(
 def _rows(sample: Sample, features: Sequence[Tensor], readout: Readout) -> list[StackRows]:
     source, rows = sample.source, []
     for indices, of_split in zip((sample.train, sample.held_out), features, strict=True):
-        labels, groups = (torch.from_numpy(of_all[indices]) for of_all in (source.labels, source.groups))
-        targets = Targets.of(labels, num_classes=len(source.class_names), groups=groups)
+        labels, (groups, weights) = torch.from_numpy(source.labels[indices]), groups_and_weights(source, indices)
+        targets = Targets(labels, len(source.class_names), groups, given=weights)
         rows.append(StackRows(readout, of_split, targets))
     return rows
 

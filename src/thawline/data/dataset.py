@@ -9,10 +9,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from thawline.data.balanced_order import balanced_order
+from thawline.data.balanced_order import balanced_order, weighted_order
 from thawline.data.keep import KeptImages
 from thawline.data.mixed_seed import mixed_seed
-from thawline.data.sources.source import ImageSource, IntArray, reduced
+from thawline.data.sources.source import FloatArray, ImageSource, IntArray, reduced
 from thawline.data.transforms import Transform
 
 Key = tuple[int, int]  # (epoch, index into the split)
@@ -32,6 +32,7 @@ class EpochSampler(Sampler[Key]):
         even: Whether every process gets the same number of images, as training needs. Otherwise no image is left out.
         balance: Class of each image, (N,): every class comes equally often, see `balanced_order`. None takes each image
             once.
+        weights: (N,), > 0: images come in proportion to them, see `weighted_order`.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class EpochSampler(Sampler[Key]):
         world_size: int = 1,
         even: bool = False,
         balance: IntArray | None = None,
+        weights: FloatArray | None = None,
     ) -> None:
         self.num_images = num_images
         self.shuffle = shuffle
@@ -51,6 +53,7 @@ class EpochSampler(Sampler[Key]):
         self.rank = rank
         self.world_size = world_size
         self.balance = balance
+        self.weights = weights
         self.end = num_images - num_images % world_size if even else num_images
         self.epoch = 0
 
@@ -70,7 +73,9 @@ class EpochSampler(Sampler[Key]):
         """Positions in the split, and how often each came before in this epoch."""
         generator = np.random.default_rng([self.seed, self.epoch])
         if self.balance is not None:
-            return balanced_order(self.balance, generator)
+            return balanced_order(self.balance, generator, weights=self.weights)
+        if self.weights is not None:
+            return weighted_order(self.weights, generator)
         order = np.arange(self.num_images)
         if self.shuffle:
             generator.shuffle(order)

@@ -5,26 +5,29 @@ import io
 from collections import Counter
 from collections.abc import Mapping
 
-from thawline.data.sources.source import SPLITS, ImageSource, IntArray, Split
+from thawline.data.sources.source import SPLITS, ImageSource, IntArray, Split, training_weights
 from thawline.printable import printable
 
 SPLITS_FILE = "splits.csv"  # in a run's folder
 
 
 def split_table(source: ImageSource, splits: Mapping[Split, IntArray]) -> str:
-    """CSV with the columns path, label, split, group; train first, in the order of the source.
+    """CSV with the columns path, label, split, group, and weight where images have one; train first, as in the source.
 
     `path` is what `describe` says of the image. `group` is the name of its group, or the number of an unnamed group of
     several images, or empty.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "label", "split", "group"))
+    weighted = training_weights(source, splits["train"]) is not None
+    writer.writerow(("path", "label", "split", "group", *(["weight"] if weighted else [])))
     groups = _group_names(source)
     for split in SPLITS:
-        for image in splits[split]:
+        weights = training_weights(source, splits[split])
+        for place, image in enumerate(splits[split]):
             label = source.class_names[source.labels[image]]
-            writer.writerow((source.describe(int(image)), label, split, groups[image]))
+            weight = [] if weights is None else [f"{weights[place]:.12g}"]
+            writer.writerow((source.describe(int(image)), label, split, groups[image], *weight))
     return text.getvalue()
 
 

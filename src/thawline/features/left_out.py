@@ -14,6 +14,7 @@ the square roots' product over the sum.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -33,17 +34,19 @@ class Targets:
         labels: Class indices, (N,), int64.
         groups: Group of each row, (N,), int64; rows of one group are left out together.
         balanced: Whether all classes weigh the same, and not all rows.
+        given: Weight of each row, (N,), float64, > 0; of balanced classes inside its class. None weighs all alike.
     """
 
     labels: Tensor
     num_classes: int
     groups: Tensor
     balanced: bool = False
+    given: Tensor | None = None
 
     @classmethod
-    def of(cls, labels: Tensor, *, num_classes: int, groups: Tensor | None = None, balanced: bool = False) -> "Targets":
-        """Targets of rows that are a group each where no groups are given."""
-        return cls(labels, num_classes, torch.arange(len(labels)) if groups is None else groups, balanced)
+    def of(cls, labels: Tensor, *, num_classes: int, groups: Tensor | None = None, **weighing: Any) -> "Targets":
+        """Targets of rows that are a group each where no groups are given; `weighing`: `balanced` and `given`."""
+        return cls(labels, num_classes, torch.arange(len(labels)) if groups is None else groups, **weighing)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -54,11 +57,13 @@ class Targets:
             self,
             labels=torch.cat([self.labels, others.labels]),
             groups=torch.cat([self.groups, others.groups]),
+            given=None if self.given is None or others.given is None else torch.cat([self.given, others.given]),
         )
 
     def some(self, rows: Tensor) -> "Targets":
         """Those of some rows; `rows` (N,), bool."""
-        return replace(self, labels=self.labels[rows], groups=self.groups[rows])
+        given = None if self.given is None else self.given[rows]
+        return replace(self, labels=self.labels[rows], groups=self.groups[rows], given=given)
 
     def folds(self, num: int) -> Tensor:
         """Fold of each row, (N,), int64, below `num`; no group lies in two, and the classes are spread over all."""
@@ -71,9 +76,9 @@ class Targets:
     @cached_property
     def weights(self) -> Tensor:
         """Weight of each row, (N,), float64, mean 1."""
-        if not self.balanced:
-            return torch.ones(len(self), dtype=torch.float64)
-        weights = 1.0 / torch.bincount(self.labels).double()[self.labels]
+        weights = torch.ones(len(self), dtype=torch.float64) if self.given is None else self.given
+        if self.balanced:
+            weights = weights / torch.bincount(self.labels, weights)[self.labels]
         return weights * (len(self) / weights.sum())
 
     @cached_property

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, Dataset
 
 from thawline.data.dataset import EpochSampler, Key
-from thawline.data.sources.source import IntArray, Split
+from thawline.data.sources.source import ImageSource, IntArray, Split, training_weights
 from thawline.features.activations import Activations, at_cut
 from thawline.features.feature_store import StoredArray
 
@@ -41,11 +41,19 @@ class StoredRows(NamedTuple):
     Attributes:
         rows: (M, *row), float32.
         labels, groups: Class index and group of each row's image, (M,), int64.
+        weights: How much it counts in training, (M,), float64; None where all count alike.
     """
 
     rows: Tensor
     labels: Tensor
     groups: Tensor
+    weights: Tensor | None = None
+
+
+def groups_and_weights(source: ImageSource, images: IntArray) -> tuple[Tensor, Tensor | None]:
+    """Group of each of these images, (N,), int64, and how much it counts in training, (N,), float64, or None."""
+    weights = training_weights(source, images)
+    return torch.from_numpy(source.groups[images]), None if weights is None else torch.from_numpy(weights)
 
 
 class StoredDataset(Dataset[tuple[Tensor | Activations, Tensor]]):
@@ -74,10 +82,11 @@ class StoredDataset(Dataset[tuple[Tensor | Activations, Tensor]]):
         rows = [(epoch % self.num_views) * len(self.labels) + position for epoch, position in keys]
         return at_cut(self._rows(rows), self.cut), self.labels[torch.tensor(positions)]
 
-    def everything(self, groups: Tensor, *, most: int | None = None) -> StoredRows:
-        """All rows of all K views, or the first `most`; groups (N,) of the images."""
+    def everything(self, groups: Tensor, weights: Tensor | None, *, most: int | None = None) -> StoredRows:
+        """All rows of all K views, or the first `most`; groups and weights (N,) of the images."""
         rows = self._rows(range(len(self.arrays[0]))[:most]).float()
-        return StoredRows(rows, *(column.repeat(self.num_views)[:most] for column in (self.labels, groups)))
+        labels, groups = (column.repeat(self.num_views)[:most] for column in (self.labels, groups))
+        return StoredRows(rows, labels, groups, None if weights is None else weights.repeat(self.num_views)[:most])
 
     def _rows(self, indices: Sequence[int]) -> Tensor:
         parts = [array.rows(indices) for array in self.arrays]

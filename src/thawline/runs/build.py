@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import nn
 
+from thawline.data.sources.source import training_weights
 from thawline.features.readout import Readout, make_readout, with_class_token
 from thawline.features.stack import probe_taps
 from thawline.freezing.bound_plan import BoundPlan
@@ -147,6 +149,7 @@ def _loss(settings: Settings, data: ImageDataModule) -> nn.Module | None:
     """The training loss of `imbalance`; None where it is the cross-entropy."""
     if settings.imbalance in (NONE, SAMPLER):
         return None
-    labels = torch.from_numpy(data.source.labels[data.splits["train"]])
-    counts = labels.bincount(minlength=data.num_classes)
-    return ClassLoss(settings.imbalance, counts, label_smoothing=settings.regularize.label_smoothing)
+    train = data.splits["train"]
+    weights = training_weights(data.source, train)
+    counts = np.bincount(data.source.labels[train], weights, minlength=data.num_classes)
+    return ClassLoss(settings.imbalance, torch.from_numpy(counts), label_smoothing=settings.regularize.label_smoothing)

@@ -8,7 +8,7 @@ from thawline.errors import UserError
 from thawline.features.feature_store import StoredArray
 from thawline.features.fill import fill
 from thawline.features.pieces import Team
-from thawline.features.stored_dataset import STORED, StoredDataset
+from thawline.features.stored_dataset import STORED, StoredDataset, groups_and_weights
 from thawline.features.wanted import Wanted
 from thawline.runs.caching import extraction, shared_pass
 from thawline.runs.parts import Parts
@@ -58,8 +58,9 @@ def stored_stack_rows(parts: Parts, arrays: list[list[StoredArray]] | None = Non
     rows = []
     for split, of_split in zip(STORED, _filled(parts) if arrays is None else arrays, strict=True):
         indices = data.splits[split]
-        labels, groups = (torch.from_numpy(of_all[indices]) for of_all in (data.source.labels, data.source.groups))
-        stored = StoredDataset(of_split, labels, cut=beside.backbone.num_stages).everything(groups)
+        labels = torch.from_numpy(data.source.labels[indices])
+        every = StoredDataset(of_split, labels, cut=beside.backbone.num_stages)
+        stored = every.everything(*groups_and_weights(data.source, indices))
         rows.append(stack_rows(stored, num_classes=data.num_classes, aim=parts.aim, readout=beside.readout))
     return rows[0], rows[1]
 

@@ -21,11 +21,12 @@ from thawline.features.left_out import Targets
 from thawline.features.pieces import pieces_of, share_of
 from thawline.features.ridge_probe import NUM_LANDMARKS
 from thawline.features.stack import FOLDS
-from thawline.features.stored_dataset import STORED, StoredDataset, StoredSplits
+from thawline.features.stored_dataset import STORED, StoredDataset, StoredSplits, groups_and_weights
 from thawline.features.wanted import Wanted
 from thawline.machine.collectives import computed_by_first, summed_over_processes
 from thawline.runs.parts import Parts
 from thawline.settings.cache_settings import CacheSettings
+from thawline.training.make_solver import targets_of
 from thawline.training.stack_sums import KeptRows, StackSums, SumsOfRows, coordinates_of
 
 # Bytes of stored features above which sums are kept. Solving for a stack of all rows takes 6.5 times as much: measured,
@@ -100,8 +101,8 @@ def _known(parts: Parts, few: Need) -> dict[Split, _Known]:
     data = parts.data
     of = {split: data.splits[split] for split in STORED}
     both = np.concatenate(list(of.values()))
-    labels, groups = (torch.from_numpy(of_all[both]) for of_all in (data.source.labels, data.source.groups))
-    targets = Targets.of(labels, num_classes=data.num_classes, groups=groups, balanced=parts.aim.balanced)
+    labels, (groups, weights) = torch.from_numpy(data.source.labels[both]), groups_and_weights(data.source, both)
+    targets = Targets(labels, data.num_classes, groups, parts.aim.balanced, weights)
     facts = RowFacts(labels, targets.folds(FOLDS), targets.weights)
     train = len(of["train"])
     known = {}
@@ -118,9 +119,10 @@ def _some(wanted: Wanted, places: IntArray) -> Wanted:
 
 def _kept(parts: Parts, known: _Known, arrays: Sequence[StoredArray], *, cut: int) -> KeptRows:
     places = torch.from_numpy(known.kept)
-    rows = StoredDataset(arrays, known.facts.labels[places], cut=cut).everything(known.groups[places])
+    every = StoredDataset(arrays, known.facts.labels[places], cut=cut)
+    rows = every.everything(*groups_and_weights(parts.data.source, known.images[known.kept]))
     views = len(rows.labels) // len(places)
-    targets = Targets(rows.labels, parts.data.num_classes, rows.groups, balanced=parts.aim.balanced)
+    targets = targets_of(rows, num_classes=parts.data.num_classes, aim=parts.aim)
     images = torch.from_numpy(known.images[known.kept]).repeat(views)
     return KeptRows(rows.rows, targets, known.facts.folds[places].repeat(views), images)
 

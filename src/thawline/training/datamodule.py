@@ -14,11 +14,11 @@ from thawline.data.dataset import EpochSampler, SplitDataset
 from thawline.data.input_spec import InputSpec
 from thawline.data.keep import KeptImages, kept_images
 from thawline.data.sources.folder import FolderSource
-from thawline.data.sources.source import ImageSource, IntArray, Split, decodes_reduced
+from thawline.data.sources.source import ImageSource, IntArray, Split, decodes_reduced, training_weights
 from thawline.data.splits import splits_of
 from thawline.data.transforms import eval_transform, train_transform
 from thawline.errors import UserError
-from thawline.features.stored_dataset import EpochBatches, StoredDataset, StoredRows, StoredSplits
+from thawline.features.stored_dataset import EpochBatches, StoredDataset, StoredRows, StoredSplits, groups_and_weights
 from thawline.machine.decisions import pins_memory
 from thawline.machine.device import this_device
 from thawline.machine.processes import jobs_at_once, this_process
@@ -227,16 +227,16 @@ class ImageDataModule(L.LightningDataModule):
 
     def stored_rows(self, split: Split, *, most: int | None = None) -> StoredRows:
         """All that is stored of a split, or the first `most` rows."""
-        groups = torch.from_numpy(self.source.groups[self._images(split)])
-        return self._stored[split].everything(groups, most=most)
+        return self._stored[split].everything(*groups_and_weights(self.source, self._images(split)), most=most)
 
     def _loader(self, split: Split) -> Loader:
         training, again = split == "train", split != "test"
         batch_size = self.batch_size if training else self.eval_batch_size
-        labels = self.source.labels[self._images(split)]
+        images = self._images(split)
         sampler = EpochSampler(
-            len(labels), shuffle=training, seed=self.seed, rank=self.rank, world_size=self.world_size, even=training,
-            balance=labels if training and self._balanced else None,
+            len(images), shuffle=training, seed=self.seed, rank=self.rank, world_size=self.world_size, even=training,
+            balance=self.source.labels[images] if training and self._balanced else None,
+            weights=training_weights(self.source, images) if training and not self._one_batch else None,
         )  # fmt: skip
         if training and self.trainer is not None:
             sampler.set_epoch(self.trainer.current_epoch)  # workers of a resumed run fetch before Lightning says it

@@ -43,11 +43,16 @@ def make_solver(
         return StackSolver(head, stack_rows(rows, num_classes=head.biases.shape[1], aim=aim, readout=readout))
     assert isinstance(head, LinearHead), type(head)
     assert optim.penalties is not None, optim.name
-    weights = Targets(rows.labels, len(head.bias), rows.groups, balanced=True).weights if aim.balanced else None
+    alike = rows.weights is None and not aim.balanced
+    weights = None if alike else targets_of(rows, num_classes=len(head.bias), aim=aim).weights
     return HeadSolver(head, rows.rows, rows.labels, penalties=optim.penalties, weights=weights)
+
+
+def targets_of(rows: StoredRows, *, num_classes: int, aim: Aim) -> Targets:
+    """Targets of stored rows."""
+    return Targets(rows.labels, num_classes, rows.groups, aim.balanced, rows.weights)
 
 
 def stack_rows(rows: StoredRows, *, num_classes: int, aim: Aim, readout: Readout) -> StackRows:
     """Stored rows for a stacked head."""
-    targets = Targets(rows.labels, num_classes, rows.groups, balanced=aim.balanced)
-    return StackRows(readout, rows.rows, targets, aim.select)
+    return StackRows(readout, rows.rows, targets_of(rows, num_classes=num_classes, aim=aim), aim.select)

@@ -90,14 +90,30 @@ def test_groups_are_kept_together(folder: Path) -> None:
     assert sum(map(len, owners)) == len(set.union(*owners)) == 6
 
 
-def test_a_column_of_weights_is_told_to_be_unused(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    lines = [f"{row},{'' if i else 2.5}" for i, row in enumerate(rows())]
-    TableSource(file=table(folder, *lines, head="path,label,weight"))
-    assert "its column weight is not used, every image counts alike; imbalance=weights" in caplog.text
-    caplog.clear()
-    TableSource(file=table(folder, *lines, head="path,label,grams"))
-    TableSource(file=table(folder, *lines, head="path,label,weight"), columns={"group": "weight"})
-    assert "weight" not in caplog.text
+def test_weights_follow_their_images_and_an_empty_cell_counts_as_one(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = [f"{row},{'' if i == 3 else i + 0.5}" for i, row in enumerate(rows())]
+    caplog.set_level("INFO")
+    source = TableSource(file=table(folder, *lines, head="path,label,grams"), columns={"weight": "grams"})
+    assert source.weights is not None
+    assert source.weights.tolist() == [0.5, 1.5, 2.5, 1.0, *(i + 0.5 for i in range(4, 12))]
+    assert "Training counts an image as often as its grams says (0.5 to 11.5); scores count each once." in caplog.text
+    few = TableSource(file=table(folder, *lines, head="path,label,weight"), max_images=5)
+    of = {source.describe(i): weight for i, weight in enumerate(source.weights)}
+    assert few.weights is not None
+    assert few.weights.tolist() == [of[few.describe(i)] for i in range(5)]
+    alike = TableSource(file=table(folder, *rows()))
+    assert alike.weights is None
+    assert len({alike.fingerprint(), source.fingerprint()}) == 2
+
+
+@pytest.mark.parametrize("weight", ["0", "-1", "nan", "inf", "heavy"])
+def test_a_weight_that_cannot_count_is_refused_with_its_line(folder: Path, weight: str) -> None:
+    lines = rows(more=",1")
+    lines[4] = lines[4][:-1] + weight
+    said = message(table(folder, *lines, head="path,label,weight"))
+    assert f"line 6: weight {weight}; allowed are numbers above 0, as 2 for an image that counts twice" in said
 
 
 def test_a_row_without_a_group_stands_alone(folder: Path) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from thawline.data.sources.class_checks import Classes, check_classes
 from thawline.data.sources.class_names import natural_order
 from thawline.data.sources.folder_layout import find_layout
 from thawline.data.sources.folder_walk import Walk, looked_for
-from thawline.data.sources.source import SPLITS, IntArray, Split
+from thawline.data.sources.source import SPLITS, FloatArray, IntArray, Split
 from thawline.data.sources.split_names import split_of_name
 from thawline.errors import UserError
 from thawline.printable import printable
@@ -37,6 +38,7 @@ class Index:
         labels: (N,), int64.
         parts: Position in `SPLITS` per image, (N,), int64; -1 for no split; None where no split is defined.
         group_names: Group per image, (N,), str, empty for none; None where no groups are named.
+        weights: How much each image counts in training, (N,), float64, > 0; None where all count alike.
         named_by_path: Whether the first folders of a path say its split and class, so that the paths tell all.
     """
 
@@ -45,13 +47,15 @@ class Index:
     labels: IntArray
     parts: IntArray | None
     group_names: NDArray[np.str_] | None = None
+    weights: FloatArray | None = None
     named_by_path: bool = True
 
     def take(self, images: IntArray) -> "Index":
         """The index of these images only."""
-        parts = None if self.parts is None else self.parts[images]
-        names = None if self.group_names is None else self.group_names[images]
-        return replace(self, paths=self.paths[images], labels=self.labels[images], parts=parts, group_names=names)
+        columns = ("paths", "labels", "parts", "group_names", "weights")
+        given = {key: column for key in columns if (column := getattr(self, key)) is not None}
+        taken: dict[str, Any] = {key: column[images] for key, column in given.items()}
+        return replace(self, **taken)
 
     def splits(self) -> dict[Split, IntArray]:
         """Indices of each split that the folder defines."""

@@ -24,7 +24,7 @@ from thawline.data.sources.read_files import states_of
 from thawline.data.sources.scan_store import ScanStore
 from thawline.data.sources.scanned import Scanned
 from thawline.data.sources.set_pixels import checked_pixels, decided_range, warn_of_extremes
-from thawline.data.sources.source import IntArray, Split
+from thawline.data.sources.source import FloatArray, IntArray, Split
 from thawline.data.value_range import ValueRange
 from thawline.errors import UserError
 from thawline.printable import printable
@@ -56,6 +56,7 @@ class ImageFiles:
         listed: The folder or table that lists the same images to an inspection.
     Attributes:
         groups: Byte-identical images share a group; with `verify` false only images of one named group do.
+        weights: How much each image counts in training, (N,), float64, > 0; None where all count alike.
         group_names: Name of each image's group, (N,), str; empty without one.
         unreadable: Files left out, as paths relative to `root`.
         excluded: What `exclude` left out; None without it.
@@ -99,6 +100,7 @@ class ImageFiles:
         self.pixels = replace(self.pixels, value_range=self._decided_range())
         self.class_names: Sequence[str] = self._index.class_names
         self.labels: IntArray = self._index.labels
+        self.weights: FloatArray | None = self._index.weights
         self.splits: Mapping[Split, IntArray] = self._index.splits()
         self.groups, self.group_names = grouped(self._index, self._content, group_by)
 
@@ -119,6 +121,7 @@ class ImageFiles:
         if not self._index.named_by_path:
             parts = np.zeros(0) if self._index.parts is None else self._index.parts
             more += ["\n".join(self.class_names), self.labels, parts]
+        more += [] if self.weights is None else [self.weights]
         if self._content is not None:
             return fingerprint("folder", self._index.paths, self._content.digests, *more)
         sizes_and_times = states_of(str(self.root), self._index.paths)[:, :2]

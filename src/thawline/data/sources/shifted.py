@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from PIL import Image, ImageFilter, ImageOps
 
 from thawline.data.sources.fingerprint import fingerprint
-from thawline.data.sources.source import ImageSource, IntArray, Split
+from thawline.data.sources.source import FloatArray, ImageSource, IntArray, Split
 from thawline.errors import UserError
 
 RULE_VERSION = 1  # raise it whenever a change below alters any image: it enters the fingerprint
@@ -36,7 +36,7 @@ SHIFTS: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 
 class Shifted:
-    """A source with every image shifted; labels, groups and splits stay.
+    """A source with every image shifted; labels, groups, weights and splits stay.
 
     Args:
         source: Any image source.
@@ -54,6 +54,7 @@ class Shifted:
         self.class_names: Sequence[str] = source.class_names
         self.labels: IntArray = source.labels
         self.groups: IntArray = source.groups
+        self.weights: FloatArray | None = getattr(source, "weights", None)
         self.splits: Mapping[Split, IntArray] = source.splits
 
     def load(self, index: int) -> Image.Image:

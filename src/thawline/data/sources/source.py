@@ -12,6 +12,7 @@ from PIL import Image
 from thawline.data.decode import Pixels
 
 IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
@@ -49,6 +50,12 @@ class ImageSource(Protocol):
 def decodes_reduced(source: ImageSource) -> bool:
     """Whether the source reads image files, and follows its attribute `pixels` in that."""
     return isinstance(getattr(source, "pixels", None), Pixels)
+
+
+def training_weights(source: ImageSource, images: IntArray) -> FloatArray | None:
+    """How much each of these images counts in training, (n,), float64, > 0; None where the source has no `weights`."""
+    weights: FloatArray | None = getattr(source, "weights", None)
+    return None if weights is None else weights[images]
 
 
 def reduced(source: ImageSource, shorter: int | None) -> ImageSource:

@@ -8,7 +8,7 @@ from typing import Any
 from thawline.data.sources.folder import checked_root
 from thawline.data.sources.image_files import ImageFiles
 from thawline.data.sources.table_index import index_of
-from thawline.data.sources.table_rows import COLUMNS, WEIGHT, read_rows
+from thawline.data.sources.table_rows import COLUMNS, read_rows
 from thawline.errors import UserError
 from thawline.printable import printable
 
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class TableSource(ImageFiles):
-    """Images that a table lists in the columns `path` and `label`, optionally `split` and `group`.
+    """Images that a table lists in the columns `path` and `label`, optionally `split`, `group` and `weight`.
 
     Classes are in natural order: "2" before "10". Images of one group never land in different splits.
 
@@ -44,12 +44,8 @@ class TableSource(ImageFiles):
             raise UserError(f"data.columns.{unknown[0]}: no such column; allowed are {', '.join(COLUMNS)}")
         names = {**{column: column for column in COLUMNS}, **(columns or {})}
         where = f"data.file={printable(path)}"
-        rows = read_rows(path, {**names, WEIGHT: WEIGHT})
-        if WEIGHT not in names.values() and any(row.values[WEIGHT] is not None for row in rows):
-            line = "%s: its column %s is not used, every image counts alike; imbalance=weights makes the classes alike."
-            _log.warning(line, where, WEIGHT)
         index = index_of(
-            rows,
+            read_rows(path, names),
             where=where,
             root=folder,
             missing_is_error=settings.get("on_unreadable", "error") == "error",
@@ -57,6 +53,9 @@ class TableSource(ImageFiles):
         as_it_is = folder == path.parent and all(column == name for column, name in names.items())
         listed = path if as_it_is else None  # an inspection reads tables with the usual columns, beside their images
         super().__init__(folder, index, name=printable(path.stem), where=where, listed=listed, **settings)
+        if (weights := self.weights) is not None:
+            line = "Training counts an image as often as its %s says (%g to %g); scores count each once."
+            _log.info(line, printable(names["weight"]), weights.min(), weights.max())
 
 
 def _checked_file(file: str | Path | None) -> Path:

@@ -1,5 +1,6 @@
 """The index of a table's rows: paths checked, labels as classes, splits by their usual names."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from thawline.data.sources.class_checks import check_labels
 from thawline.data.sources.class_names import class_numbers
 from thawline.data.sources.folder_index import Index
-from thawline.data.sources.source import SPLITS, IntArray
+from thawline.data.sources.source import SPLITS, FloatArray, IntArray
 from thawline.data.sources.split_names import split_of_name
 from thawline.data.sources.table_rows import Row
 from thawline.errors import UserError
@@ -47,6 +48,7 @@ def index_of(rows: Sequence[Row], *, where: str, root: Path, missing_is_error: b
         labels,
         parts,
         group_names=np.array([_text(g) for g in groups], dtype=np.str_) if any(g is not None for g in groups) else None,
+        weights=_weights(rows, where),
         named_by_path=False,
     )
 
@@ -146,3 +148,24 @@ def _parts(rows: Sequence[Row], where: str) -> IntArray | None:
     if 0 not in parts:
         raise UserError(f"{where}: no row has the split train; name some, or leave the column out")
     return np.array(parts, dtype=np.int64)
+
+
+def _weights(rows: Sequence[Row], where: str) -> FloatArray | None:
+    """(N,), float64; an empty cell counts as 1, and None stands for a column without a number."""
+    given = [row.values.get("weight") for row in rows]
+    if all(value is None for value in given):
+        return None
+    return np.array([_weight(row, value, where) for row, value in zip(rows, given, strict=True)], dtype=np.float64)
+
+
+def _weight(row: Row, value: Any, where: str) -> float:
+    try:
+        weight = 1.0 if value is None else float(value)
+    except (TypeError, ValueError):
+        weight = math.nan
+    if not 0 < weight < math.inf:
+        raise UserError(
+            f"{where}, line {row.line}: weight {printable(str(value))}; allowed are numbers above 0, as 2 for an image "
+            "that counts twice in training; remove a row that must not count"
+        )
+    return weight

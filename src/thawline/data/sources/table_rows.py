@@ -11,8 +11,7 @@ from thawline.errors import UserError, named
 from thawline.printable import printable
 from thawline.strict_json import parse_json
 
-COLUMNS = ("path", "label", "split", "group")
-WEIGHT = "weight"  # a usual column of tables that list images, which nothing here reads
+COLUMNS = ("path", "label", "split", "group", "weight")
 _NEEDED = ("path", "label")
 _DELIMITERS = (",", ";", "\t")
 KINDS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
