@@ -1,14 +1,16 @@
 """Look at the images and labels of a folder or a table, and say what is wrong with them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from thawline.inspection.class_issues import class_issues, distinct_counts
 from thawline.inspection.copy_issues import copies_among, copy_issues
 from thawline.inspection.file_facts import Facts, read_facts
 from thawline.inspection.file_issues import file_issues
 from thawline.inspection.issue import ISSUE_KINDS, Issue, Kind, most_important_first
-from thawline.inspection.judged_images import ModelChoice, seen_by
+from thawline.inspection.judged_images import ModelChoice, crops_seen, seen_by
 from thawline.inspection.listing import Listing, listed
 from thawline.inspection.model_issues import Probe, model_issues
 from thawline.inspection.shortcut import Shortcut, shortcut_issues, shortcuts
@@ -54,6 +56,11 @@ def inspected(where: Path, *, model: ModelChoice | None = None) -> Inspected:
     listing = listed(where)
     facts = read_facts(listing)
     copies = copies_among(listing, facts)
+    seen = None
+    if model is not None:
+        seen = seen_by(model, listing, facts, copies.families)
+        copies = copies.with_crops(listing, facts, seen.images, crops_seen(seen, listing))
+        seen = replace(seen, families=copies.families[np.searchsorted(facts.images, seen.images)])
     distinct = distinct_counts(listing, facts, copies.families)
     measured = shortcuts(listing, facts, copies.families) if listing.labelled else []
     issues = [
@@ -65,10 +72,9 @@ def inspected(where: Path, *, model: ModelChoice | None = None) -> Inspected:
     notes, probe = list(listing.notes), None
     if listing.labelled and not measured:
         notes.append("classes told apart by file properties: not looked for; takes ten distinct images in two classes")
-    if model is None:
-        notes.append("no model looked at the images: labels and outliers are not judged")
+    if seen is None:
+        notes.append("no model looked at the images: crops, labels and outliers are not judged")
     else:
-        seen = seen_by(model, listing, facts, copies.families)
         more, probe, why = model_issues(listing, seen, distinct)
         issues += more
         notes += why

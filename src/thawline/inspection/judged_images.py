@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from thawline.data.dataset import SplitDataset
 from thawline.data.sources.image_files import ImageFiles
-from thawline.data.sources.source import IntArray
+from thawline.data.sources.source import IntArray, reduced
 from thawline.data.sources.subset import evenly_spread, stratified_subset
 from thawline.data.transforms import eval_transform
 from thawline.features.extract import Tap
@@ -20,6 +21,7 @@ from thawline.features.pooled import pooled_features
 from thawline.features.readout import Readout
 from thawline.features.stack import solve_stack
 from thawline.features.unknown import fit_known
+from thawline.inspection.crops import NO_CROPS, SIDE, Crops, crops_among
 from thawline.inspection.file_facts import Facts
 from thawline.inspection.file_issues import blank_places
 from thawline.inspection.listing import Listing, collected_notes
@@ -132,6 +134,20 @@ def _source(listing: Listing, images: IntArray) -> ImageFiles:
     index = replace(listing.index.take(images), parts=None, group_names=None)
     with collected_notes():  # said of the whole set before
         return ImageFiles(listing.root, index, name="inspected", where=str(listing.where), verify=False)
+
+
+def crops_seen(seen: Seen, listing: Listing) -> Crops:
+    """Crops among the images; two thirds through the stages, averaged in quarters, they are nearest to the whole."""
+    if not len(seen.images):
+        return NO_CROPS
+    last = max(tap.cut for tap in seen.features)
+    tap = min(seen.features, key=lambda one: (abs(one.cut - 2 * last / 3), -(one.grid or 1)))
+    images = reduced(_source(listing, seen.images), SIDE)
+
+    def grey(place: int) -> NDArray[np.uint8]:
+        return np.asarray(images.load(place).convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
+
+    return crops_among(seen.features[tap].flatten(1), seen.families, grey)
 
 
 def left_out_probabilities(seen: Seen) -> tuple[NDArray[np.float64], IntArray, IntArray]:
