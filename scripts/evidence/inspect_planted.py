@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from thawline.data.sources.digits import Digits
 from thawline.data.sources.photo_crops import PhotoCrops
 from thawline.data.sources.solar_cells import SolarCells
 from thawline.data.sources.source import ImageSource
@@ -39,7 +38,6 @@ SOURCES: dict[str, Callable[[], ImageSource]] = {
     "photo_crops": lambda: PhotoCrops(num_train=NUM_IMAGES, num_val=0, num_test=0),
     "textile": lambda: Textile(num_images=NUM_IMAGES),
     "solar_cells": lambda: SolarCells(num_images=NUM_IMAGES),
-    "digits": lambda: Digits(num_images=NUM_IMAGES),
     "ultrasound": lambda: UltrasoundPhantom(num_train=NUM_IMAGES, num_val=0, num_test=0),
 }
 INSIDE = 0.9  # of a photograph's crop that lies in another one, which then holds it

@@ -21,8 +21,8 @@ from thawline.machine.thread_trial import threads_restored
 SIDE = 64  # pixels at which images are compared
 _SIZES = range(48, 62)  # of a crop in them: 75 to 95 % of each side; larger ones are near copies by their thumbs
 _FINE, _COARSE = 1.0, 4.0  # standard deviations in pixels: details between them are compared
-# Chosen on 480 images of five sources with planted crops of 90 %: crops of photographs, textiles and ultrasound have
-# 0.95 and more; with this, one pair of 480 solar cells, which are alike, and none of 480 digits is taken for a crop.
+# Chosen on 480 images of four sources with planted crops of 90 %: crops of photographs, textiles and ultrasound have
+# 0.95 and more; with this, two pairs of 480 solar cells, which are much alike, are taken for crops.
 ALIKE = 0.9
 _NEAREST = 3  # images that each is laid over; chosen: 96 % of the crops of textiles have their original among them
 _MOST_PAIRS = 20_000  # the likest ones; chosen: they take about a minute of one core

@@ -36,6 +36,7 @@ from thawline.settings.cache_settings import CacheSettings
 _GRIDS = (1, 2)  # cells along each side over which a stage's activations are averaged, as in strategy=stacked_probe
 MOST_JUDGED = 20_000  # drawn by class; chosen: their features take about 1 GB, and the stack is solved in minutes
 _FOLDS = 5  # of the distances; no image counts for the classes that it is measured against
+_DECODED = 2  # times the side at which crops are compared; a JPEG that is decoded smaller has lost details
 _MOST_FITTED = 1_000  # images that the distances are fitted on; chosen: eight for each dimension that is kept
 
 
@@ -142,7 +143,7 @@ def crops_seen(seen: Seen, listing: Listing) -> Crops:
         return NO_CROPS
     last = max(tap.cut for tap in seen.features)
     tap = min(seen.features, key=lambda one: (abs(one.cut - 2 * last / 3), -(one.grid or 1)))
-    images = reduced(_source(listing, seen.images), SIDE)
+    images = reduced(_source(listing, seen.images), _DECODED * SIDE)
 
     def grey(place: int) -> NDArray[np.uint8]:
         return np.asarray(images.load(place).convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
