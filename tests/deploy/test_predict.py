@@ -1,7 +1,6 @@
 """predict from the command line: every file a row, in order; interrupted and gone on with."""
 
 import csv
-import json
 import os
 import runpy
 import signal
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from model_json import read_values, write_values
 from PIL import Image
 
 import thawline
@@ -158,10 +158,9 @@ def test_the_same_command_goes_on_where_it_was_interrupted(
 
 def threshold_of(folder: Path, value: float | None) -> Path:
     """Write the threshold into a model folder."""
-    about = folder / "model.json"
-    body = json.loads(about.read_text())
-    body["unknown"] |= {"threshold": value, "share": 0.05}
-    about.write_text(json.dumps(body))
+    values = read_values(folder)
+    values["unknown"] |= {"threshold": value, "share": 0.05}
+    write_values(folder, values)
     return folder
 
 

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from thawline.data.decode import decode, to_rgb
 from thawline.data.transforms import Transform, eval_transform
-from thawline.deploy.description import DESCRIPTION_FILE, Description
+from thawline.deploy.description import Description
+from thawline.deploy.description_file import DESCRIPTION_FILE
 from thawline.deploy.image_list import listed
 from thawline.deploy.inference import InferenceModel, precision_of
 from thawline.deploy.likeliest import likeliest
