@@ -11,9 +11,9 @@ from thawline.deploy.calibration import (
     Judged,
     achieved,
     calibrate,
-    in_set,
     set_threshold,
 )
+from thawline.deploy.prediction_sets import in_set
 
 
 def test_the_threshold_by_hand() -> None:

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 import torch
 from model_json import read_values, write_values
 from PIL import Image
+from predict_command import SCRIPT, predict
 
 import thawline
 from thawline.deploy import prediction_pass
@@ -24,16 +24,6 @@ from thawline.machine.thread_trial import threads_restored
 from thawline.report.run_record import load_record
 
 Made = Callable[[str], Path]
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "scripts" / "predict.py"
-
-
-def predict(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, arguments), "--accelerator", "cpu"])
-    monkeypatch.setenv("COLUMNS", "120")
-    with pytest.raises(SystemExit) as stop:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-    return int(stop.value.code or 0)
 
 
 def table(path: Path) -> list[dict[str, str]]:

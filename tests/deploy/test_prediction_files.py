@@ -106,6 +106,21 @@ def test_parquet_has_numbers_and_nothing_where_there_is_none(tmp_path: Path) -> 
     assert table.column("path").to_pylist() == [*NAMES[:2], "caf\\xe9.jpg", *NAMES[3:]]
 
 
+def test_a_set_is_a_list_but_in_csv(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow.parquet")
+    names = columns(1, has_set=True)
+    rows: list[Row] = [(os.fsdecode(b"\xe9"), "x", 0.75, 0.5, None, ("x", "big y"), None), ("b", *[None] * 5, "why")]
+    for kind in ("csv", "jsonl", "parquet"):
+        with PredictionFile(tmp_path / f"p.{kind}", names, of=OF) as file:
+            file.write(rows, file.written.after(["x", None]))
+    with (tmp_path / "p.csv").open(encoding="utf-8", newline="") as text:
+        assert [row["set"] for row in csv.DictReader(text)] == ["x|big y", ""]
+    lines = (tmp_path / "p.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["set"] for line in lines] == [["x", "big y"], None]
+    table = __import__("pyarrow.parquet").parquet.read_table(tmp_path / "p.parquet")
+    assert table.column("set").to_pylist() == [["x", "big y"], None]
+
+
 def test_rows_of_something_else_are_refused_until_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     with pytest.raises(KeyboardInterrupt):

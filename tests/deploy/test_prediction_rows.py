@@ -9,7 +9,7 @@ import torch
 from thawline.commands.prediction_report import summary, unknown_line
 from thawline.deploy.image_list import Listed
 from thawline.deploy.prediction_files import Written
-from thawline.deploy.prediction_rows import Read, columns, is_kept, num_far, rows
+from thawline.deploy.prediction_rows import Read, as_text, columns, is_kept, num_far, rows
 
 
 def test_values_by_hand_and_unreadable_files_between() -> None:
@@ -35,6 +35,21 @@ def test_unknown_has_no_probability_and_the_likeliest_class_in_a_column() -> Non
     assert near[5:] == ("dog 0.750000", "cat 0.250000", None)
     assert {len(row) for row in (far, near, bad)} == {len(columns(2, says_unknown=True))}
     assert is_kept(far, 0.9)
+
+
+def test_sets_hold_the_likely_classes_and_always_the_likeliest() -> None:
+    read = Read(["a", "bad", "b"], [None, "why", None], torch.zeros(2, 3, 4, 4, dtype=torch.uint8))
+    logs = torch.tensor([[0.3, 0.6, 0.1], [0.2, 0.2, 0.6]]).log()
+    names, unknown = ["cat", "dog", "owl"], torch.tensor([0.9, 0.1])
+    few = rows(read, logs, names, top=1, set_from=0.65)
+    assert [row[-2] for row in few] == [("dog",), None, ("owl",)]
+    both = rows(read, logs, names, top=2, unknown=unknown, unknown_from=0.5, set_from=0.25)
+    assert [row[-2] for row in both] == [("dog", "cat"), None, ("owl",)]  # if the first shows a known class
+    named = dict(zip(columns(2, says_unknown=True, has_set=True), both[0], strict=True))
+    assert (named["label"], named["set"], named["error"]) == ("unknown", ("dog", "cat"), None)
+    assert as_text(named["set"]) == "dog|cat"
+    assert as_text(("a|b", "c")) == r"a\|b|c"
+    assert {len(row) for row in both} == {len(named)}
 
 
 def test_certainty_has_no_entropy_and_no_score_is_an_empty_column() -> None:

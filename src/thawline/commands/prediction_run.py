@@ -45,10 +45,10 @@ def run(given: argparse.Namespace, images: Listed) -> None:
     keep_freed_memory()  # before torch computes; on a GPU it costs nothing
     model = load(given.run, trust=given.trust, accelerator=given.accelerator, precision=given.precision)
     top = min(given.top, len(model.class_names))
-    limit = _threshold(model) if given.unknown else None
-    wanted = Wanted(images.paths, top=top, batch=given.batch_size, workers=given.workers, unknown_from=limit)
+    limit, least = _threshold(model) if given.unknown else None, _set_threshold(model) if given.set else None
+    wanted = Wanted(images.paths, top, given.batch_size, given.workers, unknown_from=limit, set_from=least)
     heat = None if pictures is None else Heatmaps(pictures, model, most=given.explain_most)
-    names = columns(top, says_unknown=given.unknown)
+    names = columns(top, says_unknown=given.unknown, has_set=given.set)
     with _outlet(given, out, names, _depends_on(given, model, images)) as outlet:
         before, start = outlet.written.done, time.perf_counter()
         if heat is not None:  # an interrupted command made those of its rows
@@ -82,6 +82,19 @@ def _threshold(model: Model) -> float:
             "images were there); leave it out, and look at the column unknown_score"
         )
     return model.unknown_threshold
+
+
+def _set_threshold(model: Model) -> float:
+    """
+    Raises:
+        UserError: The model has none.
+    """
+    if model.set_threshold is None:
+        raise UserError(
+            "--set: model.json holds no threshold of sets (it was made of an older run, and is not calibrated); "
+            "leave it out, or run again"
+        )
+    return model.set_threshold
 
 
 def _pass(
@@ -129,6 +142,7 @@ def _depends_on(given: argparse.Namespace, model: Model, images: Listed) -> dict
         "--only-above": given.only_above,
         "--copy-to": None if given.copy_to is None else printable(given.copy_to.resolve()),
         "--unknown": True if given.unknown else None,
+        "--set": True if given.set else None,
         "--explain": None if given.explain is None else printable(given.explain.resolve()),
     }
 
@@ -138,7 +152,7 @@ def _outlet(
 ) -> AbstractContextManager[Outlet]:
     if out is not None:
         return PredictionFile(out, names, of=depends_on, overwrite=given.overwrite)
-    return StandardOutput(names) if given.out is not None or not sys.stdout.isatty() else FirstRows()
+    return StandardOutput(names) if given.out is not None or not sys.stdout.isatty() else FirstRows(names)
 
 
 def _interrupted(outlet: Outlet, total: int) -> str:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from thawline.deploy.calibration_error import Compared, compared
 from thawline.deploy.description import AS_TRAINED, EQUAL, Calibration
+from thawline.deploy.prediction_sets import in_set
 from thawline.features.expected import wilson_interval
 from thawline.features.left_out import Targets
 from thawline.features.temperature import fit_temperature
@@ -69,12 +70,6 @@ def set_threshold(right: Tensor, *, coverage: float = COVERAGE) -> float:
     """
     rank = math.ceil((len(right) + 1) * coverage)  # of the scores 1 - p, from 1
     return float(right.sort(descending=True).values[rank - 1]) if rank <= len(right) else 0.0
-
-
-def in_set(probabilities: Tensor, threshold: float | Tensor) -> Tensor:
-    """Which classes (N, K) are in each image's set: those above the threshold, and the likeliest."""
-    sets = probabilities >= threshold
-    return sets.scatter(1, probabilities.argmax(1, keepdim=True), True)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 from thawline.atomic import CannotWrite, replacing, write_atomically
 from thawline.deploy.prediction_parquet import check_parquet, write_parquet
-from thawline.deploy.prediction_rows import Row, Value
+from thawline.deploy.prediction_rows import Row, Value, as_text
 from thawline.errors import UserError
 from thawline.machine.file_lock import locked
 from thawline.printable import printable
@@ -31,7 +31,7 @@ Encode = Callable[[Sequence[Row], Sequence[str]], str]
 
 def csv_lines(rows: Sequence[Row], columns: Sequence[str]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([as_text(value) for value in row] for row in rows)
     return text.getvalue()
 
 
