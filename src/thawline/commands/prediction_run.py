@@ -4,7 +4,7 @@ import argparse
 import hashlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -13,8 +13,9 @@ from thawline.amounts import plural
 from thawline.commands.prediction_progress import Bars, bars
 from thawline.commands.prediction_report import FirstRows, StandardOutput, summary, unknown_line
 from thawline.deploy.image_list import STDIN, Listed
+from thawline.deploy.label_folders import label_folders, renamed
 from thawline.deploy.loaded import Model, load
-from thawline.deploy.prediction_copies import checked_folder, copy_to
+from thawline.deploy.prediction_copies import Copies, checked_folder
 from thawline.deploy.prediction_files import PredictionFile, Written, checked
 from thawline.deploy.prediction_heatmaps import Heatmaps
 from thawline.deploy.prediction_pass import Wanted, predicted, with_thread_choice
@@ -40,14 +41,16 @@ def run(given: argparse.Namespace, images: Listed) -> None:
         UserError, CannotWrite
     """
     out = checked(given.out) if given.out is not None and str(given.out) != STDIN else None
-    copies = None if given.copy_to is None else checked_folder(given.copy_to, images.folders)
+    sorted_to = None if given.copy_to is None else checked_folder(given.copy_to, images.folders)
     pictures = None if given.explain is None else checked_folder(given.explain, images.folders, option="--explain")
     keep_freed_memory()  # before torch computes; on a GPU it costs nothing
     model = load(given.run, trust=given.trust, accelerator=given.accelerator, precision=given.precision)
     top = min(given.top, len(model.class_names))
     limit, least = _threshold(model) if given.unknown else None, _set_threshold(model) if given.set else None
     wanted = Wanted(images.paths, top, given.batch_size, given.workers, unknown_from=limit, set_from=least)
-    heat = None if pictures is None else Heatmaps(pictures, model, most=given.explain_most)
+    folders = label_folders([*model.class_names, *[UNKNOWN] * given.unknown])
+    copies = None if sorted_to is None else Copies(sorted_to, folders)
+    heat = None if pictures is None else Heatmaps(pictures, model, folders, most=given.explain_most)
     names = columns(top, says_unknown=given.unknown, has_set=given.set)
     with _outlet(given, out, names, _depends_on(given, model, images)) as outlet:
         before, start = outlet.written.done, time.perf_counter()
@@ -63,10 +66,17 @@ def run(given: argparse.Namespace, images: Listed) -> None:
     lines = summary(outlet.written, images, only_above=given.only_above, before=before, seconds=seconds)
     if model.unknown_threshold is not None:
         lines.append(unknown_line(outlet.written, model.unknown_threshold))
-    if heat is not None and not heat.left:
-        lines.append(f"heatmaps of the first {plural(heat.most, 'image')}; --explain-most N makes others")
-    places = [f"wrote  {printable(place)}" for place in (out, copies, pictures) if place is not None]
+    lines += _of_folders(copies, heat)
+    places = [f"wrote  {printable(place)}" for place in (out, sorted_to, pictures) if place is not None]
     print(*lines, *places, sep="\n", file=sys.stderr if isinstance(outlet, StandardOutput) else sys.stdout)
+
+
+def _of_folders(copies: Copies | None, heat: Heatmaps | None) -> Iterator[str]:
+    """What the names of folders do not say."""
+    if heat is not None and not heat.left:
+        yield f"heatmaps of the first {plural(heat.most, 'image')}; --explain-most N makes others"
+    if (made := copies or heat) is not None:
+        yield from renamed(made.folders)
 
 
 def _threshold(model: Model) -> float:
@@ -103,7 +113,7 @@ def _pass(
     outlet: Outlet,
     *,
     only_above: float | None,
-    copies: Path | None,
+    copies: Copies | None,
     heat: Heatmaps | None,
 ) -> None:
     start, total = outlet.written.done, len(wanted.paths)
@@ -115,7 +125,7 @@ def _pass(
             if copies is not None:
                 for row, label in zip(kept, labels, strict=True):
                     if label is not None:
-                        copy_to(copies, str(row[0]), label)
+                        copies.add(str(row[0]), label)
             if heat is not None:
                 _explain(heat, kept, bar)
             far = num_far(rows, model.unknown_threshold)

@@ -17,7 +17,8 @@ def named_sets(probabilities: Tensor, names: Sequence[str], *, threshold: float)
     Args:
         probabilities: (B, K); names: of the K classes; threshold: `Calibration.set_threshold`.
 
-    >>> named_sets(torch.tensor([[0.3, 0.6, 0.1], [0.2, 0.4, 0.4]]), ["cat", "dog", "owl"], threshold=0.25)
+    >>> from torch import tensor
+    >>> named_sets(tensor([[0.3, 0.6, 0.1], [0.2, 0.4, 0.4]]), ["cat", "dog", "owl"], threshold=0.25)
     [('dog', 'cat'), ('dog', 'owl')]
     """
     sizes = in_set(probabilities, threshold).sum(1).tolist()
