@@ -33,6 +33,24 @@ def test_sets_of_the_test_split_have_the_coverage_and_size_of_the_run(
     assert [list(answer.set or ()) for answer in answers] == [row["set"] for row in rows]
 
 
+def test_rows_of_an_earlier_version_are_not_gone_on_with(
+    made: Made, colour_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = (made("stacked_probe"), colour_folder / "test", "--out", tmp_path / "p.jsonl")
+    with monkeypatch.context() as patch:
+        patch.setattr(InferenceModel, "scored", lambda *_: (_ for _ in ()).throw(UserError("stopped")))
+        assert predict(monkeypatch, *arguments) == 2
+    about = tmp_path / "p.jsonl.unfinished.json"
+    values = json.loads(about.read_text())
+    del values["of"]["form of rows"]
+    about.write_text(json.dumps(values))
+    assert predict(monkeypatch, *arguments) == 2
+    assert "images of an interrupted command with another form of rows" in capsys.readouterr().err
+    assert predict(monkeypatch, *arguments, "--overwrite") == 0
+    first = json.loads((tmp_path / "p.jsonl").read_text().splitlines()[0])
+    assert (first["top"][0]["label"], len(first["top"])) == (first["label"], 3)
+
+
 def test_sets_are_shown_and_what_cannot_give_them_is_told(
     copied: Path, colour_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

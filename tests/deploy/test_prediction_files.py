@@ -10,12 +10,12 @@ import pytest
 
 from thawline.deploy import prediction_files
 from thawline.deploy.prediction_files import PredictionFile, Written, checked
-from thawline.deploy.prediction_rows import Row, columns, label_of
+from thawline.deploy.prediction_rows import Ranked, Row, columns, fields, label_of
 from thawline.errors import UserError
 
 COLUMNS = columns(2)
 NAMES = ("a.jpg", 'two\nlines, "quoted".jpg', os.fsdecode(b"caf\xe9.jpg"), "日本.jpg", "e.jpg", "f.jpg")
-ROWS: list[Row] = [(name, "x", 0.75, 0.5, None, "y 0.250000", None) for name in NAMES]
+ROWS: list[Row] = [(name, "x", 0.75, 0.5, None, Ranked("big y", 0.25), None) for name in NAMES]
 ROWS[4] = ("e.jpg", None, None, None, None, None, "unreadable image e.jpg: why")
 OF = {"model": "m", "list of images": "l"}
 
@@ -93,14 +93,23 @@ def test_csv_and_json_lines_hold_every_name(tmp_path: Path) -> None:
     assert rows[4][1:] == ["", "", "", "", "", "unreadable image e.jpg: why"]
     lines = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["path"] for line in lines] == list(NAMES)
-    assert lines[0] == dict(zip(COLUMNS, ROWS[0], strict=True))
+    top = [{"label": "x", "probability": 0.75}, {"label": "big y", "probability": 0.25}]
+    assert lines[0] == {
+        **dict(zip(COLUMNS[:5], ROWS[0][:5], strict=True)),
+        "top": top,
+        "error": None,
+    }
+    assert lines[4]["top"] is None
+    assert rows[0][5] == "big y 0.250000"
 
 
 def test_parquet_has_numbers_and_nothing_where_there_is_none(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     write(tmp_path / "p.parquet", ROWS)
     table = parquet.read_table(tmp_path / "p.parquet")
-    assert table.column_names == list(COLUMNS)
+    assert table.column_names == fields(COLUMNS)
+    top = [{"label": "x", "probability": 0.75}, {"label": "big y", "probability": 0.25}]
+    assert table.column("top").to_pylist() == [top] * 4 + [None, top]
     assert table.column("probability").to_pylist() == [0.75] * 4 + [None, 0.75]
     assert table.column("unknown_score").null_count == 6
     assert table.column("path").to_pylist() == [*NAMES[:2], "caf\\xe9.jpg", *NAMES[3:]]

@@ -12,7 +12,7 @@ from rich.text import Text
 from thawline.amounts import images_per_second, plural
 from thawline.deploy.image_list import Listed
 from thawline.deploy.prediction_files import Written, csv_lines
-from thawline.deploy.prediction_rows import SET, Row, Value, as_text
+from thawline.deploy.prediction_rows import SET, Ranked, Row, Value, as_text
 from thawline.errors import named
 from thawline.printable import printable
 from thawline.whole_table import WholeTable
@@ -80,10 +80,11 @@ def _cells(label: Value, probability: Value, others: Sequence[Value], error: Val
     """Label, probability, and the next class; of an unknown image the likeliest class."""
     if label is None:
         return ["", "", error]
-    first = str(others[0]) if others else ""
+    first = others[0] if others else ""
     if probability is None:
         return [label, "", first]
-    after = others[1:] if first.rpartition(" ")[0] == label else others  # without top1, which repeats the label
+    repeated = isinstance(first, Ranked) and first.label == label  # top1
+    after = others[1:] if repeated else others
     return [label, f"{probability:.3f}", after[0] if after else ""]
 
 

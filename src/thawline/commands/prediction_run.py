@@ -52,7 +52,7 @@ def run(given: argparse.Namespace, images: Listed) -> None:
     copies = None if sorted_to is None else Copies(sorted_to, folders)
     heat = None if pictures is None else Heatmaps(pictures, model, folders, most=given.explain_most)
     names = columns(top, says_unknown=given.unknown, has_set=given.set)
-    with _outlet(given, out, names, _depends_on(given, model, images)) as outlet:
+    with _outlet(given, out, names, _depends_on(given, out, model, images)) as outlet:
         before, start = outlet.written.done, time.perf_counter()
         if heat is not None:  # an interrupted command made those of its rows
             heat.made = sum(outlet.written.counts.values())
@@ -141,8 +141,11 @@ def _explain(heat: Heatmaps, rows: Sequence[Row], bar: Bars) -> None:
             bar.heatmaps(1)
 
 
-def _depends_on(given: argparse.Namespace, model: Model, images: Listed) -> dict[str, str | float | None]:
+def _depends_on(
+    given: argparse.Namespace, out: Path | None, model: Model, images: Listed
+) -> dict[str, str | float | None]:
     """What makes the rows of a file: its name in a message -> its value."""
+    lists = out is not None and out.suffix.lower() != ".csv"
     return {
         "model": hashlib.sha256(model.description.text().encode()).hexdigest(),
         "list of images": images.paths.digest(),
@@ -153,6 +156,7 @@ def _depends_on(given: argparse.Namespace, model: Model, images: Listed) -> dict
         "--copy-to": None if given.copy_to is None else printable(given.copy_to.resolve()),
         "--unknown": True if given.unknown else None,
         "--set": True if given.set else None,
+        "form of rows": "top is a list" if lists else None,  # earlier versions wrote texts
         "--explain": None if given.explain is None else printable(given.explain.resolve()),
     }
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from thawline.atomic import CannotWrite, replacing, write_atomically
 from thawline.deploy.prediction_parquet import check_parquet, write_parquet
-from thawline.deploy.prediction_rows import Row, Value, as_text
+from thawline.deploy.prediction_rows import Row, Value, as_fields, as_text
 from thawline.errors import UserError
 from thawline.machine.file_lock import locked
 from thawline.printable import printable
@@ -36,8 +36,7 @@ def csv_lines(rows: Sequence[Row], columns: Sequence[str]) -> str:
 
 
 def json_lines(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    objects = (dict(zip(columns, row, strict=True)) for row in rows)
-    return "".join(f"{json.dumps(one, ensure_ascii=False)}\n" for one in objects)
+    return "".join(f"{json.dumps(as_fields(row, columns), ensure_ascii=False)}\n" for row in rows)
 
 
 _ENCODERS: dict[str, Encode] = {".csv": csv_lines, ".jsonl": json_lines, ".parquet": json_lines}  # by ending

@@ -2,17 +2,26 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from thawline.deploy.likeliest import likeliest
 from thawline.deploy.prediction_sets import named_sets
 
-Value = str | float | tuple[str, ...] | None
+
+class Ranked(NamedTuple):
+    """A class with its probability."""
+
+    label: str
+    probability: float
+
+
+Value = str | float | Ranked | tuple[str, ...] | None
 Row = tuple[Value, ...]  # the values of `columns`
 _DIGITS = 6  # of probabilities, after the point
 UNKNOWN = "unknown"  # label of an image that shows none of the classes
-SET = "set"  # name of a column
+SET, TOP = "set", "top"  # names of a column, and of the list of the likeliest classes, in CSV a column each
 
 
 def columns(top: int, *, says_unknown: bool = False, has_set: bool = False) -> tuple[str, ...]:
@@ -30,8 +39,30 @@ def columns(top: int, *, says_unknown: bool = False, has_set: bool = False) -> t
 
 
 def as_text(value: Value) -> str | float | None:
-    """Names as pandas' `str.get_dummies` takes them: `cat|dog`."""
-    return "|".join(name.replace("|", r"\|") for name in value) if isinstance(value, tuple) else value
+    """For a cell: `big dog 0.031200`, and sets as pandas' `str.get_dummies` takes them, `cat|dog`."""
+    if isinstance(value, Ranked):
+        return f"{value.label} {value.probability:.{_DIGITS}f}"
+    return "|".join(str(name).replace("|", r"\|") for name in value) if isinstance(value, tuple) else value
+
+
+def fields(columns: Sequence[str]) -> list[str]:
+    """Names of what `as_fields` gives: the classes are one list.
+
+    >>> fields(columns(3))
+    ['path', 'label', 'probability', 'entropy', 'unknown_score', 'top', 'error']
+    """
+    others = [name for name in columns if not name.startswith(TOP)]
+    return [*others[:5], TOP, *others[5:]]
+
+
+def as_fields(row: Row, columns: Sequence[str]) -> dict[str, Any]:
+    """A row for files whose values may be lists: `top` has the likeliest classes, the first first."""
+    values: dict[str, Any] = dict(zip(columns, row, strict=True))
+    ranked = [values[name] for name in columns if name.startswith(TOP)]
+    if "top1" not in values:
+        ranked = [Ranked(values["label"], values["probability"]), *ranked]
+    values[TOP] = None if values["label"] is None else [one._asdict() for one in ranked]
+    return {name: values[name] for name in fields(columns)}
 
 
 def label_of(row: Row) -> str | None:
@@ -104,7 +135,7 @@ def rows(
 def _answered(logs: Tensor, names: Sequence[str], top: int, unknown: Tensor | None) -> Iterator[Row]:
     scores: Sequence[float | None] = [None] * len(logs) if unknown is None else unknown.tolist()
     for (values, at, entropy), score in zip(likeliest(logs, top=top), scores, strict=True):
-        others = (f"{names[i]} {value:.{_DIGITS}f}" for value, i in zip(values[1:], at[1:], strict=True))
+        others = (Ranked(names[i], round(value, _DIGITS)) for value, i in zip(values[1:], at[1:], strict=True))
         shown = None if score is None else round(score, _DIGITS)
         yield (names[at[0]], round(values[0], _DIGITS), round(entropy, _DIGITS), shown, *others)
 
@@ -112,7 +143,7 @@ def _answered(logs: Tensor, names: Sequence[str], top: int, unknown: Tensor | No
 def _or_unknown(answered: Row, unknown_from: float) -> Row:
     """(label, probability, entropy, score, top2 ...) -> the same with top1, and `unknown` where the score says so."""
     label, probability, entropy, score, *others = answered
-    first = f"{label} {probability:.{_DIGITS}f}"
+    first = Ranked(str(label), float(str(probability)))
     if isinstance(score, float) and score >= unknown_from:
         label, probability = UNKNOWN, None
     return (label, probability, entropy, score, first, *others)
