@@ -29,6 +29,13 @@ def test_sets_of_the_test_split_have_the_coverage_and_size_of_the_run(
     held = [Path(row["path"]).parent.name in row["set"] for row in rows]
     assert sum(held) / len(rows) == pytest.approx(told.coverage, abs=1e-9)
     assert sum(len(row["set"]) for row in rows) / len(rows) == pytest.approx(told.mean_size, abs=1e-9)
+    promised = sum(threshold > 0 for threshold in read_values(run / "model")["calibration"]["class_thresholds"])
+    if promised:
+        assert told.class_images == 7 * promised  # test images of a class
+        assert told.class_low < told.class_coverage <= told.class_high + 1e-12
+    else:
+        assert (told.class_low, told.class_high, told.class_coverage) == (None, None, 1.0)
+    assert bool(promised) == (strategy == "stacked_probe")
     answers = thawline.load(run, accelerator="cpu").predict(colour_folder / "test")
     assert [list(answer.set or ()) for answer in answers] == [row["set"] for row in rows]
 

@@ -80,6 +80,8 @@ class Achieved:
         error: The calibration error without and with the temperature.
         coverage, low, high: Share of sets that hold the right class, with its 95 % Wilson interval.
         mean_size: Classes of a set.
+        by_class: The coverage with a threshold for each class, of images whose class has one; None where there is none.
+        class_mean_size: Classes of such a set, of all images.
     """
 
     error: Compared
@@ -87,8 +89,24 @@ class Achieved:
     low: float
     high: float
     mean_size: float
-    class_coverage: float
+    by_class: "Share | None"
     class_mean_size: float
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of `images`, with its 95 % Wilson interval."""
+
+    share: float
+    low: float
+    high: float
+    images: int
+
+    @classmethod
+    def of(cls, held: Tensor) -> "Share":
+        """Of truth values, (N,), at least one."""
+        share = float(held.double().mean())
+        return cls(share, *wilson_interval(share, len(held), confidence=_CONFIDENCE), len(held))
 
 
 def achieved(calibration: Calibration, log_probabilities: Tensor, labels: Tensor) -> Achieved:
@@ -97,11 +115,14 @@ def achieved(calibration: Calibration, log_probabilities: Tensor, labels: Tensor
     blocks = zip(torch.split(log_probabilities, rows), torch.split(labels, rows), strict=True)
     columns = [torch.cat(column) for column in zip(*(_measured(calibration, *block) for block in blocks), strict=True)]
     before, after, right = (column.numpy() for column in columns[:3])
-    covered, size, by_class_covered, by_class_size = (float(column.double().mean()) for column in columns[3:])
-    low, high = wilson_interval(covered, len(labels), confidence=_CONFIDENCE)
+    held, size, held_by_class, size_by_class = columns[3:]
+    all_of, sizes = Share.of(held), [float(column.double().mean()) for column in (size, size_by_class)]
+    thresholds = calibration.class_thresholds
+    promised = held_by_class[:0] if thresholds is None else held_by_class[torch.tensor(thresholds)[labels] > 0]
+    by_class = Share.of(promised) if len(promised) else None
     weights = class_shares_weights(labels, prior=calibration.prior).numpy()
     error = compared(after, right, before, weights=weights)
-    return Achieved(error, covered, low, high, size, by_class_covered, by_class_size)
+    return Achieved(error, all_of.share, all_of.low, all_of.high, sizes[0], by_class, sizes[1])
 
 
 def _measured(calibration: Calibration, log_probabilities: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
