@@ -22,11 +22,11 @@ _HELP = """Predict images with the model of a run, or of a model folder.
     find more -name '*.jpg' | {command} RUN - > predictions.csv
     {command} RUN more/ --out sure.csv --only-above 0.9 --copy-to sorted/
     {command} RUN more/ --out predictions.csv --unknown --explain heatmaps/
-    {command} RUN more/ --out predictions.jsonl --set   # with the classes of which one is right in 90 % of cases
+    {command} RUN more/ --out predictions.jsonl --set   # and 90 % sets
 
 IMAGES: files; folders, searched at every depth; patterns in quotes; text files (.txt, .lst, .list) with a path a line;
-- for such lines on standard input. A file that cannot be read is a row with an error. The same command goes on where it
-was interrupted.
+tables (.csv, .tsv, .jsonl, .ndjson, .parquet) with a column path; - for lines of paths on standard input. A file that
+cannot be read is a row with an error. The same command goes on where it was interrupted.
 """
 
 
