@@ -21,11 +21,21 @@ def read_json(path: Path) -> Any:
         OSError: It cannot be read.
         ValueError: It is no JSON, has more than `MAX_JSON_BYTES`, or see `parse_json`.
     """
+    return parse_json(read_bounded(path).decode("utf-8"))
+
+
+def read_bounded(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It has more than `MAX_JSON_BYTES`.
+    """
     with path.open("rb") as file:
         content = file.read(MAX_JSON_BYTES + 1)
     if len(content) > MAX_JSON_BYTES:
         raise ValueError(f"it has more than {MAX_JSON_BYTES >> 20} MiB")
-    return parse_json(content.decode("utf-8"))
+    return content
 
 
 def parse_json(text: str) -> Any:

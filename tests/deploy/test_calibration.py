@@ -1,6 +1,7 @@
 """Temperature, calibration error and prediction sets, against values by hand and the coverage that theory promises."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from thawline.deploy.calibration import (
     Judged,
     achieved,
     calibrate,
-    in_set,
     set_threshold,
 )
+from thawline.deploy.description import Calibration
+from thawline.deploy.prediction_sets import in_set
 
 
 def test_the_threshold_by_hand() -> None:
@@ -58,7 +60,24 @@ def test_overconfident_answers_are_cooled_and_the_error_falls() -> None:
     assert abs(got.coverage - 0.9) < 0.03  # three standard errors: of 2,000 images in the threshold, and in the test
     assert got.low < got.coverage < got.high
     assert 1.0 <= got.mean_size < 3.0
-    assert 0.85 < got.class_coverage < 0.95
+    assert got.by_class is not None
+    assert 0.85 < got.by_class.low < got.by_class.share < got.by_class.high < 0.95
+    assert got.by_class.images == 2000
+
+
+def test_the_interval_by_class_is_of_images_whose_class_has_a_threshold() -> None:
+    calibration = Calibration(1.0, 30, "validation", set_threshold=0.5, class_thresholds=[0.5, 0.0, 0.28])
+    p = torch.tensor([[0.6, 0.1, 0.3]] * 3 + [[0.4, 0.35, 0.25]] * 2)
+    got = achieved(calibration, p.log(), torch.tensor([0, 1, 2, 2, 0]))
+    assert got.by_class is not None  # 0 and 2 are held, then 2 is not, then 0, the likeliest, is
+    assert (got.by_class.share, got.by_class.images) == (0.75, 4)
+    low, high = (
+        0.3006,
+        0.9544,
+    )  # Wilson's for 3 of 4, by hand: (0.75 + z^2/8 -+ z sqrt(0.046875 + z^2/64)) / (1 + z^2/4)
+    assert (got.by_class.low, got.by_class.high) == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
+    few = replace(calibration, class_thresholds=[0.0] * 3)
+    assert achieved(few, p.log(), torch.tensor([0, 1, 2, 2, 0])).by_class is None
 
 
 def test_it_is_measured_in_blocks_of_images(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from thawline.deploy.calibration import Judged, calibrate, in_set, set_threshold
+from thawline.deploy.calibration import Judged, calibrate, set_threshold
+from thawline.deploy.prediction_sets import in_set
 
 
 def answers(number: int, classes: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -59,6 +59,29 @@ def test_lists_begin_here_or_in_their_folder(here: Path) -> None:
     assert paths("more/of.lst") == ["more/2.jpg", "more/10.jpg"]
 
 
+def test_tables_are_lists_of_their_column_path(here: Path) -> None:
+    (here / "t.csv").write_text('label;path\nx;b.jpg\ny;"more/2.jpg"\n;\n')
+    assert paths("a.png", "t.csv") == ["a.png", "b.jpg", "more/2.jpg"]
+    (here / "more" / "T.TSV").write_text("path\n2.jpg\n10.jpg\nmissing.jpg\n")
+    assert paths("more/T.TSV") == ["more/2.jpg", "more/10.jpg", "more/missing.jpg"]
+    (here / "t.jsonl").write_text('{"path": "b.jpg", "top": []}\n')
+    assert paths("t.jsonl") == ["b.jpg"]
+    for content, says in (
+        (
+            "file,label\nb.jpg,x\n",
+            r"t\.csv: has no column 'path'; it has .*, label; a table of images needs a column path$",
+        ),
+        (
+            "path\nnowhere.jpg\n",
+            r"t\.csv: read as a table of images, but names no file .*the first is 'nowhere\.jpg'",
+        ),
+        ("path\n", r"t\.csv: has no rows$"),
+    ):
+        (here / "t.csv").write_text(content)
+        with pytest.raises(UserError, match=says):
+            paths("t.csv")
+
+
 def test_standard_input_is_a_line_or_a_zero_byte_a_path(here: Path) -> None:
     assert paths("a.png", "-", stdin=b"b.jpg\nmore/2.jpg") == ["a.png", "b.jpg", "more/2.jpg"]
     assert paths("-", stdin=b"two\nlines.jpg\0b.jpg\0") == ["two\nlines.jpg", "b.jpg"]
@@ -79,7 +102,7 @@ def test_any_name_is_kept_and_the_digest_depends_on_names_and_order() -> None:
         (("gone.jpg",), "gone.jpg: no such file or folder"),
         (("b.jpg", "gone/*.jpg"), r"gone/\*.jpg: matches no file"),
         (("more/read.txt",), "more/read.txt: read as a list of images, .* it is empty"),
-        (("prose.txt",), "prose.txt: read as a list of images, .*its first line is 'Once upon a time'"),
+        (("prose.txt",), "prose.txt: read as a list of images, .*the first is 'Once upon a time'"),
         (("empty",), "empty: holds no image; looked for"),
         (("texts",), r"texts: holds no image \(only 1 .md\); looked for"),
         (("-",), "standard input: no path came; write one on each line, or name files or folders"),

@@ -8,7 +8,7 @@ from PIL import Image
 from thawline.deploy.label_match import match_labels
 from thawline.deploy.labelled_images import LabelledImages, labelled_images
 from thawline.deploy.prediction_files import csv_lines, json_lines
-from thawline.deploy.prediction_rows import columns
+from thawline.deploy.prediction_rows import Ranked, columns
 from thawline.errors import UserError
 
 KNOWN = ("cat", "dog")
@@ -96,7 +96,7 @@ def test_a_table_that_cannot_be_used(tmp_path: Path, content: str, says: str) ->
 @pytest.mark.parametrize("name", ["predictions.csv", "predictions.jsonl"])
 def test_answers_of_a_model_are_no_labels(tmp_path: Path, name: str) -> None:
     names = columns(2)
-    written = [("a.png", "cat", 0.9, 0.1, 0.5, "dog 0.100000", None), ("b.png", *[None] * 5, "unreadable")]
+    written = [("a.png", "cat", 0.9, 0.1, 0.5, Ranked("dog", 0.1), None), ("b.png", *[None] * 5, "unreadable")]
     text = csv_lines([names, *written], names) if name.endswith("csv") else json_lines(written, names)
     (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=f"{name}: is what predict wrote, not labels: its column label holds a model's"):

@@ -9,7 +9,8 @@ import pytest
 
 import thawline
 from thawline.deploy.convert import convert
-from thawline.deploy.description import Calibration, read_description
+from thawline.deploy.description import Calibration
+from thawline.deploy.description_file import read_description
 from thawline.deploy.export_images import made_up
 from thawline.deploy.older_run import read_older_run
 from thawline.deploy.portable import read_model, sha256_of

@@ -1,6 +1,5 @@
 """What a completed run leaves: a model that answers as the run's test did, without the run."""
 
-import json
 import os
 import subprocess
 import sys
@@ -13,11 +12,12 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from model_json import read_values, write_values
 from PIL import Image
 
 import thawline
 from thawline.deploy.described import provenance_of
-from thawline.deploy.description import read_description
+from thawline.deploy.description_file import read_description
 from thawline.deploy.inference import precision_of
 from thawline.deploy.loaded import model_folder
 from thawline.deploy.portable import read_model, sha256_of, write_model
@@ -128,15 +128,15 @@ def test_damage_is_one_line_that_names_the_file(copied: Path, tmp_path: Path) ->
     weights.unlink()
     with pytest.raises(UserError, match=r"model\.safetensors: missing"):
         thawline.load(copied)
-    body = json.loads(about.read_text())
-    about.write_text(json.dumps({**body, "schema": 99}))
+    values = read_values(copied)
+    write_values(copied, {**values, "schema": 99})
     with pytest.raises(UserError, match="schema 99 is newer than 1, which this version reads; update thawline"):
         thawline.load(copied)
     about.write_text("{")
     with pytest.raises(UserError, match=r"model\.json: not JSON"):
         thawline.load(copied)
-    del body["architecture"]
-    about.write_text(json.dumps(body))
+    del values["architecture"]
+    write_values(copied, values)
     with pytest.raises(UserError, match=r"not a complete description of a model \(.*architecture"):
         thawline.load(copied)
     with pytest.raises(UserError, match="no such folder; give the folder of a completed run, or a model folder"):
@@ -193,8 +193,7 @@ def test_a_description_is_read_as_it_was_written_and_later_keys_are_left_out(cop
     write_model(tmp_path / "again", description, tensors)
     assert read_description(tmp_path / "again") == description
     assert sha256_of(tmp_path / "again" / "model.safetensors") == description.sha256
-    body = json.loads((copied / "model.json").read_text())
-    (copied / "model.json").write_text(json.dumps({**body, "later": 1}))
+    write_values(copied, {**read_values(copied), "later": 1})
     assert read_description(copied) == description
     assert precision_of(description.architecture).trainer in ("32-true", "bf16-mixed")
 

@@ -1,9 +1,7 @@
 """predict from the command line: every file a row, in order; interrupted and gone on with."""
 
 import csv
-import json
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -13,7 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from model_json import read_values, write_values
 from PIL import Image
+from predict_command import SCRIPT, predict
 
 import thawline
 from thawline.deploy import prediction_pass
@@ -24,16 +24,6 @@ from thawline.machine.thread_trial import threads_restored
 from thawline.report.run_record import load_record
 
 Made = Callable[[str], Path]
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "scripts" / "predict.py"
-
-
-def predict(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, arguments), "--accelerator", "cpu"])
-    monkeypatch.setenv("COLUMNS", "120")
-    with pytest.raises(SystemExit) as stop:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-    return int(stop.value.code or 0)
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -158,10 +148,9 @@ def test_the_same_command_goes_on_where_it_was_interrupted(
 
 def threshold_of(folder: Path, value: float | None) -> Path:
     """Write the threshold into a model folder."""
-    about = folder / "model.json"
-    body = json.loads(about.read_text())
-    body["unknown"] |= {"threshold": value, "share": 0.05}
-    about.write_text(json.dumps(body))
+    values = read_values(folder)
+    values["unknown"] |= {"threshold": value, "share": 0.05}
+    write_values(folder, values)
     return folder
 
 

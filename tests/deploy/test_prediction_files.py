@@ -10,12 +10,12 @@ import pytest
 
 from thawline.deploy import prediction_files
 from thawline.deploy.prediction_files import PredictionFile, Written, checked
-from thawline.deploy.prediction_rows import Row, columns, label_of
+from thawline.deploy.prediction_rows import Ranked, Row, columns, fields, label_of
 from thawline.errors import UserError
 
 COLUMNS = columns(2)
 NAMES = ("a.jpg", 'two\nlines, "quoted".jpg', os.fsdecode(b"caf\xe9.jpg"), "日本.jpg", "e.jpg", "f.jpg")
-ROWS: list[Row] = [(name, "x", 0.75, 0.5, None, "y 0.250000", None) for name in NAMES]
+ROWS: list[Row] = [(name, "x", 0.75, 0.5, None, Ranked("big y", 0.25), None) for name in NAMES]
 ROWS[4] = ("e.jpg", None, None, None, None, None, "unreadable image e.jpg: why")
 OF = {"model": "m", "list of images": "l"}
 
@@ -93,17 +93,41 @@ def test_csv_and_json_lines_hold_every_name(tmp_path: Path) -> None:
     assert rows[4][1:] == ["", "", "", "", "", "unreadable image e.jpg: why"]
     lines = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["path"] for line in lines] == list(NAMES)
-    assert lines[0] == dict(zip(COLUMNS, ROWS[0], strict=True))
+    top = [{"label": "x", "probability": 0.75}, {"label": "big y", "probability": 0.25}]
+    assert lines[0] == {
+        **dict(zip(COLUMNS[:5], ROWS[0][:5], strict=True)),
+        "top": top,
+        "error": None,
+    }
+    assert lines[4]["top"] is None
+    assert rows[0][5] == "big y 0.250000"
 
 
 def test_parquet_has_numbers_and_nothing_where_there_is_none(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     write(tmp_path / "p.parquet", ROWS)
     table = parquet.read_table(tmp_path / "p.parquet")
-    assert table.column_names == list(COLUMNS)
+    assert table.column_names == fields(COLUMNS)
+    top = [{"label": "x", "probability": 0.75}, {"label": "big y", "probability": 0.25}]
+    assert table.column("top").to_pylist() == [top] * 4 + [None, top]
     assert table.column("probability").to_pylist() == [0.75] * 4 + [None, 0.75]
     assert table.column("unknown_score").null_count == 6
     assert table.column("path").to_pylist() == [*NAMES[:2], "caf\\xe9.jpg", *NAMES[3:]]
+
+
+def test_a_set_is_a_list_but_in_csv(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow.parquet")
+    names = columns(1, has_set=True)
+    rows: list[Row] = [(os.fsdecode(b"\xe9"), "x", 0.75, 0.5, None, ("x", "big y"), None), ("b", *[None] * 5, "why")]
+    for kind in ("csv", "jsonl", "parquet"):
+        with PredictionFile(tmp_path / f"p.{kind}", names, of=OF) as file:
+            file.write(rows, file.written.after(["x", None]))
+    with (tmp_path / "p.csv").open(encoding="utf-8", newline="") as text:
+        assert [row["set"] for row in csv.DictReader(text)] == ["x|big y", ""]
+    lines = (tmp_path / "p.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["set"] for line in lines] == [["x", "big y"], None]
+    table = __import__("pyarrow.parquet").parquet.read_table(tmp_path / "p.parquet")
+    assert table.column("set").to_pylist() == [["x", "big y"], None]
 
 
 def test_rows_of_something_else_are_refused_until_overwritten(tmp_path: Path) -> None:

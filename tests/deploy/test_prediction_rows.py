@@ -9,7 +9,7 @@ import torch
 from thawline.commands.prediction_report import summary, unknown_line
 from thawline.deploy.image_list import Listed
 from thawline.deploy.prediction_files import Written
-from thawline.deploy.prediction_rows import Read, columns, is_kept, num_far, rows
+from thawline.deploy.prediction_rows import Ranked, Read, as_fields, as_text, columns, is_kept, num_far, rows
 
 
 def test_values_by_hand_and_unreadable_files_between() -> None:
@@ -18,7 +18,7 @@ def test_values_by_hand_and_unreadable_files_between() -> None:
     logs = torch.tensor([[0.25, 0.75, 0.0], [0.5, 0.25, 0.25]]).log()
     first, bad, second = rows(read, logs, ["cat", "big dog", "owl"], top=2, unknown=torch.tensor([0.5, 2.0]))
     entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
-    assert first == ("a", "big dog", 0.75, pytest.approx(entropy, abs=1e-6), 0.5, "cat 0.250000", None)
+    assert first == ("a", "big dog", 0.75, pytest.approx(entropy, abs=1e-6), 0.5, Ranked("cat", 0.25), None)
     assert bad == ("bad", None, None, None, None, None, "unreadable image bad: why")
     assert second[:3] == ("b", "cat", 0.5)
     assert second[4] == 2.0
@@ -30,11 +30,30 @@ def test_unknown_has_no_probability_and_the_likeliest_class_in_a_column() -> Non
     logs, scores = torch.tensor([[0.25, 0.75], [0.25, 0.75]]).log(), torch.tensor([0.97, 0.96])
     far, near, bad = rows(read, logs, ["cat", "dog"], top=2, unknown=scores, unknown_from=0.97)
     assert far[:3] == ("far", "unknown", None)
-    assert far[4:] == (pytest.approx(0.97), "dog 0.750000", "cat 0.250000", None)
+    assert far[4:] == (pytest.approx(0.97), Ranked("dog", 0.75), Ranked("cat", 0.25), None)
     assert near[:3] == ("near", "dog", 0.75)
-    assert near[5:] == ("dog 0.750000", "cat 0.250000", None)
+    assert near[5:] == (Ranked("dog", 0.75), Ranked("cat", 0.25), None)
+    assert as_text(near[5]) == "dog 0.750000"
+    names = columns(2, says_unknown=True)
+    top = [{"label": "dog", "probability": 0.75}, {"label": "cat", "probability": 0.25}]
+    assert [as_fields(row, names)["top"] for row in (far, near, bad)] == [top, top, None]
     assert {len(row) for row in (far, near, bad)} == {len(columns(2, says_unknown=True))}
     assert is_kept(far, 0.9)
+
+
+def test_sets_hold_the_likely_classes_and_always_the_likeliest() -> None:
+    read = Read(["a", "bad", "b"], [None, "why", None], torch.zeros(2, 3, 4, 4, dtype=torch.uint8))
+    logs = torch.tensor([[0.3, 0.6, 0.1], [0.2, 0.2, 0.6]]).log()
+    names, unknown = ["cat", "dog", "owl"], torch.tensor([0.9, 0.1])
+    few = rows(read, logs, names, top=1, set_from=0.65)
+    assert [row[-2] for row in few] == [("dog",), None, ("owl",)]
+    both = rows(read, logs, names, top=2, unknown=unknown, unknown_from=0.5, set_from=0.25)
+    assert [row[-2] for row in both] == [("dog", "cat"), None, ("owl",)]  # if the first shows a known class
+    named = dict(zip(columns(2, says_unknown=True, has_set=True), both[0], strict=True))
+    assert (named["label"], named["set"], named["error"]) == ("unknown", ("dog", "cat"), None)
+    assert as_text(named["set"]) == "dog|cat"
+    assert as_text(("a|b", "c")) == r"a\|b|c"
+    assert {len(row) for row in both} == {len(named)}
 
 
 def test_certainty_has_no_entropy_and_no_score_is_an_empty_column() -> None:

@@ -2,24 +2,19 @@
 
 import asyncio
 import io
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import uvicorn
 from fastapi import HTTPException
-from PIL import Image
 from uvicorn.server import ServerState
 
 from thawline.data.decode import UnreadableImage
 from thawline.deploy import serving_loop
 from thawline.deploy.serving_batches import Batches
-from thawline.deploy.serving_explain import HEATMAP_MODULE, explained
 from thawline.deploy.serving_guard import Guard
 from thawline.deploy.serving_images import Limits, check_size
 from thawline.deploy.serving_metrics import Metrics
@@ -195,23 +190,6 @@ def test_an_answer_that_takes_too_long_is_a_503() -> None:
     asyncio.run(guard(scope, body, send))
     assert (sent[0]["status"], sent[1]["body"]) == (503, b'{"detail":"no answer within 0.05 s"}')
     assert b'thawline_requests_total{path="/predict",status="503"} 1.0' in metrics.text()
-
-
-def test_the_picture_of_a_heatmap_is_a_png(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def heatmap(model: Any, image: torch.Tensor, class_index: int) -> torch.Tensor:
-        asked.append((model, tuple(image.shape), class_index))
-        return torch.zeros(8, 8)
-
-    def overlay(image: torch.Tensor, heat: torch.Tensor) -> Image.Image:
-        return Image.new("RGB", tuple(heat.shape))
-
-    monkeypatch.setitem(sys.modules, HEATMAP_MODULE, SimpleNamespace(heatmap=heatmap, overlay=overlay))
-    model: Any = "the model"
-    picture = Image.open(io.BytesIO(explained(model, torch.zeros(3, 8, 8, dtype=torch.uint8), 2)))
-    assert (picture.format, picture.size) == ("PNG", (8, 8))
-    assert asked == [("the model", (3, 8, 8), 2)]
 
 
 def test_bands_of_a_tiff_count_as_pixels() -> None:

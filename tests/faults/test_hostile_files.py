@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import strategies as st
+from model_json import read_values, write_values
 
 from fuzzing.changes import MARKUP
 from fuzzing.parsers import Parser, parsers, refuse_markup
@@ -107,9 +108,9 @@ def test_a_model_that_describes_what_cannot_be_is_refused(
     section: tuple[str, str], value: object, says: str, tmp_path: Path
 ) -> None:
     folder = model_folder(tmp_path / "model")
-    body = json.loads((folder / "model.json").read_text())
-    body[section[0]][section[1]] = value
-    (folder / "model.json").write_text(json.dumps(body))
+    values = read_values(folder)
+    values[section[0]][section[1]] = value
+    write_values(folder, values)
     with pytest.raises(UserError, match=says):
         load(folder, accelerator="cpu")
 

@@ -143,6 +143,7 @@ def _of_models(made: Path) -> list[Parser]:
     model = seeds.model_folder(made / "model")
     weights = (model / "model.safetensors").read_bytes()
     description = json.loads((model / "model.json").read_text())
+    del description["checksum"]  # files of earlier versions have none, so that a change reaches what is behind it
     certificate, trained = seeds.certified()
 
     def with_description(data: bytes, folder: Path) -> None:
@@ -152,8 +153,8 @@ def _of_models(made: Path) -> list[Parser]:
 
     def with_weights(data: bytes, folder: Path) -> None:
         (folder / "model.safetensors").write_bytes(data)
-        with_checksum = {**description, "sha256": hashlib.sha256(data).hexdigest()}  # a stranger's is right, too
-        (folder / "model.json").write_text(json.dumps(with_checksum))
+        described = {**description, "sha256": hashlib.sha256(data).hexdigest()}  # a stranger's is right, too
+        (folder / "model.json").write_text(json.dumps(described))
         _predict(folder)
 
     def with_certificate(data: bytes, folder: Path) -> None:

@@ -22,10 +22,11 @@ _HELP = """Predict images with the model of a run, or of a model folder.
     find more -name '*.jpg' | {command} RUN - > predictions.csv
     {command} RUN more/ --out sure.csv --only-above 0.9 --copy-to sorted/
     {command} RUN more/ --out predictions.csv --unknown --explain heatmaps/
+    {command} RUN more/ --out predictions.jsonl --set   # and 90 % sets
 
 IMAGES: files; folders, searched at every depth; patterns in quotes; text files (.txt, .lst, .list) with a path a line;
-- for such lines on standard input. A file that cannot be read is a row with an error. The same command goes on where it
-was interrupted.
+tables (.csv, .tsv, .jsonl, .ndjson, .parquet) with a column path; - for lines of paths on standard input. A file that
+cannot be read is a row with an error. The same command goes on where it was interrupted.
 """
 
 
@@ -64,6 +65,8 @@ def _arguments() -> argparse.Namespace:
     add("--copy-to", type=Path, metavar="DIR", help="copy every image that gets a row into a folder of its class")
     add("--unknown", action="store_true", help="the label is `unknown` where an image lies too far from all classes; "
         "model.json has the threshold")  # fmt: skip
+    add("--set", action="store_true", help="a column `set` more: the classes of which one is right for 90 %% of images "
+        "like those of the run")  # fmt: skip
     add("--explain", type=Path, metavar="DIR", help="write heatmaps of the answers; each costs 65 answers")
     add("--explain-most", type=_count, default=_MOST_HEATMAPS, metavar="N", help="for the first N images; default "
         "%(default)s")  # fmt: skip

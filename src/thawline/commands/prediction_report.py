@@ -12,7 +12,7 @@ from rich.text import Text
 from thawline.amounts import images_per_second, plural
 from thawline.deploy.image_list import Listed
 from thawline.deploy.prediction_files import Written, csv_lines
-from thawline.deploy.prediction_rows import Row, Value
+from thawline.deploy.prediction_rows import SET, Ranked, Row, Value, as_text
 from thawline.errors import named
 from thawline.printable import printable
 from thawline.whole_table import WholeTable
@@ -46,7 +46,8 @@ class StandardOutput:
 class FirstRows:
     """Prints the first rows as a table when all are known; counts the others."""
 
-    def __init__(self) -> None:
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns = columns
         self.written = Written()
         self.first: list[Row] = []
 
@@ -59,17 +60,19 @@ class FirstRows:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
-            Console().print(WholeTable(_table(self.first)))
+            Console().print(WholeTable(_table(self.first, has_set=SET in self.columns)))
 
 
-def _table(rows: Sequence[Row]) -> Table:
+def _table(rows: Sequence[Row], *, has_set: bool) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("path", overflow="fold", ratio=1)
-    for name, justify in (("label", "left"), ("probability", "right"), ("then", "left")):
+    shown = [("label", "left"), ("probability", "right"), ("then", "left"), *[(SET, "left")] * has_set]
+    for name, justify in shown:
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for path, label, probability, _, _, *others, error in rows:
-        cells = _cells(label, probability, others, error)
-        table.add_row(*(Text(printable(cell)) for cell in (path, *cells)))
+        sets = [others.pop()] if has_set else []
+        cells = [path, *_cells(label, probability, others, error), *sets]
+        table.add_row(*(Text(printable(as_text(cell))) for cell in cells))
     return table
 
 
@@ -77,10 +80,11 @@ def _cells(label: Value, probability: Value, others: Sequence[Value], error: Val
     """Label, probability, and the next class; of an unknown image the likeliest class."""
     if label is None:
         return ["", "", error]
-    first = str(others[0]) if others else ""
+    first = others[0] if others else ""
     if probability is None:
         return [label, "", first]
-    after = others[1:] if first.rpartition(" ")[0] == label else others  # without top1, which repeats the label
+    repeated = isinstance(first, Ranked) and first.label == label  # top1
+    after = others[1:] if repeated else others
     return [label, f"{probability:.3f}", after[0] if after else ""]
 
 

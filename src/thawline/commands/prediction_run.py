@@ -4,7 +4,7 @@ import argparse
 import hashlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -13,8 +13,9 @@ from thawline.amounts import plural
 from thawline.commands.prediction_progress import Bars, bars
 from thawline.commands.prediction_report import FirstRows, StandardOutput, summary, unknown_line
 from thawline.deploy.image_list import STDIN, Listed
+from thawline.deploy.label_folders import label_folders, renamed
 from thawline.deploy.loaded import Model, load
-from thawline.deploy.prediction_copies import checked_folder, copy_to
+from thawline.deploy.prediction_copies import Copies, checked_folder
 from thawline.deploy.prediction_files import PredictionFile, Written, checked
 from thawline.deploy.prediction_heatmaps import Heatmaps
 from thawline.deploy.prediction_pass import Wanted, predicted, with_thread_choice
@@ -40,16 +41,18 @@ def run(given: argparse.Namespace, images: Listed) -> None:
         UserError, CannotWrite
     """
     out = checked(given.out) if given.out is not None and str(given.out) != STDIN else None
-    copies = None if given.copy_to is None else checked_folder(given.copy_to, images.folders)
+    sorted_to = None if given.copy_to is None else checked_folder(given.copy_to, images.folders)
     pictures = None if given.explain is None else checked_folder(given.explain, images.folders, option="--explain")
     keep_freed_memory()  # before torch computes; on a GPU it costs nothing
     model = load(given.run, trust=given.trust, accelerator=given.accelerator, precision=given.precision)
     top = min(given.top, len(model.class_names))
-    limit = _threshold(model) if given.unknown else None
-    wanted = Wanted(images.paths, top=top, batch=given.batch_size, workers=given.workers, unknown_from=limit)
-    heat = None if pictures is None else Heatmaps(pictures, model, most=given.explain_most)
-    names = columns(top, says_unknown=given.unknown)
-    with _outlet(given, out, names, _depends_on(given, model, images)) as outlet:
+    limit, least = _threshold(model) if given.unknown else None, _set_threshold(model) if given.set else None
+    wanted = Wanted(images.paths, top, given.batch_size, given.workers, unknown_from=limit, set_from=least)
+    folders = label_folders([*model.class_names, *[UNKNOWN] * given.unknown])
+    copies = None if sorted_to is None else Copies(sorted_to, folders)
+    heat = None if pictures is None else Heatmaps(pictures, model, folders, most=given.explain_most)
+    names = columns(top, says_unknown=given.unknown, has_set=given.set)
+    with _outlet(given, out, names, _depends_on(given, out, model, images)) as outlet:
         before, start = outlet.written.done, time.perf_counter()
         if heat is not None:  # an interrupted command made those of its rows
             heat.made = sum(outlet.written.counts.values())
@@ -63,10 +66,17 @@ def run(given: argparse.Namespace, images: Listed) -> None:
     lines = summary(outlet.written, images, only_above=given.only_above, before=before, seconds=seconds)
     if model.unknown_threshold is not None:
         lines.append(unknown_line(outlet.written, model.unknown_threshold))
-    if heat is not None and not heat.left:
-        lines.append(f"heatmaps of the first {plural(heat.most, 'image')}; --explain-most N makes others")
-    places = [f"wrote  {printable(place)}" for place in (out, copies, pictures) if place is not None]
+    lines += _of_folders(copies, heat)
+    places = [f"wrote  {printable(place)}" for place in (out, sorted_to, pictures) if place is not None]
     print(*lines, *places, sep="\n", file=sys.stderr if isinstance(outlet, StandardOutput) else sys.stdout)
+
+
+def _of_folders(copies: Copies | None, heat: Heatmaps | None) -> Iterator[str]:
+    """What the names of folders do not say."""
+    if heat is not None and not heat.left:
+        yield f"heatmaps of the first {plural(heat.most, 'image')}; --explain-most N makes others"
+    if (made := copies or heat) is not None:
+        yield from renamed(made.folders)
 
 
 def _threshold(model: Model) -> float:
@@ -84,13 +94,26 @@ def _threshold(model: Model) -> float:
     return model.unknown_threshold
 
 
+def _set_threshold(model: Model) -> float:
+    """
+    Raises:
+        UserError: The model has none.
+    """
+    if model.set_threshold is None:
+        raise UserError(
+            "--set: model.json holds no threshold of sets (it was made of an older run, and is not calibrated); "
+            "leave it out, or run again"
+        )
+    return model.set_threshold
+
+
 def _pass(
     model: Model,
     wanted: Wanted,
     outlet: Outlet,
     *,
     only_above: float | None,
-    copies: Path | None,
+    copies: Copies | None,
     heat: Heatmaps | None,
 ) -> None:
     start, total = outlet.written.done, len(wanted.paths)
@@ -102,7 +125,7 @@ def _pass(
             if copies is not None:
                 for row, label in zip(kept, labels, strict=True):
                     if label is not None:
-                        copy_to(copies, str(row[0]), label)
+                        copies.add(str(row[0]), label)
             if heat is not None:
                 _explain(heat, kept, bar)
             far = num_far(rows, model.unknown_threshold)
@@ -118,8 +141,11 @@ def _explain(heat: Heatmaps, rows: Sequence[Row], bar: Bars) -> None:
             bar.heatmaps(1)
 
 
-def _depends_on(given: argparse.Namespace, model: Model, images: Listed) -> dict[str, str | float | None]:
+def _depends_on(
+    given: argparse.Namespace, out: Path | None, model: Model, images: Listed
+) -> dict[str, str | float | None]:
     """What makes the rows of a file: its name in a message -> its value."""
+    lists = out is not None and out.suffix.lower() != ".csv"
     return {
         "model": hashlib.sha256(model.description.text().encode()).hexdigest(),
         "list of images": images.paths.digest(),
@@ -129,6 +155,8 @@ def _depends_on(given: argparse.Namespace, model: Model, images: Listed) -> dict
         "--only-above": given.only_above,
         "--copy-to": None if given.copy_to is None else printable(given.copy_to.resolve()),
         "--unknown": True if given.unknown else None,
+        "--set": True if given.set else None,
+        "form of rows": "top is a list" if lists else None,  # earlier versions wrote texts
         "--explain": None if given.explain is None else printable(given.explain.resolve()),
     }
 
@@ -138,7 +166,7 @@ def _outlet(
 ) -> AbstractContextManager[Outlet]:
     if out is not None:
         return PredictionFile(out, names, of=depends_on, overwrite=given.overwrite)
-    return StandardOutput(names) if given.out is not None or not sys.stdout.isatty() else FirstRows()
+    return StandardOutput(names) if given.out is not None or not sys.stdout.isatty() else FirstRows(names)
 
 
 def _interrupted(outlet: Outlet, total: int) -> str:

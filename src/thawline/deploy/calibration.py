@@ -8,6 +8,7 @@ from torch import Tensor
 
 from thawline.deploy.calibration_error import Compared, compared
 from thawline.deploy.description import AS_TRAINED, EQUAL, Calibration
+from thawline.deploy.prediction_sets import in_set
 from thawline.features.expected import wilson_interval
 from thawline.features.left_out import Targets
 from thawline.features.temperature import fit_temperature
@@ -71,12 +72,6 @@ def set_threshold(right: Tensor, *, coverage: float = COVERAGE) -> float:
     return float(right.sort(descending=True).values[rank - 1]) if rank <= len(right) else 0.0
 
 
-def in_set(probabilities: Tensor, threshold: float | Tensor) -> Tensor:
-    """Which classes (N, K) are in each image's set: those above the threshold, and the likeliest."""
-    sets = probabilities >= threshold
-    return sets.scatter(1, probabilities.argmax(1, keepdim=True), True)
-
-
 @dataclass(frozen=True)
 class Achieved:
     """What calibration gives on images that took no part in it.
@@ -85,6 +80,8 @@ class Achieved:
         error: The calibration error without and with the temperature.
         coverage, low, high: Share of sets that hold the right class, with its 95 % Wilson interval.
         mean_size: Classes of a set.
+        by_class: The coverage with a threshold for each class, of images whose class has one; None where there is none.
+        class_mean_size: Classes of such a set, of all images.
     """
 
     error: Compared
@@ -92,8 +89,24 @@ class Achieved:
     low: float
     high: float
     mean_size: float
-    class_coverage: float
+    by_class: "Share | None"
     class_mean_size: float
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of `images`, with its 95 % Wilson interval."""
+
+    share: float
+    low: float
+    high: float
+    images: int
+
+    @classmethod
+    def of(cls, held: Tensor) -> "Share":
+        """Of truth values, (N,), at least one."""
+        share = float(held.double().mean())
+        return cls(share, *wilson_interval(share, len(held), confidence=_CONFIDENCE), len(held))
 
 
 def achieved(calibration: Calibration, log_probabilities: Tensor, labels: Tensor) -> Achieved:
@@ -102,11 +115,14 @@ def achieved(calibration: Calibration, log_probabilities: Tensor, labels: Tensor
     blocks = zip(torch.split(log_probabilities, rows), torch.split(labels, rows), strict=True)
     columns = [torch.cat(column) for column in zip(*(_measured(calibration, *block) for block in blocks), strict=True)]
     before, after, right = (column.numpy() for column in columns[:3])
-    covered, size, by_class_covered, by_class_size = (float(column.double().mean()) for column in columns[3:])
-    low, high = wilson_interval(covered, len(labels), confidence=_CONFIDENCE)
+    held, size, held_by_class, size_by_class = columns[3:]
+    all_of, sizes = Share.of(held), [float(column.double().mean()) for column in (size, size_by_class)]
+    thresholds = calibration.class_thresholds
+    promised = held_by_class[:0] if thresholds is None else held_by_class[torch.tensor(thresholds)[labels] > 0]
+    by_class = Share.of(promised) if len(promised) else None
     weights = class_shares_weights(labels, prior=calibration.prior).numpy()
     error = compared(after, right, before, weights=weights)
-    return Achieved(error, covered, low, high, size, by_class_covered, by_class_size)
+    return Achieved(error, all_of.share, all_of.low, all_of.high, sizes[0], by_class, sizes[1])
 
 
 def _measured(calibration: Calibration, log_probabilities: Tensor, labels: Tensor) -> tuple[Tensor, ...]:

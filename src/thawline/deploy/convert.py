@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from thawline.deploy.description import DESCRIPTION_FILE
+from thawline.deploy.description_file import DESCRIPTION_FILE
 from thawline.deploy.export_check import SHOWN_ABOVE
 from thawline.deploy.export_folder import new_folder
 from thawline.deploy.export_images import Images

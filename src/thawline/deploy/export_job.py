@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from thawline.deploy.export_check import (
     BATCHES,
+    RESIZED_DIFFERENCE,
     SECONDS,
     SHOWN_ABOVE,
     Agreement,
@@ -28,6 +29,7 @@ from thawline.deploy.export_metadata import metadata
 from thawline.deploy.export_onnx import DEFAULT_OPSET, ONNX_FILE, Runner, onnx_runner, write_onnx
 from thawline.deploy.export_openvino import OPENVINO_FILE, openvino_runner, write_openvino
 from thawline.deploy.export_resize import PillowResize
+from thawline.deploy.export_resize_check import compared_levels
 from thawline.deploy.export_script import SCRIPT_FILE, script
 from thawline.deploy.loaded import Model, load, model_folder
 from thawline.deploy.portable import WEIGHTS_FILE
@@ -77,6 +79,11 @@ class _Job:
         if not self.wanted.resize_inside:
             return answered(run, self.prepared)
         return np.concatenate([run(self.given(self.images, index)[None]) for index in _each(self.images, "answered")])
+
+    @torch.inference_mode()
+    def in_pytorch(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the graph answers before it is exported, (N, K)."""
+        return np.asarray(self.graph(torch.from_numpy(images)), np.float32)
 
     def truth(self) -> NDArray[np.float32]:
         """Of Thawline in fp32, (N, K)."""
@@ -143,8 +150,7 @@ def _write(job: _Job, folder: Path, training: Images | None, say: Say) -> dict[s
 
 def _check(job: _Job, run: Runner, say: Say) -> bool:
     """Compare the fp32 model with Thawline; returns whether they agree."""
-    batches = [_of_a_batch(job, run, size) for size in BATCHES]
-    of_batches = together(batches)
+    of_batches = together([_of_a_batch(job, run, size) for size in BATCHES])
     say("check", f"batches of {', '.join(map(str, BATCHES))}: {of_batches}")
     got, truth = job.answers(run), job.truth()
     of_images = agreement(got, truth)
@@ -154,7 +160,25 @@ def _check(job: _Job, run: Runner, say: Say) -> bool:
         ours, theirs = (accuracy(answers, job.images.labels) for answers in (truth, got))
         right = f"; accuracy {theirs:.4f}, Thawline's in fp32 {ours:.4f}"
     say("check", f"{job.images.what}{inside}: {of_images}{right}")
-    return of_batches.good and (of_images.good or job.wanted.resize_inside)
+    if job.graph.resize is None:
+        return of_batches.good and of_images.good
+    return of_batches.good_resized and _check_resize(job, job.graph.resize, got, say)
+
+
+def _check_resize(job: _Job, resize: PillowResize, got: NDArray[np.float32], say: Say) -> bool:
+    """The file has to answer as its graph in PyTorch does, whose resize has to make Pillow's levels.
+
+    Args:
+        got: Answers of the file to the images, (N, K).
+    """
+    whole = (job.given(job.images, index)[None] for index in _each(job.images, "answered"))
+    of_graph = np.concatenate([job.in_pytorch(image) for image in whole])
+    of_file = agreement(got, of_graph)
+    say("check", f"each of its size, in the file and in PyTorch: {of_file} ({RESIZED_DIFFERENCE} allowed)")
+    pairs = zip((job.given(job.images, index) for index in range(job.images.number)), job.prepared, strict=True)
+    levels = compared_levels(resize, pairs)
+    say("check", f"the resize in the graph and Pillow's: {levels}")
+    return of_file.good_resized and levels.good
 
 
 def _of_a_batch(job: _Job, run: Runner, size: int) -> Agreement:
@@ -164,9 +188,7 @@ def _of_a_batch(job: _Job, run: Runner, size: int) -> Agreement:
         batch = np.stack([np.roll(first, step, axis=1) for step in range(size)])
     else:
         batch = np.resize(job.prepared, (size, *job.prepared.shape[1:]))
-    with torch.inference_mode():
-        truth = job.graph(torch.from_numpy(batch)).numpy()
-    return agreement(run(batch), truth)
+    return agreement(run(batch), job.in_pytorch(batch))
 
 
 def _compare_int8(job: _Job, runs: dict[str, Runner], training: Images, say: Say) -> None:

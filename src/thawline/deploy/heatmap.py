@@ -5,6 +5,7 @@ Understanding Convolutional Networks"). It needs answers only, so it serves stac
 gradients through a stack of every stage, or Grad-CAM at one of them, would explain a part of the answer.
 """
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -40,16 +41,26 @@ def heatmap(model: Answers, image: Tensor, class_index: int) -> Tensor:
     Returns:
         (S, S), float32, from 0 to 1: 1 is the part whose cover costs most; all 0 where no cover costs anything.
     """
+    *_, heat = heatmap_steps(model, image, class_index)
+    assert heat is not None
+    return heat
+
+
+def heatmap_steps(model: Answers, image: Tensor, class_index: int) -> Iterator[Tensor | None]:
+    """`heatmap` in steps of a batch each, between which something else may use the model: None, ... and the heat."""
     masks = _covers(image.shape[-1])  # (M, S, S), bool
     grey = image.float().mean((1, 2)).round().to(torch.uint8)[:, None, None]  # the image's mean colour
     covered = torch.where(masks[:, None], grey, image)  # (M, 3, S, S)
-    rows = [model.net.log_probabilities(batch) for batch in torch.split(torch.cat([image[None], covered]), _BATCH)]
+    rows = []
+    for batch in torch.split(torch.cat([image[None], covered]), _BATCH):
+        rows.append(model.net.log_probabilities(batch))
+        yield None
     odds = _log_odds(torch.cat(rows), class_index)  # (1 + M,)
     falls = odds[0] - odds[1:]
     weights = masks.float()
     heat = (torch.einsum("m,mhw->hw", falls, weights) / weights.sum(0)).clamp(min=0)
     smooth = _smoothed(heat)
-    return smooth / smooth.max() if smooth.max() > 0 else smooth
+    yield smooth / smooth.max() if smooth.max() > 0 else smooth
 
 
 def _covers(side: int) -> Tensor:

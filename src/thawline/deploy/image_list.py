@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from thawline.data.sources.folder_walk import Walk, is_image_name, looked_for
+from thawline.data.sources.table_rows import read_rows
 from thawline.errors import UserError, named
 from thawline.printable import printable
 
 STDIN = "-"  # in place of a path
 LIST_ENDINGS = (".txt", ".lst", ".list")
+TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+_PATH = "path"  # column of a table
 _SEPARATOR = b"\0"  # no path holds it
 _LINES_TRIED = 100  # chosen: of a list, to see whether it is one, and from which folder its paths begin
 
@@ -68,7 +71,8 @@ def listed(arguments: Sequence[str], *, stdin: BinaryIO) -> Listed:
 
     Args:
         arguments: Image files; folders, searched at every depth in the order of names; patterns such as
-            `photos/**/*.jpg`; text files (.txt, .lst, .list) with a path a line; `-` for such lines on `stdin`.
+            `photos/**/*.jpg`; text files (.txt, .lst, .list) with a path a line; tables (.csv, .tsv, .jsonl, .ndjson,
+            .parquet) with a column `path`; `-` for lines of paths on `stdin`.
     Raises:
         UserError: A path is missing, a pattern matches nothing, a list names no file, or there is no image at all.
     """
@@ -90,7 +94,7 @@ def _of_argument(argument: str, result: Listed, stdin: BinaryIO) -> Iterator[str
     elif os.path.isdir(argument):
         yield from _of_folder(argument, result)
     elif os.path.exists(argument):
-        yield from _of_list(argument) if argument.lower().endswith(LIST_ENDINGS) else [argument]
+        yield from _of_file(argument)
     elif glob.has_magic(argument):
         yield from _of_pattern(argument, result)
     else:
@@ -121,20 +125,34 @@ def _of_pattern(pattern: str, result: Listed) -> Iterator[str]:
             result.passed_over[Path(path).suffix.lower() or "without an extension"] += 1
 
 
-def _of_list(path: str) -> list[str]:
-    """The lines of a list; they begin in the current folder, or, where none of them lies there, in the list's."""
+def _of_file(path: str) -> list[str]:
+    if path.lower().endswith(LIST_ENDINGS):
+        try:
+            return _where_they_are(path, lines_of(Path(path).read_bytes()), what="a list of images, a path a line")
+        except OSError as error:
+            raise UserError(f"{printable(path)}: {error.strerror}") from error
+    if path.lower().endswith(TABLE_ENDINGS):
+        return _where_they_are(path, _of_table(path), what="a table of images")
+    return [path]
+
+
+def _of_table(path: str) -> list[str]:
+    """The column `path`; rows that have none are left out."""
     try:
-        names = lines_of(Path(path).read_bytes())
-    except OSError as error:
-        raise UserError(f"{printable(path)}: {error.strerror}") from error
+        rows = read_rows(Path(path), {_PATH: _PATH})
+    except UserError as error:  # its words are for data=table
+        text = str(error).replace("; name it with data.columns.path=NAME", "; a table of images needs a column path")
+        raise UserError(text.removeprefix("data.file=")) from error
+    return [str(row.values[_PATH]) for row in rows if row.values[_PATH] is not None]
+
+
+def _where_they_are(path: str, names: list[str], *, what: str) -> list[str]:
+    """Paths of a file; they begin in the current folder, or, where none of them lies there, in the file's."""
     for start in ("", os.path.dirname(path)):
         if any(os.path.exists(os.path.join(start, name)) for name in names[:_LINES_TRIED]):
             return [os.path.join(start, name) for name in names]
-    first = f"its first line is {printable(names[0])[:80]!r}" if names else "it is empty"
-    raise UserError(
-        f"{printable(path)}: read as a list of images, a path a line, but names no file seen from here or from its "
-        f"folder; {first}"
-    )
+    first = f"the first is {printable(names[0])[:80]!r}" if names else "it is empty"
+    raise UserError(f"{printable(path)}: read as {what}, but names no file seen from here or from its folder; {first}")
 
 
 def lines_of(content: bytes) -> list[str]:

@@ -14,11 +14,13 @@ from torch import Tensor
 
 from thawline.data.decode import decode, to_rgb
 from thawline.data.transforms import Transform, eval_transform
-from thawline.deploy.description import DESCRIPTION_FILE, Description
+from thawline.deploy.description import Description
+from thawline.deploy.description_file import DESCRIPTION_FILE
 from thawline.deploy.image_list import listed
 from thawline.deploy.inference import InferenceModel, precision_of
 from thawline.deploy.likeliest import likeliest
 from thawline.deploy.portable import MODEL_FOLDER, read_model
+from thawline.deploy.prediction_sets import named_sets
 from thawline.deploy.read_image import prepared_or_why
 from thawline.errors import UserError, strange_values_refused
 from thawline.machine.compute import choose_compute
@@ -43,6 +45,8 @@ class Prediction:
         entropy: Of the probabilities, in nats: 0 is certain, log K knows nothing.
         top: (class, probability) of the likeliest classes, the first first.
         error: Why there is no answer.
+        set: The classes of which one is right for 90 % of images like the run's, the likeliest first; None where the
+            model has no threshold, `Model.set_threshold`.
     """
 
     path: str
@@ -53,6 +57,7 @@ class Prediction:
     top: tuple[tuple[str, float], ...] = ()
     error: str | None = None
     unknown: bool | None = None
+    set: tuple[str, ...] | None = None
 
 
 class Model:
@@ -86,6 +91,11 @@ class Model:
     def unknown_threshold(self) -> float | None:
         """Unknown score from which on an image shows none of the classes, as far as the model can tell."""
         return None if self.description.unknown is None else self.description.unknown.threshold
+
+    @property
+    def set_threshold(self) -> float | None:
+        """Probability from which on a class is in an image's prediction set; 0, all are, after too few images."""
+        return self.description.calibration.set_threshold
 
     def prepare(self, image: Given) -> Tensor:
         """A path, PIL image, uint8 array (H, W, 3) or (H, W), or prepared uint8 tensor (3, S, S) -> uint8 (3, S, S).
@@ -131,12 +141,13 @@ class Model:
 
     def _answers(self, images: Tensor, *, top: int) -> Iterator[Prediction]:
         rows, scores = self.net.answers(images)
-        limit = self.unknown_threshold
-        names, of_rows = self.class_names, [None] * len(rows) if scores is None else scores.tolist()
-        for (values, at, entropy), score in zip(likeliest(rows, top=top), of_rows, strict=True):
+        limit, least, names = self.unknown_threshold, self.set_threshold, self.class_names
+        of_rows = [None] * len(rows) if scores is None else scores.tolist()
+        sets = [None] * len(rows) if least is None else named_sets(rows.exp(), names, threshold=least)
+        for (values, at, entropy), score, of_it in zip(likeliest(rows, top=top), of_rows, sets, strict=True):
             classes = tuple((names[i], value) for i, value in zip(at, values, strict=True))
             far = None if score is None or limit is None else score >= limit
-            yield Prediction("", *classes[0], entropy, score, classes, unknown=far)
+            yield Prediction("", *classes[0], entropy, score, classes, unknown=far, set=of_it)
 
 
 def _files(given: Given) -> Iterable[Given]:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from thawline.atomic import CannotWrite
 from thawline.deploy.card import card
-from thawline.deploy.description import DESCRIPTION_FILE, Description, read_description
+from thawline.deploy.description import Description
+from thawline.deploy.description_file import DESCRIPTION_FILE, read_description, write_description
 from thawline.errors import UserError
 from thawline.machine.utf8_path import utf8_file
 
@@ -41,7 +42,7 @@ def write_model(folder: Path, description: Description, tensors: Mapping[str, Te
         save_file(kept, part / WEIGHTS_FILE)
         (part / WEIGHTS_FILE).chmod(part.stat().st_mode & 0o666)  # safetensors makes it readable for the owner only
         description = replace(description, shared=shared, sha256=sha256_of(part / WEIGHTS_FILE))
-        (part / DESCRIPTION_FILE).write_text(description.text(), encoding="utf-8")
+        write_description(part, description)
         (part / CARD_FILE).write_bytes(card(description).encode(errors="backslashreplace"))  # as write_atomically
         if folder.exists():
             os.rename(folder, old)

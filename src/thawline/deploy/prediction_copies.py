@@ -5,7 +5,8 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from thawline.atomic import CannotWrite
@@ -33,8 +34,24 @@ def checked_folder(folder: Path, searched: Sequence[Path], *, option: str = "--c
     return folder
 
 
-def copy_to(folder: Path, path: str, label: str) -> None:
-    """Copy an image into the folder of its label; a copy that is there already stays.
+@dataclass(frozen=True)
+class Copies:
+    """Copies images to `folder`/LABEL.
+
+    Attributes:
+        folders: Label -> the name of its folder.
+    """
+
+    folder: Path
+    folders: Mapping[str, str]
+
+    def add(self, path: str, label: str) -> None:
+        """See `copy_to`."""
+        copy_to(self.folder / self.folders[label], path)
+
+
+def copy_to(folder: Path, path: str) -> None:
+    """Copy an image into a folder; a copy that is there already stays.
 
     An image that is gone since it was read is told, and has no copy.
 
@@ -44,7 +61,7 @@ def copy_to(folder: Path, path: str, label: str) -> None:
     if not os.path.exists(path):
         _log.warning("%s is gone since it was read: there is no copy of it.", printable(path))
         return
-    target = folder / folder_name(label) / os.path.basename(path)
+    target = folder / os.path.basename(path)
     if target.exists() and not filecmp.cmp(path, target, shallow=False):  # another image has this name
         digest = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()[:_DIGITS]
         target = target.with_name(f"{target.stem}-{digest}{target.suffix}")
@@ -57,13 +74,3 @@ def copy_to(folder: Path, path: str, label: str) -> None:
         os.replace(part, target)  # not waited for until it is on the disk: that takes longer than to predict
     except OSError as error:
         raise CannotWrite(error.errno, error.strerror or str(error), str(target)) from error
-
-
-def folder_name(label: str) -> str:
-    """A label as the name of a folder: `a/b` and `..` are none.
-
-    >>> folder_name("cats/indoor"), folder_name("..")
-    ('cats_indoor', '_.')
-    """
-    name = printable(label).replace("/", "_").replace("\\", "_") or "_"
-    return f"_{name[1:]}" if name.startswith(".") else name

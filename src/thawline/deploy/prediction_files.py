@@ -18,7 +18,7 @@ from typing import Any
 
 from thawline.atomic import CannotWrite, replacing, write_atomically
 from thawline.deploy.prediction_parquet import check_parquet, write_parquet
-from thawline.deploy.prediction_rows import Row, Value
+from thawline.deploy.prediction_rows import Row, Value, as_fields, as_text
 from thawline.errors import UserError
 from thawline.machine.file_lock import locked
 from thawline.printable import printable
@@ -31,13 +31,12 @@ Encode = Callable[[Sequence[Row], Sequence[str]], str]
 
 def csv_lines(rows: Sequence[Row], columns: Sequence[str]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([as_text(value) for value in row] for row in rows)
     return text.getvalue()
 
 
 def json_lines(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    objects = (dict(zip(columns, row, strict=True)) for row in rows)
-    return "".join(f"{json.dumps(one, ensure_ascii=False)}\n" for one in objects)
+    return "".join(f"{json.dumps(as_fields(row, columns), ensure_ascii=False)}\n" for row in rows)
 
 
 _ENCODERS: dict[str, Encode] = {".csv": csv_lines, ".jsonl": json_lines, ".parquet": json_lines}  # by ending

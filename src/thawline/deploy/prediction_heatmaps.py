@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,6 @@ from thawline.atomic import CannotWrite
 from thawline.data.decode import UnreadableImage
 from thawline.deploy.heatmap import heatmap, overlay
 from thawline.deploy.loaded import Model
-from thawline.deploy.prediction_copies import folder_name
 
 _DIGITS = 8  # of a digest of the path: images of one name from two folders get two files
 _QUALITY = 90  # of JPEG
@@ -20,12 +20,14 @@ class Heatmaps:
     """Writes `folder`/LABEL/NAME-DIGEST.jpg for the first images that have an answer.
 
     Attributes:
+        folders: Label -> the name of its folder.
         most: Number of images at most.
         made: Number of images that are done with, those of an interrupted command too.
     """
 
     folder: Path
     model: Model
+    folders: Mapping[str, str]
     most: int
     made: int = 0
 
@@ -47,7 +49,7 @@ class Heatmaps:
         index = int(self.model.net.log_probabilities(image[None]).argmax())
         picture = overlay(image, heatmap(self.model, image, index))
         digest = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()[:_DIGITS]
-        target = self.folder / folder_name(label) / f"{Path(path).stem}-{digest}.jpg"
+        target = self.folder / self.folders[label] / f"{Path(path).stem}-{digest}.jpg"
         part = target.with_name(f"{target.name}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from thawline.deploy.prediction_rows import SET, TOP, fields
 from thawline.errors import UserError
 from thawline.printable import printable
 
@@ -30,7 +31,9 @@ def check_parquet(path: Path) -> None:
 def write_parquet(lines: Path, path: Path, columns: Sequence[str]) -> None:
     """Write the objects of a file, one a line, as rows to `path`."""
     arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
-    schema = arrow.schema([(name, arrow.float64() if name in _NUMBERS else arrow.string()) for name in columns])
+    ranked = arrow.struct([("label", arrow.string()), ("probability", arrow.float64())])
+    kinds = dict.fromkeys(_NUMBERS, arrow.float64()) | {SET: arrow.list_(arrow.string()), TOP: arrow.list_(ranked)}
+    schema = arrow.schema([(name, kinds.get(name, arrow.string())) for name in fields(columns)])
     with parquet.ParquetWriter(path, schema) as writer:
         for group in _groups(lines):
             writer.write_table(arrow.Table.from_pylist(group, schema=schema))
@@ -50,6 +53,8 @@ def _groups(lines: Path) -> Iterator[list[dict[str, Any]]]:
 
 def _as_utf8(value: Any) -> Any:
     """A lone surrogate stands for a byte of a file's name that is no UTF-8; Parquet takes none."""
+    if isinstance(value, list):
+        return [_as_utf8(one) for one in value]
     if isinstance(value, str) and any(_SURROGATES[0] <= letter <= _SURROGATES[1] for letter in value):
         return printable(value)
     return value

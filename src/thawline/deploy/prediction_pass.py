@@ -37,6 +37,7 @@ class Wanted:
         batch: Images computed together; None chooses.
         workers: Processes that read; None chooses, 0 reads in a thread.
         unknown_from: Unknown score from which on the label is `unknown`; None gives every image a class.
+        set_from: Probability from which on a class is in the prediction set; None gives no sets.
     """
 
     paths: Sequence[str]
@@ -44,6 +45,7 @@ class Wanted:
     batch: int | None = None
     workers: int | None = None
     unknown_from: float | None = None
+    set_from: float | None = None
 
     def batch_on(self, device: torch.device) -> int:
         return self.batch or (CPU_BATCH if device.type == "cpu" else GPU_BATCH)
@@ -72,7 +74,8 @@ def _rows(
 ) -> list[Row]:
     names = model.class_names
     top = min(wanted.top, len(names))
-    return rows(read, answers, names, top=top, unknown=unknown, unknown_from=wanted.unknown_from)
+    limits = {"unknown_from": wanted.unknown_from, "set_from": wanted.set_from}
+    return rows(read, answers, names, top=top, unknown=unknown, **limits)
 
 
 def _read(model: Model, wanted: Wanted, start: int) -> Iterator[Read]:

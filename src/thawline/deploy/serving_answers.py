@@ -24,6 +24,10 @@ class Answer(BaseModel):
         description="Whether the image lies too far from all classes; null where the model has no threshold"
     )
     top: list[ClassProbability] = Field(description="The likeliest classes, the first first")
+    set: list[str] | None = Field(
+        description="The classes of which one is right for 90 % of images like the run's, the likeliest first; "
+        "null where the model has no threshold"
+    )
     error: str | None = Field(description="Why there is no answer")
 
 
@@ -67,5 +71,6 @@ def answer_of(prediction: Prediction, *, top: int) -> Answer:
         unknown_score=prediction.unknown_score,
         unknown=prediction.unknown,
         top=likeliest,
+        set=None if prediction.set is None else list(prediction.set),
         error=prediction.error,
     )

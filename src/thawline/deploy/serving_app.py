@@ -5,7 +5,6 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -22,7 +21,7 @@ from thawline.deploy.loaded import Model, Prediction
 from thawline.deploy.serving_answers import About, Answers, Health, Problem, answer_of
 from thawline.deploy.serving_batches import Batches
 from thawline.deploy.serving_docs import routes_page
-from thawline.deploy.serving_explain import can_explain, explained
+from thawline.deploy.serving_explain import Explanations, can_explain, explained
 from thawline.deploy.serving_guard import Guard
 from thawline.deploy.serving_images import Limits, prepared
 from thawline.deploy.serving_metrics import Metrics
@@ -74,6 +73,7 @@ class Service:
         self.name = f"{origin.strategy} of {model.description.architecture.backbone} for {origin.data}"
         self._decoders = ThreadPoolExecutor(num_cores(), "decode")
         self.thread = ThreadPoolExecutor(1, "model")  # one at a time uses the model
+        self.explanations = Explanations(self.thread)
         self.batches: Batches[Row, Prediction] = Batches(
             self._predict, self.thread, largest, wait_s, self.metrics.batch_size.observe
         )
@@ -168,14 +168,14 @@ def _add_model_routes(app: FastAPI, service: Service) -> None:
         names = list(service.model.class_names)
         if label not in names:
             raise HTTPException(400, f"label={printable(label)}: no class of this model; see /model")
-        ((name, data), *others) = await sent_images(request, service.limits)
-        if others:
-            raise HTTPException(400, "one image at a time")
-        _, image = await service.row(name, data)
-        if isinstance(image, str):
-            raise HTTPException(422, image)
-        work = partial(explained, service.model, image, names.index(label))
-        picture = await asyncio.get_running_loop().run_in_executor(service.thread, work)
+        with service.explanations.place():
+            ((name, data), *others) = await sent_images(request, service.limits)
+            if others:
+                raise HTTPException(400, "one image at a time")
+            _, image = await service.row(name, data)
+            if isinstance(image, str):
+                raise HTTPException(422, image)
+            picture = await service.explanations.made(explained(service.model, image, names.index(label)))
         return Response(picture, media_type="image/png", headers={"cache-control": "no-store"})
 
 

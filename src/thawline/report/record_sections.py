@@ -6,10 +6,11 @@ from typing import Any, TypeVar, cast
 from thawline.features.expected import Expected
 from thawline.machine.run_cost import Cost
 from thawline.machine.run_progress import Progress
+from thawline.report.calibration_section import CalibrationSection
 from thawline.report.inspection_section import InspectionSection
+from thawline.report.optional_key import OPTIONAL
 
 _T = TypeVar("_T")
-_OPTIONAL = {"optional": True}  # the key is left out where the value is None
 
 
 @dataclass
@@ -22,9 +23,9 @@ class DataSection:
     num_test: int = 0
     num_classes: int = 0
     fingerprint: str = ""
-    value_range: list[float] | None = field(default=None, metadata=_OPTIONAL)  # that became black and white
-    decoded_side: int | None = field(default=None, metadata=_OPTIONAL)  # pixels that large JPEGs keep; None: all
-    exclude: dict[str, Any] | None = field(default=None, metadata=_OPTIONAL)  # file, its sha256, images left out
+    value_range: list[float] | None = field(default=None, metadata=OPTIONAL)  # that became black and white
+    decoded_side: int | None = field(default=None, metadata=OPTIONAL)  # pixels that large JPEGs keep; None: all
+    exclude: dict[str, Any] | None = field(default=None, metadata=OPTIONAL)  # file, its sha256, images left out
 
 
 @dataclass
@@ -49,12 +50,12 @@ class StrategySection:
     planned_phases: int = 0
     parameters: str = ""
     batchnorm: str = ""
-    feature_stages: list[str] | None = field(default=None, metadata=_OPTIONAL)
-    feature_grid: int | list[int] | None = field(default=None, metadata=_OPTIONAL)
-    wise_ft: float | None = field(default=None, metadata=_OPTIONAL)  # share of the tuned weights in the tested ones
-    penalty: float | None = field(default=None, metadata=_OPTIONAL)  # L2 penalty of a head that was solved for
-    tested_weights: str | None = field(default=None, metadata=_OPTIONAL)  # last, refit, or best by: val_accuracy, ...
-    tested_why: str | None = field(default=None, metadata=_OPTIONAL)
+    feature_stages: list[str] | None = field(default=None, metadata=OPTIONAL)
+    feature_grid: int | list[int] | None = field(default=None, metadata=OPTIONAL)
+    wise_ft: float | None = field(default=None, metadata=OPTIONAL)  # share of the tuned weights in the tested ones
+    penalty: float | None = field(default=None, metadata=OPTIONAL)  # L2 penalty of a head that was solved for
+    tested_weights: str | None = field(default=None, metadata=OPTIONAL)  # last, refit, or best by: val_accuracy, ...
+    tested_why: str | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass
@@ -70,7 +71,7 @@ class ClassesSection:
     """Names, and the confusion matrix (K, K) of the test, rows true, columns predicted; None for very many classes."""
 
     names: list[str] = field(default_factory=list)
-    confusion: list[list[int]] | None = field(default=None, metadata=_OPTIONAL)
+    confusion: list[list[int]] | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def imbalance(self) -> float:
@@ -86,42 +87,7 @@ class FreezeSection:
     verified: bool | None = None
     checks: int = 0
     frozen_stages: int = 0  # stages that never trained
-    guard_s: float | None = field(default=None, metadata=_OPTIONAL)
-
-
-@dataclass
-class CalibrationSection:
-    """How well the test images' probabilities are calibrated, and sets of classes that hold the right one.
-
-    Attributes:
-        temperature: Factor of the logits, fitted on `images` images, `by` leave-one-out or validation.
-        ece_before, ece_after: Expected calibration error of the test images without and with the temperature.
-        ece_low, ece_high: 95 % interval of `ece_after`; `ece_by_chance`: what perfect probabilities would have.
-        prior: How frequent the probabilities assume the classes to be, `training` or `equal`; the errors are then those
-            of images of equally frequent classes.
-        goal, coverage, low, high: Share of sets that should hold the right class, that do, and its 95 % interval.
-        mean_size: Classes of a set; `class_coverage`, `class_mean_size` with a threshold for each class.
-        unknown_stage, unknown_auroc: Where images of classes that were left out are told apart best, and how well.
-    """
-
-    temperature: float = 1.0
-    images: int = 0
-    by: str = ""
-    ece_before: float = 0.0
-    ece_after: float = 0.0
-    ece_low: float | None = field(default=None, metadata=_OPTIONAL)
-    ece_high: float | None = field(default=None, metadata=_OPTIONAL)
-    ece_by_chance: float | None = field(default=None, metadata=_OPTIONAL)
-    goal: float = 0.0
-    coverage: float = 0.0
-    low: float = 0.0
-    high: float = 0.0
-    mean_size: float = 0.0
-    class_coverage: float = 0.0
-    class_mean_size: float = 0.0
-    prior: str | None = field(default=None, metadata=_OPTIONAL)  # none in a record of before
-    unknown_stage: str | None = field(default=None, metadata=_OPTIONAL)
-    unknown_auroc: float | None = field(default=None, metadata=_OPTIONAL)
+    guard_s: float | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass
@@ -146,10 +112,10 @@ class MachineSection:
     processes: int = 0
     precision: str = ""
     prefix_precision: str = ""
-    tf32: bool | None = field(default=None, metadata=_OPTIONAL)  # of CUDA: whether fp32 products are TF32
-    quota: float | None = field(default=None, metadata=_OPTIONAL)  # cores that the CPU quota of a container pays for
-    threads: int | None = field(default=None, metadata=_OPTIONAL)  # of the training, at its end
-    step_images: int | None = field(default=None, metadata=_OPTIONAL)  # that fit together, where a batch did not
+    tf32: bool | None = field(default=None, metadata=OPTIONAL)  # of CUDA: whether fp32 products are TF32
+    quota: float | None = field(default=None, metadata=OPTIONAL)  # cores that the CPU quota of a container pays for
+    threads: int | None = field(default=None, metadata=OPTIONAL)  # of the training, at its end
+    step_images: int | None = field(default=None, metadata=OPTIONAL)  # that fit together, where a batch did not
     thread_choices: list[list[int]] = field(default_factory=list)  # [epoch from 0, threads] for everything measured
 
 

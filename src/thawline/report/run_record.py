@@ -16,12 +16,12 @@ from thawline.features.expected import Expected
 from thawline.machine.run_cost import Cost
 from thawline.machine.run_progress import PREPARING, Progress
 from thawline.machine.sigterm import signal_of
+from thawline.report.calibration_section import CalibrationSection
 from thawline.report.inspection_section import InspectionSection
 from thawline.report.record_sections import (
     SECTIONS,
     AdviceSection,
     CacheSection,
-    CalibrationSection,
     ClassesSection,
     DataSection,
     FreezeSection,

@@ -13,7 +13,7 @@ from thawline.deploy.portable import MODEL_FOLDER, write_model
 from thawline.features.unknown import KNOWN_AS_UNKNOWN
 from thawline.models.adapted_names import merged
 from thawline.models.stacked_head import StackedHead
-from thawline.report.record_sections import CalibrationSection
+from thawline.report.calibration_section import CalibrationSection
 from thawline.report.run_record import RunRecord
 from thawline.runs.known_features import fit_known_images
 from thawline.runs.parts import Parts
@@ -53,13 +53,19 @@ def deliver(
 
 
 def _section(calibration: Calibration, got: Achieved) -> CalibrationSection:
-    error = got.error
-    return CalibrationSection(
+    error, of_classes = got.error, got.by_class
+    section = CalibrationSection(
         calibration.temperature, calibration.images, calibration.by, error.before, error.after,
         prior=calibration.prior,
         ece_low=error.low, ece_high=error.high, ece_by_chance=error.by_chance,
         goal=calibration.coverage, coverage=got.coverage, low=got.low, high=got.high, mean_size=got.mean_size,
-        class_coverage=got.class_coverage, class_mean_size=got.class_mean_size,
+        class_coverage=1.0, class_mean_size=got.class_mean_size,
+    )  # fmt: skip
+    if of_classes is None:  # every class is in every set
+        return section
+    return replace(
+        section, class_coverage=of_classes.share, class_low=of_classes.low, class_high=of_classes.high,
+        class_images=of_classes.images,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from thawline.atomic import replacing
 from thawline.callbacks.metrics_file import METRICS_FILE
 from thawline.data.split_table import SPLITS_FILE
-from thawline.deploy.description import DESCRIPTION_FILE
+from thawline.deploy.description_file import DESCRIPTION_FILE
 from thawline.deploy.portable import MODEL_FOLDER
 from thawline.freezing.certificate import CERTIFICATE_FILE
 from thawline.report.run_record import RunRecord

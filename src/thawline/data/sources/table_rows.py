@@ -34,7 +34,7 @@ def read_rows(file: Path, columns: Mapping[str, str]) -> list[Row]:
     """All rows.
 
     Args:
-        columns: Column of `COLUMNS` -> its name in the file.
+        columns: Column of `COLUMNS` -> its name in the file; without `label`, none is needed.
     Raises:
         UserError: The file cannot be read, is of another kind, has no rows, or lacks a column that is needed.
     """
@@ -105,7 +105,7 @@ def _is_nothing(value: Any) -> bool:
 
 
 def _check_columns(file: Path, names: list[str], columns: Mapping[str, str], *, line: int | None = None) -> None:
-    missing = [column for column in _NEEDED if columns[column] not in names]
+    missing = [column for column in _NEEDED if column in columns and columns[column] not in names]
     if missing:
         column, place = missing[0], "" if line is None else f", line {line}"
         raise UserError(
