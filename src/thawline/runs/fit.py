@@ -57,6 +57,7 @@ def fit_and_test(
     loggers = logs.open(parts.settings, record, folder, first_step=first_step)
     callbacks = all_callbacks(parts, watch, said)
     trainer = _trainer(parts, loggers, callbacks, folder=folder)
+    trainer.strategy.checkpoint_io = CheckpointFiles(tested_only=watch.best.best)
     ended = functools.partial(_ended, trainer, parts, watch, record, f"go on with resume={said.resumed_as}")
     with ended():
         pretrained = _pretrained(parts)
@@ -230,5 +231,4 @@ def _trainer(parts: Parts, loggers: list[Logger], callbacks: list[L.Callback], *
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
         default_root_dir=utf8_path(folder),
     )
-    trainer.strategy.checkpoint_io = CheckpointFiles()
     return trainer
