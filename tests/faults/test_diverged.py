@@ -97,16 +97,11 @@ def test_the_best_weights_so_far_are_tested_where_that_is_wanted(
 
 @pytest.mark.slow
 def test_best_weights_of_the_middle_of_an_epoch_are_certified(run_cli: Run, tmp_path: Path, image_folder: Path) -> None:
-    """Then they come from an epoch that last.ckpt, of its start, knows nothing of; it has four steps."""
-    wrong = (POISON, "+callbacks.poison.step=3", "+callbacks.poison.value=nan", "trainer.on_divergence=test_best")
-    often = (
-        "data.batch_size=4",
-        "trainer.max_epochs=1",
-        "trainer.val_check_interval=0.5",
-        "strategy=partial_fine_tune",
-    )
+    """They come from an epoch that last.ckpt, of its start, knows nothing of. Every batch is validated."""
+    wrong = (POISON, "+callbacks.poison.step=2", "+callbacks.poison.value=nan", "trainer.on_divergence=test_best")
+    often = ("trainer.max_epochs=1", "trainer.val_check_interval=0.5", "strategy=partial_fine_tune")
     line = refused(run_cli(*TINY, f"data.root={image_folder}", *often, *wrong))
-    assert "went wrong at step 3, in epoch 1" in line
+    assert "went wrong at step 2, in epoch 1" in line
     assert ", of epoch 1, test/accuracy" in line
     checks = {check.name: check for check in verify(the_run(tmp_path))}
     assert checks["head"].epochs == [[0, 0]]
