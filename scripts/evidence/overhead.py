@@ -38,7 +38,7 @@ _PARTS = {
     ),
     "same state in all processes": ("callbacks.same_everywhere", "callbacks.lost_process"),
 }  # fmt: skip
-_LAST = "last.ckpt itself"
+_LAST = "`last.ckpt` itself, without flushing it"
 
 
 class Clock:
