@@ -4,7 +4,7 @@ python scripts/evidence/sweep_memory.py --jobs 500 --minutes 90
 python scripts/evidence/sweep_memory.py --jobs 500 --minutes 90 --launcher basic    # all jobs in one process
 
 A job trains timm's smallest network for an epoch on 48 images of noise, tests it, and leaves its model. After so many
-minutes the sweep is ended as Ctrl-C would end it.
+minutes the sweep is ended.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def _watch(process: subprocess.Popen[bytes], sweep: Path, *, until: float, every
             told = done
             print(f"| {done} | {(time.monotonic() - start) / 60:.1f} | {held:.1f} |", flush=True)
         if time.monotonic() > until:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
             process.wait(timeout=60)
         time.sleep(_POLL_S)
     done = len(list(sweep.glob("*/model/model.json")))
