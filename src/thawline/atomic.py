@@ -27,9 +27,11 @@ class CannotWrite(OSError):
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, name_flushed: bool = True) -> Iterator[Path]:
     """A name beside `path` to write to; when the block ends without an error, that file becomes `path`.
 
+    Args:
+        name_flushed: Whether to wait until no power cut can bring the old file back. Old or new, it is whole.
     Raises:
         CannotWrite: The block, or what follows it, ended in an `OSError`; nothing is left behind.
     """
@@ -38,7 +40,8 @@ def replacing(path: Path) -> Iterator[Path]:
         yield part
         _flush_to_disk(part)
         os.replace(part, path)
-        _flush_to_disk(path.parent)  # the new name, too, must outlive a power cut
+        if name_flushed:
+            _flush_to_disk(path.parent)
     except OSError as error:
         raise CannotWrite(error.errno, error.strerror or str(error), str(path)) from error
     finally:
@@ -46,15 +49,15 @@ def replacing(path: Path) -> Iterator[Path]:
             part.unlink()
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replace `path` by a file that holds `content`; a string is written as UTF-8.
+def write_atomically(path: Path, content: str | bytes, *, name_flushed: bool = True) -> None:
+    """Replace `path` by a file that holds `content`; a string is written as UTF-8. `name_flushed` as in `replacing`.
 
     Lone surrogates, which stand for bytes of a file's name that are no UTF-8, become escapes.
 
     Raises:
         CannotWrite: It cannot be written; nothing is left behind.
     """
-    with replacing(path) as part:
+    with replacing(path, name_flushed=name_flushed) as part:
         part.write_bytes(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
 
 

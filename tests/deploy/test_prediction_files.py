@@ -83,6 +83,16 @@ def test_rows_that_are_gone_are_made_again(tmp_path: Path) -> None:
     assert len(list(csv.reader(path.open(encoding="utf-8", newline="")))) == 7
 
 
+@pytest.mark.parametrize("key", ["bytes", "done"])
+def test_a_count_that_is_no_whole_number_begins_anew(tmp_path: Path, key: str) -> None:
+    path, about = tmp_path / "p.csv", tmp_path / "p.csv.unfinished.json"
+    with pytest.raises(KeyboardInterrupt):
+        write(path, ROWS[:4], stop=KeyboardInterrupt())
+    about.write_text(json.dumps(json.loads(about.read_text()) | {key: 2.0}))
+    assert write(path, ROWS).done == 6
+    assert len(list(csv.reader(path.open(encoding="utf-8", newline="")))) == 7
+
+
 def test_csv_and_json_lines_hold_every_name(tmp_path: Path) -> None:
     write(tmp_path / "p.csv", ROWS)
     write(tmp_path / "p.jsonl", ROWS)

@@ -9,9 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from thawline.callbacks.best_and_last import BestCheckpoint, Scores
 from thawline.callbacks.stop_diverged import loss_problem
+from thawline.errors import UserError
+from thawline.freezing.verify import verify
+from thawline.report.run_record import load_record
+from thawline.runs.divergence import best_is_tested
 from thawline.runs.learned_nothing import doubts
+from thawline.settings.trainer_settings import TrainerSettings
 from thawline.training.metrics import ClassCounts
 
 Run = Callable[..., Any]
@@ -64,6 +71,65 @@ def test_the_best_weights_so_far_stay(run_cli: Run, tmp_path: Path, image_folder
     assert [len(curves[tag]) for tag in ("val/loss", "val/accuracy")] == [1, 1]  # those of the epoch that was whole
     for name in ("best.ckpt", "last.ckpt"):
         assert all(torch.isfinite(tensor).all() for tensor in weights(folder, name).values())
+
+
+def test_the_best_weights_so_far_are_tested_where_that_is_wanted(
+    run_cli: Run, tmp_path: Path, image_folder: Path
+) -> None:
+    wrong = (POISON, "+callbacks.poison.step=6", "+callbacks.poison.value=nan", "trainer.on_divergence=test_best")
+    rates = ("optim.lr=0.01", "strategy=feature_extraction")
+    line = refused(run_cli(*TINY, *rates, f"data.root={image_folder}", "trainer.max_epochs=4", *wrong))
+    folder = the_run(tmp_path)
+    record = load_record(folder / "run.json")
+    epoch, accuracy = record.best_epoch, record.metrics["test/accuracy"]
+    assert "went wrong at step 6, in epoch 3: train/loss is nan" in line
+    told = f", of epoch {epoch}, test/accuracy {accuracy:.3f}, as a model in {folder / 'model'}"
+    assert line.endswith(f"stay in {folder / 'checkpoints' / 'best.ckpt'}{told}")
+    assert (record.status, record.progress.doing, record.progress.step) == ("failed", "training", 5)
+    assert record.strategy.tested_why == "the best before the training diverged"
+    assert record.cost.fit_s > 0
+    best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+    assert epoch == best["epoch"] + 1 <= 2
+    model = load_file(folder / "model" / "model.safetensors")
+    assert all(torch.equal(model[name], tensor) for name, tensor in best["state_dict"].items())
+    assert not any(check.problems for check in verify(folder))
+
+
+@pytest.mark.slow
+def test_best_weights_of_the_middle_of_an_epoch_are_certified(run_cli: Run, tmp_path: Path, image_folder: Path) -> None:
+    """They come from an epoch that last.ckpt, of its start, knows nothing of. Every batch is validated."""
+    wrong = (POISON, "+callbacks.poison.step=2", "+callbacks.poison.value=nan", "trainer.on_divergence=test_best")
+    often = ("trainer.max_epochs=1", "trainer.val_check_interval=0.5", "strategy=partial_fine_tune")
+    line = refused(run_cli(*TINY, f"data.root={image_folder}", *often, *wrong))
+    assert "went wrong at step 2, in epoch 1" in line
+    assert ", of epoch 1, test/accuracy" in line
+    checks = {check.name: check for check in verify(the_run(tmp_path))}
+    assert checks["head"].epochs == [[0, 0]]
+    assert not any(check.problems for check in checks.values())
+
+
+@pytest.mark.slow
+def test_a_test_that_fails_does_not_hide_the_divergence(run_cli: Run, tmp_path: Path, image_folder: Path) -> None:
+    wrong = (POISON, "+callbacks.poison.step=4", "+callbacks.poison.value=nan", "trainer.on_divergence=test_best")
+    fails = ("+callbacks.bad._target_=faulty_parts.RaisingCallback", "+callbacks.bad.hook=on_test_start")
+    line = refused(run_cli(*TINY, f"data.root={image_folder}", "trainer.max_epochs=3", *wrong, *fails))
+    assert "went wrong at step 4, in epoch 2: train/loss is nan" in line
+    assert line.endswith("best.ckpt, and could not be tested: 'a defect of the callback'")
+
+
+def test_without_best_weights_there_is_nothing_to_test(tmp_path: Path) -> None:
+    best = BestCheckpoint(tmp_path)
+    assert not best_is_tested(TrainerSettings(on_divergence="test_best"), best)
+    best.best.touch()  # of a run before in this folder
+    assert not best_is_tested(TrainerSettings(on_divergence="test_best"), best)
+    best.best_scores = Scores(accuracy=1.0, loss=0.0)
+    assert best_is_tested(TrainerSettings(on_divergence="test_best"), best)
+    assert not best_is_tested(TrainerSettings(), best)
+
+
+def test_what_a_divergence_may_lead_to_is_checked() -> None:
+    with pytest.raises(UserError, match=r"trainer.on_divergence=go_on: allowed are stop, test_best"):
+        TrainerSettings(on_divergence="go_on")
 
 
 def test_at_the_first_step_it_is_not_the_learning_rate(run_cli: Run, tmp_path: Path, image_folder: Path) -> None:

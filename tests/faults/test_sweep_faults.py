@@ -1,5 +1,6 @@
 """Jobs that hang, jobs that the kernel ends, depths that do not exist, two sweeps in one folder, five hundred jobs."""
 
+import gc
 import json
 import os
 import signal
@@ -140,6 +141,34 @@ def test_the_table_of_five_hundred_jobs_reads_no_records_and_grows_no_memory(
         tracemalloc.stop()
     assert after - before < 100_000  # bytes
     assert len(jobs_table(jobs, most=20).rows) == 20
+
+
+@pytest.mark.slow
+def test_five_hundred_processes_one_after_the_other_leave_nothing_behind(tmp_path: Path) -> None:
+    """Each replaces the record of a run before and ends, so that only the sweep's process has something to do."""
+    record = RunRecord("one", "small_similar", 0, status="completed", metrics={"val/accuracy": 0.5}).save(tmp_path)
+    jobs = [Job(number, [f"seed={number}"], tmp_path / str(number)) for number in range(500)]
+    for job in jobs:
+        job.folder.mkdir()
+        RunRecord("one", "small_similar", 0, status="interrupted").save(job.folder)
+    running = Running(lambda job: ["cp", str(record), str(job.folder)], 10, timeout_s=60)
+    held: dict[int, int] = {}  # hundreds of jobs that ended -> bytes
+    with open(os.devnull, "w") as nowhere:
+        table = SweepTable(jobs, Console(file=nowhere, force_terminal=True, width=80, height=24))
+
+        def shown() -> None:
+            table.show()
+            hundreds = sum(job.status is Status.COMPLETED for job in jobs) // 100
+            if hundreds not in held:
+                gc.collect()
+                held[hundreds], _ = tracemalloc.get_traced_memory()
+
+        tracemalloc.start()
+        running.run(jobs, shown=shown)
+        tracemalloc.stop()
+    assert all(job.status is Status.COMPLETED for job in jobs)
+    assert (running.under_way, running.slots, running.pulses) == ({}, {}, {})
+    assert held[5] - held[1] < 400 * 500  # bytes; a record has 1,500
 
 
 def test_what_runs_what_ended_last_and_what_comes_next_is_in_view(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import socket
+import stat
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ def test_an_error_is_recorded_and_raised(tmp_path: Path, error: BaseException, s
     assert progress.peak_memory_bytes >= progress.memory_bytes > 10_000_000  # Python with torch takes more
     assert progress.available_memory_bytes > 0
     assert progress.threads >= 1
+
+
+def test_only_the_last_record_waits_for_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of the progress while it runs, a power cut may bring the one before back."""
+    folders = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: folders.append(stat.S_ISDIR(os.fstat(descriptor).st_mode)))
+    with recorded(run := record(), tmp_path):
+        run.save_progress(tmp_path)
+        assert folders == [False, False]
+    assert folders == [False, False, False, True]
 
 
 def test_the_traceback_of_an_earlier_process_is_set_aside(tmp_path: Path) -> None:

@@ -57,14 +57,21 @@ class BestCheckpoint(ModelCheckpoint):
 
     Args:
         by: The score on the validation images that says which is best, of `SELECT`; see `Scores.beats`.
+        within_epochs: Whether validations come within an epoch too. Left to itself, Lightning takes a validation after
+            every batch for one after every epoch, and saves at its end alone.
     Attributes:
         best_scores, latest: Scores of the best weights, and of the latest validation; None before the first.
         validated_step: Optimizer step of the latest validation.
     """
 
-    def __init__(self, folder: Path, *, by: str = VAL_ACCURACY) -> None:
+    def __init__(self, folder: Path, *, by: str = VAL_ACCURACY, within_epochs: bool = False) -> None:
         super().__init__(
-            dirpath=folder, filename="best", monitor=VAL_ACCURACY, mode="max", enable_version_counter=False
+            dirpath=folder,
+            filename="best",
+            monitor=VAL_ACCURACY,
+            mode="max",
+            enable_version_counter=False,
+            save_on_train_epoch_end=False if within_epochs else None,
         )
         self.folder = folder
         self.by = by

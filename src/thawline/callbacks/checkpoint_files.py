@@ -14,14 +14,25 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from thawline.atomic import os_error_in, replacing
 from thawline.callbacks.plain_state import refuse_unreadable
 
+_OF_OPTIMIZER = ("optimizer_states", "lr_schedulers")
+
 
 class CheckpointFiles(TorchCheckpointIO):
-    """Writes checkpoints beside their targets, and refuses what could not be read again."""
+    """Writes checkpoints beside their targets, and refuses what could not be read again.
+
+    Args:
+        tested_only: A checkpoint that no run goes on from; it is written without the state of the optimizer.
+    """
+
+    def __init__(self, *, tested_only: Path | None = None) -> None:
+        super().__init__()
+        self.tested_only = tested_only
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         refuse_unreadable(checkpoint)
         target = Path(path)
-        save_whole(checkpoint, target)
+        left_out = _OF_OPTIMIZER if target == self.tested_only else ()
+        save_whole({key: value for key, value in checkpoint.items() if key not in left_out}, target)
 
 
 def save_whole(body: Mapping[str, Any], path: Path) -> None:

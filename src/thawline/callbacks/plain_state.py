@@ -11,7 +11,8 @@ from torch import Tensor
 
 from thawline.errors import UserError
 
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.Size, torch.dtype, torch.device)
+_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None), torch.Size, torch.dtype, torch.device})
+_READ = _PLAIN | {Tensor, torch.nn.Parameter}
 _CALLBACKS = "callbacks"  # key of a Lightning checkpoint: name of a callback -> its state
 
 
@@ -44,12 +45,15 @@ def unreadable(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     kind = type(value)
     if kind in (dict, OrderedDict):
         for key, item in value.items():
-            yield from unreadable(key, place)
-            yield from unreadable(item, f"{place}[{key!r}]")
+            if type(key) not in _PLAIN:
+                yield from unreadable(key, place)
+            if type(item) not in _READ:
+                yield from unreadable(item, f"{place}[{key!r}]")
     elif kind in (list, tuple, set):
         for number, item in enumerate(value):
-            yield from unreadable(item, place if kind is set else f"{place}[{number}]")
-    elif kind not in _PLAIN and kind not in (Tensor, torch.nn.Parameter) and not _comes_back(value):
+            if type(item) not in _READ:
+                yield from unreadable(item, place if kind is set else f"{place}[{number}]")
+    elif kind not in _READ and not _comes_back(value):
         yield place, value
 
 

@@ -193,4 +193,4 @@ def _read_written(about: Path) -> Written | None:
     if misfit(read, Written) is not None:
         return None
     counts = (read.done, read.bytes, read.unreadable, read.left_out, read.far, *read.counts.values())
-    return read if min(counts) >= 0 else None
+    return read if all(isinstance(count, int) and count >= 0 for count in counts) else None  # 3.0 is no place in a file

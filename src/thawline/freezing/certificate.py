@@ -58,6 +58,14 @@ def certificate(
     return {"schema": CERTIFICATE_SCHEMA, "about": about, "plan": plan, "epochs": num_epochs, "stages": stages}
 
 
+def epochs_in(last: Mapping[str, Any], best: Mapping[str, Any]) -> int:
+    """Number of epochs that the weights of two checkpoints, last.ckpt and best.ckpt, come from.
+
+    Where the training diverged, last.ckpt is of the start of its epoch, and best.ckpt may be of the middle.
+    """
+    return int(last["epoch"]) + int(best["global_step"] > last["global_step"])
+
+
 def epochs_trained(bound: BoundPlan, stage: str, num_epochs: int) -> list[list[int]]:
     """Spans [first, last] of epochs, counted from 0, in which `stage`, `head` or `ADAPTERS` trained.
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from thawline.errors import UserError, strange_values_refused
 from thawline.freezing.bound_plan import ADAPTERS, BoundPlan, bind
-from thawline.freezing.certificate import CERTIFICATE_FILE, certificate, epochs_trained, load_certificate
+from thawline.freezing.certificate import CERTIFICATE_FILE, certificate, epochs_in, epochs_trained, load_certificate
 from thawline.freezing.plan import HEAD
 from thawline.models.adapted_names import ADAPTER, plain_names
 from thawline.models.backbone import build_backbone
@@ -49,7 +49,7 @@ def verify(folder: Path) -> list[StageCheck]:
     checkpoints = {name: load_checkpoint(folder / "checkpoints" / name) for name in CHECKPOINTS}
     with strange_values_refused(folder / CERTIFICATE_FILE):
         bound, claimed = _described(body, folder)
-    num_epochs = int(checkpoints["last.ckpt"]["epoch"])
+    num_epochs = epochs_in(checkpoints["last.ckpt"], checkpoints["best.ckpt"])
     before = digests(bound.tensors())
     after = {name: digests(_without_stack(body["state_dict"])) for name, body in checkpoints.items()}
     last, best = after["last.ckpt"], after["best.ckpt"]

@@ -86,8 +86,11 @@ class RunRecord:
             f"RunRecord(run_id={self.run_id!r}, scenario={self.scenario!r}, status={self.status!r}, metrics={tested})"
         )
 
-    def save(self, folder: Path) -> Path:
-        """Write `folder`/run.json; a reader sees the old file or the new one, never half of one."""
+    def save(self, folder: Path, *, name_flushed: bool = True) -> Path:
+        """Write `folder`/run.json; a reader sees the old file or the new one, never half of one.
+
+        `name_flushed` as in `thawline.atomic.replacing`.
+        """
         assert self.status in STATUSES, self.status
         path = folder / RECORD_FILE
         body: dict[str, Any] = {"schema": RECORD_SCHEMA}
@@ -96,7 +99,7 @@ class RunRecord:
             body[f.name] = self._section(f.name) if f.name in SECTIONS else value
         if self.error is None:
             del body["error"]
-        write_atomically(path, json.dumps(_finite(body), indent=2, allow_nan=False) + "\n")
+        write_atomically(path, json.dumps(_finite(body), indent=2, allow_nan=False) + "\n", name_flushed=name_flushed)
         return path
 
     @property
@@ -106,9 +109,9 @@ class RunRecord:
         return f"{by}{self.progress.where}"
 
     def save_progress(self, folder: Path) -> None:
-        """`save`, with the time and what this process holds now."""
+        """`save`, with the time and what this process holds now. A power cut may bring the progress before back."""
         self.progress.measure()
-        self.save(folder)
+        self.save(folder, name_flushed=False)
 
     def _section(self, name: str) -> dict[str, Any]:
         section = getattr(self, name)
@@ -147,8 +150,9 @@ def recorded(record: RunRecord, folder: Path) -> Iterator[None]:
         raise
     finally:
         failing = record.status != "completed"  # then the first error is the one to tell, not that no record fits
+        record.progress.measure()
         with contextlib.suppress(CannotWrite) if failing else contextlib.nullcontext():
-            record.save_progress(folder)
+            record.save(folder)
 
 
 def _set_aside(path: Path) -> None:

@@ -172,6 +172,7 @@ def _fill_in_what_is_newer(cfg: DictConfig) -> None:
         cfg.trainer.setdefault("gradient_clip_val", None)
         cfg.trainer.setdefault("num_nodes", 1)
         cfg.trainer.setdefault("on_oom", "stop")
+        cfg.trainer.setdefault("on_divergence", "stop")
 
 
 def key_of(override: str) -> str:

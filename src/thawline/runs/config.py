@@ -21,7 +21,7 @@ from thawline.settings.select_setting import checked_select
 from thawline.settings.strategy_settings import StrategySettings
 from thawline.settings.sweep_settings import SweepSettings
 from thawline.settings.tested_weights_setting import checked_tested_weights
-from thawline.settings.trainer_settings import TrainerSettings
+from thawline.settings.trainer_settings import OF_THAWLINE, TrainerSettings
 
 _T = TypeVar("_T")
 
@@ -104,7 +104,7 @@ def trainer_settings(cfg: DictConfig) -> TrainerSettings:
             raise UserError(f"trainer.{key}={cfg.trainer[key]}: {_REFUSED_TRAINER_KEYS[key]}; remove it")
     known = {key: cfg.trainer[key] for key in TrainerSettings.__dataclass_fields__ if key in cfg.trainer}
     settings = _typed(TrainerSettings, OmegaConf.create(known), "trainer")
-    settings.arguments = {key: value for key, value in _plain(cfg.trainer).items() if key != "on_oom"}
+    settings.arguments = {key: value for key, value in _plain(cfg.trainer).items() if key not in OF_THAWLINE}
     return settings
 
 

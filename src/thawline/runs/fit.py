@@ -1,6 +1,7 @@
 """Fit, choose the weights, test them once, prove what stayed frozen, and log the end."""
 
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ from torch import Tensor
 from thawline.callbacks.checkpoint_files import CheckpointFiles
 from thawline.callbacks.cost import CostCallback
 from thawline.callbacks.lost_process import lost_process_explained
+from thawline.callbacks.stop_diverged import Diverged
 from thawline.errors import UserError, first_line
-from thawline.freezing.certificate import certificate, write_certificate
+from thawline.freezing.certificate import certificate, epochs_in, write_certificate
 from thawline.machine.processes import is_main
 from thawline.machine.sigterm import Terminated
 from thawline.machine.utf8_path import utf8_path
@@ -27,6 +29,7 @@ from thawline.models.load_checkpoint import load_checkpoint
 from thawline.report.record_sections import ClassesSection, FreezeSection
 from thawline.report.run_record import RunRecord
 from thawline.runs.deliver import deliver
+from thawline.runs.divergence import best_is_tested, told_at_the_end
 from thawline.runs.finals import log_end
 from thawline.runs.learned_nothing import doubts
 from thawline.runs.make import make
@@ -54,29 +57,36 @@ def fit_and_test(
     loggers = logs.open(parts.settings, record, folder, first_step=first_step)
     callbacks = all_callbacks(parts, watch, said)
     trainer = _trainer(parts, loggers, callbacks, folder=folder)
+    trainer.strategy.checkpoint_io = CheckpointFiles(tested_only=watch.best.best)
+    ended = functools.partial(_ended, trainer, parts, watch, record, f"go on with resume={said.resumed_as}")
+    with ended():
+        pretrained = _pretrained(parts)
+        diverged = _fit(trainer, parts, boundary, watch)
+    fit_ended, final_step = time.perf_counter(), trainer.global_step
+    with told_at_the_end(diverged, record, folder):
+        with ended():
+            if diverged is None:
+                watch.last.write_end(trainer)
+            tested = _settled_weights(trainer, parts, watch, record, pretrained, diverged=diverged is not None)
+            _test_settled(trainer, parts, watch, record, begun=trainer.current_epoch + (diverged is not None))
+        record.progress.doing = "saving the model"
+        per_hour = parts.settings.cost.per_hour
+        record.cost = cost.settle(tested_since=fit_ended, cache_s=record.cache.seconds, per_hour=per_hour)
+        if is_main():
+            _leave(parts, watch, record, tested, folder=folder)
+            log_end(loggers, parts, record, watch, step=final_step)
+        logs.close()
+
+
+@contextlib.contextmanager
+def _ended(trainer: L.Trainer, parts: Parts, watch: Watchers, record: RunRecord, way_on: str) -> Iterator[None]:
+    """Around what the trainer does: its ways to end as this project's, and the record says how far it got."""
     try:
-        with _errors_of_lightning(), lost_process_explained(f"go on with resume={said.resumed_as}"):
-            pretrained = _pretrained(parts)
-            _fit(trainer, parts, boundary)
-            fit_ended, final_step, num_epochs = time.perf_counter(), trainer.global_step, trainer.current_epoch
-            watch.last.write_end(trainer)
-            tested = _settled_weights(trainer, parts, watch, record, pretrained)
-            checkpoint = load_checkpoint(watch.best.best)
-            record.best_epoch = min(int(checkpoint["epoch"]) + 1, num_epochs)
-            if (penalties := parts.settings.optim.penalties) is not None:
-                record.strategy.penalty = penalties[record.best_epoch - 1]
-            record.metrics |= _test(trainer, parts, checkpoint["state_dict"])
-            record.classes = _classes(parts)
+        with _errors_of_lightning(), lost_process_explained(way_on):
+            yield
     finally:
         watch.progress.note(trainer)
         _note_end(record, parts, watch, num_epochs=trainer.current_epoch)
-    record.progress.doing = "saving the model"
-    per_hour = parts.settings.cost.per_hour
-    record.cost = cost.settle(tested_since=fit_ended, cache_s=record.cache.seconds, per_hour=per_hour)
-    if is_main():
-        _leave(parts, watch, record, tested, folder=folder, num_epochs=num_epochs)
-        log_end(loggers, parts, record, watch, step=final_step)
-    logs.close()
 
 
 @contextlib.contextmanager
@@ -92,9 +102,18 @@ def _errors_of_lightning() -> Iterator[None]:
         raise KeyboardInterrupt from stop
 
 
-def _fit(trainer: L.Trainer, parts: Parts, boundary: Boundary | None) -> None:
+def _fit(trainer: L.Trainer, parts: Parts, boundary: Boundary | None, watch: Watchers) -> Diverged | None:
+    """Train; returns how it diverged, where the best weights are to be tested all the same."""
     checkpoint = boundary.checkpoint if boundary else None
-    trainer.fit(parts.model, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
+    try:
+        trainer.fit(parts.model, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True)
+    except Diverged as error:
+        if not best_is_tested(parts.settings.trainer, watch.best):
+            raise
+        for callback in (watch.cost, *([watch.guard] if watch.guard else [])):  # Lightning left that out
+            callback.on_train_end(trainer, parts.model)
+        return error
+    return None
 
 
 def _pretrained(parts: Parts) -> dict[str, Tensor]:
@@ -105,15 +124,31 @@ def _pretrained(parts: Parts) -> dict[str, Tensor]:
 
 
 def _settled_weights(
-    trainer: L.Trainer, parts: Parts, watch: Watchers, record: RunRecord, pretrained: dict[str, Tensor]
+    trainer: L.Trainer,
+    parts: Parts,
+    watch: Watchers,
+    record: RunRecord,
+    pretrained: dict[str, Tensor],
+    *,
+    diverged: bool,
 ) -> Tested:
     """What best.ckpt holds, which is tested; `record` learns how it validates."""
-    tested = choose(trainer, parts, watch, pretrained=pretrained)
+    tested = choose(trainer, parts, watch, pretrained=pretrained, diverged=diverged)
     record.metrics, record.strategy.wise_ft = tested.scores.metrics, tested.share
     record.strategy.tested_weights, record.strategy.tested_why = tested.rule, tested.why
     if tested.expected is not None:
         record.expected = tested.expected.on(record.data.num_test)
     return tested
+
+
+def _test_settled(trainer: L.Trainer, parts: Parts, watch: Watchers, record: RunRecord, *, begun: int) -> None:
+    """Test what best.ckpt holds; `record` learns how. `begun` epochs were."""
+    best = load_checkpoint(watch.best.best)
+    record.best_epoch = min(int(best["epoch"]) + 1, begun)
+    if (penalties := parts.settings.optim.penalties) is not None:
+        record.strategy.penalty = penalties[record.best_epoch - 1]
+    record.metrics |= _test(trainer, parts, best["state_dict"])
+    record.classes = _classes(parts)
 
 
 def _test(trainer: L.Trainer, parts: Parts, weights: dict[str, Tensor]) -> dict[str, float]:
@@ -147,27 +182,26 @@ def _note_end(record: RunRecord, parts: Parts, watch: Watchers, *, num_epochs: i
         record.machine.threads, record.machine.thread_choices = watch.threads.number, watch.threads.changes
 
 
-def _leave(parts: Parts, watch: Watchers, record: RunRecord, tested: Tested, *, folder: Path, num_epochs: int) -> None:
+def _leave(parts: Parts, watch: Watchers, record: RunRecord, tested: Tested, *, folder: Path) -> None:
     """The portable model and the freeze certificate."""
-    weights = load_checkpoint(watch.best.best)["state_dict"]
-    deliver(parts, record, weights, judged=tested.judged, test=watch.mistakes.answers, folder=folder)
+    best = load_checkpoint(watch.best.best)
+    deliver(parts, record, best["state_dict"], judged=tested.judged, test=watch.mistakes.answers, folder=folder)
     if tested.left_out is not None:
         tested.left_out.save(folder)
-    _prove(parts, watch, record, weights, folder=folder, num_epochs=num_epochs)
+    _prove(parts, watch, record, best, folder=folder)
 
 
-def _prove(
-    parts: Parts, watch: Watchers, record: RunRecord, weights: dict[str, Tensor], *, folder: Path, num_epochs: int
-) -> None:
-    """Write the freeze certificate: checksums before, after, and of the `weights` that were tested."""
+def _prove(parts: Parts, watch: Watchers, record: RunRecord, best: dict[str, Any], *, folder: Path) -> None:
+    """Write the freeze certificate: checksums before, after, and of `best`, the checkpoint that was tested."""
     if watch.guard is None:
         return
-    after = digests(plain_names(load_checkpoint(watch.last.path)["state_dict"]))
+    last = load_checkpoint(watch.last.path)
+    num_epochs = epochs_in(last, best)
     proof = certificate(
         parts.bound.until(num_epochs),
         before=watch.guard.before,
-        after=after,
-        tested=digests(plain_names(weights)),
+        after=digests(plain_names(last["state_dict"])),
+        tested=digests(plain_names(best["state_dict"])),
         num_epochs=num_epochs,
     )
     about = {"run_id": record.run_id, "seed": record.seed, "model": vars(record.model)}
@@ -197,5 +231,4 @@ def _trainer(parts: Parts, loggers: list[Logger], callbacks: list[L.Callback], *
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
         default_root_dir=utf8_path(folder),
     )
-    trainer.strategy.checkpoint_io = CheckpointFiles()
     return trainer

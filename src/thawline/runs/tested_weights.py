@@ -20,7 +20,7 @@ from thawline.models.stacked_head import StackedHead
 from thawline.runs.blend import Blended, blend
 from thawline.runs.parts import Parts
 from thawline.runs.watchers import Watchers
-from thawline.settings.select_setting import VAL_LOSS
+from thawline.settings.select_setting import VAL_LOSS, rule_of
 from thawline.settings.tested_weights_setting import RULE_LAST, RULE_REFIT, resolve_tested_weights
 from thawline.training.refit import refit
 from thawline.training.stack_solver import StackSolver, load_stack
@@ -53,26 +53,17 @@ class Tested:
     left_out: LeftOutAnswers | None = None
 
 
-def choose(trainer: L.Trainer, parts: Parts, watch: Watchers, *, pretrained: dict[str, Tensor]) -> Tested:
+def choose(
+    trainer: L.Trainer, parts: Parts, watch: Watchers, *, pretrained: dict[str, Tensor], diverged: bool = False
+) -> Tested:
     """Make best.ckpt hold the weights that are tested.
 
     Args:
         pretrained: Tensors before the fit, by qualified name; empty where nothing is mixed.
+        diverged: Whether the training did; then those that were the best before it are tested.
     """
-    best, last = watch.best, watch.last
-    end = _scores_at_the_end(trainer, parts, watch)
-    settings = parts.settings
-    rule, why = resolve_tested_weights(
-        settings.tested_weights,
-        optim=settings.optim,
-        complete=trainer.global_step >= parts.steps.total,
-        select=settings.select,
-        imbalance=settings.imbalance,
-    )
-    if is_main():
-        best.replace_best(last.path, end) if rule == RULE_LAST else best.consider(last.path, end)
-    trainer.strategy.barrier()
-    scores = end if rule == RULE_LAST or best.best_scores is None else best.best_scores
+    best = watch.best
+    rule, why, scores = _best_before(parts, best) if diverged else _by_rule(trainer, parts, watch)
     if rule == RULE_REFIT:
         (solver,) = trainer.optimizers
         assert isinstance(solver, StackSolver), type(solver)
@@ -91,6 +82,29 @@ def choose(trainer: L.Trainer, parts: Parts, watch: Watchers, *, pretrained: dic
         return Tested(scores, rule, why)
     share, scores = _interpolate_best(trainer, parts, best=best, pretrained=pretrained)
     return Tested(scores, rule, why, share)
+
+
+def _best_before(parts: Parts, best: BestCheckpoint) -> tuple[str, str, Scores]:
+    assert best.best_scores is not None, "there are best weights"
+    return rule_of(parts.settings.selected), "the best before the training diverged", best.best_scores
+
+
+def _by_rule(trainer: L.Trainer, parts: Parts, watch: Watchers) -> tuple[str, str, Scores]:
+    """Let best.ckpt hold what the settings choose: the rule, why it holds, and how the weights validate."""
+    best, last = watch.best, watch.last
+    end = _scores_at_the_end(trainer, parts, watch)
+    settings = parts.settings
+    rule, why = resolve_tested_weights(
+        settings.tested_weights,
+        optim=settings.optim,
+        complete=trainer.global_step >= parts.steps.total,
+        select=settings.select,
+        imbalance=settings.imbalance,
+    )
+    if is_main():
+        best.replace_best(last.path, end) if rule == RULE_LAST else best.consider(last.path, end)
+    trainer.strategy.barrier()
+    return rule, why, end if rule == RULE_LAST or best.best_scores is None else best.best_scores
 
 
 def _refitted(parts: Parts, best: BestCheckpoint, scores: Scores, *, left_out: float | None) -> Tested:

@@ -57,7 +57,9 @@ def make_watchers(parts: Parts, record: RunRecord, *, folder: Path, cost: CostCa
     checkpoints = folder / "checkpoints"
     guard = FreezeGuard.bound_to(parts.bound) if parts.settings.strategy.guard else None
     return Watchers(
-        BestCheckpoint(checkpoints, by=parts.settings.selected),
+        BestCheckpoint(
+            checkpoints, by=parts.settings.selected, within_epochs=isinstance(parts.steps.validate_every, int)
+        ),
         LastCheckpoint(checkpoints),
         NoteProgress(record.progress, epochs=parts.steps.epochs, save=partial(record.save_progress, folder)),
         CurvesCallback(),

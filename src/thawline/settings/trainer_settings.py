@@ -10,6 +10,9 @@ TRAINER_STRATEGIES = ("auto", "ddp")
 ACCELERATORS = ("auto", "cpu", "gpu", "mps")
 HALVE = "halve"
 ON_OOM = (HALVE, "stop")
+TEST_BEST = "test_best"
+ON_DIVERGENCE = ("stop", TEST_BEST)
+OF_THAWLINE = ("on_oom", "on_divergence")  # keys that `lightning.Trainer` does not know
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
@@ -18,7 +21,8 @@ class TrainerSettings:
     """The arguments of `lightning.Trainer` that Thawline reads.
 
     Attributes:
-        arguments: The whole node with its `_target_`: those above but `on_oom`, and others that pass through unread.
+        arguments: The whole node with its `_target_`: those above but `OF_THAWLINE`, and others that pass through
+            unread.
     """
 
     accelerator: str = "auto"
@@ -33,6 +37,7 @@ class TrainerSettings:
     accumulate_grad_batches: int = 1
     gradient_clip_val: float | None = None  # largest norm of a step's gradient; None clips none
     on_oom: str = HALVE  # where the memory does not hold a step: halve it, or stop
+    on_divergence: str = "stop"  # where the loss is not finite or explodes: stop, or test the best weights so far too
     limit_train_batches: int | float = 1.0
     limit_val_batches: int | float = 1.0
     limit_test_batches: int | float = 1.0
@@ -47,6 +52,7 @@ class TrainerSettings:
             raise UserError(f"trainer.strategy={self.strategy}: {why}allowed are {', '.join(TRAINER_STRATEGIES)}")
         one_of("trainer.accelerator", self.accelerator, ACCELERATORS)
         one_of("trainer.on_oom", self.on_oom, ON_OOM)
+        one_of("trainer.on_divergence", self.on_divergence, ON_DIVERGENCE)
         one_of("trainer.precision", self.precision, PRECISIONS)
         if self.max_steps != -1:
             between("trainer.max_steps", self.max_steps, 1, 1_000_000_000)

@@ -42,7 +42,7 @@ class Job:
         folder: Folder of the run.
         error: The reason of a failure, one line.
         already: Whether an earlier call of the sweep completed it.
-        record_before: Its run.json when it began.
+        record_before: Its run.json when it began; empty once it ended.
         killed_before: How many processes the kernel had ended for lack of memory when it began.
         scores: Accuracy on validation and test images, once it is completed.
     """
@@ -86,14 +86,14 @@ class Job:
             why: The reason for which the sweep ended it.
         """
         self.seconds = time.monotonic() - self.started
-        record = self.record
+        record, before, self.record_before = self.record, self.record_before, b""
         if code == 0 and record is not None and record.status == "completed":
             self._complete(record)
             return
         self.status = Status.INTERRUPTED if code in _INTERRUPTED_CODES and not why else Status.FAILED
         if record is None:
             record = RunRecord(run_id=self.folder.name, scenario=self.scenario, seed=self.seed)
-        of_before = bool(self.record_before) and self._record_bytes() == self.record_before  # it did not get far enough
+        of_before = bool(before) and self._record_bytes() == before  # it did not get far enough
         if why:
             record.error = why
         elif self.status is Status.FAILED and (record.error is None or of_before):

@@ -54,13 +54,13 @@ class Running:
         command = self.command(job)
         slot = min(set(range(self.n_jobs)) - set(self.slots.values()))
         environment = {**self._environment(slot), HEARTBEAT: str(job.folder / HEARTBEAT_FILE)}
+        job.begin()  # before the process can write its record
         with (job.folder / OUTPUT).open("ab") as output:
             # In a new session, so that Ctrl-C reaches only this process, which then ends the jobs.
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment,
                 start_new_session=True,
             )  # fmt: skip
-        job.begin()
         files = [job.folder / name for name in (HEARTBEAT_FILE, OUTPUT)]
         self.pulses[job.number] = Pulse(files, now=time.monotonic())
         self.under_way[job.number], self.slots[job.number] = (job, process), slot
