@@ -57,6 +57,15 @@ def test_all_wait_for_the_slowest(make: Make) -> None:
     assert ended.wait(5)
 
 
+def test_every_process_hears_what_all_say(make: Make) -> None:
+    first, second, heard = make(0), make(1), list[str]()
+    other = threading.Thread(target=lambda: heard.extend(second.wait_for_all("b")))
+    other.start()
+    assert first.wait_for_all("a") == ["a", "b"]
+    other.join()
+    assert heard == ["a", "b"]
+
+
 def test_a_failure_is_told_to_those_that_wait(make: Make) -> None:
     make(1).leave("data.root=x: no such folder")
     with pytest.raises(UserError, match=r"process 1 of 2 failed: data\.root=x: no such folder"):

@@ -103,7 +103,11 @@ class Meeting:
             return str(self._store.get(name).decode())
 
     def gather(self) -> None:
-        """Until every process has come here.
+        """Until every process has come here; raises what `words_of_all` does."""
+        self.words_of_all("")
+
+    def words_of_all(self, value: str) -> list[str]:
+        """The `value` of every process, by rank; all are waited for as long as they live.
 
         Raises:
             OSError: One cannot write.
@@ -111,8 +115,10 @@ class Meeting:
         """
         self._step += 1
         with self._store_is_there():
-            self._store.set(f"step{self._step}/{self.rank}", "")
-            self._wait_for({rank: f"step{self._step}/{rank}" for rank in range(self.size)})
+            keys = {rank: f"step{self._step}/{rank}" for rank in range(self.size)}
+            self._store.set(keys[self.rank], value)
+            self._wait_for(keys)
+            return [str(self._store.get(key).decode()) for key in keys.values()]
 
     def look_around(self) -> None:
         """Raise what `gather` would, at most once in `_LOOK_S`; call it often."""
@@ -121,10 +127,10 @@ class Meeting:
             with self._store_is_there():
                 self._look_at(self._seen)
 
-    def wait_for_all(self) -> None:
-        """`gather`, then `end`."""
+    def wait_for_all(self, value: str = "") -> list[str]:
+        """`words_of_all`, then `end`."""
         try:
-            self.gather()
+            return self.words_of_all(value)
         finally:
             self.end()
 
