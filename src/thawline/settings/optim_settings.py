@@ -10,7 +10,7 @@ from thawline.settings.checks import between, one_of
 
 OPTIMIZERS = ("adamw", "sgd", "lbfgs", "ridge")
 SOLVERS = ("lbfgs", "ridge")  # of a head on stored features; without a rate and a schedule
-AUTO = "auto"
+AUTO_DECAY = "auto"
 SCHEDULES = ("cosine", "constant", "one_cycle", "plateau")
 
 
@@ -21,7 +21,7 @@ class OptimSettings:
     name: str = "adamw"
     lr: float = 1e-3
     backbone_lr: float | None = None
-    layer_decay: Any = AUTO  # a number from 0 to 1, or auto: `training/stage_rates.py` says which
+    layer_decay: Any = AUTO_DECAY  # a number from 0 to 1, or auto: `training/stage_rates.py` says which
     weight_decay: float = 0.05
     momentum: float = 0.9  # sgd only
     schedule: str = "cosine"
@@ -46,7 +46,7 @@ class OptimSettings:
 
     def _check_layer_decay(self) -> None:
         given = self.layer_decay
-        if given == AUTO:
+        if given == AUTO_DECAY:
             return
         if isinstance(given, bool) or not isinstance(given, int | float):
             raise UserError(f"optim.layer_decay={given}: allowed are auto, or a number from 0 to 1")

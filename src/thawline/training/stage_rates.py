@@ -4,7 +4,7 @@ from thawline.errors import UserError
 from thawline.freezing.bound_plan import BoundPlan
 from thawline.freezing.plan import Phase
 from thawline.models.backbone import Backbone
-from thawline.settings.optim_settings import AUTO, OptimSettings
+from thawline.settings.optim_settings import AUTO_DECAY, OptimSettings
 
 # Of a block to the one above it. He et al. 2022, "Masked Autoencoders", table 9, fine-tune ViT-B, L and H with it; Bao
 # et al. 2022, "BEiT", take 0.65 to 0.75. There the head stands above the last block; here it has a rate of its own.
@@ -16,7 +16,7 @@ def layer_decay(bound: BoundPlan, optim: OptimSettings) -> float:
 
     Adapters, norms and biases alone train at one rate, and so do random weights, which nothing is to be kept of.
     """
-    if optim.layer_decay != AUTO:
+    if optim.layer_decay != AUTO_DECAY:
         return float(optim.layer_decay)
     backbone = bound.backbone
     every = bound.plan.parameters == "all" and len(bound.ever_training()) == backbone.num_stages
