@@ -108,7 +108,8 @@ def _store(parts: Parts, record: RunRecord) -> None:
 
 def _wait_for_others(others: Meeting, held: dict[str, str]) -> None:
     """Compare already here: processes with other devices would wait for a group of processes that none can make."""
-    held_by_all = [json.loads(of_one) for of_one in others.wait_for_all(json.dumps(held))]
+    held_by_all = [json.loads(of_one) for of_one in others.words_of_all(json.dumps(held))]
+    others.wait_for_all()  # who reads last what the others said
     refuse_disagreement(held_by_all, rank=others.rank)
 
 
