@@ -23,6 +23,25 @@ def test_average_by_hand() -> None:
     assert average["count"] == 7
 
 
+def test_all_tensors_are_averaged_by_one_call_bit_for_bit_as_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    now = {f"w{i}": torch.randn(3, i + 1, generator=generator) for i in range(20)} | {"steps": torch.tensor(7)}
+    average = {name: torch.zeros_like(tensor) for name, tensor in now.items()}
+    expected = {name: t.clone().lerp_(now[name], 0.1) for name, t in average.items() if t.is_floating_point()}
+    calls, lerp = list[int](), torch._foreach_lerp_
+
+    def counted(means: list[torch.Tensor], *others: Any) -> Any:
+        calls.append(len(means))
+        return lerp(means, *others)
+
+    monkeypatch.setattr(torch, "_foreach_lerp_", counted)
+    update_average(average, now, decay=0.9)
+    assert calls == [20]
+    assert all(torch.equal(average[name], mean) for name, mean in expected.items())
+    assert average["steps"] == 7
+    update_average({"steps": torch.tensor(0)}, now, decay=0.9)  # none to average
+
+
 def test_decay_rises_to_its_value() -> None:
     assert average_decay(0.99, 0) == pytest.approx(0.1)
     assert average_decay(0.99, 8) == pytest.approx(0.5)

@@ -1,6 +1,7 @@
 """Costs by hand and against the measured reference."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -79,6 +80,23 @@ def test_of_a_solver_no_operation_is_counted(fit: Fit) -> None:
     fit(callback, unfreeze_depth=0)
     assert (callback.cost.train_flops, callback.cost.saved_activation_bytes) == (0, 0)
     assert callback.cost.images_per_s > 0
+
+
+@pytest.mark.parametrize(("compiles", "images_per_s"), [(True, 8.0), (False, 36 / 123)])
+def test_steps_that_compile_are_not_timed(monkeypatch: pytest.MonkeyPatch, compiles: bool, images_per_s: float) -> None:
+    """By hand: a step takes a second; the first of 8 images and the first of 4 compile for a minute."""
+    now = [0.0]
+    monkeypatch.setattr("thawline.callbacks.cost.time.perf_counter", lambda: now[0])
+    model, trainer = nn.Linear(1, 1), SimpleNamespace(world_size=1, optimizers=[])
+    model.compiles, model.device = compiles, torch.device("cpu")  # type: ignore[assignment]
+    callback = CostCallback(start=0.0)
+    for number, (images, seconds) in enumerate(((8, 5.0), (8, 60.0), (8, 1.0), (8, 1.0), (4, 60.0), (8, 1.0))):
+        batch = (None, torch.zeros(images))
+        callback.on_train_batch_start(trainer, model, batch, number)  # type: ignore[arg-type]
+        now[0] += seconds
+        callback.on_train_batch_end(trainer, model, None, batch, number)  # type: ignore[arg-type]
+    callback.on_train_end(trainer, model)  # type: ignore[arg-type]
+    assert callback.cost.images_per_s == pytest.approx(images_per_s)
 
 
 def test_a_thaw_is_counted_with_its_own_steps(fit: Fit) -> None:

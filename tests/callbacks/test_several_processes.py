@@ -1,10 +1,18 @@
 """What processes must hold alike, and how the loss of one is told."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch.distributed
+from described_devices import A100, LAPTOP, T4
 
 from thawline.callbacks.lost_process import LostProcess, is_loss, lost_process_explained
-from thawline.callbacks.same_everywhere import first_disagreement
+from thawline.callbacks.same_everywhere import first_disagreement, refuse_disagreement
+from thawline.errors import UserError
+from thawline.machine.compute import Compute
+from thawline.machine.device import Device
+from thawline.machine.precision_choice import precision_of
+from thawline.runs.one_run import _held
 
 
 def test_the_first_process_that_differs_is_named_with_what_to_do() -> None:
@@ -16,6 +24,32 @@ def test_the_first_process_that_differs_is_named_with_what_to_do() -> None:
     assert "process 1 has (absent); give every process the same command" in str(
         first_disagreement([{"optim.lr": "0.1"}, {}])
     )
+
+
+def test_what_auto_chose_on_each_machine_must_be_the_same() -> None:
+    machines = Machines({"trainer.accelerator": "auto", "trainer.precision": "auto", "optim.solves": "false"})
+    held = [_held(machines.record, machines.on(device)) for device in (A100, T4, LAPTOP)]  # type: ignore[arg-type]
+    assert [of_one["trainer.precision"] for of_one in held] == ["bf16-mixed", "16-mixed", "32-true"]
+    with pytest.raises(UserError) as error:
+        refuse_disagreement(held[:2], rank=0)
+    assert str(error.value) == (
+        "trainer.precision: process 0 has bf16-mixed, process 1 has 16-mixed; "
+        "name one that every device can, such as trainer.precision=32-true"
+    )
+    with pytest.raises(UserError, match=r"trainer\.accelerator: process 0 has cuda, process 1 has cpu; use machines"):
+        refuse_disagreement([held[0], held[2]], rank=1)
+
+
+class Machines:
+    """A run's record and parts, with what `_held` reads of them."""
+
+    def __init__(self, settings: dict[str, str]) -> None:
+        self.record = SimpleNamespace(settings=settings, seed=0, model=SimpleNamespace(weights_sha256="a"))
+
+    def on(self, device: Device) -> SimpleNamespace:
+        images = SimpleNamespace(fingerprint=lambda: "b")
+        compute = Compute(device, precision_of("auto", device))
+        return SimpleNamespace(compute=compute, data=SimpleNamespace(dataset=lambda _: images))
 
 
 def test_a_broken_connection_is_told_in_one_line() -> None:

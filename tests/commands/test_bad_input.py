@@ -62,8 +62,11 @@ def refused(result: Any) -> str:
         ("trainer.devices=all", "trainer.devices=all: give a whole number, such as 1"),
         (
             "trainer.strategy=fsdp",
-            "trainer.strategy=fsdp: it shards frozen and training parameters alike; allowed are auto, ddp",
+            "so freeze in place of it: strategy.unfreeze_depth=4 or strategy=lora (memory of ViT-L and ViT-g: "
+            "docs/transformers.md); allowed are auto, ddp",
         ),
+        ("trainer.strategy=FSDP2", "trainer.strategy=FSDP2: it shards frozen and training parameters alike; what is"),
+        ("trainer.strategy=deepspeed_stage_3", "trainer.strategy=deepspeed_stage_3: it shards frozen and training"),
         ("trainer.strategy=dpp", "trainer.strategy=dpp: allowed are auto, ddp"),
         ("strategy=gradual_unfreezing strategy.phases=[{from_epoch:0,stages:[head]}]", "thaw_every=1: have no effect"),
         ("trainer.num_nodes=0", "trainer.num_nodes=0: allowed are 1 to 1024"),

@@ -1,5 +1,6 @@
 """The cache finds what was stored under the same key, and stays within its limit."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -63,6 +64,69 @@ def test_a_corrupt_store_is_a_miss_and_can_be_made_again(tmp_path: Path) -> None
     assert cache.get({"name": "a"}) is None
     put(cache, "a", used=1.0)
     assert cache.get({"name": "a"}) is not None
+
+
+def test_who_reads_a_damaged_store_keeps_reading_while_it_is_made_again(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path, max_bytes=10**6)
+    put(cache, "a", used=1.0)
+    reads = cache.get({"name": "a"})
+    assert reads is not None
+    (tmp_path / cache_key({"name": "a"}) / "meta.json").write_text("{")
+    assert cache.get({"name": "a"}) is None  # looking removes nothing
+    before = {path.name for path in tmp_path.rglob("*.safetensors")}
+    put(cache, "a", used=1.0)
+    (aside,) = tmp_path.glob("*.part")
+    assert {path.name for path in aside.iterdir()} == before | {"meta.json"}
+    assert torch.equal(reads.rows([9]), torch.zeros(1, 256))
+    put(cache, "b", used=1.0)
+    assert aside.is_dir()  # until it is a day old
+    os.utime(aside, (1.0, 1.0))
+    for path in aside.iterdir():
+        os.utime(path, (1.0, 1.0))
+    put(cache, "c", used=1.0)
+    assert not aside.exists()
+
+
+@pytest.mark.parametrize("opened", ["read_json", "memmap", "stat"])
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ESTALE, errno.EIO])
+def test_a_store_that_cannot_be_read_now_is_no_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: str, number: int
+) -> None:
+    cache = FeatureCache(tmp_path, max_bytes=10**6)
+    put(cache, "a", used=1.0)
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as broken:
+        if opened == "stat":
+            stat = Path.stat
+            broken.setattr(Path, "stat", lambda p, **how: fails() if p.suffix == ".safetensors" else stat(p, **how))
+        else:
+            broken.setattr(f"thawline.features.feature_store.{'np.' * (opened == 'memmap')}{opened}", fails)
+        with pytest.raises(OSError, match=os.strerror(number)):
+            cache.get({"name": "a"})
+        with pytest.raises(OSError, match=os.strerror(number)):
+            cache.writers([{"name": "a"}], [ROW], num_rows=10)
+    store = cache.get({"name": "a"})
+    assert store is not None
+    assert len(store) == 10
+
+
+def test_a_store_that_cannot_be_renamed_is_kept_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, where a process has one of its files open."""
+    cache = FeatureCache(tmp_path, max_bytes=10**6)
+    put(cache, "a", used=1.0)
+
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as windows:
+        windows.setattr(os, "rename", refused)
+        cache.remove(cache.entries()[0])
+    assert cache.get({"name": "a"}) is not None
+    cache.remove(cache.entries()[0])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_stores_that_are_written_together_need_room_together(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from thawline.machine.decisions import (
     compiles_training,
     decided,
     fuses_convolutions,
+    has_code_for,
     memory_format,
     num_workers,
     pins_memory,
@@ -49,6 +50,34 @@ def test_precision(device: Device, auto: str, bf16: Any, fp16: Any) -> None:
                 precision_of(asked, device)
         else:
             assert precision_of(asked, device).trainer == (asked if expected is SAME else expected)
+
+
+WHEEL = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120")  # torch 2.14 with CUDA 13.0
+
+
+@pytest.mark.parametrize(
+    ("capability", "built_for", "runs"),
+    [
+        ((6, 1), WHEEL, False),  # GTX 1080
+        ((7, 0), WHEEL, False),  # V100
+        ((7, 5), WHEEL, True),
+        ((8, 9), WHEEL, True),  # by the code for 8.6
+        ((8, 7), ("sm_80",), True),
+        ((8, 0), ("sm_86", "compute_86"), False),
+        ((9, 0), ("sm_80", "compute_80"), True),  # PTX
+        ((9, 0), ("sm_90a",), True),
+        ((9, 1), ("sm_90a",), False),
+        ((10, 3), WHEEL, True),
+        ((11, 0), WHEEL, False),
+        ((9, 0), ("gfx90a", "gfx942"), True),  # AMD
+        ((7, 5), (), True),
+    ],
+)
+def test_whether_a_build_of_pytorch_has_code_for_a_card(
+    capability: tuple[int, int], built_for: tuple[str, ...], runs: bool
+) -> None:
+    assert has_code_for(Device("cuda", "a card", 8, capability=capability), built_for) == runs
+    assert has_code_for(LAPTOP, built_for)
 
 
 def test_the_reason_of_a_refusal_names_the_device() -> None:

@@ -81,3 +81,15 @@ def test_apples_gpu_computes_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (compute.described.name, compute.device.type, compute.precision.trainer) == ("Apple M2", "mps", "32-true")
     assert compute.tf32 is None
     assert not compute.on_cpu
+
+
+def test_a_card_that_this_pytorch_was_not_built_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, cuda=True, mps=False)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_80", "sm_90"])
+    with pytest.raises(UserError) as error:
+        choose_compute(accelerator="auto", precision="auto")
+    assert str(error.value) == (
+        f"trainer.accelerator=auto: Tesla T4 has compute capability 7.5, and PyTorch {torch.__version__} is built for "
+        "sm_80, sm_90; use trainer.accelerator=cpu, or install a PyTorch that has sm_75"
+    )
+    assert choose_compute(accelerator="cpu", precision="auto").on_cpu

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -55,6 +56,24 @@ def test_all_wait_for_the_slowest(make: Make) -> None:
     assert not ended.wait(0.5)
     second.wait_for_all()
     assert ended.wait(5)
+
+
+def test_every_process_hears_what_all_say(make: Make) -> None:
+    first, second, heard = make(0), make(1), list[str]()
+    other = threading.Thread(target=lambda: heard.extend(second.words_of_all("b")))
+    other.start()
+    assert first.words_of_all("a") == ["a", "b"]
+    other.join()
+    assert heard == ["a", "b"]
+
+
+def test_after_all_have_come_nothing_is_read(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that holds the store of a pass may have ended it when the others see that all came."""
+    first, second = make(0), make(1)
+    threading.Thread(target=first.gather).start()
+    store = SimpleNamespace(set=second._store.set, check=second._store.check, add=second._store.add)
+    monkeypatch.setattr(second, "_store", store)  # no `get`
+    second.wait_for_all()
 
 
 def test_a_failure_is_told_to_those_that_wait(make: Make) -> None:

@@ -47,12 +47,12 @@ def free_port() -> int:
 Started = list["subprocess.Popen[str]"]
 
 
-def agents(out: Path, images: Path, *arguments: str, second: tuple[str, ...] = ()) -> Started:
+def agents(out: Path, images: Path, *arguments: str, second: tuple[str, ...] = (), script: str = "train.py") -> Started:
     """Two agents with a process each; `second` goes to the second one only."""
     place = ["--nnodes", "2", "--nproc_per_node", "1", "--master_addr", "127.0.0.1", "--master_port", str(free_port())]
     return [
         started(
-            [sys.executable, "-m", "torch.distributed.run", *place, "--node_rank", str(node), str(ROOT / "train.py")],
+            [sys.executable, "-m", "torch.distributed.run", *place, "--node_rank", str(node), str(ROOT / script)],
             *(out, images, *arguments, *(second if node else ())),
         )
         for node in range(2)
@@ -126,6 +126,16 @@ def test_other_images_on_one_machine_end_both_with_one_line(tmp_path: Path, imag
     assert "every machine needs the same images" in first[0]
     assert second == []
     assert all("exitcode  : 2 " in err for _, _, err in ends)  # of the run; torchrun's own is 1
+
+
+def test_machines_for_which_auto_chooses_other_precisions_end_both_with_one_line(tmp_path: Path, images: Path) -> None:
+    unlike = agents(tmp_path / "out", images, NODES, "trainer.precision=auto", script="tests/unlike_processes.py")
+    first, second = errors(ended(unlike))
+    assert first == [
+        "error: trainer.precision: process 0 has 32-true, process 1 has bf16-mixed; "
+        "name one that every device can, such as trainer.precision=32-true"
+    ]
+    assert second == []
 
 
 def test_no_images_on_one_machine_end_both(tmp_path: Path, images: Path) -> None:

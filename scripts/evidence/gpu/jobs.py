@@ -1,14 +1,14 @@
 """Commands in processes of their own, several at a time, each within a limit of time."""
 
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from thawline.machine.session_end import kill_all
 
 ROOT = Path(__file__).resolve().parents[3]
 _POLL_S = 0.1
@@ -111,8 +111,7 @@ def _collect(running: dict[str, tuple[Job, "subprocess.Popen[bytes]", float]], f
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
     """The job and all that it started: it leads a session of its own."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    kill_all(process)
     process.wait()
 
 

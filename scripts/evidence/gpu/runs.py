@@ -2,12 +2,12 @@
 
 import json
 import math
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gpu.jobs import Job
+from thawline.machine.session_end import KILLED
 
 PRECISIONS = ("32-true", "bf16-mixed")
 # SGD, where two runs are compared: AdamW divides a gradient by its own size, and so makes whole steps of the rounding
@@ -119,7 +119,7 @@ class Runs:
         thaw = (*_THAW, *_SGD, *more)
         jobs = [self._train(f"whole{kind}", *thaw, epochs=None), self._train(f"whole_again{kind}", *thaw, epochs=None)]
         jobs.append(self._train(f"cut{kind}", *thaw, *cut, epochs=None))
-        jobs[-1].wanted = -signal.SIGKILL
+        jobs[-1].wanted = -KILLED
 
         def resume() -> list[str]:
             folder = self.where(f"cut{kind}")

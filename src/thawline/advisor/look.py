@@ -20,6 +20,7 @@ from thawline.data.transforms import eval_transform
 from thawline.features.feature_cache import FeatureCache
 from thawline.features.in_flight import ahead
 from thawline.features.left_out import Targets
+from thawline.features.pace import Pace
 from thawline.features.pooled import pooled_features
 from thawline.features.readout import Readout, with_class_token
 from thawline.features.stored_dataset import groups_and_weights
@@ -56,7 +57,8 @@ class Look:
     Attributes:
         profile: Distance and probes.
         images: A batch of the sample, uint8, (B, 3, S, S), on the device.
-        image_s: Seconds per image from the source through the backbone; about 0 if the features came from the cache.
+        image_s: Seconds per image from the source through the backbone, without what comes before the first batch is
+            through, unless there is one batch only; about 0 if the features came from the cache.
         solve_s: Seconds to solve for the stack.
         why: How the stack was solved, in words.
     """
@@ -107,10 +109,11 @@ def look(
     ]
     readout = Readout.of(backbone, stages=range(backbone.num_stages), grids=with_class_token(backbone, GRIDS))
     start = time.perf_counter()
+    pace = Pace()
     features = pooled_features(
-        splits, backbone, readout, compute, cache=cache, num_workers=num_workers, smaller=SMALLER
+        splits, backbone, readout, compute, cache=cache, num_workers=num_workers, smaller=SMALLER, pace=pace
     )
-    image_s = (time.perf_counter() - start) / sum(map(len, splits))
+    image_s = pace.image_s or (time.perf_counter() - start) / sum(map(len, splits))
     start = time.perf_counter()
     stack, expected, why = solve_both(*_rows(sample, features, readout))
     solve_s = time.perf_counter() - start

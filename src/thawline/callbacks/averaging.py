@@ -23,12 +23,15 @@ def average_decay(decay: float, num_updates: int) -> float:
 
 @torch.no_grad()
 def update_average(average: dict[str, Tensor], current: dict[str, Tensor], *, decay: float) -> None:
-    """`decay * average + (1 - decay) * current`, in place; integers (counters of batches) are copied."""
-    for name, mean in average.items():
-        if mean.is_floating_point():
-            mean.lerp_(current[name].detach(), 1.0 - decay)
-        else:
-            mean.copy_(current[name])
+    """`decay * average + (1 - decay) * current`, in place; integers (counters of batches) are copied.
+
+    On a GPU a few kernels do that for all tensors together.
+    """
+    means = [name for name, mean in average.items() if mean.is_floating_point()]
+    if means:
+        torch._foreach_lerp_([average[name] for name in means], [current[name] for name in means], 1.0 - decay)
+    for name in average.keys() - set(means):
+        average[name].copy_(current[name])
 
 
 class AverageWeights(L.Callback):

@@ -59,6 +59,7 @@ class CostCallback(L.Callback):
         self._train_s = 0.0
         self._timed_images = 0
         self._counting = False
+        self._compiled_for = set[int]()  # sizes of batches
         self._fit_start = 0.0
         self._fit_before_s = 0.0
         self._counters = contextlib.ExitStack()
@@ -86,6 +87,13 @@ class CostCallback(L.Callback):
             self._flops = self._counters.enter_context(FlopCounterMode(display=False, custom_mapping=flop_formulas()))
             self._saved = self._counters.enter_context(count_saved_bytes(pl_module.parameters()))
 
+    def _compiled_in_it(self, pl_module: L.LightningModule, num_images: int) -> bool:
+        """Whether this step compiled the stages that train: the first with so many images since others train."""
+        if not getattr(pl_module, "compiles", False) or num_images in self._compiled_for:
+            return False
+        self._compiled_for.add(num_images)
+        return True
+
     @staticmethod
     def _limit(pl_module: L.LightningModule) -> int | None:
         """Images of a step's part; a step in which the memory ended was computed more than once, and counts so."""
@@ -108,7 +116,8 @@ class CostCallback(L.Callback):
             self.cost.forward_flops = self._forward_flops / len(batch[1])
             self.cost.backward_flops = (counted - self._forward_flops) / len(batch[1])
             self.cost.saved_activation_bytes = max(self.cost.saved_activation_bytes, self._saved[0])
-        else:
+            self._compiled_for.clear()
+        elif not self._compiled_in_it(pl_module, len(batch[1])):
             self._train_s += now - self._batch_start
             self._timed_images += len(batch[1]) * trainer.world_size
         self.cost.train_flops += self._step_flops

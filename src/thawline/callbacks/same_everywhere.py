@@ -11,6 +11,8 @@ from thawline.errors import LINE_PRINTED, UserError
 _HINTS = {
     "data": "every machine needs the same images; copy them there, or name a folder that all can read",
     "model": "every machine needs the same weights; copy the file there",
+    "trainer.accelerator": "use machines with the same devices, or trainer.accelerator=cpu",
+    "trainer.precision": "name one that every device can, such as trainer.precision=32-true",
 }
 _HINT = "give every process the same command"
 _ABSENT = "(absent)"
@@ -30,9 +32,23 @@ def first_disagreement(held: Sequence[Mapping[str, str]]) -> str | None:
         for key in sorted(first.keys() | other.keys()):
             here, there = first.get(key, _ABSENT), other.get(key, _ABSENT)
             if here != there:
-                hint = _HINTS.get(key.partition(".")[0], _HINT)
+                hint = _HINTS.get(key) or _HINTS.get(key.partition(".")[0], _HINT)
                 return f"{key}: process 0 has {here}, process {rank} has {there}; {hint}"
     return None
+
+
+def refuse_disagreement(held: Sequence[Mapping[str, str]], *, rank: int) -> None:
+    """All processes call it with what all hold.
+
+    Args:
+        rank: Of this process.
+    Raises:
+        UserError: A process differs; only the first tells it.
+    """
+    if (line := first_disagreement(held)) is not None:
+        error = UserError(line)
+        setattr(error, LINE_PRINTED, rank != 0)
+        raise error
 
 
 class SameEverywhere(L.Callback):
@@ -46,16 +62,9 @@ class SameEverywhere(L.Callback):
         self.held = dict(held)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Before the model is wrapped: wrapping waits for parameters of the same shapes.
-
-        Raises:
-            UserError: A process differs; only the first tells it.
-        """
+        """Before the model is wrapped: wrapping waits for parameters of the same shapes."""
         if stage != "fit" or trainer.world_size == 1:
             return
         held: list[Any] = [None] * trainer.world_size
         torch.distributed.all_gather_object(held, self.held)
-        if (line := first_disagreement(held)) is not None:
-            error = UserError(line)
-            setattr(error, LINE_PRINTED, trainer.global_rank != 0)
-            raise error
+        refuse_disagreement(held, rank=trainer.global_rank)

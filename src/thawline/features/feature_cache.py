@@ -4,8 +4,10 @@ import contextlib
 import hashlib
 import json
 import logging
+import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,14 +59,15 @@ class FeatureCache:
         return cls(Path(settings.dir).expanduser(), max_bytes=int(settings.max_gb * 1e9))
 
     def get(self, about: Mapping[str, Any]) -> StoredArray | None:
-        """The store that `about` describes, or None; a corrupt store is removed."""
+        """The store that `about` describes; None where there is none, or a damaged one, which `writers` replaces.
+
+        Raises:
+            OSError: It cannot be read now (no permission, a network that fails); that is no damage.
+        """
         folder = self.folder / cache_key(about)
-        if not folder.is_dir():
-            return None
         try:
-            return StoredArray(folder)
-        except (CorruptStore, OSError, ValueError):
-            shutil.rmtree(folder, ignore_errors=True)
+            return StoredArray(folder) if folder.is_dir() else None
+        except CorruptStore:
             return None
 
     @contextlib.contextmanager
@@ -82,12 +85,14 @@ class FeatureCache:
     def writers(
         self, abouts: Sequence[Mapping[str, Any]], specs: Sequence[ArraySpec], *, num_rows: int
     ) -> list[StoreWriter]:
-        """Make room for stores of `num_rows` rows each, and begin them.
+        """Make room for stores of `num_rows` rows each, and begin them; call it inside `alone`.
 
         Raises:
             OSError: The folder cannot be written, or the disk or the limit is too small.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        for about in abouts:
+            self._set_damaged_aside(about)
         self._make_room(num_rows * sum(spec.row_bytes for spec in specs))
         return [
             StoreWriter(self.folder / cache_key(about), spec, about=about)
@@ -104,7 +109,27 @@ class FeatureCache:
         return sorted((_entry(folder) for folder in folders if folder.is_dir()), key=lambda entry: entry.last_used)
 
     def remove(self, entry: Entry) -> None:
-        shutil.rmtree(entry.folder, ignore_errors=True)
+        """Renamed first: nobody opens half of a store. Windows keeps one whole whose files a process has open."""
+        gone = entry.folder
+        if gone.suffix != _PART:
+            gone = _aside(entry.folder)
+            try:
+                os.rename(entry.folder, gone)
+            except OSError:
+                return
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def _set_damaged_aside(self, about: Mapping[str, Any]) -> None:
+        """A process that opened the store when it was whole may still read it; it is removed when it is `_is_old`."""
+        folder = self.folder / cache_key(about)
+        try:
+            if folder.is_dir():
+                StoredArray(folder)
+        except CorruptStore as error:
+            _log.warning("Cache: a damaged store is made again (%s).", error)
+            aside = _aside(folder)
+            os.rename(folder, aside)
+            os.utime(aside)
 
     def _make_room(self, num_bytes: int) -> None:
         if num_bytes > self.max_bytes:
@@ -122,6 +147,11 @@ class FeatureCache:
         free = shutil.disk_usage(self.folder).free
         if num_bytes > free:
             raise OSError(f"{num_bytes / 1e9:.2f} GB are needed in {self.folder}, {free / 1e9:.2f} GB are free")
+
+
+def _aside(folder: Path) -> Path:
+    """Where a store is renamed to, out of the way of another with its name."""
+    return folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}{_PART}")
 
 
 def _is_old(entry: Entry) -> bool:

@@ -132,6 +132,7 @@ class StoredArray:
 
     Raises:
         CorruptStore: A file is missing or too short, or its checksum differs.
+        OSError: A file cannot be read now.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -164,7 +165,7 @@ class StoredArray:
 
 
 class CorruptStore(Exception):
-    """A store that is damaged; it is removed and made again."""
+    """A store that is certainly damaged; it is made again."""
 
 
 def _read_meta(folder: Path) -> dict[str, Any]:
@@ -172,7 +173,7 @@ def _read_meta(folder: Path) -> dict[str, Any]:
         body: dict[str, Any] = read_json(folder / META_FILE)
         values = [body["row"], body["dtype"], body["about"], body["shards"]]
         counts = [*body["row"], *(shard[key] for shard in body["shards"] for key in ("rows", "bytes", "crc32"))]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
         raise CorruptStore(f"{folder / META_FILE}: {error}") from error
     kinds = (list[int], str, dict[str, Any], list[dict[str, int]])
     problem = next((wrong for value, kind in zip(values, kinds, strict=True) if (wrong := misfit(value, kind))), None)
@@ -185,12 +186,19 @@ def _read_meta(folder: Path) -> dict[str, Any]:
 
 
 def _open_shard(path: Path, shard: Mapping[str, int], spec: ArraySpec) -> np.ndarray[Any, Any]:
-    if not path.is_file() or path.stat().st_size != shard["bytes"]:
+    try:
+        num_bytes = path.stat().st_size
+    except FileNotFoundError:
+        num_bytes = -1
+    if num_bytes != shard["bytes"]:
         raise CorruptStore(f"{path}: missing or cut short")
     start = shard["bytes"] - shard["rows"] * spec.row_bytes  # a header, then the tensor up to the end of the file
     if start < 0 or not shard["rows"]:
         raise CorruptStore(f"{path}: has not {shard['rows']} rows")
-    mapped = np.memmap(path, dtype=spec.numpy_type, mode="r", offset=start, shape=(shard["rows"], *spec.row))
+    try:
+        mapped = np.memmap(path, dtype=spec.numpy_type, mode="r", offset=start, shape=(shard["rows"], *spec.row))
+    except ValueError as error:  # cut short since
+        raise CorruptStore(f"{path}: {error}") from error
     if zlib.crc32(mapped.data) != shard["crc32"]:
         raise CorruptStore(f"{path}: its checksum is another")
     return mapped

@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from thawline.features.feature_cache import FeatureCache, cache_key
 from thawline.features.feature_store import ArraySpec, StoredArray, StoreWriter
 from thawline.features.halving import Halving
 from thawline.features.in_flight import ahead, in_flight
+from thawline.features.pace import Pace
 from thawline.features.pieces import Team, has_piece, pieces_of, rows_of_pieces, share_of, write_pieces
 from thawline.features.wanted import Wanted, stores_of
 from thawline.machine.decisions import pins_memory
@@ -40,6 +41,7 @@ class Extraction:
     Attributes:
         fused: The prefix in its fused form, if the mode's style is `fused`.
         team: The processes that share the pass; None where this one makes it alone.
+        pace: Learns how fast passes are.
     """
 
     cache: FeatureCache
@@ -48,6 +50,7 @@ class Extraction:
     fused: FusedPrefix | None = None
     num_workers: int = 0
     team: Team | None = None
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def first(self) -> bool:
@@ -166,7 +169,7 @@ def outputs_in_order(
     """What `runner` gives of one batch after the other, on the CPU, in the order of `split.keys(rows)`."""
     run = Halving(runner, what=f"Caching frozen stages of {runner.backbone.name}", on_limit=runner.use_batches_of)
     batches = _batches(split, runner.mode.batch_size, how, rows)
-    for outputs in in_flight(batches, run, how.device):
+    for outputs in how.pace.over(in_flight(batches, run, how.device)):
         yield outputs
         beat()
         if how.team is not None:

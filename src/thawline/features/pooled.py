@@ -12,6 +12,7 @@ from thawline.data.dataset import SplitDataset
 from thawline.features.extract import choose_mode
 from thawline.features.feature_cache import FeatureCache
 from thawline.features.fill import Extraction, fill
+from thawline.features.pace import Pace
 from thawline.features.readout import Readout
 from thawline.features.wanted import Wanted
 from thawline.machine.compute import Compute
@@ -33,11 +34,13 @@ def pooled_features(
     cache: FeatureCache,
     num_workers: int,
     smaller: str,
+    pace: Pace | None = None,
 ) -> list[Tensor]:
     """Of every split, (N, D) as `readout` lays them out. Where the cache cannot be written, a folder that goes away.
 
     Args:
         smaller: What to do where the device's memory does not hold a batch.
+        pace: Learns how fast the images were computed; nothing where they came from the cache.
     """
     dtype, device = compute.precision.prefix, compute.device
     fused = fuse_where_faster(backbone, backbone.num_stages, dtype=dtype, device=device)
@@ -45,11 +48,13 @@ def pooled_features(
     together = pass_batch(device.type)
     mode = choose_mode(dtype=dtype, fused=fused is not None, compiled=compiled, batch_size=_BATCH, together=together)
     requests = [Wanted(images, 1, random_views=False) for images in splits]
+    pace = pace or Pace()
     what = f"{backbone.name} at {backbone.input.size} pixels in batches of {mode.batch_size}"
 
     def filled(store: FeatureCache) -> list[Tensor]:
         with lack_of_memory_explained(what, device, next_step=smaller):
-            stores = fill(requests, backbone, list(readout.taps), Extraction(store, mode, device, fused, num_workers))
+            how = Extraction(store, mode, device, fused, num_workers, pace=pace)
+            stores = fill(requests, backbone, list(readout.taps), how)
         return [torch.cat([array.rows(range(len(array))) for array in arrays], 1) for arrays in stores]
 
     try:

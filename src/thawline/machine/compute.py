@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
+from thawline.errors import UserError
+from thawline.machine.decisions import has_code_for
 from thawline.machine.device import Device, this_device
 from thawline.machine.number_formats import Precision
 from thawline.machine.precision_choice import precision_of, uses_tf32
@@ -42,7 +44,15 @@ def choose_compute(*, accelerator: str, precision: str, key: str = "trainer.acce
     Args:
         key: What the user calls the accelerator, for errors.
     Raises:
-        UserError: There is no such device, or it does not compute in this precision.
+        UserError: There is no such device, this PyTorch has no code for it, or it does not compute in this precision.
     """
     device = this_device(accelerator, key=key)
+    built_for = torch.cuda.get_arch_list() if device.kind == "cuda" else []
+    if not has_code_for(device, built_for):
+        major, minor = device.capability or (0, 0)
+        raise UserError(
+            f"{key}={accelerator}: {device.name} has compute capability {major}.{minor}, and PyTorch "
+            f"{torch.__version__} is built for {', '.join(built_for)}; use {key}=cpu, or install a PyTorch that has "
+            f"sm_{major}{minor}"
+        )
     return Compute(device, precision_of(precision, device))

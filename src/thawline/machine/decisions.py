@@ -3,6 +3,8 @@
 docs/gpu.md shows their answers for some devices; a test holds that table equal to them.
 """
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,6 +12,7 @@ import torch
 from thawline.machine.device import Device
 from thawline.machine.precision_choice import precision_of, uses_tf32
 
+_ARCHITECTURE = re.compile(r"(sm|compute)_(\d+)(\d)([af]?)")
 _TRITON_FROM = (7, 0)  # what torch.compile needs to make code for a GPU
 # Measured at 224 in bf16 on 2 AVX512-bf16 cores. Fused convolutions leave nothing to a compiler: EfficientNet-Lite0 has
 # 303 images/s fused and 296 compiled. Other backbones are compiled from this many images on: ViT-Tiny gains 14 %
@@ -22,6 +25,29 @@ _GPU_IMAGES = 300_000
 _CORES_PER_CPU_WORKER = 4
 # Chosen: on a CPU and on Apple's GPU. There a worker is a new process that imports PyTorch, and the GPU is slower.
 _MOST_WORKERS = 8
+
+
+def has_code_for(device: Device, built_for: Sequence[str]) -> bool:
+    """Whether a build of PyTorch holds code that this GPU runs.
+
+    Code for 8.0 (`sm_80`) runs on 8.0 and on later cards of the same major number; PTX (`compute_80`) is compiled when
+    it is loaded, for any later card; code with a letter (`sm_90a`) runs on that card alone. CUDA C++ programming guide,
+    "Application compatibility".
+
+    Args:
+        built_for: `torch.cuda.get_arch_list()`; other names than these, as of AMD's cards, are not judged.
+    """
+    found = [match for name in built_for if (match := _ARCHITECTURE.fullmatch(name))]
+    if device.capability is None or not found:
+        return True
+    return any(_runs(device.capability, *match.groups()) for match in found)
+
+
+def _runs(capability: tuple[int, int], kind: str, major: str, minor: str, letter: str) -> bool:
+    of_code = int(major), int(minor)
+    if letter == "a":
+        return capability == of_code
+    return of_code <= capability and (kind == "compute" or of_code[0] == capability[0])
 
 
 def memory_format(kind: str) -> torch.memory_format:

@@ -15,6 +15,11 @@ class Precision:
     stages: str | None = None
 
     @property
+    def of_stages(self) -> str:
+        """Name of the frozen prefix's."""
+        return self.stages or self.trainer
+
+    @property
     def training(self) -> torch.dtype:
         """Type of the training part's arithmetic."""
         return _TYPES[self.trainer]
@@ -22,7 +27,7 @@ class Precision:
     @property
     def prefix(self) -> torch.dtype:
         """Type of the frozen stages' arithmetic."""
-        return _TYPES[self.stages or self.trainer]
+        return _TYPES[self.of_stages]
 
     @property
     def scales_loss(self) -> bool:

@@ -88,12 +88,7 @@ class Meeting:
             ) from error
 
     def next_word_of_first(self, value: str) -> str:
-        """`value` of the first process, which is waited for as long as it lives.
-
-        Raises:
-            OSError: The first process cannot write.
-            UserError: It failed, or shows no sign of life.
-        """
+        """`value` of the first process, which is waited for as long as it lives; raises what `gather` does."""
         self._step += 1
         name = f"step{self._step}"
         with self._store_is_there():
@@ -103,16 +98,27 @@ class Meeting:
             return str(self._store.get(name).decode())
 
     def gather(self) -> None:
-        """Until every process has come here.
+        """Until every process has come here. Nothing is read afterwards: the process with the store may end it then.
 
         Raises:
             OSError: One cannot write.
             UserError: One failed, or shows no sign of life.
         """
-        self._step += 1
         with self._store_is_there():
-            self._store.set(f"step{self._step}/{self.rank}", "")
-            self._wait_for({rank: f"step{self._step}/{rank}" for rank in range(self.size)})
+            self._come("")
+
+    def words_of_all(self, value: str) -> list[str]:
+        """The `value` of every process, by rank; raises what `gather` does. The store has to live on."""
+        with self._store_is_there():
+            return [str(self._store.get(key).decode()) for key in self._come(value)]
+
+    def _come(self, value: str) -> list[str]:
+        """Say `value`, and wait for all; the keys of what they said, by rank."""
+        self._step += 1
+        self._store.set(f"step{self._step}/{self.rank}", value)
+        keys = {rank: f"step{self._step}/{rank}" for rank in range(self.size)}
+        self._wait_for(keys)
+        return list(keys.values())
 
     def look_around(self) -> None:
         """Raise what `gather` would, at most once in `_LOOK_S`; call it often."""

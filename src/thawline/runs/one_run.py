@@ -1,11 +1,13 @@
 """One run from settings to record."""
 
 import functools
+import json
 import logging
 from pathlib import Path
 
 from thawline.atomic import write_atomically
 from thawline.callbacks.cost import CostCallback
+from thawline.callbacks.same_everywhere import refuse_disagreement
 from thawline.data.split_table import SPLITS_FILE, split_table
 from thawline.machine.compute import Compute
 from thawline.machine.device_memory import lack_of_memory_explained
@@ -21,7 +23,7 @@ from thawline.runs.compute_of_run import compute_notes, one_thread_note, ready_c
 from thawline.runs.context import RunContext
 from thawline.runs.describe import describe
 from thawline.runs.fit import fit_and_test
-from thawline.runs.meeting import meeting
+from thawline.runs.meeting import Meeting, meeting
 from thawline.runs.parts import Parts
 from thawline.runs.ranks import refuse_other_processes
 from thawline.runs.resume import CONFIG_NAME, Boundary
@@ -88,7 +90,7 @@ def run_once(
         if not several:
             store()
         elif (others := meeting()) is not None:
-            others.wait_for_all()
+            _wait_for_others(others, held)
         fit_and_test(parts, record, said, cost=cost, boundary=boundary, logs=logs)
 
 
@@ -102,6 +104,13 @@ def _store(parts: Parts, record: RunRecord) -> None:
     stored, record.cache = store_frozen_stages(parts)
     if stored is not None:
         parts.read_from(stored)
+
+
+def _wait_for_others(others: Meeting, held: dict[str, str]) -> None:
+    """Compare already here: processes with other devices would wait for a group of processes that none can make."""
+    held_by_all = [json.loads(of_one) for of_one in others.words_of_all(json.dumps(held))]
+    others.wait_for_all()  # who reads last what the others said
+    refuse_disagreement(held_by_all, rank=others.rank)
 
 
 def _describe_parts(record: RunRecord, parts: Parts, folder: Path, boundary: Boundary | None) -> None:
@@ -123,6 +132,8 @@ def _held(record: RunRecord, parts: Parts) -> dict[str, str]:
     return {
         **settings,
         "seed": str(record.seed),
+        "trainer.accelerator": parts.compute.described.kind,
+        "trainer.precision": parts.compute.precision.of_stages,  # what `auto` stands for here
         "data.fingerprint": train.fingerprint(),  # of the images and of the split
         "model.weights_sha256": str(record.model.weights_sha256),
     }

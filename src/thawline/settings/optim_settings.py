@@ -3,12 +3,14 @@
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from thawline.errors import UserError
 from thawline.settings.checks import between, one_of
 
 OPTIMIZERS = ("adamw", "sgd", "lbfgs", "ridge")
 SOLVERS = ("lbfgs", "ridge")  # of a head on stored features; without a rate and a schedule
+AUTO_DECAY = "auto"
 SCHEDULES = ("cosine", "constant", "one_cycle", "plateau")
 
 
@@ -19,7 +21,7 @@ class OptimSettings:
     name: str = "adamw"
     lr: float = 1e-3
     backbone_lr: float | None = None
-    layer_decay: float = 1.0
+    layer_decay: Any = AUTO_DECAY  # a number from 0 to 1, or auto: `training/stage_rates.py` says which
     weight_decay: float = 0.05
     momentum: float = 0.9  # sgd only
     schedule: str = "cosine"
@@ -34,13 +36,21 @@ class OptimSettings:
         one_of("optim.schedule", self.schedule, SCHEDULES)
         between("optim.lr", self.lr, 0.0, 10.0)
         between("optim.backbone_lr", self.resolved_backbone_lr, 0.0, 10.0)
-        between("optim.layer_decay", self.layer_decay, 0.0, 1.0)
+        self._check_layer_decay()
         between("optim.weight_decay", self.weight_decay, 0.0, 10.0)
         between("optim.momentum", self.momentum, 0.0, 1.0)
         between("optim.warmup_fraction", self.warmup_fraction, 0.0, 1.0)
         between("optim.plateau_factor", self.plateau_factor, 0.0, 0.99)
         between("optim.plateau_patience", self.plateau_patience, 0, 1_000_000)
         self._check_penalties()
+
+    def _check_layer_decay(self) -> None:
+        given = self.layer_decay
+        if given == AUTO_DECAY:
+            return
+        if isinstance(given, bool) or not isinstance(given, int | float):
+            raise UserError(f"optim.layer_decay={given}: allowed are auto, or a number from 0 to 1")
+        between("optim.layer_decay", given, 0.0, 1.0)
 
     def _check_penalties(self) -> None:
         given = self.penalties

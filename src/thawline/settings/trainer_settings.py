@@ -7,6 +7,12 @@ from thawline.errors import UserError
 from thawline.settings.checks import amount_or_share, between, one_of
 
 TRAINER_STRATEGIES = ("auto", "ddp")
+_SHARDING = ("fsdp", "deepspeed", "zero", "shard", "model_parallel", "tensor_parallel", "pipeline")  # parts of names
+_NO_SHARDING = (
+    "it shards frozen and training parameters alike; what is frozen needs no gradient and no optimizer state, so "
+    "freeze in place of it: strategy.unfreeze_depth=4 or strategy=lora (memory of ViT-L and ViT-g: "
+    "docs/transformers.md); "
+)
 ACCELERATORS = ("auto", "cpu", "gpu", "mps")
 HALVE = "halve"
 ON_OOM = (HALVE, "stop")
@@ -47,8 +53,7 @@ class TrainerSettings:
         between("trainer.devices", self.devices, 1, 1024)
         between("trainer.num_nodes", self.num_nodes, 1, 1024)
         if self.strategy not in TRAINER_STRATEGIES:
-            sharding = self.strategy.startswith(("fsdp", "deepspeed"))
-            why = "it shards frozen and training parameters alike; " if sharding else ""
+            why = _NO_SHARDING if any(name in self.strategy.lower() for name in _SHARDING) else ""
             raise UserError(f"trainer.strategy={self.strategy}: {why}allowed are {', '.join(TRAINER_STRATEGIES)}")
         one_of("trainer.accelerator", self.accelerator, ACCELERATORS)
         one_of("trainer.on_oom", self.on_oom, ON_OOM)

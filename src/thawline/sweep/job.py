@@ -10,6 +10,7 @@ from pathlib import Path
 
 from thawline.errors import UserError
 from thawline.machine.oom_kills import oom_kills
+from thawline.machine.session_end import KILLED
 from thawline.report.run_record import RECORD_FILE, RunRecord, load_record
 from thawline.runs.literal import in_quotes
 from thawline.runs.resume import CHECKPOINT
@@ -143,7 +144,7 @@ def command(job: Job, *, start: Sequence[str], output_dir: str, depths: Sequence
 
 def _cause(code: int, output: Path, *, killed: bool) -> str:
     """The signal that killed a job, or its exit code and last line, for a job whose record has no error."""
-    if code == -signal.SIGKILL and killed:
+    if code == -KILLED and killed:
         return f"killed by SIGKILL, {_NO_MEMORY}"
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"

@@ -1,14 +1,13 @@
 """Run jobs in processes, a few at a time."""
 
-import contextlib
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from thawline.machine.heartbeat import HEARTBEAT, HEARTBEAT_FILE, Pulse
+from thawline.machine.session_end import ask_to_end, kill_all
 from thawline.sweep.job import OUTPUT, Job, Status
 from thawline.sweep.slots import job_environment, visible_gpus
 
@@ -85,10 +84,10 @@ class Running:
         now = time.monotonic()
         if number in self.hung:
             if now - self.hung[number] > _HUNG_GRACE_S:
-                _signal(process, signal.SIGKILL)
+                kill_all(process)
         elif self.timeout_s is not None and self.pulses[number].silent_s(now=now) > self.timeout_s:
             self.hung[number] = now
-            _signal(process, signal.SIGTERM)
+            ask_to_end(process)
 
     def _silent_line(self) -> str:
         assert self.timeout_s is not None, "it is what a job hung by"
@@ -97,18 +96,12 @@ class Running:
     def _end(self) -> None:
         """Send SIGTERM to the jobs under way, and SIGKILL after `_GRACE_S`. Background jobs may ignore SIGINT."""
         for _, process in self.under_way.values():
-            _signal(process, signal.SIGTERM)
+            ask_to_end(process)
         deadline = time.monotonic() + _GRACE_S
         while self.under_way and time.monotonic() < deadline:
             self._collect()
             time.sleep(_POLL_S)
         for _, process in self.under_way.values():
-            _signal(process, signal.SIGKILL)
+            kill_all(process)
             process.wait()
         self._collect()
-
-
-def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    """Send a signal to the job and to all processes that it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, number)

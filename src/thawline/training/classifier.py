@@ -124,6 +124,11 @@ class TransferClassifier(Answering, L.LightningModule):
     def first_training(self) -> int:  # type: ignore[override]
         return self.bound.first_training
 
+    @property
+    def compiles(self) -> bool:
+        """Whether the stages that train are compiled, in the first step of every shape."""
+        return self._compiled is not None
+
     def suffix(self) -> Callable[[Tensor, int], Tensor]:
         """Compiled where gradients are taken, if that was asked for."""
         return self._compiled if self._compiled and torch.is_grad_enabled() else self.backbone.suffix
