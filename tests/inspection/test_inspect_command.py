@@ -108,3 +108,41 @@ def test_another_folder_of_the_same_name_gets_a_number(command: Command, files_o
     assert default_place(first) == Path("outputs/inspections/images")
     assert default_place(second) == Path("outputs/inspections/images-2")
     assert issues_csv(files_only).splitlines()[0] == b"path,issue,score,class,detail,suggestion"
+
+
+def test_where_there_are_two_readings_the_settings_of_a_run_choose_one(command: Command, tmp_path: Path) -> None:
+    for number in range(8):
+        path = tmp_path / "fruit" / ("lab", "field")[number % 2] / ("ripe", "raw")[number // 2 % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (30 * number, 90, 40)).save(path)
+    out = ("--no-model", "--out", tmp_path / "out")
+    code, _, err = command(tmp_path / "fruit", *out)
+    assert code == 2
+    assert "for the classes raw, ripe add data.class_level=2" in err
+    code, text, _ = command(tmp_path / "fruit", "data.class_level=2", *out)
+    assert code == 0
+    assert text.splitlines()[0].startswith("8 images of 2 classes")
+    assert f"data=folder data.root={tmp_path}/fruit data.class_level=2" in text
+    code, text, _ = command(tmp_path / "fruit", *out, "data.leave_out=[lab, other]")
+    assert text.splitlines()[0].startswith("4 images of 2 classes")
+    (tmp_path / "t.csv").write_text("file,label\nfruit/lab/ripe/0.png,a\nfruit/lab/raw/2.png,b\n")
+    assert "name it with data.columns.path=NAME" in command(tmp_path / "t.csv", *out)[2]
+    assert command(tmp_path / "t.csv", "data.columns.path=file", *out)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        (
+            "data.channels=[0]",
+            "not known here; allowed are DIR and data.class_level, data.leave_out, ",
+        ),
+        ("data.class_level=a", "data.class_level=a: give a whole number"),
+        ("data.leave_out=lab", "give a list, data.leave_out=[lab]"),
+        ("data.columns.path=x", "has no effect on a folder"),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_one_line(command: Command, tmp_path: Path, setting: str, says: str) -> None:
+    code, _, err = command(tmp_path, setting, "--no-model")
+    assert code == 2
+    assert says in err

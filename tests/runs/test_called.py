@@ -9,9 +9,9 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from thawline.errors import UserError
 from thawline.machine.processes import Place
+from thawline.machine.signs_of_life import Meeting
 from thawline.runs import called as module
 from thawline.runs.called import ALONE, Call, called, others_let_go, shared_batch, wait_for_call, without
-from thawline.runs.meeting import Meeting
 from thawline.settings.trainer_settings import TrainerSettings
 
 CALL = Call("blend_2", 2, ("data.root=[x]", "model.name=test_resnet"), ("strategy=blend", "data.batch_size=4"))

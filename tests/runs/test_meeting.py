@@ -11,7 +11,8 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from thawline.errors import UserError
 from thawline.machine.processes import Place
-from thawline.runs.meeting import CANNOT_WRITE, Meeting, leaving_with_reason, meeting
+from thawline.machine.signs_of_life import CANNOT_WRITE, Meeting
+from thawline.runs.meeting import leaving_with_reason, meeting
 
 Make = Callable[..., Meeting]
 
@@ -90,7 +91,7 @@ def test_a_dead_process_is_not_waited_for(make: Make) -> None:
 
 
 def test_a_living_process_is_waited_for_longer(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thawline.runs.meeting._BEAT_S", 0.1)
+    monkeypatch.setattr("thawline.machine.signs_of_life._BEAT_S", 0.1)
     first, second = make(0, dead_s=0.5), make(1)
     threading.Timer(1.5, second.wait_for_all).start()
     first.wait_for_all()
@@ -116,16 +117,43 @@ def test_processes_that_lightning_starts_do_not_meet(monkeypatch: pytest.MonkeyP
 
 
 def test_the_first_is_waited_for_as_long_as_it_lives(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thawline.runs.meeting._BEAT_S", 0.05)
+    monkeypatch.setattr("thawline.machine.signs_of_life._BEAT_S", 0.05)
     first, second = make(0), make(1, dead_s=0.3)
     threading.Timer(0.6, first.next_word_of_first, ["a"]).start()
     assert second.next_word_of_first("b") == "a"
 
 
 def test_one_that_cannot_write_is_told_to_those_that_work(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thawline.runs.meeting._LOOK_S", 0.0)
+    monkeypatch.setattr("thawline.machine.signs_of_life._LOOK_S", 0.0)
     first, second = make(0), make(1)
     first.look_around()
     second.leave("no space left", kind=CANNOT_WRITE)
     with pytest.raises(OSError, match="process 1 of 2 cannot write: no space left"):
         first.look_around()
+
+
+class Stopped:
+    """A store in a process that is stopped: it takes questions, and answers none."""
+
+    def __init__(self) -> None:
+        self.goes_on = threading.Event()
+
+    def clone(self) -> "Stopped":
+        return self
+
+    def set(self, key: str, value: str) -> None:
+        self.goes_on.wait()
+
+    def add(self, key: str, amount: int) -> int:
+        self.goes_on.wait()
+        return 0
+
+
+def test_a_store_in_a_stopped_process_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("thawline.machine.signs_of_life._LOOK_S", 0.05)
+    store = Stopped()
+    waits = Meeting(store, Place("srun", 1, 1, 2), dead_s=0.2)
+    with pytest.raises(UserError, match="holds the words of all 2 does not answer for 0 s; it is stopped, or its"):
+        waits.gather()
+    waits.leave("as it ends")  # asks nothing more
+    store.goes_on.set()

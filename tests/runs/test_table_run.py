@@ -41,6 +41,25 @@ def test_a_run_leaves_a_table_that_gives_the_same_split_again(
     )
 
 
+def test_the_table_of_a_run_names_files_of_any_name(run_cli, tiny_run: tuple[str, ...], tmp_path: Path) -> None:
+    """A byte that is no UTF-8, a line end, a tab, and a code that turns a terminal red."""
+    root = tmp_path / "images"
+    for number, name in enumerate(["caf\udce9", "new\nline\r\n", "tab\tthere", "\x1b[31mred", "back\\slash"]):
+        (root / name).mkdir(parents=True)
+        for i in range(6):
+            noise = np.random.default_rng(10 * number + i).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(root / name / f"{i}.png")
+    made = []
+    for given in (("data=folder", f"data.root={root}"), ("data=table", f"data.file={tmp_path}/0/splits.csv")):
+        folder = tmp_path / str(len(made))
+        more = (f"data.root={root}",) if made else ()
+        result = run_cli("scenario=small_similar", *TINY[2:], *tiny_run, *given, *more, f"hydra.run.dir={folder}")
+        assert result.code == 0, result.err
+        made.append((folder / "splits.csv").read_bytes().splitlines())
+    assert sorted(made[0]) == sorted(made[1])
+    assert b"caf\xe9" in b"".join(made[0])
+
+
 @pytest.mark.parametrize(
     "how",
     [

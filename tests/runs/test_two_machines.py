@@ -3,6 +3,7 @@
 Two machines are two agents of torchrun on this one.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -59,11 +60,11 @@ def agents(out: Path, images: Path, *arguments: str, second: tuple[str, ...] = (
     ]
 
 
-def srun(out: Path, images: Path, *arguments: str) -> Started:
+def srun(out: Path, images: Path, *arguments: str, script: str = "train.py") -> Started:
     """Two processes with the environment that srun gives them."""
     shared = {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "1", "SLURM_NNODES": "2", "SLURM_JOB_NAME": "train"}
     shared |= {"SLURM_LOCALID": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    start = [sys.executable, str(ROOT / "train.py")]
+    start = [sys.executable, str(ROOT / script)]
     numbers = [{"SLURM_PROCID": str(rank), "SLURM_NODEID": str(rank)} for rank in range(2)]
     return [started(start, out, images, *arguments, environ=shared | number) for number in numbers]
 
@@ -159,7 +160,7 @@ def test_a_killed_process_ends_the_other_and_the_run_goes_on(tmp_path: Path, ima
     for line in processes[0].stdout:
         if line.startswith("epoch 2/"):
             break
-    os.kill(child_of(processes[killed].pid), signal.SIGKILL)
+    os.kill(children_of(processes[killed].pid)[0], signal.SIGKILL)
     start = time.monotonic()
     ends = ended(processes, within=60)
     assert time.monotonic() - start < 60
@@ -173,6 +174,45 @@ def test_a_killed_process_ends_the_other_and_the_run_goes_on(tmp_path: Path, ima
         assert record_of(out)["status"] == "completed"
 
 
-def child_of(parent: int) -> int:
-    """Number of the first process that `parent` started."""
-    return int(Path(f"/proc/{parent}/task/{parent}/children").read_text().split()[0])
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no /proc")
+@pytest.mark.parametrize(
+    ("launch", "says"),
+    [
+        (agents, "process 0 of 2 shows no sign of life for 40 s"),
+        (srun, "the process that holds the words of all 2 does not answer for 40 s"),
+    ],
+)
+def test_a_first_process_that_is_stopped_while_it_solves_is_told_within_a_minute(
+    tmp_path: Path, images: Path, launch: "type[agents]", says: str
+) -> None:
+    """The store of srun's processes lies in the first one, so that it is stopped too."""
+    solves = ("strategy=feature_extraction", "optim=lbfgs", "cache.enabled=true")
+    first, second = launch(tmp_path / "out", images, NODES, *solves, script="tests/stopped_solver.py")
+    process = None
+    try:
+        process = stopped_of(first.pid, within=60)
+        start = time.monotonic()
+        code, _, err = ended([second], within=100)[0]
+        assert time.monotonic() - start < 60, err[-1500:]
+    finally:
+        if process is not None:
+            os.kill(process, signal.SIGKILL)
+        ended([first], within=60)
+    assert code != 0
+    assert errors([(code, "", err)])[0][0].startswith(f"error: {says}")
+
+
+def stopped_of(process: int, *, within: float) -> int:
+    """The one of a process and its children that is stopped, which is awaited."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        for one in (process, *children_of(process)):
+            with contextlib.suppress(FileNotFoundError):  # it has ended
+                if Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()[0] == "T":  # proc(5)
+                    return one
+        time.sleep(0.2)
+    pytest.fail("no process was stopped")
+
+
+def children_of(parent: int) -> list[int]:
+    return [int(number) for number in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]

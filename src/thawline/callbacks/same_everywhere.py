@@ -7,6 +7,7 @@ import lightning as L
 import torch.distributed
 
 from thawline.errors import LINE_PRINTED, UserError
+from thawline.machine.collectives import begin_signs_of_life
 
 _HINTS = {
     "data": "every machine needs the same images; copy them there, or name a folder that all can read",
@@ -65,6 +66,7 @@ class SameEverywhere(L.Callback):
         """Before the model is wrapped: wrapping waits for parameters of the same shapes."""
         if stage != "fit" or trainer.world_size == 1:
             return
+        begin_signs_of_life()
         held: list[Any] = [None] * trainer.world_size
         torch.distributed.all_gather_object(held, self.held)
         refuse_disagreement(held, rank=trainer.global_rank)

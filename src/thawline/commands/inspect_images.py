@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from thawline import __version__
 from thawline.atomic import write_atomically
 from thawline.commands.ending import exit_code, say
+from thawline.commands.inspect_settings import reading_of
 from thawline.commands.plain_parser import plain_parser
 from thawline.commands.started import note_start
 from thawline.commands.writable import check_writable
@@ -21,7 +22,9 @@ _HELP = """What is wrong with these images and labels, before anything is learne
 
     {command} DIR                # folders of images, in any layout that data.root accepts
     {command} images.csv         # a table with the columns path and label, perhaps split and group
-    {command} DIR --no-model     # the files alone, in seconds: no labels, no outliers
+    {command} DIR --no-model     # the files alone, in seconds: no labels, outliers or crops
+    {command} DIR data.class_level=1            # where the folders can be read in two ways; data.leave_out=[NAME] too
+    {command} images.csv data.columns.label=diagnosis
 
 It writes inspection.html (look at this one), issues.csv and issues.json to outputs/inspections/NAME, NAME being that of
 the images, and changes nothing. Delete the rows of good images from issues.csv; a run with data.exclude=FILE, which the
@@ -56,12 +59,13 @@ def _inspect(given: argparse.Namespace) -> None:
     from thawline.inspection.inspection_summary import summary, training_command
     from thawline.inspection.judged_images import ModelChoice
 
+    reading = reading_of(given.settings, table=given.images.is_file())
     folder = given.out or default_place(given.images)
     check_writable(folder)
     model = None
     if not given.no_model:
         model = ModelChoice(given.model, given.weights, given.image_size, given.accelerator, given.precision)
-    one = inspected(given.images, model=model)
+    one = inspected(given.images, model=model, reading=reading)
     written = _write(one, folder, gallery=given.gallery)
     table = folder / ISSUES_TABLE
     Console(highlight=False).print(summary(one, table=table), soft_wrap=True)
@@ -90,6 +94,7 @@ def _write(one: "Inspected", folder: Path, *, gallery: int) -> list[Path]:
 def _arguments() -> argparse.Namespace:
     parser = plain_parser("inspect_images", _HELP)
     parser.add_argument("images", type=Path, metavar="DIR", help="folder of images, or a table (csv, jsonl, parquet)")
+    parser.add_argument("settings", nargs="*", metavar="data.KEY=VALUE", help="how they are read, as for a run")
     parser.add_argument("--no-model", action="store_true", help="inspect the files alone, which takes seconds")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write; default outputs/inspections/NAME")
     parser.add_argument(
@@ -102,4 +107,4 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--image-size", type=int, metavar="N", help="pixels a side; default the backbone's")
     parser.add_argument("--accelerator", default="auto", help="auto, cpu, gpu, mps; default %(default)s")
     parser.add_argument("--precision", default="auto", help="auto, 32-true or bf16-mixed; default %(default)s")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()

@@ -168,9 +168,10 @@ def learned_from(folder: Path, paths: Sequence[Path]) -> int:
     table = run_of(folder) / SPLITS_FILE
     if not table.is_file():
         return 0
-    with table.open(encoding="utf-8", newline="") as lines:
+    with table.open(encoding="utf-8", errors="surrogateescape", newline="") as lines:
         used = {row["path"] for row in csv.DictReader(lines) if row.get("split") in _FLATTERING}
-    return sum(bool({printable(os.path.abspath(path)), printable(os.path.realpath(path))} & used) for path in paths)
+    names = ({os.path.abspath(path), os.path.realpath(path)} for path in paths)
+    return sum(bool(of & used) or any(printable(name) in used for name in of) for of in names)  # older runs escaped
 
 
 @dataclass(frozen=True)

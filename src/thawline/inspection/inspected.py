@@ -11,7 +11,7 @@ from thawline.inspection.file_facts import Facts, read_facts
 from thawline.inspection.file_issues import file_issues
 from thawline.inspection.issue import ISSUE_KINDS, Issue, Kind, most_important_first
 from thawline.inspection.judged_images import ModelChoice, crops_seen, seen_by
-from thawline.inspection.listing import Listing, listed
+from thawline.inspection.listing import AS_IT_IS, Listing, Reading, listed
 from thawline.inspection.model_issues import Probe, model_issues
 from thawline.inspection.shortcut import Shortcut, shortcut_issues, shortcuts
 
@@ -45,15 +45,16 @@ class Inspected:
         return len({one.image for one in self.issues if one.image is not None})
 
 
-def inspected(where: Path, *, model: ModelChoice | None = None) -> Inspected:
+def inspected(where: Path, *, model: ModelChoice | None = None, reading: Reading = AS_IT_IS) -> Inspected:
     """Inspect a folder, in any layout that data.root accepts, or a table.
 
     Args:
+        reading: How, where there is more than one way.
         model: Looks for wrong labels and outliers; None inspects the files alone, which takes seconds.
     Raises:
         UserError: There are no images, or the model cannot be loaded.
     """
-    listing = listed(where)
+    listing = listed(where, reading)
     facts = read_facts(listing)
     copies = copies_among(listing, facts)
     seen = None

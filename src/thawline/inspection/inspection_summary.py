@@ -48,4 +48,6 @@ def training_command(one: Inspected, *, table: Path) -> str:
     of = ["data=table", f"data.file={where}"] if where.is_file() else ["data=folder", f"data.root={where}"]
     leaves_out = any(issue.image is not None and issue.kind not in KEEPS for issue in one.issues)
     exclude = [f"data.exclude={table}"] if leaves_out else []
-    return " ".join([typed(TRAIN), "scenario=auto", *(shlex.quote(printable(part)) for part in (*of, *exclude))])
+    return " ".join(
+        [typed(TRAIN), "scenario=auto", *(shlex.quote(printable(part)) for part in (*of, *one.listing.words, *exclude))]
+    )

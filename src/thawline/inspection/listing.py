@@ -1,9 +1,9 @@
 """Which images lie in a folder or a table: read as data.root and data.file are, but one class or none is no error."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +22,30 @@ _READERS = "thawline.data"  # the loggers of what reads folders and tables
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How a folder or a table is read, where it says it in more than one way.
+
+    Attributes:
+        class_level, leave_out: Of a folder; see `scan`.
+        columns: Of a table: column -> its name in the file, where that differs.
+        words: The settings as they were typed, which a run takes too.
+    """
+
+    class_level: int | None = None
+    leave_out: list[str] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+
+
+AS_IT_IS = Reading()
+
+
+@dataclass(frozen=True)
 class Listing:
     """Images that were listed, not opened.
 
     Attributes:
+        words: Settings of a run that reads them alike.
         where: The folder or the table.
         root: What the index's paths begin in.
         labelled: Whether the images have classes; loose images in a folder have none.
@@ -37,6 +57,7 @@ class Listing:
     index: Index
     labelled: bool
     notes: list[str]
+    words: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.index.paths)
@@ -56,7 +77,7 @@ class Listing:
         return "" if self.index.parts is None else SPLITS[self.index.parts[image]]
 
 
-def listed(where: Path) -> Listing:
+def listed(where: Path, reading: Reading = AS_IT_IS) -> Listing:
     """List the images of a folder, in any layout that data.root accepts, or of a table with the columns path and label.
 
     Raises:
@@ -66,33 +87,33 @@ def listed(where: Path) -> Listing:
     if not place.exists():
         raise UserError(f"{printable(where)}: no such folder or file; give a folder of images, or a table")
     with collected_notes() as notes:
-        listing = _of_table(place, notes) if place.is_file() else _of_folder(place, notes)
+        listing = _of_table(place, reading, notes) if place.is_file() else _of_folder(place, reading, notes)
     if not len(listing):
         raise UserError(f"{printable(where)}: holds no image ({looked_for()})")
-    return listing
+    return replace(listing, words=reading.words)
 
 
-def _of_folder(root: Path, notes: list[str]) -> Listing:
-    walk = Walk()
+def _of_folder(root: Path, reading: Reading, notes: list[str]) -> Listing:
+    walk = Walk(reading.leave_out)
     if walk.loose(root) and not walk.subfolders(root):
         paths = sorted(path.name for path in walk.loose(root))
         notes.append("the images lie in no class folders, so their labels are not known; only the files were inspected")
         index = Index([class_name(root.name)], np.array(paths), np.zeros(len(paths), dtype=np.int64), None)
         return Listing(root, root, index, labelled=False, notes=notes)
     try:
-        return Listing(root, root, scan(root, to_learn=False), labelled=True, notes=notes)
+        index = scan(root, class_level=reading.class_level, leave_out=reading.leave_out, to_learn=False)
+        return Listing(root, root, index, labelled=True, notes=notes)
     except UserError as error:
         text = str(error).removeprefix("data.root: ").removeprefix(f"data.root={root}: ")
         raise UserError(f"{printable(root)}: {text}") from error
 
 
-def _of_table(file: Path, notes: list[str]) -> Listing:
+def _of_table(file: Path, reading: Reading, notes: list[str]) -> Listing:
     where = printable(file)
     try:
-        rows = read_rows(file, {column: column for column in COLUMNS})
-    except UserError as error:  # its words are for data=table
-        text = str(error).removeprefix("data.file=").split("; name it with")[0]
-        raise UserError(f"{text}; a table of images has the columns path and label") from error
+        rows = read_rows(file, {column: reading.columns.get(column, column) for column in COLUMNS})
+    except UserError as error:
+        raise UserError(str(error).removeprefix("data.file=")) from error
     index = index_of(rows, where=where, root=file.parent, missing_is_error=False, to_learn=False)
     return Listing(file, file.parent, index, labelled=True, notes=notes)
 

@@ -1,42 +1,50 @@
 """What the processes of a training run compute once or add up, by collectives of their process group.
 
-With one process, nothing is sent. Before there is a group, and in work so long that a process may be lost meanwhile,
-the processes exchange words through the store of `runs/meeting.py` instead.
+With one process, nothing is sent. Before each the processes wait for each other as `signs_of_life.py` does, so that one
+that is lost or stopped is told within a minute. Before there is a group they meet in `runs/meeting.py`.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+from torch.distributed.distributed_c10d import _get_default_store
 
-from thawline.errors import LINE_PRINTED, UserError
+from thawline.errors import LINE_PRINTED, UserError, first_line
+from thawline.machine.processes import Place
+from thawline.machine.signs_of_life import Meeting
 
 _T = TypeVar("_T")
+_of_group: dict[str, tuple[Any, Meeting]] = {}  # "now": the store of the process group, and who meets there
 
 
 def computed_by_first(make: Callable[[], _T]) -> _T:
     """What `make` gives in the first process, in all of them; the others wait for it, and do not call theirs.
 
     Raises:
-        UserError: `make` raised it; in all processes, and only the first tells it.
+        UserError: `make` raised it, in all processes, and only the first tells it; or a process failed, or shows no
+            sign of life.
     """
     if not _several():
         return make()
     said: list[Any] = [None, None]
-    try:
-        if dist.get_rank() == 0:
-            said = [make(), None]
-    except UserError as error:
-        said = [None, str(error)]
+    failure: UserError | None = None
+    with _others() as others:
+        try:
+            if others.rank == 0:
+                said = [make(), None]
+        except UserError as error:
+            failure, said = error, [None, str(error)]
+        others.gather()
         dist.broadcast_object_list(said)
-        raise
-    dist.broadcast_object_list(said)
     if said[1] is not None:
-        failed = UserError(said[1])
-        setattr(failed, LINE_PRINTED, True)
-        raise failed
+        failure = failure or UserError(said[1])
+        setattr(failure, LINE_PRINTED, others.rank != 0)
+        raise failure
     value: _T = said[0]
     return value
 
@@ -55,6 +63,7 @@ def summed_over_processes(sums: Sequence[Tensor]) -> None:
     """
     if not _several():
         return
+    _wait_for_all()
     for mine in sums:
         total = mine.to("cuda" if dist.get_backend() == "nccl" else mine.device)  # NCCL adds on a GPU only
         dist.all_reduce(total)
@@ -74,9 +83,49 @@ def of_all(mine: _T) -> list[_T]:
     """What each process gives, in all of them, by rank."""
     if not _several():
         return [mine]
+    _wait_for_all()
     shares: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(shares, mine)
     return shares
+
+
+def begin_signs_of_life() -> None:
+    """From here on the others see that this process lives; in all processes, as soon as they have their group."""
+    if _several():
+        _meeting()
+
+
+@contextlib.contextmanager
+def _others() -> Iterator[Meeting]:
+    """While a process waits for others here, it notices where one fails, is lost, or is stopped.
+
+    A collective of the process group would wait for half an hour.
+    """
+    others = _meeting()
+    try:
+        yield others
+    except BaseException as error:
+        others.leave(first_line(error))
+        raise
+
+
+def _meeting() -> Meeting:
+    """Of the processes of the group that there is now; words go through the store of the group."""
+    store = _get_default_store()
+    if (begun := _of_group.get("now")) is None or begun[0] is not store:
+        if begun is not None:
+            begun[1].end()
+        place = Place(rank=dist.get_rank(), world_size=dist.get_world_size())
+        # A later group of the first process may have the same store; the others may be new, so that it says which.
+        number = [store.add("thawline/groups", 1) if place.rank == 0 else 0]
+        dist.broadcast_object_list(number)
+        begun = _of_group["now"] = store, Meeting(PrefixStore(f"thawline/group/{number[0]}", store.clone()), place)
+    return begun[1]
+
+
+def _wait_for_all() -> None:
+    with _others() as others:
+        others.gather()
 
 
 def _several() -> bool:

@@ -17,12 +17,13 @@ from thawline.features.fill import Extraction, fill
 from thawline.features.stored_dataset import STORED, StoredSplits
 from thawline.features.wanted import Wanted
 from thawline.machine.decisions import compiles_pass, pass_batch
+from thawline.machine.signs_of_life import CANNOT_WRITE, Meeting
 from thawline.machine.thread_trial import threads_restored
 from thawline.models.frozen_prefix import FrozenPrefix
 from thawline.models.fused import fuse
 from thawline.models.stacked_head import StackedHead
 from thawline.report.record_sections import CacheSection
-from thawline.runs.meeting import CANNOT_WRITE, Meeting, meet_for_pass
+from thawline.runs.meeting import meet_for_pass
 from thawline.runs.parts import Parts
 from thawline.runs.pass_threads import set_pass_threads
 from thawline.runs.sums_pass import of_the_kept, sum_stages

@@ -8,11 +8,12 @@ from pathlib import Path
 from thawline.atomic import write_atomically
 from thawline.callbacks.cost import CostCallback
 from thawline.callbacks.same_everywhere import refuse_disagreement
-from thawline.data.split_table import SPLITS_FILE, split_table
+from thawline.data.split_table import SPLITS_FILE, encoded, split_table
 from thawline.machine.compute import Compute
 from thawline.machine.device_memory import lack_of_memory_explained
 from thawline.machine.energy import EnergyMeter, counters_of
 from thawline.machine.processes import is_main
+from thawline.machine.signs_of_life import Meeting
 from thawline.report.record_sections import StrategySection
 from thawline.report.run_record import RunRecord
 from thawline.runs.announce import announce
@@ -23,7 +24,7 @@ from thawline.runs.compute_of_run import compute_notes, one_thread_note, ready_c
 from thawline.runs.context import RunContext
 from thawline.runs.describe import describe
 from thawline.runs.fit import fit_and_test
-from thawline.runs.meeting import Meeting, meeting
+from thawline.runs.meeting import meeting
 from thawline.runs.parts import Parts
 from thawline.runs.ranks import refuse_other_processes
 from thawline.runs.resume import CONFIG_NAME, Boundary
@@ -121,7 +122,7 @@ def _describe_parts(record: RunRecord, parts: Parts, folder: Path, boundary: Bou
         boundary.refuse_others(record)
     if is_main():
         record.save_progress(folder)
-        write_atomically(folder / SPLITS_FILE, split_table(parts.data.source, parts.data.splits))
+        write_atomically(folder / SPLITS_FILE, encoded(split_table(parts.data.source, parts.data.splits)))
     record.progress.doing = "computing what frozen stages give"  # until the training says otherwise
 
 

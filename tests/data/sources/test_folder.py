@@ -276,7 +276,9 @@ def test_errors_about_given_splits(tmp_path) -> None:
     (tmp_path / "val").mkdir()
     assert "val/ holds no class folder" in message(root=tmp_path)
     put(tmp_path / "valid/a/x.png", 5)
-    assert "val/ and valid/ both stand for val" in message(root=tmp_path)
+    assert "val/ and valid/ both stand for val; add data.leave_out=[val] or data.leave_out=[valid]" in message(
+        root=tmp_path
+    )
     put(tmp_path / "extra/x.png", 6)
     assert "holds class folders, but 'extra' stands beside it" in message(root=tmp_path)
 

@@ -71,7 +71,9 @@ def _find_splits(root: Path, base: Path, walk: Walk) -> dict[Split | None, Path]
         split = split_of_name(folder.name)
         assert split is not None
         if split in by_split:
-            raise UserError(f"data.root={root}: {by_split[split].name}/ and {folder.name}/ both stand for {split}")
+            one, other = printable(by_split[split].name), printable(folder.name)
+            way_out = f"data.leave_out=[{one}] or data.leave_out=[{other}]"
+            raise UserError(f"data.root={root}: {one}/ and {other}/ both stand for {split}; add {way_out}")
         by_split[split] = folder
     if "train" not in by_split:
         raise UserError(f"data.root={root}: holds {named_so[0].name}/ but no train/; needed are {LAYOUT}")

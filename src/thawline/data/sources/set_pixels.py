@@ -1,7 +1,9 @@
 """How a set of image files becomes 8-bit RGB: the range of its values, decided from a sample of the images."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +29,7 @@ def checked_pixels(value_range: object, channels: object) -> Pixels:
 def _range(value: object) -> ValueRange | None:
     if value is None or value == "auto":
         return None
-    bounds = list(value) if isinstance(value, (list, tuple)) else []
+    bounds = _items(value)
     numbers = len(bounds) == 2 and all(isinstance(b, (int, float)) and not isinstance(b, bool) for b in bounds)
     if not numbers or not bounds[0] < bounds[1]:
         raise UserError(f"data.value_range={value}: give auto, or [low,high] with low below high")
@@ -37,10 +39,15 @@ def _range(value: object) -> ValueRange | None:
 def _channels(value: object) -> tuple[int, ...] | None:
     if value is None:
         return None
-    numbers = list(value) if isinstance(value, (list, tuple)) else []
+    numbers = _items(value)
     if len(numbers) not in (1, 3) or not all(type(number) is int and number >= 0 for number in numbers):
         raise UserError(f"data.channels={value}: give one or three numbers of channels, counted from 0, or null")
     return tuple(numbers)
+
+
+def _items(value: object) -> list[Any]:
+    """Those of a list of any kind, also of one that Hydra read; none of anything else."""
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
 
 
 def decided_range(root: Path, paths: NDArray[np.str_], pixels: Pixels, *, looked: IntArray) -> ValueRange | None:
