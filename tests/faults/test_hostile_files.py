@@ -20,6 +20,7 @@ from fuzzing.watch import Escaped, TooSlow, watched
 from thawline.deploy.loaded import load
 from thawline.errors import UserError
 from thawline.features.feature_cache import FeatureCache, cache_key
+from thawline.features.feature_store import ArraySpec
 from thawline.report.run_record import load_record
 from thawline.runs.composed import Composed
 from thawline.strict_json import MAX_JSON_BYTES, read_json
@@ -116,14 +117,18 @@ def test_a_model_that_describes_what_cannot_be_is_refused(
 
 
 @pytest.mark.parametrize("shards", [[{"rows": 2**40, "bytes": 10, "crc32": 0}], []], ids=["many rows", "no rows"])
-def test_a_store_that_claims_more_than_it_has_is_removed(shards: list[dict[str, int]], tmp_path: Path) -> None:
+def test_a_store_that_claims_more_than_it_has_is_a_miss_and_gives_way(
+    shards: list[dict[str, int]], tmp_path: Path
+) -> None:
     about = {"a": 1}
     store = tmp_path / cache_key(about)
     store.mkdir()
     meta = {"about": about, "row": [2**62 if not shards else 3], "dtype": "float32", "shards": shards}
     (store / "meta.json").write_text(json.dumps(meta))
     (store / "00000.safetensors").write_bytes(b"0123456789")
-    assert FeatureCache(tmp_path, max_bytes=10**9).get(about) is None
+    cache = FeatureCache(tmp_path, max_bytes=10**9)
+    assert cache.get(about) is None
+    cache.writers([about], [ArraySpec((3,), "float32")], num_rows=1)
     assert not store.exists()
 
 

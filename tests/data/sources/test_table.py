@@ -139,6 +139,7 @@ def test_a_group_in_two_given_splits_is_refused(folder: Path) -> None:
         (["images/0.png,a", "images/1.png,b", "images/0.png,a"], "line 4: images/0.png stands in line 2 already"),
         (["images/0.png,a", "images/0.png,b"], "line 3: several labels of one image (images/0.png: a, b) cannot be"),
         (["images/0.png,a", "images/1.png,b", "images/2.png,a|b"], "line 4: several labels of one image (a|b)"),
+        (["images/0.png,a", "images/1.png,a|x", "images/2.png,b|x"], "line 3: several labels of one image (a|x)"),
         (
             ["images/0.png,0.5", "images/1.png,2"],
             "the labels are numbers (0.5, ...; 2 different ones), and predicting a",
@@ -208,3 +209,9 @@ def test_the_fingerprint_follows_labels_and_splits(folder: Path) -> None:
     tested = [*train[:-1], train[-1].replace("train", "test")]
     digests = {TableSource(file=table(folder, *lines, head=head)).fingerprint() for lines in (train, changed, tested)}
     assert len(digests) == 3
+
+
+def test_names_of_classes_may_share_words(folder: Path) -> None:
+    names = ("cat, big", "cat, small", "dog, big", "owl|night", "owl|day")
+    lines = [f'images/{i}.png,"{names[i % 5]}"' for i in range(12)]
+    assert TableSource(file=table(folder, *lines)).class_names == sorted(names)

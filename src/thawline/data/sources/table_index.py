@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -74,12 +75,15 @@ def _several(where: str, line: int, label: str) -> UserError:
 
 
 def _refuse_several(rows: Sequence[Row], texts: Sequence[str], where: str) -> None:
-    """Refuse labels such as `a|b` where `a` and `b` are labels by themselves."""
-    single = set(texts)
-    for row, text in zip(rows, texts, strict=True):
-        for separator in _SEPARATORS:
-            parts = [part.strip() for part in text.split(separator)]
-            if len(parts) > 1 and all(part in single for part in parts):
+    """Refuse labels such as `a|b` where `a` and `b` are labels by themselves, or stand in other such labels."""
+    labels = set(texts)
+    for separator in _SEPARATORS:
+        split = {label: {part.strip() for part in label.split(separator)} for label in labels}
+        # Names such as "cat, big" and "dog, big" share a part; a bar or a semicolon is in no name of that kind.
+        holders = Counter(part for label, parts in split.items() for part in parts if separator != "," or part == label)
+        for row, text in zip(rows, texts, strict=True):
+            parts = split[text]
+            if len(parts) > 1 and all(holders[part] > (separator != ",") for part in parts):
                 raise _several(where, row.line, text)
 
 
