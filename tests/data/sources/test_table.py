@@ -215,3 +215,13 @@ def test_names_of_classes_may_share_words(folder: Path) -> None:
     names = ("cat, big", "cat, small", "dog, big", "owl|night", "owl|day")
     lines = [f'images/{i}.png,"{names[i % 5]}"' for i in range(12)]
     assert TableSource(file=table(folder, *lines)).class_names == sorted(names)
+
+
+def test_a_class_that_training_lacks_is_named_before_all_else(folder: Path) -> None:
+    lines = [f"images/{i}.png,{'cat' if i < 6 else 'dog'},{'train' if i < 6 else 'test'}" for i in range(12)]
+    assert "test/ has classes that train/ lacks: dog" in message(table(folder, *lines, head="path,label,split"))
+
+
+def test_an_empty_table_is_said_to_be_empty(folder: Path) -> None:
+    (folder / "t.csv").write_text("\n")
+    assert "is empty; its first line names the columns" in message(folder / "t.csv")

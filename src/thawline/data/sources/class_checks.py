@@ -28,13 +28,14 @@ def check_classes(where: str, layout: Mapping[Split | None, Classes]) -> None:
     learned = next(iter(layout.values()))
     if not learned:
         raise UserError(f"{where}: no class folder found; needed are {LAYOUT} ({looked_for()})")
+    for split, classes in layout.items():
+        _refuse_unknown(where, split, learned, classes)
     if len(learned) == 1:
         only = next(iter(learned))
         raise UserError(f"{where} holds one class ({only!r}); at least two class folders are needed")
     for split, classes in layout.items():
         if not classes:
             raise UserError(f"{where}: {split}/ holds no class folder; add some or remove {split}/")
-        _refuse_unknown(where, split, learned, classes)
         absent = [name for name in learned if name not in classes]
         if absent:
             _log.warning("%s/ has no images of %s; nothing is known of such classes there", split, named(absent))

@@ -105,6 +105,8 @@ def _is_nothing(value: Any) -> bool:
 
 
 def _check_columns(file: Path, names: list[str], columns: Mapping[str, str], *, line: int | None = None) -> None:
+    if not any(names):
+        raise UserError(f"data.file={printable(file)}: is empty; its first line names the columns, such as path,label")
     missing = [column for column in _NEEDED if column in columns and columns[column] not in names]
     if missing:
         column, place = missing[0], "" if line is None else f", line {line}"
