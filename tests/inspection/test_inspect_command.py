@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from thawline.commands.inspect_settings import reading_of
 from thawline.inspection.inspected import Inspected
 from thawline.inspection.inspection_files import ISSUE_COLUMNS, default_place, issues_csv
 
@@ -128,6 +129,10 @@ def test_where_there_are_two_readings_the_settings_of_a_run_choose_one(command: 
     (tmp_path / "t.csv").write_text("file,label\nfruit/lab/ripe/0.png,a\nfruit/lab/raw/2.png,b\n")
     assert "name it with data.columns.path=NAME" in command(tmp_path / "t.csv", *out)[2]
     assert command(tmp_path / "t.csv", "data.columns.path=file", *out)[0] == 0
+
+
+def test_names_are_listed_as_for_a_run() -> None:
+    assert reading_of(["data.leave_out=['a, b',c]"], table=False).leave_out == ["a, b", "c"]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,14 @@ def reading_of(words: Sequence[str], *, table: bool) -> "Reading":
 
 
 def _names(word: str, value: str) -> list[str]:
-    if not (value.startswith("[") and value.endswith("]")):
+    """As a run reads the word: names with commas stand in quotes."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser  # slow to load
+    from hydra.errors import HydraException
+
+    try:
+        names = OverridesParser.create().parse_override(word).value()
+    except HydraException:
+        names = None
+    if not isinstance(names, list):
         raise UserError(f"{word}: give a list, data.leave_out=[{value}]")
-    return [name.strip().strip("'\"") for name in value[1:-1].split(",") if name.strip()]
+    return list(map(str, names))

@@ -134,5 +134,7 @@ def _likely_pairs(features: Tensor, families: IntArray) -> IntArray:
 
 
 def _by_inner(pairs: IntArray) -> Iterator[tuple[int, list[int]]]:
-    for inner in np.unique(pairs[:, 0]):
-        yield int(inner), pairs[pairs[:, 0] == inner, 1].tolist()
+    """Of pairs that are sorted."""
+    inners, starts = np.unique(pairs[:, 0], return_index=True)
+    for inner, outers in zip(inners.tolist(), np.split(pairs[:, 1], starts)[1:], strict=True):
+        yield inner, outers.tolist()

@@ -72,7 +72,7 @@ def _find_splits(root: Path, base: Path, walk: Walk) -> dict[Split | None, Path]
         assert split is not None
         if split in by_split:
             one, other = printable(by_split[split].name), printable(folder.name)
-            way_out = f"data.leave_out=[{one}] or data.leave_out=[{other}]"
+            way_out = " or ".join(leave_out_command(name) for name in (by_split[split].name, folder.name))
             raise UserError(f"data.root={root}: {one}/ and {other}/ both stand for {split}; add {way_out}")
         by_split[split] = folder
     if "train" not in by_split:

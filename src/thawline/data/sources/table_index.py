@@ -79,11 +79,12 @@ def _refuse_several(rows: Sequence[Row], texts: Sequence[str], where: str) -> No
     labels = set(texts)
     for separator in _SEPARATORS:
         split = {label: {part.strip() for part in label.split(separator)} for label in labels}
-        # Names such as "cat, big" and "dog, big" share a part; a bar or a semicolon is in no name of that kind.
-        holders = Counter(part for label, parts in split.items() for part in parts if separator != "," or part == label)
+        joins = separator != ","  # names such as "cat, big" and "dog, big" share a part; a bar joins labels
+        holders = Counter(part for label, parts in split.items() for part in parts if joins or part == label)
+        fewest = 2 if joins else 1  # of labels that hold a part; where they join, its own is one
         for row, text in zip(rows, texts, strict=True):
             parts = split[text]
-            if len(parts) > 1 and all(holders[part] > (separator != ",") for part in parts):
+            if len(parts) > 1 and all(holders[part] >= fewest for part in parts):
                 raise _several(where, row.line, text)
 
 
